@@ -1,0 +1,177 @@
+"""The configuration: YAML in, frozen pydantic models out, one clear line for every mistake.
+
+Coordinates are relative: 0..1 of the frame's width and height. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Relative = Annotated[float, Field(ge=0.0, le=1.0)]
+Point = tuple[Relative, Relative]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Part(BaseModel):
+    """Base of every part: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _apart(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    for first, second in zip(points, points[1:], strict=False):
+        if abs(first[0] - second[0]) + abs(first[1] - second[1]) < 1e-4:
+            raise ValueError(f"two neighbouring points are the same: {list(first)}")
+    return points
+
+
+class ModelConfig(Part):
+    """Which model finds the objects. Without `path` or `name` it is the one that ships."""
+
+    name: str | None = Field(None, description="a model by name: `street` is the one that ships")
+    path: Path | None = Field(None, description="a model file: .onnx or .safetensors")
+    classes: tuple[str, ...] | None = Field(None, description="class names where the file holds none")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
+    score: float = Field(0.5, ge=0.0, le=1.0, description="instances below this score are not used")
+    nms: float = Field(0.6, gt=0.0, le=1.0, description="box IoU above which the weaker of two is dropped")
+    batch: int = Field(4, ge=1, le=64, description="frames in one run of the model, at most")
+    max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a fuller batch")
+    workers: int = Field(1, ge=1, le=16, description="how many segmentation processes")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; default: its choice")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> ModelConfig:
+        if self.name is not None and self.path is not None:
+            raise ValueError("give name or path, not both")
+        return self
+
+
+class LineConfig(Part):
+    """A line that objects cross. Walk from the first point to the second as seen on the screen: the first
+    direction counts who crosses from the left hand to the right hand, the second the other way."""
+
+    points: tuple[Point, Point]
+    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all")
+    directions: tuple[Name, Name] = ("forward", "back")
+    anchor: Literal["foot", "center", "mask"] = "foot"
+    deadband: float = Field(0.1, ge=0.0, le=2.0, description="part of the object's own height")
+    cooldown_s: float = Field(0.0, ge=0.0, description="pause before the same object may count again")
+
+    _points_apart = field_validator("points")(_apart)
+
+    @field_validator("points", mode="before")
+    @classmethod
+    def _two_points(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) != 2:
+            raise ValueError(f"got {len(value)} points, a line has 2")
+        return value
+
+    @field_validator("directions")
+    @classmethod
+    def _differ(cls, value: tuple[str, str]) -> tuple[str, str]:
+        if value[0] == value[1]:
+            raise ValueError(f"the two directions need two names, got {value[0]} twice")
+        return value
+
+
+class ZoneConfig(Part):
+    """A polygon with occupancy, entries, exits and dwell time."""
+
+    points: Annotated[tuple[Point, ...], Field(min_length=3), AfterValidator(_apart)]
+    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all")
+    anchor: Literal["foot", "center"] = "foot"
+
+
+class StreamConfig(Part):
+    """One camera, file, folder or rendered scene, and what is counted in it."""
+
+    source: str
+    fps: float | None = Field(None, gt=0, description="at most so many frames of one second are used")
+    skip: int = Field(0, ge=0, description="frames left out after each one used")
+    loop: bool = Field(False, description="start a file again at its end")
+    start_s: float = Field(0.0, ge=0, description="where in the file to start")
+    stop_s: float | None = Field(None, gt=0, description="where in the file, or when on a live source, to stop")
+    realtime: bool = Field(False, description="play a file at its own speed, as if it were a camera")
+    timeout_s: float = Field(3.0, gt=0, description="silence after which a live source counts as lost")
+    size: tuple[int, int] | None = Field(None, description="width, height asked of a camera or a rendered scene")
+    slots: int = Field(12, ge=3, le=256, description="frames that may be under way at once")
+    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all of the model")
+    lines: dict[Name, LineConfig] = {}
+    zones: dict[Name, ZoneConfig] = {}
+
+    @field_validator("source")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty; give a file, a folder, camera:N, synthetic:SEED or a URL")
+        return value
+
+    @model_validator(mode="after")
+    def _times(self) -> StreamConfig:
+        if self.stop_s is not None and self.stop_s <= self.start_s:
+            raise ValueError(f"stop_s {self.stop_s} is not after start_s {self.start_s}")
+        return self
+
+
+class TrackerConfig(Part):
+    """How instances become objects. In seconds and object sizes, so that it fits every stream."""
+
+    hold_s: float = Field(1.5, gt=0, description="how long an unseen object is looked for")
+    confirm_s: float = Field(0.2, ge=0, description="how long an object must be seen before it counts")
+    join_s: float = Field(3.0, ge=0, description="gap over which fragments of one object are joined")
+
+
+class VideoConfig(Part):
+    """The annotated video of each stream."""
+
+    codec: Literal["h264", "hevc", "none"] = Field("h264", description="none: count without video")
+    preset: str = Field("veryfast", description="speed of the encoder, as x264 and x265 name it")
+    crf: float = Field(23.0, ge=0, le=51, description="quality: smaller is better and larger")
+    fps: float | None = Field(None, gt=0, description="default: as the source")
+    size: tuple[int, int] | None = Field(None, description="width, height; default: as the source")
+    threads: int | None = Field(None, ge=1)
+    masks: bool = True
+    trails: bool = True
+    labels: bool = True
+
+
+class OutputConfig(Part):
+    """Where results go, next to what `--out` holds."""
+
+    video: VideoConfig = VideoConfig()
+    events: str | None = Field(None, description="SQLAlchemy URL; default: events.db in the output folder")
+
+
+class MetricsConfig(Part):
+    """Prometheus endpoints: each process has its own port."""
+
+    enabled: bool = True
+    host: str = Field("127.0.0.1", description="0.0.0.0 to be scraped from other machines")
+    port: int = Field(0, ge=0, le=65000, description="first port, one more for each process; 0: any free one")
+
+
+class RestartConfig(Part):
+    """When a process counts as lost, and how often it is started again."""
+
+    heartbeat_s: float = Field(30.0, gt=0, description="silence after which a process is killed")
+    starts: int = Field(5, ge=0, description="restarts of one process within `within_s`")
+    within_s: float = Field(300.0, gt=0)
+
+
+class Config(Part):
+    """A whole configuration file."""
+
+    model: ModelConfig = ModelConfig()
+    streams: Annotated[dict[Name, StreamConfig], Field(min_length=1)]
+    tracker: TrackerConfig = TrackerConfig()
+    output: OutputConfig = OutputConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    restarts: RestartConfig = RestartConfig()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema, for editors."""
+    return Config.model_json_schema()

@@ -1,0 +1,224 @@
+"""Every message between the processes: frozen structs; shape, dtype and unit beside the field.
+
+`wire.py` turns them into bytes. A field of type `Array` travels as a raw buffer after the header; its
+dtype and shape are checked against `ARRAYS` before an array is built. Letters in a shape are sizes that
+must agree within one message.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
+
+MASK_SIZE = 28
+"""Side of the box-aligned mask grid, the size of a Mask R-CNN mask head (He et al. 2017)."""
+
+OK = ""
+"""`Instances.skipped` of a frame that the model has seen."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, eq=False):
+    """Base of all messages. `ARRAYS` maps an array field to (dtype, shape)."""
+
+    ARRAYS: ClassVar[dict[str, Spec]] = {}
+
+
+class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """Where one decoded frame lies. `(stream, epoch, seq)` names it for ever."""
+
+    stream: str
+    epoch: int
+    """Rises when the source reconnects or its clock jumps."""
+    seq: int
+    """Number of the frame among those handed on, without gaps over all epochs, from 0."""
+    index: int
+    """Number of the frame in the source, from 0: gaps where frames were skipped or dropped."""
+    pts_s: float
+    """Media time in seconds since the stream's first frame; never falls, also over epochs."""
+    wall_s: float
+    """Unix time at which the frame was decoded."""
+    slot: int
+    """Slot of the ring in which the planes lie."""
+    ring: str
+    """Path that a process of this host maps to read the ring."""
+    width: int
+    """Pixels, as shown (rotation applied)."""
+    height: int
+
+
+class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """What the model found in one frame. Row i of every array is the same object."""
+
+    ARRAYS: ClassVar[dict[str, Spec]] = {
+        "boxes_px": ("float32", ("n", 4)),
+        "scores": ("float32", ("n",)),
+        "class_ids": ("int16", ("n",)),
+        "masks": ("uint8", ("n", MASK_SIZE, MASK_SIZE)),
+    }
+
+    stream: str
+    epoch: int
+    seq: int
+    index: int
+    pts_s: float
+    wall_s: float
+    width: int
+    height: int
+    skipped: str = OK
+    """Why the model did not see this frame (`quarantined`, `static`), or empty."""
+    boxes_px: Array
+    """(N, 4) float32: x0 y0 x1 y1 in pixels of the decoded frame."""
+    scores: Array
+    """(N,) float32, 0..1."""
+    class_ids: Array
+    """(N,) int16, index into the model's class names."""
+    masks: Array
+    """(N, 28, 28) uint8: mask probability 0..255, spread over the box."""
+
+
+class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """The tracked objects of one frame and the counts so far: all that the sink draws."""
+
+    ARRAYS: ClassVar[dict[str, Spec]] = {
+        "ids": ("int64", ("n",)),
+        "boxes_px": ("float32", ("n", 4)),
+        "scores": ("float32", ("n",)),
+        "class_ids": ("int16", ("n",)),
+        "masks": ("uint8", ("n", MASK_SIZE, MASK_SIZE)),
+        "feet_px": ("float32", ("n", 2)),
+    }
+
+    stream: str
+    epoch: int
+    seq: int
+    index: int
+    pts_s: float
+    wall_s: float
+    ids: Array
+    """(N,) int64: identity of the object within the stream; only objects seen in this very frame."""
+    boxes_px: Array
+    scores: Array
+    class_ids: Array
+    masks: Array
+    feet_px: Array
+    """(N, 2) float32: x y of the foot point (bottom centre of the mask), pixels."""
+    lines: dict[str, dict[str, dict[str, int]]] = {}
+    """Line -> class -> direction -> crossings so far."""
+    zones: dict[str, dict[str, int]] = {}
+    """Zone -> class -> objects inside now."""
+    unique: dict[str, int] = {}
+    """Class -> unique objects so far."""
+    crossed: tuple[str, ...] = ()
+    """Lines crossed in this frame (drawn lit up for a moment)."""
+
+
+class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """A worker asks a stream's decoder for work. Asking again replaces the earlier asking."""
+
+    worker: str
+    incarnation: int
+    """Rises when the worker is started again: what its earlier life had leased is leased again."""
+    frames: int
+    """How many frames it takes at the most."""
+
+
+class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """`track` and `sink` tell where they stand, at each start of either side."""
+
+    stage: str
+    stream: str
+    incarnation: int
+    next_seq: int
+    """First frame that the sender has not finished with."""
+
+
+class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """`track` has written all frames up to and including `seq` to the log: their leases end."""
+
+    stream: str
+    seq: int
+
+
+class Released(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """`sink` needs the pixels of no frame up to and including `seq`: their slots are free."""
+
+    stream: str
+    seq: int
+
+
+class Want(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """A sink asks for `Tracks` from `next_seq` on, at most `credit` of them."""
+
+    stream: str
+    incarnation: int
+    next_seq: int
+    credit: int
+
+
+class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """The stream has no frame `frames` or later."""
+
+    stream: str
+    frames: int
+
+
+class Lease(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """One frame for one worker, until `track` accepts it or the worker dies."""
+
+    frame: FrameRef
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage says of itself with each heartbeat; totals since the start of the run where known."""
+
+    frames_in: int = 0
+    frames_out: int = 0
+    dropped: dict[str, int] = {}
+    """Reason -> frames."""
+    values: dict[str, float] = {}
+    """Stage-specific numbers, e.g. `duration_s`, `p50_ms`."""
+    texts: dict[str, str] = {}
+    """Stage-specific words, e.g. `device`."""
+    unique: dict[str, int] = {}
+    lines: dict[str, dict[str, dict[str, int]]] = {}
+    zones: dict[str, dict[str, dict[str, float]]] = {}
+    """Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+
+
+class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """Heartbeat, sent from the stage's own loop."""
+
+    process: str
+    """Name in the supervisor's table, e.g. `decode/gate`, `segment/0`."""
+    incarnation: int
+    state: str
+    """`starting`, `ready`, `done` or `failed`."""
+    report: Report
+    error: str = ""
+    """One line, where `state` is `failed`."""
+    exit_code: int = 0
+    """What the command is to return, where `state` is `failed`."""
+
+
+class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """The supervisor asks a process to end in order: no new frames, finish what is under way."""
+
+    drain: bool
+    """True: finish what is under way first. False: end now."""
+
+
+KINDS: tuple[type[Message], ...] = (
+    FrameRef, Instances, Tracks, Ask, Hello, Accepted, Released, Want, EndOfStream, Lease, Beat, Stop,
+)  # fmt: skip
+"""The place in this table is the kind byte on the wire: append only."""
+
+
+def no_masks(count: int) -> Array:
+    """(count, 28, 28) uint8 zeros."""
+    return np.zeros((count, MASK_SIZE, MASK_SIZE), np.uint8)

@@ -1,0 +1,57 @@
+"""What a model is to the rest of Tallycam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.messages import MASK_SIZE
+from pipeline.planes import Planes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a model found in one frame. Row i of every array is the same object.
+
+    Attributes:
+        boxes_px: (N, 4) float32, x0 y0 x1 y1, pixels of the frame, inside it, x0 < x1 and y0 < y1.
+        scores: (N,) float32, 0..1, falling.
+        class_ids: (N,) int16, index into the model's `classes`.
+        masks: (N, 28, 28) uint8, mask probability 0..255 spread over the box; 128 or more is inside.
+    """
+
+    boxes_px: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int16]
+    masks: NDArray[np.uint8]
+
+    @classmethod
+    def nothing(cls) -> Found:
+        return cls(
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int16),
+            np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8),
+        )
+
+
+class Segmenter(Protocol):
+    """An instance segmentation model.
+
+    Attributes:
+        classes: names; `class_ids` index them.
+        device: where it runs, in words (`cpu`, `cuda:0 NVIDIA H200`).
+    """
+
+    classes: tuple[str, ...]
+    device: str
+
+    def warm_up(self) -> None:
+        """Runs the model once so that the first frame is not slow."""
+
+    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+        """One `Found` a frame, in order. Sizes may differ. The planes are only read, and only during the call."""

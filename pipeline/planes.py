@@ -1,0 +1,72 @@
+"""One frame as three planes of yuv420p, the form in which frames live between the stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8]
+
+
+def chroma(length: int) -> int:
+    """Chroma samples for `length` luma samples: odd sizes round up, as FFmpeg does."""
+    return (length + 1) // 2
+
+
+def planes_bytes(width: int, height: int) -> int:
+    """Bytes of a frame of `width` x `height` pixels in yuv420p without padding."""
+    return width * height + 2 * chroma(width) * chroma(height)
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """A yuv420p frame, limited range, BT.601 (what the decoder normalises every source to).
+
+    Attributes:
+        y: (H, W) uint8 luma, 16..235.
+        u: (ceil(H/2), ceil(W/2)) uint8, 128 is neutral.
+        v: as `u`.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+
+    @property
+    def width(self) -> int:
+        return int(self.y.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.y.shape[0])
+
+    @classmethod
+    def view(cls, buffer: NDArray[np.uint8], width: int, height: int) -> Planes:
+        """Views on a flat uint8 buffer of at least `planes_bytes(width, height)` bytes; no copy."""
+        luma, part = width * height, chroma(width) * chroma(height)
+        shape = (chroma(height), chroma(width))
+        return cls(
+            buffer[:luma].reshape(height, width),
+            buffer[luma : luma + part].reshape(shape),
+            buffer[luma + part : luma + 2 * part].reshape(shape),
+        )
+
+    @classmethod
+    def from_rgb(cls, image: NDArray[np.uint8]) -> Planes:
+        """From (H, W, 3) uint8 RGB; an odd edge is repeated once, then cut away again."""
+        height, width = image.shape[:2]
+        even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        flat = cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420)
+        whole = cls.view(np.ascontiguousarray(flat, np.uint8).reshape(-1), even.shape[1], even.shape[0])
+        return cls(np.ascontiguousarray(whole.y[:height, :width]), whole.u.copy(), whole.v.copy())
+
+    def to_rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB."""
+        height, width = self.y.shape
+        even_y = cv2.copyMakeBorder(self.y, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        flat = np.concatenate([even_y.reshape(-1), self.u.reshape(-1), self.v.reshape(-1)])
+        image = cv2.cvtColor(flat.reshape(-1, even_y.shape[1]), cv2.COLOR_YUV2RGB_I420)
+        return np.asarray(image[:height, :width], np.uint8)
