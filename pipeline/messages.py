@@ -119,7 +119,7 @@ class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """A worker asks a stream's decoder for work. Asking again replaces the earlier asking."""
+    """A worker asks a stream's decoder for work. One `Leases` answers it; asking again replaces it."""
 
     worker: str
     incarnation: int
@@ -128,14 +128,41 @@ class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """How many frames it takes at the most."""
 
 
+class Leases(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """Frames for one worker, until `track` accepts them or the worker dies."""
+
+    frames: tuple[FrameRef, ...]
+
+
 class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """`track` and `sink` tell where they stand, at each start of either side."""
+    """`track` and `sink` tell a decoder where they stand: at their start, and again and again."""
 
     stage: str
     stream: str
     incarnation: int
     next_seq: int
-    """First frame that the sender has not finished with."""
+    """First frame that the sender has not finished with; -1: a sink that does not know."""
+    last_index: int = -1
+    """Number in the source of the frame before `next_seq`."""
+    epoch: int = 0
+    """Epoch of that frame."""
+    pts_s: float = 0.0
+    """Media time of that frame, seconds."""
+
+
+class Ring(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """A decoder's answer to a sink's `Hello`: where the pixels are."""
+
+    stream: str
+    path: str
+    first_seq: int
+    """First frame that this life of the decoder puts into the ring."""
+    next_seq: int
+    """First frame whose pixels a sink still has to ask for."""
+    width: int
+    height: int
+    fps: float
+    """Nominal frames per second of what is handed on; 0 where unknown."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -162,16 +189,10 @@ class Want(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """The stream has no frame `frames` or later."""
+    """The stream has no frame `frames` or later. From a sink: and its output is closed."""
 
     stream: str
     frames: int
-
-
-class Lease(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """One frame for one worker, until `track` accepts it or the worker dies."""
-
-    frame: FrameRef
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,7 +235,8 @@ class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 KINDS: tuple[type[Message], ...] = (
-    FrameRef, Instances, Tracks, Ask, Hello, Accepted, Released, Want, EndOfStream, Lease, Beat, Stop,
+    FrameRef, Instances, Tracks, Ask, Leases, Hello, Ring, Accepted, Released, Want, EndOfStream,
+    Beat, Stop,
 )  # fmt: skip
 """The place in this table is the kind byte on the wire: append only."""
 

@@ -1,0 +1,128 @@
+"""Messages as bytes: `[version u8][kind u8][header length u32 LE][header][arrays]`.
+
+The header is MessagePack; each array is replaced in it by its shape and follows as a raw little-endian
+buffer that starts at a multiple of eight bytes. Nothing is trusted: version, kind, types, shapes and lengths
+are checked before an array is built. The instances log holds the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import msgspec
+import numpy as np
+
+from pipeline.errors import WireError
+from pipeline.messages import KINDS, Array, Message, Spec
+
+VERSION = 1
+_PREFIX = struct.Struct("<BBI")
+_ALIGN = 8
+_MOST_ROWS = 1 << 16
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How one type of message goes over the wire."""
+
+    number: int
+    cls: type[Message]
+    decoder: msgspec.msgpack.Decoder[Any]
+    arrays: tuple[tuple[int, str, Spec], ...]
+    """(place among the fields, name, spec), in the order in which they are sent."""
+
+
+def _kind(number: int, cls: type[Message]) -> _Kind:
+    hints = get_type_hints(cls)
+    names = cls.__struct_fields__
+    arrays = tuple((i, name, cls.ARRAYS[name]) for i, name in enumerate(names) if name in cls.ARRAYS)
+    if not arrays:
+        return _Kind(number, cls, msgspec.msgpack.Decoder(cls), ())
+    types = [tuple[int, ...] if name in cls.ARRAYS else hints[name] for name in names]
+    header = msgspec.defstruct(f"{cls.__name__}Header", list(zip(names, types, strict=True)), array_like=True)
+    return _Kind(number, cls, msgspec.msgpack.Decoder(header), arrays)
+
+
+_BY_NUMBER = tuple(_kind(number, cls) for number, cls in enumerate(KINDS))
+_BY_TYPE = {kind.cls: kind for kind in _BY_NUMBER}
+
+
+def _padding(length: int) -> int:
+    return -length % _ALIGN
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of one message. An array of a wrong dtype or shape raises `WireError`."""
+    kind = _BY_TYPE[type(message)]
+    if not kind.arrays:
+        header = _encoder.encode(message)
+        return _PREFIX.pack(VERSION, kind.number, len(header)) + header
+    fields = [getattr(message, name) for name in kind.cls.__struct_fields__]
+    buffers: list[bytes] = []
+    sizes: dict[str, int] = {}
+    for place, name, spec in kind.arrays:
+        array: Array = fields[place]
+        _check_shape(kind, name, spec, array.shape, sizes)
+        if array.dtype != np.dtype(spec[0]):
+            raise WireError(f"{kind.cls.__name__}.{name}: got {array.dtype}, expected {spec[0]}")
+        fields[place] = array.shape
+        raw = array.tobytes()
+        buffers += (raw, bytes(_padding(len(raw))))
+    header = _encoder.encode(fields)
+    prefix = _PREFIX.pack(VERSION, kind.number, len(header))
+    return b"".join((prefix, header, bytes(_padding(_PREFIX.size + len(header))), *buffers))
+
+
+def decode(data: bytes | memoryview) -> Message:
+    """The message in `data`; its arrays are read-only views on it.
+
+    Raises:
+        WireError: not exactly one message of this version.
+    """
+    if len(data) < _PREFIX.size:
+        raise WireError(f"a message has at least {_PREFIX.size} bytes, got {len(data)}")
+    version, number, header_length = _PREFIX.unpack_from(data)
+    if version != VERSION:
+        raise WireError(f"message of wire version {version}, this is version {VERSION}: update both sides")
+    if number >= len(_BY_NUMBER):
+        raise WireError(f"message of unknown kind {number}")
+    kind = _BY_NUMBER[number]
+    end = _PREFIX.size + header_length
+    if end > len(data):
+        raise WireError(f"{kind.cls.__name__}: header of {header_length} bytes in a message of {len(data)}")
+    try:
+        header = kind.decoder.decode(memoryview(data)[_PREFIX.size : end])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"{kind.cls.__name__}: {error}") from error
+    if not kind.arrays:
+        if end != len(data):
+            raise WireError(f"{kind.cls.__name__}: {len(data) - end} bytes too many")
+        return header  # type: ignore[no-any-return]
+    fields = {name: getattr(header, name) for name in kind.cls.__struct_fields__}
+    offset = end + _padding(end)
+    sizes: dict[str, int] = {}
+    for _, name, spec in kind.arrays:
+        shape: tuple[int, ...] = fields[name]
+        _check_shape(kind, name, spec, shape, sizes)
+        dtype = np.dtype(spec[0])
+        count = int(np.prod(shape, dtype=np.int64))
+        if offset + count * dtype.itemsize > len(data):
+            raise WireError(f"{kind.cls.__name__}.{name}: cut off")
+        fields[name] = np.frombuffer(data, dtype, count, offset).reshape(shape)
+        offset += count * dtype.itemsize + _padding(count * dtype.itemsize)
+    if offset != len(data):
+        raise WireError(f"{kind.cls.__name__}: {len(data)} bytes, expected {offset}")
+    return kind.cls(**fields)
+
+
+def _check_shape(kind: _Kind, name: str, spec: Spec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+    wanted = spec[1]
+    fits = len(shape) == len(wanted) and all(
+        0 <= got <= _MOST_ROWS and got == (sizes.setdefault(want, got) if isinstance(want, str) else want)
+        for got, want in zip(shape, wanted, strict=True)
+    )
+    if not fits:
+        raise WireError(f"{kind.cls.__name__}.{name}: got shape {shape}, expected {wanted} with {sizes}")
