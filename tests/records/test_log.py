@@ -1,0 +1,250 @@
+"""The instances log: torn tails, damage, going on after a kill."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import wire
+from pipeline.errors import OutputError
+from pipeline.messages import MASK_SIZE, Instances
+from pipeline.records.log import LogHeader, LogWriter, RecordError, read_log
+
+HEADER = LogHeader(stream="gate", classes=("person", "car"), width=640, height=360, run="r1")
+
+
+def found(seq: int, count: int = 2, stream: str = "gate") -> Instances:
+    rng = np.random.default_rng(seq)
+    return Instances(
+        stream=stream,
+        epoch=0,
+        seq=seq,
+        index=seq * 2,
+        pts_s=seq / 25,
+        wall_s=1.7e9 + seq / 25,
+        width=640,
+        height=360,
+        boxes_px=rng.uniform(0, 300, (count, 4)).astype(np.float32),
+        scores=rng.uniform(0, 1, count).astype(np.float32),
+        class_ids=rng.integers(0, 2, count).astype(np.int16),
+        masks=rng.integers(0, 256, (count, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
+    )
+
+
+def write(path: Path, count: int, start: int = 0) -> None:
+    with LogWriter(path, HEADER) as log:
+        for seq in range(start, start + count):
+            log.append(found(seq, count=seq % 3))
+
+
+def seqs(path: Path) -> list[int]:
+    return [record.seq for record in read_log(path)[1]]
+
+
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    return tmp_path / "log" / "gate.log"
+
+
+def test_what_is_appended_is_read_back(log_path: Path) -> None:
+    write(log_path, 5)
+    header, records = read_log(log_path)
+    assert header == HEADER
+    for seq, record in enumerate(records):
+        assert wire.encode(record) == wire.encode(found(seq, count=seq % 3))
+    assert seq == 4
+
+
+def test_a_log_that_exists_is_gone_on_with(log_path: Path) -> None:
+    write(log_path, 3)
+    with LogWriter(log_path, HEADER) as log:
+        assert log.next_seq == 3
+        log.append(found(3))
+    assert seqs(log_path) == [0, 1, 2, 3]
+
+
+def test_a_torn_tail_is_left_out_and_cut_off(log_path: Path) -> None:
+    write(log_path, 3)
+    whole = log_path.read_bytes()
+    log_path.write_bytes(whole[:-1])
+    assert seqs(log_path) == [0, 1]
+    with LogWriter(log_path, HEADER) as log:
+        assert log.next_seq == 2
+        log.append(found(2, count=2))
+    assert log_path.read_bytes() == whole
+
+
+def test_a_tail_of_zeros_after_a_power_cut_is_torn(log_path: Path) -> None:
+    write(log_path, 3)
+    log_path.write_bytes(log_path.read_bytes() + bytes(5000))
+    assert seqs(log_path) == [0, 1, 2]
+    with LogWriter(log_path, HEADER) as log:
+        assert log.next_seq == 3
+
+
+def test_a_last_record_with_damaged_payload_is_torn(log_path: Path) -> None:
+    write(log_path, 3)
+    data = bytearray(log_path.read_bytes())
+    data[-10] ^= 1
+    log_path.write_bytes(data)
+    assert seqs(log_path) == [0, 1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(cut=st.floats(0, 1))
+def test_any_prefix_reads_as_a_prefix_of_the_records(tmp_path_factory: pytest.TempPathFactory, cut: float) -> None:
+    folder = tmp_path_factory.mktemp("prefix")
+    write(folder / "whole.log", 4)
+    data = (folder / "whole.log").read_bytes()
+    part = folder / "part.log"
+    size = int(cut * len(data))
+    part.write_bytes(data[:size])
+    try:
+        _, records = read_log(part)
+    except RecordError as error:
+        assert "ends within its header" in str(error)
+        got = []
+    else:
+        got = [record.seq for record in records]
+    assert got == list(range(len(got)))
+    with LogWriter(part, HEADER) as log:
+        assert log.next_seq == len(got)
+        for seq in range(log.next_seq, 4):
+            log.append(found(seq, count=seq % 3))
+    assert part.read_bytes() == data
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_one_flipped_bit_is_noticed_or_costs_the_last_record_only(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("flip") / "gate.log"
+    write(path, 4)
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    broken = bytearray(whole)
+    broken[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(broken)
+    got = []
+    try:
+        for record in read_log(path)[1]:
+            assert wire.encode(record) == wire.encode(found(record.seq, count=record.seq % 3))
+            got.append(record.seq)
+    except RecordError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert got == [0, 1, 2]
+    assert got == list(range(len(got)))
+
+
+def test_damage_in_the_middle_says_where_and_keeps_the_file(log_path: Path) -> None:
+    write(log_path, 20)
+    data = bytearray(log_path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    log_path.write_bytes(data)
+    with pytest.raises(RecordError, match=r"gate\.log: damaged after byte \d+"):
+        seqs(log_path)
+    with pytest.raises(RecordError, match="damaged after byte"):
+        LogWriter(log_path, HEADER)
+    assert log_path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "ends within its header"),
+        (b"TALLY", "ends within its header"),
+        (b"ftypmp42 something else", "not an instances log"),
+        (b"TALLYCAM\x09", "has log version 9, this Tallycam reads 1"),
+    ],
+)
+def test_what_is_not_a_log_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "x.log"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=says):
+        read_log(path)
+
+
+def test_a_missing_log_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="none.log: cannot be read: No such file"):
+        read_log(tmp_path / "none.log")
+
+
+def test_a_log_of_another_stream_or_run_is_refused(log_path: Path) -> None:
+    write(log_path, 1)
+    for other, says in [({"stream": "yard"}, "stream 'gate', not 'yard'"), ({"run": "r2"}, "run 'r1', not 'r2'")]:
+        with pytest.raises(RecordError, match=says):
+            LogWriter(log_path, LogHeader(**{**_fields(HEADER), **other}))
+    assert seqs(log_path) == [0]
+
+
+def test_only_one_writer_at_a_time(log_path: Path) -> None:
+    with LogWriter(log_path, HEADER), pytest.raises(OutputError, match="another process is writing"):
+        LogWriter(log_path, HEADER)
+
+
+@pytest.mark.parametrize("wrong", [found(1), found(0, stream="yard")])
+def test_frames_come_in_sequence(log_path: Path, wrong: Instances) -> None:
+    with LogWriter(log_path, HEADER) as log, pytest.raises(ValueError, match="expected gate/0"):
+        log.append(wrong)
+
+
+def test_a_full_disk_leaves_whole_records(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(log_path, 2)
+    real = os.write
+
+    def full(fd: int, data: memoryview) -> int:
+        if len(data) > 100:
+            return real(fd, data[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with LogWriter(log_path, HEADER) as log:
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OutputError, match="gate.log: cannot be written: No space left"):
+            log.append(found(2))
+        monkeypatch.undo()
+        log.append(found(2))
+    assert seqs(log_path) == [0, 1, 2]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        LogWriter(tmp_path / "file" / "gate.log", HEADER)
+
+
+def test_a_killed_writer_loses_nothing_it_appended(log_path: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = [%r, %r]\n"
+        "from test_log import *\n"
+        "log = LogWriter(%r, HEADER)\n"
+        "for seq in range(10**9):\n"
+        "    log.append(found(seq)); print(seq, flush=True)\n"
+    ) % (str(Path(__file__).parent), str(Path(wire.__file__).parents[1]), str(log_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            if int(line) == 20:
+                writer.send_signal(signal.SIGKILL)
+                break
+        told = [int(line) for line in writer.stdout.read().split()]
+    last = max(told, default=20)
+    got = seqs(log_path)
+    assert got[: last + 1] == list(range(last + 1))
+    with LogWriter(log_path, HEADER) as log:
+        assert log.next_seq == len(got)
+
+
+def _fields(header: LogHeader) -> dict[str, object]:
+    return {name: getattr(header, name) for name in header.__struct_fields__}
