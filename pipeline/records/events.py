@@ -1,0 +1,224 @@
+"""Count events in a database: each one there exactly once, however often it is written.
+
+SQLite by default, PostgreSQL by URL. Several processes may write to one database at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from pipeline.errors import ConfigError, OutputError
+from pipeline.records.event import CountEvent
+from pipeline.redact import redact
+
+__all__ = ["EVENTS", "CountEvent", "EventStore"]
+
+BATCH = 500
+"""Rows in one statement at most."""
+
+BUSY_TIMEOUT_S = 30.0
+"""How long SQLite waits for another process that is writing."""
+
+_CREATE_LOCK = 0x7A11CA3
+"""Any number: two processes that make the table in PostgreSQL at once take turns by it."""
+
+EVENTS = Table(
+    "events",
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("run", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False, comment="UTC"),
+    Column("stream", String, nullable=False),
+    Column("kind", String, nullable=False, comment="line, zone or unique"),
+    Column("name", String, nullable=False, comment="of the line or zone"),
+    Column("class_name", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("track", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("frame", BigInteger, nullable=False, comment="number in the source, from 0"),
+    Column("pts_s", Float, nullable=False, comment="media time"),
+    Column("score", Float, nullable=False),
+    Column("x0", Float, nullable=False, comment="box in pixels of the decoded frame"),
+    Column("y0", Float, nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    UniqueConstraint("run", "key", name="events_once"),
+    Index("events_by_time", "stream", "time"),
+)
+
+
+class EventStore:
+    """Writes count events of one run.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///events.db` or `postgresql://user:password@host/name`.
+        run: identity of the run; the same one after a crash makes writing again harmless.
+
+    Raises:
+        ConfigError: the URL is not one, or needs a driver that is not installed.
+        OutputError: the database cannot be opened or written. No message holds the password.
+    """
+
+    def __init__(self, url: str, run: str) -> None:
+        self.run = run
+        parsed = _parse(url)
+        self._shown = redact(url)
+        self._insert: Any = sqlite.insert if parsed.get_backend_name() == "sqlite" else postgresql.insert
+        try:
+            self._engine = _engine(parsed)
+        except ImportError as error:
+            hint = "; install tallycam[postgres]" if parsed.get_backend_name() == "postgresql" else ""
+            raise ConfigError(f"output.events: {self._shown} needs the package {error.name}{hint}") from None
+        try:
+            with self._engine.begin() as connection:
+                if parsed.get_backend_name() == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
+                connection.execute(CreateTable(EVENTS, if_not_exists=True))
+                for index in EVENTS.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+        except SQLAlchemyError as error:
+            self._engine.dispose()
+            raise self._failure("cannot be opened", error) from None
+
+    def write(self, events: Iterable[CountEvent]) -> None:
+        """Writes all of `events`, or none of them where it fails; those already there are left as they are.
+
+        Raises:
+            OutputError: the database is gone, locked for too long, or the disk is full.
+        """
+        rows = [self._row(event) for event in events]
+        if not rows:
+            return
+        try:
+            with self._engine.begin() as connection:
+                for start in range(0, len(rows), BATCH):
+                    statement = self._insert(EVENTS).on_conflict_do_nothing(index_elements=["run", "key"])
+                    connection.execute(statement, rows[start : start + BATCH])
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be written", error) from None
+
+    def count(self, **equals: str | int) -> int:
+        """Events of this run whose columns equal what is given, e.g. `count(stream="gate", name="door")`."""
+        query = select(func.count()).select_from(EVENTS).where(EVENTS.c.run == self.run)
+        for column, value in equals.items():
+            query = query.where(EVENTS.c[column] == value)
+        try:
+            with self._engine.connect() as connection:
+                return int(connection.execute(query).scalar_one())
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be read", error) from None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All events of this run in the order of time, by column name; `time` is an aware datetime in UTC."""
+        query = select(EVENTS).where(EVENTS.c.run == self.run).order_by(EVENTS.c.time, EVENTS.c.id)
+        try:
+            with self._engine.connect() as connection:
+                found = [dict(row) for row in connection.execute(query).mappings()]
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be read", error) from None
+        for row in found:
+            row["time"] = _as_utc(row["time"])
+        return found
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _row(self, event: CountEvent) -> dict[str, Any]:
+        x0, y0, x1, y1 = (float(value) for value in event.box_px)
+        return {
+            "run": self.run,
+            "key": event.key,
+            "time": datetime.fromtimestamp(event.wall_s, UTC),
+            "stream": event.stream,
+            "kind": event.kind,
+            "name": event.name,
+            "class_name": event.class_name,
+            "direction": event.direction,
+            "track": int(event.track),
+            "epoch": event.epoch,
+            "seq": event.seq,
+            "frame": event.index,
+            "pts_s": float(event.pts_s),
+            "score": float(event.score),
+            "x0": x0,
+            "y0": y0,
+            "x1": x1,
+            "y1": y1,
+        }
+
+    def _failure(self, what: str, error: SQLAlchemyError) -> OutputError:
+        cause = getattr(error, "orig", None) or error
+        reason = " ".join(str(cause).split())
+        return OutputError(f"{self._shown}: events {what}: {redact(reason)}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend == "postgres" or parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            backend = "postgresql"
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        backend = ""
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            f"output.events: got {redact(url)!r}, expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        )
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    return engine
+
+
+def _as_utc(time: datetime) -> datetime:
+    """SQLite forgets the time zone; what was written is UTC."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

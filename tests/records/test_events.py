@@ -1,0 +1,211 @@
+"""Count events in SQLite and PostgreSQL: exactly once, whoever writes and however often."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError, OutputError
+from pipeline.records.event import CountEvent
+from pipeline.records.events import BATCH, EventStore
+
+names = st.sampled_from(["door", "road", "yard-2"])
+events = st.builds(
+    CountEvent,
+    stream=st.sampled_from(["gate", "back"]),
+    kind=st.sampled_from(["line", "zone", "unique"]),
+    name=names,
+    class_name=st.sampled_from(["person", "car"]),
+    direction=st.sampled_from(["in", "out", ""]),
+    track=st.integers(1, 4),
+    epoch=st.integers(0, 1),
+    seq=st.integers(0, 3),
+    index=st.integers(0, 9),
+    pts_s=st.floats(0, 1e6),
+    wall_s=st.floats(0, 4e9),
+    score=st.floats(0, 1),
+    box_px=st.tuples(*[st.floats(0, 4000, width=32)] * 4),
+)
+
+
+def crossing(seq: int, stream: str = "gate", direction: str = "in") -> CountEvent:
+    return CountEvent(
+        stream, "line", "door", "person", direction, 7, 0, seq, seq, seq / 25, 1.8e9 + seq / 25, 0.9, (1, 2, 3, 4)
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server of the test's own on a free port; it is gone afterwards."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    folder = Path("/tmp") / f"tallycam-pg-{os.getpid()}"  # a short path: the socket's name has 107 bytes at most
+    folder.mkdir(mode=0o700)
+    become: list[str] = []
+    if getpass.getuser() == "root":  # the server refuses to run as root
+        shutil.chown(folder, "postgres")
+        become = ["runuser", "-u", "postgres", "--"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    control = [*become, str(binaries[-1] / "pg_ctl"), "-D", str(folder / "data")]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, "env": environment}
+    try:
+        subprocess.run([*control, "init", "-s", "-o", "-A trust -U tally"], **quiet)
+        subprocess.run([*control, "-w", "-o", options, "-l", str(folder / "server.log"), "start"], **quiet)
+        yield f"postgresql://tally:hush@127.0.0.1:{port}/postgres"
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'events.db'}"
+    value: str = request.getfixturevalue("postgres_url")
+    return value
+
+
+def test_events_are_read_back_with_their_utc_time(url: str) -> None:
+    with EventStore(url, run="read back") as store:
+        store.write([crossing(25), crossing(0)])
+        first, second = store.rows()
+    assert first["time"] == datetime.fromtimestamp(1.8e9, UTC)
+    assert second["time"] == datetime.fromtimestamp(1.8e9 + 1, UTC)
+    del second["id"], second["time"]
+    assert second == {
+        "run": "read back",
+        "key": "gate/0/25/line/door/7/in",
+        "stream": "gate",
+        "kind": "line",
+        "name": "door",
+        "class_name": "person",
+        "direction": "in",
+        "track": 7,
+        "epoch": 0,
+        "seq": 25,
+        "frame": 25,
+        "pts_s": 1.0,
+        "score": 0.9,
+        "x0": 1.0,
+        "y0": 2.0,
+        "x1": 3.0,
+        "y1": 4.0,
+    }
+
+
+def test_writing_again_after_a_crash_adds_nothing(url: str) -> None:
+    many = [crossing(seq) for seq in range(2 * BATCH + 3)]
+    with EventStore(url, run="again") as store:
+        store.write(many[:700])
+    with EventStore(url, run="again") as store:
+        store.write(many)
+        store.write(many[:5])
+        assert store.count() == len(many)
+    with EventStore(url, run="another run") as store:
+        store.write(many[:5])
+        assert store.count() == 5
+
+
+def test_counts_by_columns(url: str) -> None:
+    with EventStore(url, run="columns") as store:
+        store.write([crossing(0), crossing(1, direction="out"), crossing(0, stream="back")])
+        assert store.count(stream="gate") == 2
+        assert store.count(stream="gate", direction="out") == 1
+        assert store.count(stream="nowhere") == 0
+
+
+def test_processes_that_start_and_write_at_once_take_turns(url: str) -> None:
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            with EventStore(url, run="at once") as store:
+                for seq in range(20):
+                    store.write([crossing(seq), crossing(seq, stream=f"s{number}")])
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    with EventStore(url, run="at once") as store:
+        assert store.count() == 20 + 4 * 20
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches=st.lists(st.lists(events, max_size=6), max_size=6))
+def test_each_key_is_there_once_whatever_is_written_in_whatever_batches(batches: list[list[CountEvent]]) -> None:
+    with EventStore("sqlite://", run="r") as store:
+        for batch in batches:
+            store.write(batch)
+        first = {}
+        for batch in batches:
+            for item in batch:
+                first.setdefault(item.key, item)
+        assert {row["key"]: row["score"] for row in store.rows()} == {k: e.score for k, e in first.items()}
+        assert store.count() == len(first)
+
+
+def test_sqlite_uses_a_write_ahead_log(tmp_path: Path) -> None:
+    with EventStore(f"sqlite:///{tmp_path / 'events.db'}", run="r"):
+        with sqlite3.connect(tmp_path / "events.db") as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        connection.close()
+
+
+@pytest.mark.parametrize("url", ["", "events.db", "mysql://a:hush@h/x", "nonsense://x", "postgresql://h:port/x"])
+def test_what_is_not_a_database_url_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(ConfigError, match="output.events: got .* expected sqlite:///FILE") as caught:
+        EventStore(url, run="r")
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreachable_server_is_one_line_without_the_password() -> None:
+    with pytest.raises(OutputError) as caught:
+        EventStore("postgresql://tally:hush@127.0.0.1:1/x", run="r")
+    assert "postgresql://tally:***@127.0.0.1:1/x: events cannot be opened:" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="events cannot be opened: unable to open database file"):
+        EventStore(f"sqlite:///{tmp_path}/none/events.db", run="r")
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_bytes(b"a text file, long enough to be looked at" * 10)
+    with pytest.raises(OutputError, match="events cannot be opened: file is not a database"):
+        EventStore(f"sqlite:///{tmp_path}/events.db", run="r")
+
+
+def test_a_table_that_went_away_is_one_line(tmp_path: Path) -> None:
+    with EventStore(f"sqlite:///{tmp_path}/events.db", run="r") as store:
+        with sqlite3.connect(tmp_path / "events.db") as connection:
+            connection.execute("DROP TABLE events")
+        connection.close()
+        with pytest.raises(OutputError, match="events cannot be written: no such table: events"):
+            store.write([crossing(0)])
+        with pytest.raises(OutputError, match="events cannot be read"):
+            store.count()
