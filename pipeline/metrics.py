@@ -1,0 +1,269 @@
+"""Prometheus metrics of one process: each stage has its own registry and its own `/metrics`.
+
+Names follow the Prometheus rules: prefix `tallycam_`, base units, `_total` for what only grows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline import __version__
+from pipeline.errors import ConfigError
+
+Lines = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""Line -> class -> direction -> crossings."""
+Zones = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+
+SECONDS_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+"""Finest around 33, 40 and 100 ms: one frame at 30 and 25 fps, and what a viewer notices."""
+
+BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+_STAGE = ("stage", "stream")
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series for each counter helps nobody
+
+
+class StageMetrics:
+    """All metrics of one process.
+
+    Args:
+        stage: `decode`, `segment`, `track`, `sink` or `supervisor`; the label `stage`.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.registry = CollectorRegistry()
+        self._families = _Families(self.registry)
+        self._counts = _Counts()
+        self._streams: dict[str, StreamMetrics] = {}
+        self._server: tuple[WSGIServer, threading.Thread] | None = None
+        self.registry.register(self._counts)
+        ProcessCollector(registry=self.registry)
+        self._families.build.labels(stage, __version__).set(1)
+
+    def stream(self, name: str, reasons: Iterable[str] = ()) -> StreamMetrics:
+        """The metrics of one stream in this stage; bind them once, outside the loop.
+
+        `reasons` for dropping a frame are shown as 0 from the start, so that a first drop is seen as a rise.
+        """
+        if name not in self._streams:
+            self._streams[name] = StreamMetrics(self._families, self.stage, name)
+        for reason in reasons:
+            self._streams[name].dropped(reason, 0)
+        return self._streams[name]
+
+    def batch(self, frames: int) -> None:
+        """The model ran once on `frames` frames."""
+        self._families.batch.labels(self.stage).observe(frames)
+
+    def process(self, name: str, *, up: bool, restarts: int) -> None:
+        """The supervisor tells of one process, e.g. `decode/gate`; `restarts` since the start of the run."""
+        self._families.up.labels(name).set(up)
+        self._counts.restarts = {**self._counts.restarts, name: restarts}
+
+    def counts(self, stream: str, lines: Lines, zones: Zones, unique: Mapping[str, int]) -> None:
+        """Shows the counts of a stream, as totals.
+
+        Call it only when what was counted before a restart is counted again: nothing is shown until then.
+        A total that fell would look like a new start from 0, and Prometheus would count everything twice.
+        The mappings are read later by another thread: pass ones that do not change any more.
+        """
+        self._counts.streams = {**self._counts.streams, stream: (lines, zones, unique)}
+
+    def text(self) -> str:
+        """What `/metrics` answers."""
+        return generate_latest(self.registry).decode()
+
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Answers `/metrics` from a thread of its own. Returns the port; 0 asks for any free one.
+
+        Raises:
+            ConfigError: the port is in use, or the host is not one of this machine's.
+        """
+        try:
+            self._server = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics: cannot listen on {host} port {port}: {error.strerror or error}; "
+                "give another metrics.port, or 0 for any free one"
+            ) from None
+        return int(self._server[0].server_port)
+
+    def close(self) -> None:
+        """Stops answering and frees the port."""
+        if self._server is not None:
+            server, thread = self._server
+            self._server = None
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StreamMetrics:
+    """Metrics of one stream in one stage. Every method is cheap enough to be called for each frame.
+
+    Attributes:
+        processing: call with the seconds this stage worked on a frame.
+        end_to_end: call with the seconds since the frame was decoded.
+    """
+
+    def __init__(self, families: _Families, stage: str, stream: str) -> None:
+        labels = (stage, stream)
+        self._families = families
+        self._labels = labels
+        self._dropped: dict[str, Counter] = {}
+        self._frames_in = families.frames_in.labels(*labels)
+        self._frames_out = families.frames_out.labels(*labels)
+        self.processing: Callable[[float], None] = families.processing.labels(*labels).observe
+        self.end_to_end: Callable[[float], None] = families.end_to_end.labels(*labels).observe
+
+    def frames_in(self, frames: int = 1) -> None:
+        self._frames_in.inc(frames)
+
+    def frames_out(self, frames: int = 1) -> None:
+        self._frames_out.inc(frames)
+
+    def dropped(self, reason: str, frames: int = 1) -> None:
+        counter = self._dropped.get(reason)
+        if counter is None:
+            counter = self._dropped[reason] = self._families.dropped.labels(*self._labels, reason)
+        counter.inc(frames)
+
+    def slots(self, used: int, total: int) -> None:
+        """Slots of the stream's ring: those that hold a frame under way, and all of them."""
+        self._families.slots_used.labels(*self._labels).set(used)
+        self._families.slots.labels(*self._labels).set(total)
+
+    def queue(self, frames: int) -> None:
+        """Frames that wait for this stage."""
+        self._families.queue.labels(*self._labels).set(frames)
+
+    def credits(self, frames: int) -> None:
+        """Frames that this stage may still send, or has asked for."""
+        self._families.credits.labels(*self._labels).set(frames)
+
+    def reconnected(self) -> None:
+        """A live source was lost and is back."""
+        self._families.reconnects.labels(*self._labels).inc()
+
+    def decode_error(self, count: int = 1) -> None:
+        """Damaged packets or frames in the source."""
+        self._families.decode_errors.labels(*self._labels).inc(count)
+
+
+class _Families:
+    """The metrics that a process observes itself, by name."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, labels: tuple[str, ...] = _STAGE) -> Counter:
+            return Counter(f"tallycam_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = _STAGE) -> Gauge:
+            return Gauge(f"tallycam_{name}", text, labels, registry=registry)
+
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(
+                f"tallycam_{name}_seconds", text, _STAGE, registry=registry, buckets=SECONDS_BUCKETS
+            )
+
+        self.frames_in = counter("frames_in", "Frames that the stage took.")
+        self.frames_out = counter("frames_out", "Frames that the stage passed on.")
+        self.dropped = counter("frames_dropped", "Frames left out, by reason.", (*_STAGE, "reason"))
+        self.reconnects = counter("reconnects", "Times that a live source came back.")
+        self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
+        self.processing = seconds("processing", "Time that the stage worked on one frame.")
+        self.end_to_end = seconds("end_to_end", "Time from decoding a frame to the end of this stage.")
+        self.slots = gauge("ring_slots", "Slots of the stream's frame ring.")
+        self.slots_used = gauge("ring_slots_used", "Slots of the frame ring that hold a frame under way.")
+        self.queue = gauge("queue_frames", "Frames that wait for the stage.")
+        self.credits = gauge("credits", "Frames that the stage may still send, or has asked for.")
+        self.up = gauge("process_up", "1 while the process runs.", ("process",))
+        self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))
+        self.batch = Histogram(
+            "tallycam_batch_size",
+            "Frames in one run of the model.",
+            ("stage",),
+            registry=registry,
+            buckets=BATCH_BUCKETS,
+        )
+
+
+@dataclass(eq=False)
+class _Counts(Collector):
+    """Totals that live elsewhere and are shown as they are; each attribute is replaced whole, never changed."""
+
+    streams: Mapping[str, tuple[Lines, Zones, Mapping[str, int]]] = field(default_factory=dict)
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+    def collect(self) -> Iterator[Metric]:
+        restarts = CounterMetricFamily("tallycam_restarts", "Restarts of a process.", labels=["process"])
+        for process, total in self.restarts.items():
+            restarts.add_metric([process], total)
+        yield restarts
+        yield from self._collect_counts()
+
+    def _collect_counts(self) -> Iterator[Metric]:
+        crossings = CounterMetricFamily(
+            "tallycam_line_crossings",
+            "Objects that crossed a line.",
+            labels=["stream", "line", "class", "direction"],
+        )
+        objects = GaugeMetricFamily("tallycam_unique_objects", "Unique objects.", labels=["stream", "class"])
+        zone_labels = ["stream", "zone", "class"]
+        inside = GaugeMetricFamily("tallycam_zone_objects", "Objects inside a zone now.", labels=zone_labels)
+        entries = CounterMetricFamily(
+            "tallycam_zone_entries", "Objects that entered a zone.", labels=zone_labels
+        )
+        exits = CounterMetricFamily("tallycam_zone_exits", "Objects that left a zone.", labels=zone_labels)
+        dwell = CounterMetricFamily(
+            "tallycam_zone_dwell_seconds", "Media time that objects spent in a zone.", labels=zone_labels
+        )
+        by_key: dict[str, CounterMetricFamily | GaugeMetricFamily] = {
+            "now": inside,
+            "entries": entries,
+            "exits": exits,
+            "dwell_s": dwell,
+        }
+        for stream, (lines, zones, unique) in self.streams.items():
+            for line, classes in lines.items():
+                for class_name, directions in classes.items():
+                    for direction, total in directions.items():
+                        crossings.add_metric([stream, line, class_name, direction], total)
+            for class_name, count in unique.items():
+                objects.add_metric([stream, class_name], count)
+            for zone, zone_classes in zones.items():
+                for class_name, values in zone_classes.items():
+                    for key, family in by_key.items():
+                        if key in values:
+                            family.add_metric([stream, zone, class_name], values[key])
+        yield from (crossings, objects, inside, entries, exits, dwell)

@@ -1,0 +1,150 @@
+"""Metrics: what `/metrics` answers, by the rules of Prometheus, at a cost that a frame can bear."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.errors import ConfigError
+from pipeline.metrics import StageMetrics
+
+LINES = {"door": {"person": {"in": 3, "out": 0}}}
+ZONES = {"yard": {"car": {"now": 1, "entries": 2, "exits": 1, "dwell_s": 3.5}}}
+
+
+def values(metrics: StageMetrics, name: str) -> dict[tuple[str, ...], float]:
+    """Label values in the order of the label names -> value of each sample called `name`."""
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.text())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def busy() -> StageMetrics:
+    """A process in which everything was observed once."""
+    metrics = StageMetrics("segment")
+    stream = metrics.stream("gate", reasons=("replaced",))
+    stream.frames_in()
+    stream.frames_out(2)
+    stream.dropped("static")
+    stream.processing(0.034)
+    stream.end_to_end(0.2)
+    stream.slots(used=3, total=12)
+    stream.queue(4)
+    stream.credits(5)
+    stream.reconnected()
+    stream.decode_error()
+    metrics.batch(4)
+    metrics.process("decode/gate", up=True, restarts=2)
+    metrics.counts("gate", LINES, ZONES, {"person": 4})
+    return metrics
+
+
+def test_every_observation_is_shown_with_stage_and_stream() -> None:
+    metrics = busy()
+    frame = ("segment", "gate")
+    assert values(metrics, "tallycam_frames_in_total") == {frame: 1}
+    assert values(metrics, "tallycam_frames_out_total") == {frame: 2}
+    assert values(metrics, "tallycam_frames_dropped_total") == {("replaced", *frame): 0, ("static", *frame): 1}
+    assert values(metrics, "tallycam_processing_seconds_sum") == {frame: 0.034}
+    assert values(metrics, "tallycam_end_to_end_seconds_count") == {frame: 1}
+    assert values(metrics, "tallycam_ring_slots_used") == {frame: 3}
+    assert values(metrics, "tallycam_ring_slots") == {frame: 12}
+    assert values(metrics, "tallycam_queue_frames") == {frame: 4}
+    assert values(metrics, "tallycam_credits") == {frame: 5}
+    assert values(metrics, "tallycam_reconnects_total") == {frame: 1}
+    assert values(metrics, "tallycam_decode_errors_total") == {frame: 1}
+    assert values(metrics, "tallycam_batch_size_sum") == {("segment",): 4}
+    assert values(metrics, "tallycam_restarts_total") == {("decode/gate",): 2}
+    assert values(metrics, "tallycam_process_up") == {("decode/gate",): 1}
+
+
+def test_counts_are_shown_as_totals() -> None:
+    metrics = busy()
+    assert values(metrics, "tallycam_line_crossings_total") == {
+        ("person", "in", "door", "gate"): 3,
+        ("person", "out", "door", "gate"): 0,
+    }
+    assert values(metrics, "tallycam_unique_objects") == {("person", "gate"): 4}
+    assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 1}
+    assert values(metrics, "tallycam_zone_entries_total") == {("car", "gate", "yard"): 2}
+    assert values(metrics, "tallycam_zone_exits_total") == {("car", "gate", "yard"): 1}
+    assert values(metrics, "tallycam_zone_dwell_seconds_total") == {("car", "gate", "yard"): 3.5}
+
+
+def test_after_a_restart_no_count_is_shown_until_it_is_known_again() -> None:
+    metrics = StageMetrics("track")
+    assert values(metrics, "tallycam_line_crossings_total") == {}
+    metrics.counts("gate", LINES, ZONES, {})
+    assert values(metrics, "tallycam_line_crossings_total")["person", "in", "door", "gate"] == 3
+
+
+def test_buckets_tell_33_40_and_100_ms_apart() -> None:
+    metrics = StageMetrics("sink")
+    for seconds in (0.032, 0.039, 0.099):
+        metrics.stream("gate").end_to_end(seconds)
+    counts = values(metrics, "tallycam_end_to_end_seconds_bucket")
+    assert [counts[edge, "sink", "gate"] for edge in ("0.033", "0.04", "0.1")] == [1, 2, 3]
+
+
+def test_two_processes_in_one_interpreter_do_not_mix() -> None:
+    first, second = StageMetrics("decode"), StageMetrics("decode")
+    first.stream("gate").frames_in()
+    assert values(second, "tallycam_frames_in_total") == {}
+
+
+def test_it_is_served_on_this_machine_only_and_the_port_is_free_afterwards() -> None:
+    with busy() as metrics:
+        port = metrics.serve()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            assert b"tallycam_frames_in_total" in answer.read()
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", port), timeout=5)
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        StageMetrics("decode") as metrics,
+        pytest.raises(ConfigError, match=r"cannot listen on 127.0.0.1 port \d+: Address already in use; give"),
+    ):
+        metrics.serve(port=other.getsockname()[1])
+
+
+def test_a_host_of_another_machine_is_one_clear_line() -> None:
+    with (
+        StageMetrics("decode") as metrics,
+        pytest.raises(ConfigError, match="cannot listen on 192.0.2.1 port 0: Cannot assign requested address"),
+    ):
+        metrics.serve("192.0.2.1")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+def test_promtool_has_nothing_to_say() -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=busy().text(), capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_an_observation_costs_a_few_microseconds() -> None:
+    stream = StageMetrics("sink").stream("gate")
+    best_s = min(_seconds_of_1000(stream.processing) for _ in range(20))
+    assert best_s / 1000 < 5e-6
+
+
+def _seconds_of_1000(observe) -> float:  # type: ignore[no-untyped-def]
+    start = time.perf_counter()
+    for _ in range(1000):
+        observe(0.03)
+    return time.perf_counter() - start
