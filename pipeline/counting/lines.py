@@ -1,0 +1,167 @@
+"""Directed crossings of one line.
+
+An object crosses when its confirmed side changes while its path meets the segment. A side is confirmed only
+beyond the dead band, a part of the object's own height: standing, shaking and turning back on the line count
+nothing, coming back counts the other way. The path is kept from the last position on the confirmed side on,
+so that walking around an end of the segment counts nothing.
+
+At the border of the frame an object is cut, and its anchor cannot reach a line along the border. So the band
+is never more than half of the room between line and border, and an object that grew while it came in came
+from outside; one that shrank and vanished at the border went outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.config import LineConfig
+from pipeline.counting.geometry import Xy, left_of, mask_median, path_meets
+from pipeline.counting.sighting import Sighting
+
+PATH_POINTS = 64
+"""Positions kept since the last confirmed side; beyond that every second one is left out."""
+CUT = 0.8
+"""An object whose visible part is below this share of its whole was cut by the border."""
+BEYOND = 0.05
+"""How far outside the frame an object is thought to come from, in widths of the frame."""
+
+
+@dataclass(slots=True)
+class _Course:
+    side: int = 0
+    path: list[Xy] = field(default_factory=list)
+    counted_s: float = -np.inf
+    edge: str = ""
+    """Border at which the object began, until it is clear whether it came in there."""
+    cut_px: float = 0.0
+    """What was to be seen of it then."""
+    whole: dict[str, float] = field(default_factory=dict)
+    """Border -> extent when it last did not touch that border."""
+    last: Sighting | None = None
+
+
+class LineCounter:
+    """Follows every object against one line.
+
+    Args:
+        config: the line, in relative coordinates.
+        frame: width and height in pixels.
+    """
+
+    def __init__(self, config: LineConfig, frame: tuple[int, int]) -> None:
+        self._config = config
+        self._frame = frame
+        (x0, y0), (x1, y1) = config.points
+        self._start: Xy = (x0 * frame[0], y0 * frame[1])
+        self._end: Xy = (x1 * frame[0], y1 * frame[1])
+        corners = np.array([[0, 0], [frame[0], 0], [0, frame[1]], [frame[0], frame[1]]], np.float64)
+        distance = left_of(self._start, self._end, corners)
+        self._room = {1: max(0.0, float(distance.max())), -1: max(0.0, float(-distance.min()))}
+        self._courses: dict[int, _Course] = {}
+
+    def see(self, item: int, sighting: Sighting, arriving: bool = False) -> str | None:
+        """The next sighting of an object.
+
+        Args:
+            item: the object's id.
+            sighting: in the order of time for each object.
+            arriving: nothing hid the place before: an object that begins here may have come from outside.
+
+        Returns:
+            The name of the direction in which it has just crossed, or None.
+        """
+        place, distance = self._anchor(sighting)
+        course = self._courses.get(item)
+        if course is None:
+            course = self._courses[item] = _Course()
+            if arriving and sighting.edges:
+                self._came_in(course, sighting, place)
+        course.last = sighting
+        for edge in "ltrb":
+            if edge not in sighting.edges:
+                course.whole[edge] = sighting.extent_px(edge)
+        side = self._side(distance, sighting.height_px)
+        if course.edge:
+            if course.edge in sighting.edges:
+                _append(course.path, place)
+                if side != course.side:
+                    return None
+            elif course.cut_px >= CUT * sighting.extent_px(course.edge):
+                course.side, course.path = 0, course.path[1:]
+            if course.edge not in sighting.edges:
+                course.edge = ""
+        return self._move(course, place, side, sighting.moment.pts_s)
+
+    def end(self, item: int) -> tuple[str, Sighting] | None:
+        """The object will not be seen again. Returns the direction and the last sighting if it left the frame
+        over the line."""
+        course = self._courses.pop(item, None)
+        if course is None or course.last is None:
+            return None
+        last = course.last
+        for edge in last.edges:
+            if last.extent_px(edge) < CUT * course.whole.get(edge, 0.0):
+                place, _ = self._anchor(last)
+                outside = self._outside(edge, place)
+                side = int(np.sign(left_of(self._start, self._end, np.array(outside))))
+                direction = self._move(course, outside, side, last.moment.pts_s)
+                if direction is not None:
+                    return direction, last
+        return None
+
+    def _move(self, course: _Course, place: Xy, side: int, pts_s: float) -> str | None:
+        _append(course.path, place)
+        if side == 0:
+            return None
+        before, path = course.side, course.path
+        course.side, course.path = side, [place]
+        if before in (0, side) or not path_meets(path, self._start, self._end):
+            return None
+        if pts_s - course.counted_s < self._config.cooldown_s:
+            return None
+        course.counted_s = pts_s
+        return self._config.directions[0 if before > 0 else 1]
+
+    def _anchor(self, sighting: Sighting) -> tuple[Xy, float]:
+        """The position that makes the path, and the signed distance that tells the side."""
+        if self._config.anchor == "mask":
+            box = np.array(sighting.place_px)
+            return sighting.center, mask_median(self._start, self._end, box, sighting.mask)
+        place = sighting.foot if self._config.anchor == "foot" else sighting.center
+        return place, float(left_of(self._start, self._end, np.array(place)))
+
+    def _side(self, distance: float, height_px: float) -> int:
+        side = int(np.sign(distance))
+        if side == 0:
+            return 0
+        band = min(self._config.deadband * height_px, self._room[side] / 2)
+        return side if abs(distance) > band else 0
+
+    def _came_in(self, course: _Course, sighting: Sighting, place: Xy) -> None:
+        """If the line runs between the object and the border, it may have been crossed out of sight."""
+        here = np.sign(left_of(self._start, self._end, np.array(place)))
+        for edge in sighting.edges:
+            outside = self._outside(edge, place)
+            side = int(np.sign(left_of(self._start, self._end, np.array(outside))))
+            if side and side != here and path_meets([outside, place], self._start, self._end):
+                course.side, course.path, course.edge = side, [outside], edge
+                course.cut_px = sighting.extent_px(edge)
+                return
+
+    def _outside(self, edge: str, place: Xy) -> Xy:
+        width, height = self._frame
+        away = BEYOND * width
+        return {
+            "l": (-away, place[1]),
+            "r": (width + away, place[1]),
+            "t": (place[0], -away),
+            "b": (place[0], height + away),
+        }[edge]
+
+
+def _append(path: list[Xy], place: Xy) -> None:
+    path.append(place)
+    if len(path) > PATH_POINTS:
+        del path[1:-1:2]

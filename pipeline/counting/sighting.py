@@ -1,0 +1,73 @@
+"""What counting knows of one object in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.counting.geometry import Xy
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which frame, and when: the fields of the message of the same names."""
+
+    seq: int
+    epoch: int
+    index: int
+    pts_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One object seen in one frame.
+
+    Attributes:
+        moment: the frame.
+        box_px: x0 y0 x1 y1, pixels of this frame.
+        place_px: the same in the pixels of the stream's first frame, in which all counting is done (they
+            differ after a camera has changed its resolution).
+        foot: bottom centre of the mask, as `place_px`.
+        center: centre of the box, as `place_px`.
+        height_px: the object's height, smoothed over its life, as `place_px`.
+        score: 0..1.
+        class_id: what the model took it for in this frame.
+        edges: borders of the frame that the box touches, some of `l`, `t`, `r`, `b`.
+        mask: (28, 28) uint8, 0..255, spread over the box.
+    """
+
+    moment: Moment
+    box_px: tuple[float, float, float, float]
+    place_px: tuple[float, float, float, float]
+    foot: Xy
+    center: Xy
+    height_px: float
+    score: float
+    class_id: int
+    edges: str
+    mask: NDArray[np.uint8]
+
+    @property
+    def width_px(self) -> float:
+        """Width of the box, as `place_px`."""
+        return self.place_px[2] - self.place_px[0]
+
+    def extent_px(self, edge: str) -> float:
+        """How far the box reaches in from `edge`: its width for `l` and `r`, its height for `t` and `b`."""
+        if edge in "lr":
+            return self.place_px[2] - self.place_px[0]
+        return self.place_px[3] - self.place_px[1]
+
+
+def touched(place_px: tuple[float, float, float, float], frame: tuple[int, int]) -> str:
+    """Borders of a frame of (width, height) pixels that a box touches: within 1 % of the frame, 2 pixels at least."""
+    near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
+    return (
+        ("l" if place_px[0] <= near_x else "")
+        + ("t" if place_px[1] <= near_y else "")
+        + ("r" if place_px[2] >= frame[0] - near_x else "")
+        + ("b" if place_px[3] >= frame[1] - near_y else "")
+    )
