@@ -1,0 +1,61 @@
+"""Sources: a video file, a folder of images, a camera, an address, or a rendered scene.
+
+`open_source` is the one way in; what it gives behaves alike whatever is behind it (`Source`).
+"""
+
+from __future__ import annotations
+
+import threading
+
+from pipeline.config import StreamConfig
+from pipeline.video.source_address import parse_source, redact
+from pipeline.video.source_base import (
+    MediaClock,
+    Picker,
+    Position,
+    Source,
+    SourceFrame,
+    SourceInfo,
+    SourceStats,
+)
+from pipeline.video.source_file import open_file
+
+__all__ = [
+    "MediaClock",
+    "Picker",
+    "Position",
+    "Source",
+    "SourceFrame",
+    "SourceInfo",
+    "SourceStats",
+    "open_source",
+    "parse_source",
+    "redact",
+]
+
+
+def open_source(
+    config: StreamConfig,
+    *,
+    stop: threading.Event,
+    first_index: int = 0,
+    near: Position | None = None,
+    decoder_threads: int | None = None,
+) -> Source:
+    """Opens what `config.source` names.
+
+    Args:
+        stop: ends the source's frames when set.
+        first_index: for sources with an end: the first frame wanted; all are the same as in a playing from 0.
+        near: a frame at or before `first_index` known from an earlier life, which spares decoding up to it.
+        decoder_threads: default: up to four for files, one for live sources, which adds no delay.
+
+    Raises:
+        SourceError: the source cannot be opened; one line without passwords.
+    """
+    address = parse_source(config.source)
+    if address.kind == "file":
+        return open_file(
+            address.target, config, stop=stop, first_index=first_index, near=near, threads=decoder_threads
+        )
+    raise NotImplementedError(address.kind)
