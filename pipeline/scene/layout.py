@@ -1,0 +1,126 @@
+"""Where things are on a street: kerbs, lanes, zebra, doors, and the lines and zone worth counting.
+
+Everything is a pure function of the seed. Lines and zones are handed out in relative image coordinates, in the
+form a configuration takes (`directions: (A, B)`: walking from the first point to the second as seen on the
+screen, A counts who crosses from the left hand to the right hand, B the other way).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.scene.camera import Camera
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LineLayout:
+    """A counting line; points in relative image coordinates (0-1)."""
+
+    name: str
+    points: tuple[Point, Point]
+    classes: tuple[str, ...]
+    directions: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ZoneLayout:
+    """A counting zone; polygon in relative image coordinates (0-1)."""
+
+    name: str
+    polygon: tuple[Point, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The lines and zones of one scene."""
+
+    lines: tuple[LineLayout, ...]
+    zones: tuple[ZoneLayout, ...]
+
+
+@dataclass(frozen=True)
+class Street:
+    """The ground plan, metres in street coordinates (see `camera`)."""
+
+    near_walk_m: float  # width of the near pavement that is in the picture
+    bike_lane_m: float
+    lane_m: float
+    far_walk_m: float
+    zebra_s: float
+    zebra_half_m: float
+    road_line_s: float
+    walk_line_s: float
+    doors_s: tuple[float, ...]
+    drive_right: bool
+
+    @property
+    def road_m(self) -> float:
+        """Distance between the two kerbs."""
+        return 2 * (self.bike_lane_m + self.lane_m)
+
+    @property
+    def facade_d(self) -> float:
+        """Where the house fronts stand."""
+        return self.road_m + self.far_walk_m
+
+    @property
+    def near_sign(self) -> int:
+        """+1 when the near lane drives to the right of the screen."""
+        return 1 if self.drive_right else -1
+
+
+def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[Camera, float]:
+    """A camera, and the width of the near pavement it shows (metres)."""
+    scale = width / 640.0
+    focal = float(rng.uniform(600, 720)) * scale
+    horizon = float(rng.uniform(0.12, 0.27)) * height
+    elevation = float(rng.uniform(4.3, 6.2))
+    yaw = float(np.deg2rad(rng.uniform(-15, 15)))
+    near_walk = float(rng.uniform(3.4, 4.2))
+    bottom = focal * elevation / (height - horizon)
+    distance = bottom / float(np.cos(yaw)) + near_walk
+    s = -float(np.tan(yaw)) * (distance + 3.5)
+    return Camera(width, height, focal, horizon, elevation, distance, yaw, s), near_walk
+
+
+def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
+    """A ground plan that keeps zebra, lines and doors well apart and inside the picture."""
+    side = float(rng.choice([-1.0, 1.0]))
+    zebra = side * float(rng.uniform(2.4, 3.2))
+    doors = tuple(float(s + rng.uniform(-0.8, 0.8)) for s in (-8.5, -3.5, 3.5, 8.5))
+    return Street(
+        near_walk_m=near_walk_m,
+        bike_lane_m=float(rng.uniform(1.35, 1.6)),
+        lane_m=float(rng.uniform(2.8, 3.1)),
+        far_walk_m=float(rng.uniform(3.2, 4.2)),
+        zebra_s=zebra,
+        zebra_half_m=1.6,
+        road_line_s=-side * float(rng.uniform(2.2, 3.4)),
+        walk_line_s=-side * float(rng.uniform(0.2, 1.0)),
+        doors_s=doors,
+        drive_right=bool(rng.random() < 0.75),
+    )
+
+
+def make_layout(camera: Camera, street: Street) -> Layout:
+    """Lines across the road and the near pavement, and the zebra as the zone."""
+
+    def rel(s: float, d: float) -> Point:
+        x, y = camera.point(s, d)
+        x, y = x / camera.width, y / camera.height
+        return round(min(max(x, 0.0), 1.0), 4), round(min(max(y, 0.0), 0.995), 4)
+
+    road, walk = street.road_line_s, street.walk_line_s
+    vehicles = ("bicycle", "car", "bus")
+    lines = (
+        LineLayout("road", (rel(road, -0.6), rel(road, street.road_m + 0.5)), vehicles, ("right", "left")),
+        LineLayout("pavement", (rel(walk, -street.near_walk_m), rel(walk, 0.2)), ("person",), ("right", "left")),
+    )
+    low, high = street.zebra_s - street.zebra_half_m - 0.3, street.zebra_s + street.zebra_half_m + 0.3
+    polygon = (rel(low, 0.2), rel(high, 0.2), rel(high, street.road_m - 0.4), rel(low, street.road_m - 0.4))
+    return Layout(lines, (ZoneLayout("crossing", polygon, ("person",)),))

@@ -1,0 +1,73 @@
+"""A canvas at twice the frame's resolution on which polygons and lines of the street are drawn in perspective."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.scene.camera import Camera, Floats
+from pipeline.scene.shapes import Bytes, Colour
+
+_SHIFT = 4
+
+
+class Painter:
+    """Draws world polygons on an RGB canvas (2 H, 2 W, 3) uint8."""
+
+    def __init__(self, camera: Camera, oversample: int = 2) -> None:
+        self.camera, self.k = camera, oversample
+        self.canvas: Bytes = np.zeros((camera.height * oversample, camera.width * oversample, 3), np.uint8)
+
+    def fixed(self, pixels: Floats) -> NDArray[np.int32]:
+        """Frame pixels -> the canvas' fixed-point coordinates."""
+        scaled = np.clip((pixels * self.k - 0.5) * (1 << _SHIFT), -(1 << 26), 1 << 26)
+        return np.round(scaled).astype(np.int32)
+
+    def world(self, points: Floats) -> Floats:
+        """(N, 3) metres -> (N, 2) pixels."""
+        return self.camera.project(points)[0]
+
+    def poly(self, points: Floats, colour: Colour) -> None:
+        """Fill a polygon of world points (N, 3)."""
+        cv2.fillPoly(self.canvas, [self.fixed(self.world(points))], colour, cv2.LINE_8, _SHIFT)
+
+    def flat(self, s0: float, s1: float, d0: float, d1: float, colour: Colour, h: float = 0.0) -> None:
+        """Fill a rectangle lying on the ground."""
+        self.poly(np.array([[s0, d0, h], [s1, d0, h], [s1, d1, h], [s0, d1, h]]), colour)
+
+    def wall(self, s0: float, s1: float, h0: float, h1: float, d: float, colour: Colour) -> None:
+        """Fill a rectangle standing along the street."""
+        self.poly(np.array([[s0, d, h0], [s1, d, h0], [s1, d, h1], [s0, d, h1]]), colour)
+
+    def lines(self, segments: Floats, width_m: float, colour: Colour) -> None:
+        """(N, 2, 3) world segments, each as thick as `width_m` appears at its place (at least a hair)."""
+        pixels, depth = self.camera.project(segments.reshape(-1, 3))
+        fixed = self.fixed(pixels).reshape(-1, 2, 2)
+        thick = np.maximum(1, np.round(width_m * self.camera.focal_px * self.k / depth.reshape(-1, 2).mean(1)))
+        for pair, size in zip(fixed, thick, strict=True):
+            a, b = (int(pair[0, 0]), int(pair[0, 1])), (int(pair[1, 0]), int(pair[1, 1]))
+            cv2.line(self.canvas, a, b, colour, int(size), cv2.LINE_AA, _SHIFT)
+
+    def finish(self) -> Bytes:
+        """(H, W, 3) uint8 RGB."""
+        size = (self.camera.width, self.camera.height)
+        small: Bytes = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return small
+
+
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floats:
+    """(height, width) smooth noise of about zero mean and unit spread, `cells` blobs across."""
+    rows = max(2, round(cells * height / width))
+    small = rng.normal(0.0, 1.0, (rows + 1, cells + 1)).astype(np.float32)
+    out: Floats = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float64)
+    return out
+
+
+def wrapped_blur(tile: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Gaussian blur of a tile that repeats without a seam."""
+    pad = int(3 * sigma) + 1
+    wide = np.pad(tile, pad, mode="wrap")
+    soft = cv2.GaussianBlur(wide, (0, 0), sigma)
+    out: NDArray[np.float32] = soft[pad:-pad, pad:-pad].astype(np.float32, copy=False)
+    return out

@@ -1,0 +1,235 @@
+"""Who comes when: a plan of actors for a stretch of time, fair to count.
+
+Candidates are drawn from a seed and kept when every object of the plan stays clearly visible: nobody is hidden
+for long, nobody meets the picture for a blink only, nobody is lost at a counting line, no two vehicles
+collide, and nobody walks on the zebra under a car.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.scene.actors import Actor, Look, make_actor, rough_boxes
+from pipeline.scene.camera import Camera, Floats
+from pipeline.scene.cycles import make_cycle
+from pipeline.scene.furniture import Fixture
+from pipeline.scene.layout import Street
+from pipeline.scene.people import make_person
+from pipeline.scene.vehicles import make_bus, make_car
+
+_STEP_S = 0.2
+_HIDDEN_SHARE = 0.72  # covered more than this counts as hidden
+_HIDDEN_MAX_S = 1.0
+_PRESENT_MIN_S = 1.4
+
+
+@dataclass(frozen=True)
+class Span:
+    """The stretch of time a plan is for: objects start within [first_s, last_s), seen within [from_s, to_s]."""
+
+    first_s: float
+    last_s: float
+    from_s: float
+    to_s: float
+
+
+class Planner:
+    """Draws candidates and keeps those that stay countable."""
+
+    def __init__(self, camera: Camera, street: Street, fixtures: list[Fixture], span: Span, check: bool) -> None:
+        self.camera, self.street, self.span, self.check = camera, street, span, check
+        self.fixtures = fixtures
+        self.times: Floats = np.arange(span.from_s, span.to_s + 1e-9, _STEP_S)
+        self.actors: list[Actor] = []
+        self._boxes: list[Floats] = []
+        self._depths: list[Floats] = []
+        self._hidden: list[Floats] = []
+
+    # --- candidates -------------------------------------------------------------------------------
+
+    def _ends(self, d: float, margin: float) -> tuple[float, float]:
+        s0 = self.camera.s_at(0.0, d) - margin
+        s1 = self.camera.s_at(float(self.camera.width), d) + margin
+        return s0, s1
+
+    def person(self, rng: np.random.Generator, track_id: int) -> Actor:
+        """A pedestrian: along a pavement (perhaps with a rest), over the zebra, or in or out of a door."""
+        street = self.street
+        look = make_person(rng)
+        speed = float(rng.uniform(1.0, 1.65))
+        sign = 1 if rng.random() < 0.5 else -1
+        near_d = float(rng.uniform(-street.near_walk_m + 0.75, -0.85))
+        far_d = street.road_m + float(rng.uniform(1.15, street.far_walk_m - 0.95))
+        route = str(rng.choice(["near", "near", "near", "near", "far", "zebra", "zebra", "door"]))
+        start = float(rng.uniform(self.span.first_s, self.span.last_s))
+        low, high = self._ends(near_d, 0.6)
+        far_low, far_high = self._ends(far_d, 0.6)
+        pauses: dict[int, float] = {}
+        zebra = street.zebra_s + float(rng.uniform(-1.1, 1.1))
+        if route == "near":
+            way = [(low, near_d), (high, near_d)]
+            if rng.random() < 0.3:
+                stop = float(rng.uniform(low * 0.6, high * 0.6))
+                if abs(stop - street.walk_line_s) > 1.2:
+                    way.insert(1, (stop, near_d))
+                    pauses[1] = float(rng.uniform(1.5, 4.0))
+        elif route == "far":
+            way = [(far_low, far_d), (far_high, far_d)]
+        elif route == "zebra":
+            entry = low if rng.random() < 0.5 else high
+            leave = far_low if rng.random() < 0.5 else far_high
+            way = [(entry, near_d), (zebra, near_d), (zebra, -0.5), (zebra, street.road_m + 0.6), (zebra, far_d),
+                   (leave, far_d)]  # fmt: skip
+            pauses[2] = float(rng.uniform(0.3, 1.2))
+            speed = max(speed, 1.25)
+        else:
+            door = street.doors_s[int(rng.integers(len(street.doors_s)))]
+            leave = far_low if rng.random() < 0.5 else far_high
+            way = [(door, street.facade_d + 0.9), (door, far_d), (leave, far_d)]
+        if route == "near" and sign < 0:
+            way = way[::-1]
+        elif route != "near" and rng.random() < 0.5:
+            way = way[::-1]
+            pauses = {len(way) - 1 - k - (1 if route == "zebra" else 0): v for k, v in pauses.items()}
+        return make_actor(track_id, "person", look, start, speed, way, pauses)
+
+    def _driving(
+        self, rng: np.random.Generator, track_id: int, name: str, look: Look, half: float, speed: float,
+        far: bool, d: float,
+    ) -> Actor:  # fmt: skip
+        sign = -self.street.near_sign if far else self.street.near_sign
+        low, high = self._ends(d, half + 0.5)
+        way = [(low, d), (high, d)] if sign > 0 else [(high, d), (low, d)]
+        return make_actor(track_id, name, look, float(rng.uniform(self.span.first_s, self.span.last_s)), speed, way)
+
+    def bicycle(self, rng: np.random.Generator, track_id: int) -> Actor:
+        """A cyclist in its lane."""
+        far = bool(rng.random() < 0.5)
+        lane = self.street.bike_lane_m
+        d = lane * 0.5 + float(rng.uniform(-0.2, 0.2))
+        d = self.street.road_m - d if far else d
+        return self._driving(rng, track_id, "bicycle", make_cycle(rng), 1.0, float(rng.uniform(2.8, 4.4)), far, d)
+
+    def motor(self, rng: np.random.Generator, track_id: int, name: str) -> Actor:
+        """A car or a bus in its lane."""
+        look = make_bus(rng) if name == "bus" else make_car(rng)
+        far = bool(rng.random() < (0.6 if name == "bus" else 0.5))
+        lane = 1.5 if far else 0.5
+        d = self.street.bike_lane_m + lane * self.street.lane_m + float(rng.uniform(-0.12, 0.12))
+        speed = float(rng.uniform(4.6, 6.0) if name == "bus" else rng.uniform(4.6, 7.0))
+        return self._driving(rng, track_id, name, look, look.length_m / 2, speed, far, d)
+
+    # --- judgement --------------------------------------------------------------------------------
+
+    def _inside(self, boxes: Floats) -> Floats:
+        """Share of each box inside the picture (N,)."""
+        w = np.clip(np.minimum(boxes[:, 2], self.camera.width) - np.maximum(boxes[:, 0], 0), 0, None)
+        h = np.clip(np.minimum(boxes[:, 3], self.camera.height) - np.maximum(boxes[:, 1], 0), 0, None)
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        share: Floats = np.where(area > 0, w * h / np.maximum(area, 1e-9), 0.0)
+        return share
+
+    @staticmethod
+    def _cover(boxes: Floats, by: Floats) -> Floats:
+        """Share of each box covered by another (N,)."""
+        w = np.clip(np.minimum(boxes[:, 2], by[:, 2]) - np.maximum(boxes[:, 0], by[:, 0]), 0, None)
+        h = np.clip(np.minimum(boxes[:, 3], by[:, 3]) - np.maximum(boxes[:, 1], by[:, 1]), 0, None)
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        share: Floats = np.where(area > 0, w * h / np.maximum(area, 1e-9), 0.0)
+        return share
+
+    def _long_hidden(self, hidden: Floats, seen: Floats) -> bool:
+        runs = (hidden > _HIDDEN_SHARE) & (seen > 0.05)
+        need = int(_HIDDEN_MAX_S / _STEP_S) + 1
+        if not runs.any():
+            return False
+        return bool(np.convolve(runs.astype(int), np.ones(need, int)).max() >= need)
+
+    def _lost_at_line(self, actor: Actor, hidden: Floats) -> bool:
+        """A crossing while hidden, or so near the ends of the time that it is not to be judged."""
+        place = actor.positions(self.times)
+        street = self.street
+        marks = [(street.walk_line_s, 0)] if actor.class_name == "person" else [(street.road_line_s, 0)]
+        if actor.class_name == "person":
+            marks += [(0.2, 1), (street.road_m - 0.4, 1)]
+        for value, axis in marks:
+            side = place[:, axis] > value
+            for i in np.flatnonzero(side[1:] != side[:-1]):
+                window = hidden[max(0, i - 3) : i + 5]
+                if (window > 0.45).any() or i < 6 or i > len(self.times) - 8:
+                    return True
+        return False
+
+    def _collides(self, actor: Actor) -> bool:
+        place = actor.positions(self.times)
+        dead = (self.times < actor.times_s[0]) | (self.times > actor.times_s[-1])
+        long, wide, _ = actor.extent_m
+        for other in self.actors:
+            if actor.class_name == "person" and other.class_name == "person":
+                gap_s, gap_d = 0.45, 0.3
+            else:
+                gap_s, gap_d = long + other.extent_m[0] + 0.9, wide + other.extent_m[1] + 0.05
+            theirs = other.positions(self.times)
+            gone = dead | (self.times < other.times_s[0]) | (self.times > other.times_s[-1])
+            close = (np.abs(place[:, 0] - theirs[:, 0]) < gap_s) & (np.abs(place[:, 1] - theirs[:, 1]) < gap_d)
+            if (close & ~gone).any():
+                return True
+        return False
+
+    def offer(self, actor: Actor) -> bool:
+        """Keep the actor when it and everyone else stays countable."""
+        boxes, depth = rough_boxes(actor, self.camera, self.times)
+        seen = self._inside(boxes)
+        present = float((seen > 0.6).sum()) * _STEP_S
+        if present < _PRESENT_MIN_S or self._collides(actor):
+            return False
+        if not self.check:
+            self.actors.append(actor)
+            return True
+        hidden = np.zeros(len(self.times))
+        for fixture in self.fixtures:
+            still = np.broadcast_to(np.array(fixture.occlusion), boxes.shape)
+            hidden += self._cover(boxes, still) * (depth > fixture.depth_m)
+        news: list[Floats] = []
+        for other, other_depth, old in zip(self._boxes, self._depths, self._hidden, strict=True):
+            hidden += self._cover(boxes, other) * (depth > other_depth) * 0.85
+            news.append(old + self._cover(other, boxes) * (other_depth > depth) * 0.85)
+        if self._long_hidden(hidden, seen) or self._lost_at_line(actor, hidden):
+            return False
+        for other_actor, other, new in zip(self.actors, self._boxes, news, strict=True):
+            if self._long_hidden(new, self._inside(other)) or self._lost_at_line(other_actor, new):
+                return False
+        self.actors.append(actor)
+        self._boxes.append(boxes)
+        self._depths.append(depth)
+        self._hidden = [*news, hidden]
+        return True
+
+
+def plan(
+    rng: np.random.Generator, camera: Camera, street: Street, fixtures: list[Fixture], span: Span,
+    traffic: float, first_id: int, check: bool = True,
+) -> list[Actor]:  # fmt: skip
+    """Actors of a span, ids rising from `first_id`. `traffic` 1.0 is about one new object a second."""
+    planner = Planner(camera, street, fixtures, span, check)
+    length = (span.to_s - span.from_s) / 30.0
+    wants = (("bus", 3.0, 40), ("car", 8.0, 40), ("bicycle", 6.5, 40), ("person", 15.0, 60))
+    track_id = first_id
+    for name, per_half_minute, tries in wants:
+        target = max(0, round(per_half_minute * traffic * length * float(rng.uniform(0.9, 1.12))))
+        kept = 0
+        for _ in range(round(tries * max(1.0, length * traffic))):
+            if kept >= target:
+                break
+            if name == "person":
+                actor = planner.person(rng, track_id)
+            elif name == "bicycle":
+                actor = planner.bicycle(rng, track_id)
+            else:
+                actor = planner.motor(rng, track_id, name)
+            if planner.offer(actor):
+                kept += 1
+                track_id += 1
+    return planner.actors

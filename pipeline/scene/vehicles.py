@@ -1,0 +1,346 @@
+"""Cars and buses: a rounded side profile, extruded, shaded face by face, with windows, lights and wheels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.scene.camera import Camera, Floats
+from pipeline.scene.light import Light
+from pipeline.scene.shapes import Colour, Sprite, mix, shade
+
+PAINTS: tuple[Colour, ...] = (
+    (196, 44, 42), (40, 84, 150), (236, 236, 234), (52, 54, 60), (166, 172, 178), (72, 128, 96), (232, 186, 62),
+    (92, 150, 190), (120, 38, 48), (216, 206, 186), (222, 112, 48), (34, 58, 72), (128, 118, 104),
+)  # fmt: skip
+LIVERIES: tuple[tuple[Colour, Colour], ...] = (
+    ((200, 46, 44), (244, 240, 232)), ((238, 196, 60), (60, 60, 66)), ((62, 128, 88), (240, 240, 228)),
+    ((52, 98, 162), (238, 240, 242)), ((240, 238, 232), (196, 52, 60)), ((236, 132, 52), (250, 244, 232)),
+    ((226, 230, 232), (60, 120, 180)),
+)  # fmt: skip
+
+# Side outlines from the rear bumper over the roof to the front: (share of the length, height in metres).
+# Then: belt height, roof height, and the window posts (rear base, rear top, middle, front top, front base).
+_CARS: dict[str, tuple[tuple[tuple[float, float], ...], float, float, tuple[float, ...], tuple[float, float]]] = {
+    "hatch": (((-0.5, 0.26), (-0.505, 0.62), (-0.485, 0.92), (-0.4, 1.38), (-0.2, 1.49), (0.06, 1.47),
+               (0.27, 0.98), (0.42, 0.86), (0.49, 0.7), (0.5, 0.28)), 0.93, 1.47,
+              (-0.45, -0.38, -0.08, 0.06, 0.24), (3.8, 4.2)),
+    "sedan": (((-0.5, 0.28), (-0.505, 0.66), (-0.485, 0.92), (-0.33, 0.96), (-0.2, 1.38), (-0.05, 1.44),
+               (0.08, 1.41), (0.26, 0.95), (0.43, 0.84), (0.495, 0.68), (0.5, 0.28)), 0.92, 1.43,
+              (-0.3, -0.19, -0.05, 0.07, 0.22), (4.4, 4.8)),
+    "wagon": (((-0.5, 0.28), (-0.505, 0.66), (-0.49, 0.95), (-0.44, 1.4), (-0.2, 1.49), (0.06, 1.45),
+               (0.25, 0.97), (0.42, 0.85), (0.495, 0.68), (0.5, 0.28)), 0.94, 1.47,
+              (-0.47, -0.42, -0.08, 0.05, 0.22), (4.4, 4.8)),
+    "suv": (((-0.5, 0.34), (-0.505, 0.74), (-0.49, 1.06), (-0.43, 1.58), (-0.2, 1.69), (0.05, 1.66),
+             (0.24, 1.1), (0.42, 1.0), (0.495, 0.8), (0.5, 0.34)), 1.06, 1.67,
+            (-0.46, -0.41, -0.08, 0.05, 0.21), (4.3, 4.7)),
+    "van": (((-0.5, 0.3), (-0.505, 0.9), (-0.5, 1.5), (-0.46, 1.84), (-0.1, 1.9), (0.16, 1.86), (0.34, 1.12),
+             (0.45, 0.96), (0.495, 0.76), (0.5, 0.3)), 1.1, 1.86,
+            (-0.45, -0.43, -0.06, 0.16, 0.31), (4.5, 4.9)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VehicleLook:
+    """Shape and paint of a car or a bus."""
+
+    kind: str  # a key of the car table, or "bus"
+    length_m: float
+    width_m: float
+    height_m: float
+    paint: Colour
+    second: Colour
+    taxi: bool
+    plain_rims: bool
+    wheel_m: float
+
+
+def make_car(rng: np.random.Generator) -> VehicleLook:
+    """A random car: hatchback, sedan, estate, SUV or van."""
+    kind = str(rng.choice(list(_CARS), p=[0.28, 0.24, 0.2, 0.18, 0.1]))
+    low, high = _CARS[kind][4]
+    paint = PAINTS[int(rng.integers(len(PAINTS)))]
+    jitter = float(rng.uniform(0.92, 1.06))
+    return VehicleLook(kind, float(rng.uniform(low, high)), float(rng.uniform(1.72, 1.84)), _CARS[kind][2] + 0.03,
+                       shade(paint, jitter), (40, 42, 46), bool(kind == "sedan" and rng.random() < 0.2),
+                       bool(rng.random() < 0.5), 0.35 if kind in ("suv", "van") else 0.32)  # fmt: skip
+
+
+def make_bus(rng: np.random.Generator) -> VehicleLook:
+    """A random city bus."""
+    paint, second = LIVERIES[int(rng.integers(len(LIVERIES)))]
+    return VehicleLook("bus", float(rng.uniform(7.8, 9.4)), 2.45, float(rng.uniform(2.85, 3.05)), paint, second,
+                       False, True, 0.46)  # fmt: skip
+
+
+def vehicle_extent(look: VehicleLook) -> tuple[float, float, float]:
+    """Half length, half width and height in metres."""
+    return look.length_m / 2 + 0.06, look.width_m / 2 + 0.06, look.height_m + 0.25
+
+
+def _round(points: Floats, times: int) -> Floats:
+    """Corner cutting (Chaikin) of an open outline, ends kept."""
+    for _ in range(times):
+        a, b = points[:-1], points[1:]
+        cut = np.empty((2 * len(a), 2))
+        cut[0::2], cut[1::2] = a * 0.78 + b * 0.22, a * 0.22 + b * 0.78
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return points
+
+
+def _outline(look: VehicleLook) -> Floats:
+    """(N, 2) metres (forward, up) from rear bottom over the roof to front bottom."""
+    if look.kind == "bus":
+        half, top = look.length_m / 2, look.height_m
+        raw = [(-half, 0.3), (-half - 0.01, 1.2), (-half + 0.05, top - 0.12), (-half + 0.3, top), (half - 0.45, top),
+               (half - 0.12, top - 0.2), (half, 1.2), (half, 0.3)]  # fmt: skip
+        return _round(np.array(raw), 2)
+    return _round(np.array(_CARS[look.kind][0]) * np.array([look.length_m, 1.0]), 2)
+
+
+class _Placed:
+    """Body coordinates (forward, left, up) of a vehicle -> pixels."""
+
+    def __init__(self, camera: Camera, look: VehicleLook, s: float, d: float, along: Floats) -> None:
+        self.camera, self.look, self.s, self.d, self.along = camera, look, s, d, along
+        side = float(np.dot(camera.toward_camera(s, d), np.array([-along[1], along[0]])))
+        self.side = 1.0 if side >= 0 else -1.0  # which side the camera sees
+
+    def half_width(self, up: Floats) -> Floats:
+        """Sides lean in above the belt line."""
+        half = self.look.width_m / 2
+        if self.look.kind == "bus":
+            return half - 0.05 * np.clip((up - 1.2) / 1.8, 0, 1)
+        belt = _CARS[self.look.kind][1]
+        lean = 0.2 * np.clip((up - belt) / max(0.1, self.look.height_m - belt), 0, 1)
+        return half - lean - 0.05 * np.clip((0.5 - up) / 0.3, 0, 1)
+
+    def world(self, body: Floats) -> Floats:
+        out = np.empty_like(body)
+        out[:, 0] = self.s + body[:, 0] * self.along[0] - body[:, 1] * self.along[1]
+        out[:, 1] = self.d + body[:, 0] * self.along[1] + body[:, 1] * self.along[0]
+        out[:, 2] = body[:, 2]
+        return out
+
+    def pixels(self, body: Floats) -> Floats:
+        return self.camera.project(self.world(body))[0]
+
+    def on_side(self, flat: Floats) -> Floats:
+        """(N, 2) forward, up on the visible side -> pixels."""
+        lateral = self.half_width(flat[:, 1]) * self.side
+        return self.pixels(np.column_stack([flat[:, 0], lateral, flat[:, 1]]))
+
+    def across(self, x: float, up: float, x2: float, up2: float, inset: float) -> Floats:
+        """A band over the whole width between two places of the outline -> pixels (4, 2)."""
+        lows, highs = np.array([up, up2]), np.array([x, x2])
+        half = self.half_width(lows) - inset
+        body = np.array([[highs[0], half[0], up], [highs[1], half[1], up2], [highs[1], -half[1], up2],
+                         [highs[0], -half[0], up]])  # fmt: skip
+        return self.pixels(body)
+
+
+def draw_vehicle(
+    sprite: Sprite, camera: Camera, look: VehicleLook, s: float, d: float, along: Floats,
+    travel_m: float, light: Light, lit: float = 1.0,
+) -> None:  # fmt: skip
+    """Draw a car or bus at (s, d) heading along the unit ground vector."""
+    placed = _Placed(camera, look, s, d, along)
+    outline = _outline(look)
+    normals2 = np.column_stack([-(outline[1:, 1] - outline[:-1, 1]), outline[1:, 0] - outline[:-1, 0]])
+    normals2 /= np.maximum(1e-9, np.hypot(normals2[:, 0], normals2[:, 1]))[:, None]
+    normals = np.column_stack([normals2[:, 0] * along[0], normals2[:, 0] * along[1], normals2[:, 1]])
+    tone = light.facing(normals) * lit
+    half = placed.half_width(outline[:, 1])
+    left = placed.pixels(np.column_stack([outline[:, 0], half, outline[:, 1]]))
+    right = placed.pixels(np.column_stack([outline[:, 0], -half, outline[:, 1]]))
+    middle = placed.world(np.column_stack([outline[:, 0], half * 0, outline[:, 1]]))
+    depth = camera.project(middle)[1]
+    order = np.argsort(-(depth[1:] + depth[:-1]))
+    for i in order:
+        quad = np.array([left[i], left[i + 1], right[i + 1], right[i]])
+        area = float(cv2.contourArea(quad.astype(np.float32), True))
+        if area < 0:
+            continue
+        sprite.convex(quad, shade(look.paint, float(tone[i])))
+    _ends(sprite, placed, light, lit)
+    flank = np.array([[-along[1] * placed.side, along[0] * placed.side, 0.15]])
+    flank_tone = float(light.facing(flank / np.linalg.norm(flank))[0]) * lit
+    side = left if placed.side > 0 else right
+    sprite.poly(side, shade(look.paint, flank_tone))
+    if look.kind == "bus":
+        _bus_side(sprite, placed, flank_tone)
+    else:
+        _car_side(sprite, placed, flank_tone)
+    _wheels(sprite, placed, travel_m, lit)
+
+
+def _glass(light: Light, lit: float) -> Colour:
+    return shade(mix((44, 56, 68), light.sky_low, 0.16), lit)
+
+
+def _ends(sprite: Sprite, placed: _Placed, light: Light, lit: float) -> None:
+    """Windscreen, rear window, lamps, grille and plate, where they face the camera."""
+    look, half_l = placed.look, placed.look.length_m / 2
+    toward = placed.camera.toward_camera(placed.s, placed.d)
+    ahead = float(toward @ placed.along)
+    glass = _glass(light, lit)
+    if look.kind == "bus":
+        top = look.height_m
+        if ahead > 0.02:
+            sprite.convex(placed.across(half_l, 1.15, half_l - 0.1, top - 0.42, 0.1), glass)
+            sprite.convex(placed.across(half_l - 0.09, top - 0.4, half_l - 0.2, top - 0.16, 0.25), (34, 32, 34))
+            sprite.convex(placed.across(half_l - 0.1, top - 0.34, half_l - 0.17, top - 0.22, 0.5), (250, 186, 70))
+            for side in (-1, 1):
+                lamp = np.array([[half_l, side * 1.1, 0.62], [half_l, side * 0.8, 0.62], [half_l, side * 0.8, 0.82],
+                                 [half_l, side * 1.1, 0.82]])  # fmt: skip
+                sprite.convex(placed.pixels(lamp), (255, 246, 214))
+        elif ahead < -0.02:
+            sprite.convex(placed.across(-half_l, 1.5, -half_l + 0.06, top - 0.4, 0.25), glass)
+            for side in (-1, 1):
+                lamp = np.array([[-half_l, side * 1.12, 0.7], [-half_l, side * 0.95, 0.7],
+                                 [-half_l, side * 0.95, 1.1], [-half_l, side * 1.12, 1.1]])  # fmt: skip
+                sprite.convex(placed.pixels(lamp), (206, 36, 34))
+        unit = np.array([[-1.6, 0.8], [1.4, 0.8], [1.4, -0.8], [-1.6, -0.8]])
+        low = np.column_stack([unit, np.full(4, look.height_m)])
+        high = np.column_stack([unit * 0.94, np.full(4, look.height_m + 0.2)])
+        sprite.hull([placed.pixels(low), placed.pixels(high)], shade(look.paint, 0.72 * lit))
+        sprite.convex(placed.pixels(high), shade(look.paint, 1.02 * lit))
+        return
+    _, belt, roof, (rb, rt, _, ft, fb), _ = _CARS[look.kind]
+    length = look.length_m
+    sprite.convex(placed.across((fb + 0.015) * length, belt + 0.06, (ft + 0.025) * length, roof - 0.07, 0.05), glass)
+    if look.kind != "van":
+        sprite.convex(placed.across((rb - 0.01) * length, belt + 0.06, (rt - 0.01) * length, roof - 0.1, 0.07), glass)
+    low = 0.36 if look.kind != "suv" else 0.45
+    for end, colour in ((1.0, (252, 248, 224)), (-1.0, (204, 34, 34))):
+        if ahead * end < 0.02:
+            continue
+        x = end * half_l * 0.995
+        rise = 0.2 if end > 0 else 0.28
+        for side in (-1, 1):
+            w = look.width_m / 2
+            lamp = np.array([[x, side * w * 0.95, low + 0.26], [x, side * w * 0.58, low + 0.26],
+                             [x, side * w * 0.58, low + 0.26 + rise], [x, side * w * 0.95, low + 0.26 + rise]])
+            sprite.convex(placed.pixels(lamp), colour)  # type: ignore[arg-type]
+        plate = np.array([[x, 0.26, low], [x, -0.26, low], [x, -0.26, low + 0.12], [x, 0.26, low + 0.12]])
+        grille = np.array([[x, 0.5, low + 0.24], [x, -0.5, low + 0.24], [x, -0.5, low + 0.4], [x, 0.5, low + 0.4]])
+        if end > 0:
+            sprite.convex(placed.pixels(grille), (40, 42, 46))
+        sprite.convex(placed.pixels(plate), (238, 238, 226))
+    if look.taxi:
+        box = np.array([[0.0, 0.22, roof], [0.0, -0.22, roof], [0.0, -0.2, roof + 0.15], [0.0, 0.2, roof + 0.15],
+                        [0.22, 0.22, roof], [0.22, 0.2, roof + 0.15]])  # fmt: skip
+        sprite.hull([placed.pixels(box)], (250, 214, 90))
+
+
+def _rect(x0: float, x1: float, h0: float, h1: float) -> Floats:
+    return np.array([[x0, h0], [x1, h0], [x1, h1], [x0, h1]])
+
+
+def _car_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
+    look, length = placed.look, placed.look.length_m
+    _, belt, roof, (rb, rt, mid, ft, fb), _ = _CARS[look.kind]
+    paint = shade(look.paint, tone)
+    base = 0.28 if look.kind != "suv" else 0.34
+    scale = placed.camera.focal_px / placed.camera.depth(placed.s, placed.d)
+    sprite.convex(placed.on_side(_rect(-0.497 * length, 0.495 * length, base, base + 0.27)), shade(paint, 0.8))
+    sprite.convex(placed.on_side(_rect(-0.48 * length, 0.47 * length, base, base + 0.1)), (46, 47, 50))
+    shoulder = np.array([[-0.49 * length, belt - 0.15], [0.42 * length, belt - 0.2], [0.26 * length, belt - 0.04],
+                         [-0.48 * length, belt - 0.05]])  # fmt: skip
+    sprite.convex(placed.on_side(shoulder), shade(mix(paint, (255, 255, 255), 0.12), 1.06))
+    glass = shade((50, 62, 76), 0.75 + 0.25 * tone)
+    glint = mix(glass, (190, 212, 228), 0.34)
+    low, high = belt + 0.02, roof - 0.1
+    front = np.array([[fb * length, low], [ft * length, high], [(mid + 0.012) * length, high + 0.01],
+                      [(mid + 0.012) * length, low]])  # fmt: skip
+    rear_low = max(rb, mid - 0.19) if look.kind == "van" else rb + 0.015
+    rear_high = max(rt, mid - 0.18) if look.kind == "van" else rt + 0.015
+    rear = np.array([[(mid - 0.012) * length, low], [(mid - 0.012) * length, high + 0.01],
+                     [rear_high * length, high - 0.02], [rear_low * length, low]])  # fmt: skip
+    for pane in (front, rear):
+        sprite.convex(placed.on_side(pane), glass)
+        a, b, c, e = pane
+        streak = np.array([a * 0.62 + e * 0.38, b * 0.62 + c * 0.38, b * 0.38 + c * 0.62, a * 0.38 + e * 0.62])
+        sprite.convex(placed.on_side(streak), glint)
+    thin = max(0.5, 0.018 * scale)
+    for x in (fb * length - 0.02, mid * length, (rb + 0.1) * length):
+        line = placed.on_side(np.array([[x, base + 0.12], [x, belt - 0.02]]))
+        sprite.stroke(line, thin, shade(paint, 0.66))
+    for x in (mid * length + 0.12, (rb + 0.1) * length + 0.14):
+        sprite.convex(placed.on_side(_rect(x, x + 0.17, belt - 0.17, belt - 0.13)), shade(paint, 0.6))
+    lamp = np.array([[0.435 * length, belt - 0.2], [0.49 * length, belt - 0.26], [0.496 * length, belt - 0.36],
+                     [0.44 * length, belt - 0.32]])  # fmt: skip
+    sprite.convex(placed.on_side(lamp), (248, 244, 222))
+    tail = np.array([[-0.498 * length, belt - 0.06], [-0.44 * length, belt - 0.08], [-0.455 * length, belt - 0.27],
+                     [-0.503 * length, belt - 0.27]])  # fmt: skip
+    sprite.convex(placed.on_side(tail), (196, 36, 36))
+    mirror = placed.on_side(np.array([[fb * length - 0.16, belt + 0.1]]))[0]
+    sprite.limb(mirror, mirror + np.array([0.04 * scale, 0.0]), 0.075 * scale, 0.075 * scale, shade(paint, 0.85))
+
+
+def _bus_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
+    look, half, top = placed.look, placed.look.length_m / 2, placed.look.height_m
+    paint, second = shade(look.paint, tone), shade(look.second, tone)
+    scale = placed.camera.focal_px / placed.camera.depth(placed.s, placed.d)
+    sprite.convex(placed.on_side(_rect(-half + 0.02, half - 0.02, 0.3, 0.5)), shade(paint, 0.62))
+    sprite.convex(placed.on_side(_rect(-half + 0.01, half - 0.02, 0.82, 1.06)), second)
+    sprite.convex(placed.on_side(_rect(-half + 0.06, half - 0.12, top - 0.3, top - 0.16)), shade(paint, 1.1))
+    glass = shade((44, 54, 66), 0.75 + 0.25 * tone)
+    glint = mix(glass, (186, 208, 224), 0.3)
+    band_low, band_high = 1.2, top - 0.42
+    sprite.convex(placed.on_side(_rect(-half + 0.2, half - 0.1, band_low, band_high)), shade(glass, 0.62))
+    count = max(5, round(look.length_m / 1.35))
+    edges = np.linspace(-half + 0.26, half - 0.16, count + 1)
+    doors = {count - 1, count // 2} if placed.side < 0 else set()
+    thin = max(0.5, 0.02 * scale)
+    for i in range(count):
+        x0, x1 = float(edges[i]) + 0.05, float(edges[i + 1]) - 0.05
+        low = 0.42 if i in doors else band_low + 0.06
+        pane = _rect(x0, x1, low, band_high - 0.05)
+        sprite.convex(placed.on_side(pane), glass)
+        streak = np.array([[x0 + 0.25, low], [x0 + 0.5, low], [x0 + 0.85, band_high - 0.05],
+                           [x0 + 0.6, band_high - 0.05]])  # fmt: skip
+        sprite.convex(placed.on_side(streak), glint)
+        if i in doors:
+            mid = (x0 + x1) / 2
+            sprite.stroke(placed.on_side(np.array([[mid, low], [mid, band_high]])), thin * 1.6, shade(paint, 0.5))
+            sprite.stroke(placed.on_side(pane), thin * 1.4, shade(paint, 0.55), closed=True)
+        else:
+            seat = _rect(x0 + 0.1, x0 + 0.42, low, low + 0.24)
+            sprite.convex(placed.on_side(seat), shade(mix(glass, look.second, 0.35), 0.85))
+            sprite.stroke(placed.on_side(np.array([[x0, band_high - 0.36], [x1, band_high - 0.36]])), thin,
+                          shade(glass, 0.6))  # fmt: skip
+    for x, colour in ((half - 0.2, (250, 244, 214)), (-half + 0.02, (200, 36, 36))):
+        sprite.convex(placed.on_side(_rect(x, x + 0.16, 0.62, 0.8)), colour)  # type: ignore[arg-type]
+    sign = _rect(-half + 0.9, -half + 2.3, top - 0.36, top - 0.2)
+    sprite.convex(placed.on_side(sign), (36, 34, 36))
+    text = _rect(-half + 1.05, -half + 2.05, top - 0.31, top - 0.25)
+    sprite.convex(placed.on_side(text), (250, 190, 76))
+
+
+def _wheels(sprite: Sprite, placed: _Placed, travel_m: float, lit: float) -> None:
+    look = placed.look
+    radius = look.wheel_m
+    spots = (-0.3, 0.29) if look.kind == "bus" else (-0.31, 0.32)
+    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    circle = np.column_stack([np.cos(turn), np.sin(turn)])
+    for share in spots:
+        centre = np.array([share * look.length_m, radius])
+        arch = centre + circle * radius * 1.2
+        arch[:, 1] = np.maximum(arch[:, 1], 0.24)
+        sprite.convex(placed.on_side(arch), (30, 30, 32))
+        sprite.convex(placed.on_side(centre + circle * radius), shade((46, 46, 49), lit))
+        sprite.convex(placed.on_side(centre + circle * radius * 0.66), shade((176, 180, 184), lit))
+        spin = -travel_m / radius
+        if look.plain_rims:
+            sprite.convex(placed.on_side(centre + circle * radius * 0.5), shade((142, 146, 150), lit))
+            holes, size = 5, 0.1
+        else:
+            holes, size = 5, 0.17
+        for k in range(holes):
+            angle = spin + k * 2 * np.pi / holes
+            hole = centre + np.array([np.cos(angle), np.sin(angle)]) * radius * 0.4
+            sprite.convex(placed.on_side(hole + circle[::3] * radius * size), (56, 57, 60))
+        sprite.convex(placed.on_side(centre + circle[::2] * radius * 0.16), shade((206, 208, 210), lit))
