@@ -7,8 +7,6 @@ crash the log of instances is played again, and the past can be counted again wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,93 +15,31 @@ from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.geometry import MASK_INSIDE, Floats, feet, overlaps
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.sighting import Moment, Sighting, touched
+from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tracker import Seen, Tracker
 from pipeline.counting.unique import Item, Registry
 from pipeline.counting.zones import ZoneCounter
 from pipeline.messages import OK, Instances, Tracks
+from pipeline.records.event import CountEvent, Kind
 
 SHADOW_OVERLAP = 0.6
 """Overlap of boxes, and of masks, from which on two instances show one object."""
-
-Kind = Literal["line", "zone_entry", "zone_exit"]
-
-
-@dataclass(frozen=True, slots=True)
-class CountEvent:
-    """One counted thing.
-
-    Attributes:
-        kind: what happened.
-        name: name of the line or the zone.
-        class_name: class of the object, by all its sightings until then.
-        direction: name of the direction for a line, else empty.
-        track: id of the object.
-        seq, epoch, index, pts_s, wall_s: the frame in which it happened. Events come in order of the frames
-            that reveal them; one that is revealed late (when the object is confirmed, or has left) names the
-            earlier frame in which it happened.
-        score: of the instance in that frame.
-        box_px: x0 y0 x1 y1 of the instance in that frame.
-    """
-
-    kind: Kind
-    name: str
-    class_name: str
-    direction: str
-    track: int
-    seq: int
-    epoch: int
-    index: int
-    pts_s: float
-    wall_s: float
-    score: float
-    box_px: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRow:
-    """One confirmed object in one frame, for track files: also of frames before it was confirmed."""
-
-    track: int
-    index: int
-    class_name: str
-    score: float
-    box_px: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one frame brought: the objects to draw, the events, the rows of a track file."""
-
-    tracks: Tracks
-    events: list[CountEvent]
-    rows: list[TrackRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """All counts so far.
-
-    Attributes:
-        unique: class -> objects.
-        lines: line -> class -> direction -> crossings; every direction is there, also with 0.
-        zones: zone -> class -> `now`, `entries`, `exits`, and `dwell_s`, the median stay.
-    """
-
-    unique: dict[str, int] = field(default_factory=dict)
-    lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    zones: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 class StreamCounter:
     """Tracks and counts one stream.
 
     Args:
+        name: name of the stream, for its events.
         stream: lines, zones and classes.
         tracker: how instances become objects.
         classes: the model's class names.
     """
 
-    def __init__(self, stream: StreamConfig, tracker: TrackerConfig, classes: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, stream: StreamConfig, tracker: TrackerConfig, classes: Sequence[str]
+    ) -> None:
+        self._name = name
         self._stream = stream
         self._classes = tuple(classes)
         self._tracker = Tracker(tracker)
@@ -117,10 +53,12 @@ class StreamCounter:
         self._crossings: dict[str, dict[str, dict[str, int]]] = {}
         self._passages: dict[str, dict[str, dict[str, int]]] = {}
         self._known: set[str] = set(stream.classes or ())
-        for name, line in stream.lines.items():
-            self._crossings[name] = {cls: dict.fromkeys(line.directions, 0) for cls in self._of(line.classes)}
-        for name, zone in stream.zones.items():
-            self._passages[name] = {cls: {"entries": 0, "exits": 0} for cls in self._of(zone.classes)}
+        for line_name, line in stream.lines.items():
+            self._crossings[line_name] = {
+                cls: dict.fromkeys(line.directions, 0) for cls in self._of(line.classes)
+            }
+        for zone_name, zone in stream.zones.items():
+            self._passages[zone_name] = {cls: {"entries": 0, "exits": 0} for cls in self._of(zone.classes)}
 
     def update(self, instances: Instances) -> Step:
         """Takes the next frame; frames come in the order of their `seq`."""
@@ -191,8 +129,8 @@ class StreamCounter:
         return Totals(self._unique(), self._line_totals(), zones)
 
     def final_ids(self) -> dict[int, int]:
-        """Id of an object as shown -> its final id, where later evidence has joined two."""
-        return {}
+        """Id of every object as shown -> its final id."""
+        return {number: number for number in range(1, self._registry.count + 1)}
 
     def _begin(self, instances: Instances) -> None:
         self._frame = (instances.width, instances.height)
@@ -247,8 +185,8 @@ class StreamCounter:
             passage = zone.see(item.item, sighting, class_name)
             if passage is not None:
                 counts = self._passages[name].setdefault(class_name, {"entries": 0, "exits": 0})
-                counts["entries" if passage == "zone_entry" else "exits"] += 1
-                events.append(_event(passage, name, class_name, "", item.item, sighting))
+                counts["entries" if passage == "entry" else "exits"] += 1
+                events.append(self._event("zone", name, class_name, passage, item.item, sighting))
 
     def _crossed(
         self,
@@ -261,7 +199,7 @@ class StreamCounter:
     ) -> None:
         both = dict.fromkeys(self._stream.lines[name].directions, 0)
         self._crossings[name].setdefault(class_name, both)[direction] += 1
-        events.append(_event("line", name, class_name, direction, item, sighting))
+        events.append(self._event("line", name, class_name, direction, item, sighting))
 
     def _end(self, number: int, events: list[CountEvent]) -> None:
         """An object will not come back."""
@@ -341,6 +279,26 @@ class StreamCounter:
             cls for cls in classes or self._stream.classes or () if _among(cls, self._stream.classes)
         )
 
+    def _event(
+        self, kind: Kind, name: str, class_name: str, direction: str, item: int, sighting: Sighting
+    ) -> CountEvent:
+        moment = sighting.moment
+        return CountEvent(
+            stream=self._name,
+            kind=kind,
+            name=name,
+            class_name=class_name,
+            direction=direction,
+            track=item,
+            epoch=moment.epoch,
+            seq=moment.seq,
+            index=moment.index,
+            pts_s=moment.pts_s,
+            wall_s=moment.wall_s,
+            score=sighting.score,
+            box_px=sighting.box_px,
+        )
+
 
 def _among(class_name: str, classes: tuple[str, ...] | None) -> bool:
     return classes is None or class_name in classes
@@ -351,23 +309,3 @@ def _same(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     a, b = first >= MASK_INSIDE, second >= MASK_INSIDE
     union = int((a | b).sum())
     return union == 0 or int((a & b).sum()) >= SHADOW_OVERLAP * union
-
-
-def _event(
-    kind: Kind, name: str, class_name: str, direction: str, item: int, sighting: Sighting
-) -> CountEvent:
-    moment = sighting.moment
-    return CountEvent(
-        kind=kind,
-        name=name,
-        class_name=class_name,
-        direction=direction,
-        track=item,
-        seq=moment.seq,
-        epoch=moment.epoch,
-        index=moment.index,
-        pts_s=moment.pts_s,
-        wall_s=moment.wall_s,
-        score=sighting.score,
-        box_px=sighting.box_px,
-    )

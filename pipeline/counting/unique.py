@@ -150,6 +150,11 @@ class Registry:
             del self._tracks[number], self._seen_s[number]
         return sorted(item.item for item in self._items.values() if now_s - item.last_s > limit_s)
 
+    @property
+    def count(self) -> int:
+        """Objects so far: ids run from 1 to this."""
+        return self._next - 1
+
     def everyone(self) -> list[int]:
         """Ids of all objects not retired."""
         return sorted(self._items)

@@ -47,9 +47,7 @@ class ZoneCounter:
         self._stays: dict[int, _Stay] = {}
         self._dwell: dict[str, deque[float]] = {}
 
-    def see(
-        self, item: int, sighting: Sighting, class_name: str
-    ) -> Literal["zone_entry", "zone_exit"] | None:
+    def see(self, item: int, sighting: Sighting, class_name: str) -> Literal["entry", "exit"] | None:
         """The next sighting of an object. Returns the border crossing that it completes, or None."""
         place = sighting.foot if self._config.anchor == "foot" else sighting.center
         deep = depth(self._polygon, place)
@@ -67,9 +65,9 @@ class ZoneCounter:
         stay.inside = deep > 0
         if stay.inside:
             stay.since_s = stay.last_s = pts_s
-            return "zone_entry"
+            return "entry"
         self._leave(stay)
-        return "zone_exit"
+        return "exit"
 
     def end(self, item: int) -> None:
         """The object will not be seen again."""

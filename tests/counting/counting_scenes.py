@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
-from pipeline.counting.counter import CountEvent, Step, StreamCounter, Totals
+from pipeline.counting.counter import StreamCounter
+from pipeline.counting.step import Step, Totals
 from pipeline.messages import Instances
+from pipeline.records.event import CountEvent
 
 WIDTH, HEIGHT = 640, 360
 CLASSES = ("person", "bicycle", "car", "bus")
@@ -67,7 +69,7 @@ def counter(
     tracker: TrackerConfig | None = None,
 ) -> StreamCounter:
     stream = StreamConfig(source="scene", lines=dict(lines or {}), zones=dict(zones or {}), classes=classes)
-    return StreamCounter(stream, tracker or TrackerConfig(), CLASSES)
+    return StreamCounter("gate", stream, tracker or TrackerConfig(), CLASSES)
 
 
 @dataclass(frozen=True)
