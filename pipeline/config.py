@@ -5,12 +5,17 @@ Coordinates are relative: 0..1 of the frame's width and height. Durations are se
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.redact import redact
+
 Relative = Annotated[float, Field(ge=0.0, le=1.0)]
+Pixels = Annotated[int, Field(ge=16, le=16384)]
 Point = tuple[Relative, Relative]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
@@ -18,11 +23,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 class Part(BaseModel):
     """Base of every part: unknown keys are refused, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What is printed of a part never holds a password."""
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
 
 
 def _apart(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    for first, second in zip(points, points[1:], strict=False):
+    for first, second in pairwise(points):
         if abs(first[0] - second[0]) + abs(first[1] - second[1]) < 1e-4:
             raise ValueError(f"two neighbouring points are the same: {list(first)}")
     return points
@@ -93,10 +103,14 @@ class StreamConfig(Part):
     skip: int = Field(0, ge=0, description="frames left out after each one used")
     loop: bool = Field(False, description="start a file again at its end")
     start_s: float = Field(0.0, ge=0, description="where in the file to start")
-    stop_s: float | None = Field(None, gt=0, description="where in the file, or when on a live source, to stop")
+    stop_s: float | None = Field(
+        None, gt=0, description="where in the file, or when on a live source, to stop"
+    )
     realtime: bool = Field(False, description="play a file at its own speed, as if it were a camera")
     timeout_s: float = Field(3.0, gt=0, description="silence after which a live source counts as lost")
-    size: tuple[int, int] | None = Field(None, description="width, height asked of a camera or a rendered scene")
+    size: tuple[Pixels, Pixels] | None = Field(
+        None, description="width, height of a camera or rendered scene"
+    )
     slots: int = Field(12, ge=3, le=256, description="frames that may be under way at once")
     classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all of the model")
     lines: dict[Name, LineConfig] = {}
@@ -122,6 +136,7 @@ class TrackerConfig(Part):
     hold_s: float = Field(1.5, gt=0, description="how long an unseen object is looked for")
     confirm_s: float = Field(0.2, ge=0, description="how long an object must be seen before it counts")
     join_s: float = Field(3.0, ge=0, description="gap over which fragments of one object are joined")
+    workers: int = Field(1, ge=1, le=16, description="tracking processes; streams are shared out among them")
 
 
 class VideoConfig(Part):
@@ -131,7 +146,7 @@ class VideoConfig(Part):
     preset: str = Field("veryfast", description="speed of the encoder, as x264 and x265 name it")
     crf: float = Field(23.0, ge=0, le=51, description="quality: smaller is better and larger")
     fps: float | None = Field(None, gt=0, description="default: as the source")
-    size: tuple[int, int] | None = Field(None, description="width, height; default: as the source")
+    size: tuple[Pixels, Pixels] | None = Field(None, description="width, height; default: as the source")
     threads: int | None = Field(None, ge=1)
     masks: bool = True
     trails: bool = True

@@ -21,3 +21,11 @@ def redact(text: str) -> str:
     one URL or a whole message with URLs in it.
     """
     return _SECRET_PARAMETER.sub(rf"\g<1>{MASK}", _USER_INFO.sub(rf"\g<1>:{MASK}@", text))
+
+
+def shown(text: str, longest: int = 64) -> str:
+    """Foreign text as a part of one line of a message: no password, no control characters, not too long."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    text = redact(text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

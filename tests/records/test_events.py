@@ -42,7 +42,19 @@ events = st.builds(
 
 def crossing(seq: int, stream: str = "gate", direction: str = "in") -> CountEvent:
     return CountEvent(
-        stream, "line", "door", "person", direction, 7, 0, seq, seq, seq / 25, 1.8e9 + seq / 25, 0.9, (1, 2, 3, 4)
+        stream,
+        "line",
+        "door",
+        "person",
+        direction,
+        7,
+        0,
+        seq,
+        seq,
+        seq / 25,
+        1.8e9 + seq / 25,
+        0.9,
+        (1, 2, 3, 4),
     )
 
 
@@ -52,7 +64,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not binaries:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
-    folder = Path("/tmp") / f"tallycam-pg-{os.getpid()}"  # a short path: the socket's name has 107 bytes at most
+    folder = (
+        Path("/tmp") / f"tallycam-pg-{os.getpid()}"
+    )  # a short path: the socket's name has 107 bytes at most
     folder.mkdir(mode=0o700)
     become: list[str] = []
     if getpass.getuser() == "root":  # the server refuses to run as root
@@ -154,7 +168,9 @@ def test_processes_that_start_and_write_at_once_take_turns(url: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(batches=st.lists(st.lists(events, max_size=6), max_size=6))
-def test_each_key_is_there_once_whatever_is_written_in_whatever_batches(batches: list[list[CountEvent]]) -> None:
+def test_each_key_is_there_once_whatever_is_written_in_whatever_batches(
+    batches: list[list[CountEvent]],
+) -> None:
     with EventStore("sqlite://", run="r") as store:
         for batch in batches:
             store.write(batch)
@@ -173,7 +189,9 @@ def test_sqlite_uses_a_write_ahead_log(tmp_path: Path) -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("url", ["", "events.db", "mysql://a:hush@h/x", "nonsense://x", "postgresql://h:port/x"])
+@pytest.mark.parametrize(
+    "url", ["", "events.db", "mysql://a:hush@h/x", "nonsense://x", "postgresql://h:port/x"]
+)
 def test_what_is_not_a_database_url_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(ConfigError, match="output.events: got .* expected sqlite:///FILE") as caught:
         EventStore(url, run="r")

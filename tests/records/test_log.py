@@ -101,7 +101,9 @@ def test_a_last_record_with_damaged_payload_is_torn(log_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(cut=st.floats(0, 1))
-def test_any_prefix_reads_as_a_prefix_of_the_records(tmp_path_factory: pytest.TempPathFactory, cut: float) -> None:
+def test_any_prefix_reads_as_a_prefix_of_the_records(
+    tmp_path_factory: pytest.TempPathFactory, cut: float
+) -> None:
     folder = tmp_path_factory.mktemp("prefix")
     write(folder / "whole.log", 4)
     data = (folder / "whole.log").read_bytes()
@@ -183,7 +185,10 @@ def test_a_missing_log_is_one_line(tmp_path: Path) -> None:
 
 def test_a_log_of_another_stream_or_run_is_refused(log_path: Path) -> None:
     write(log_path, 1)
-    for other, says in [({"stream": "yard"}, "stream 'gate', not 'yard'"), ({"run": "r2"}, "run 'r1', not 'r2'")]:
+    for other, says in [
+        ({"stream": "yard"}, "stream 'gate', not 'yard'"),
+        ({"run": "r2"}, "run 'r1', not 'r2'"),
+    ]:
         with pytest.raises(RecordError, match=says):
             LogWriter(log_path, LogHeader(**{**_fields(HEADER), **other}))
     assert seqs(log_path) == [0]
