@@ -1,0 +1,75 @@
+"""summary.json: its contract, and that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.records.summary import StreamSummary, build, write
+
+GATE = StreamSummary(
+    decoded=750,
+    processed=748,
+    dropped={"replaced": 2},
+    unique={"person": np.int64(6)},  # type: ignore[dict-item]
+    lines={"door": {"person": {"in": 4, "out": 2}}},
+    zones={"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
+    fps=24.9,
+    latency_ms={"p50": 31.0, "p99": float("nan")},
+    extra={"source": "rtsp://viewer:hush@camera.local/1", "damage": {"packets": 3}},
+)
+
+
+def test_the_contract_holds(tmp_path: Path) -> None:
+    write(tmp_path / "summary.json", build({"gate": GATE}, version="0.1.0", run="r1"))
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "streams": {
+            "gate": {
+                "frames": {"decoded": 750, "processed": 748, "dropped": {"replaced": 2}},
+                "unique": {"person": 6},
+                "lines": {"door": {"person": {"in": 4, "out": 2}}},
+                "zones": {"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
+                "fps": 24.9,
+                "latency_ms": {"p50": 31.0, "p99": None},
+                "source": "rtsp://viewer:***@camera.local/1",
+                "damage": {"packets": 3},
+            }
+        },
+        "version": "0.1.0",
+        "run": "r1",
+    }
+
+
+def test_extra_keys_never_replace_the_contract() -> None:
+    with pytest.raises(ValueError, match="'streams'"):
+        build({}, **{"streams": {}})
+    with pytest.raises(ValueError, match="'fps'"):
+        build({"gate": StreamSummary(decoded=0, processed=0, extra={"fps": 1})})
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "summary.json"
+    write(path, build({}))
+    before = path.read_bytes()
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"summary.json: cannot be written: No space left on device"):
+        write(path, build({"gate": GATE}))
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["summary.json"]
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"none/summary.json: cannot be written: No such file or directory"):
+        write(tmp_path / "none" / "summary.json", build({}))
