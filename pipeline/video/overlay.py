@@ -1,0 +1,281 @@
+"""Draws what was counted into a frame's planes: masks, outlines, labels, trails, lines, zones, counts.
+
+The planes are changed in place, and only where something is drawn: never a whole frame, never in floats.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import StreamConfig, VideoConfig
+from pipeline.messages import MASK_SIZE, Array, Tracks
+from pipeline.planes import Plane, Planes
+from pipeline.video.overlay_marks import CountPanel, LineMark, Sizes, Taken, ZoneMark, label
+from pipeline.video.overlay_paint import Stamp, object_colour, tint, yuv
+
+TRAIL_S = 2.0
+"""Media seconds of an object's path that are shown."""
+LIT_S = 0.6
+"""Media seconds for which a line stays lit after a crossing."""
+MOST_TRAILS = 512
+MOST_TRAIL_POINTS = 64
+MOST_LABELS = 512
+"""Label stamps kept: the ones longest unused go first."""
+FILL_LUMA, FILL_CHROMA = 0.26, 0.62
+"""Opacity of a mask: much colour and little luma, so that the object's texture stays visible."""
+COARSE_PX = 160
+"""Outlines of boxes larger than this are traced on the chroma grid: a quarter of the pixels."""
+FIXED = 4
+"""Bits after the point of drawing coordinates."""
+
+
+class Overlay:
+    """Annotations of one stream. Keeps the trails itself; its memory is bounded.
+
+    Args:
+        stream: lines and zones, relative coordinates.
+        video: what to draw.
+        classes: the model's class names.
+        width: of the frames that will be drawn on, pixels; the tracks' pixels are the same.
+        height: as `width`.
+    """
+
+    def __init__(
+        self, stream: StreamConfig, video: VideoConfig, classes: tuple[str, ...], width: int, height: int
+    ) -> None:
+        self._video, self._classes = video, classes
+        self._width, self._height = width, height
+        self._sizes = Sizes.of(height)
+        self._taken = Taken(width, height)
+        margin, plate = self._sizes.margin, self._sizes.plate
+        self._taken.take(margin, margin, plate * 16, plate * 10)  # the panel, about
+        self._lines = [
+            LineMark(name, line, width, height, self._sizes, self._taken)
+            for name, line in stream.lines.items()
+        ]
+        self._zones = [
+            ZoneMark(name, zone, width, height, self._sizes, self._taken)
+            for name, zone in stream.zones.items()
+        ]
+        self._panel = CountPanel(classes, self._sizes)
+        self._trails: OrderedDict[int, deque[tuple[float, float, float]]] = OrderedDict()
+        self._labels: OrderedDict[tuple[int, int], Stamp] = OrderedDict()
+        self._lit_until: dict[str, float] = {}
+
+    def draw(self, planes: Planes, tracks: Tracks) -> None:
+        """Draws into `planes`, which may be views with padded rows.
+
+        Raises:
+            ValueError: the planes have another size than was said.
+        """
+        if (planes.width, planes.height) != (self._width, self._height):
+            raise ValueError(
+                f"overlay: got a frame of {planes.width}x{planes.height}, expected {self._width}x{self._height}"
+            )
+        boxes = _finite_boxes(tracks.boxes_px)
+        rows = [int(row) for row in np.argsort(boxes[:, 3], kind="stable")]  # near objects over far ones
+        for zone in self._zones:
+            zone.put_area(planes)
+        self._update_trails(tracks)
+        if self._video.trails:
+            self._draw_trails(planes, tracks.pts_s)
+        for row in rows:
+            self._draw_object(planes, boxes[row], tracks.masks[row], int(tracks.ids[row]))
+        for name in tracks.crossed:
+            self._lit_until[name] = tracks.pts_s + LIT_S
+        lit = {line.name: self._lit_until.get(line.name, -1.0) > tracks.pts_s for line in self._lines}
+        for line in self._lines:
+            line.put_stroke(planes, lit[line.name])
+        self._taken.clear()
+        self._taken.take(*self._panel.put(planes, tracks.stream, tracks.pts_s, tracks.unique))
+        for line in self._lines:
+            self._taken.take(*line.box)
+        for zone in self._zones:
+            self._taken.take(*zone.box)
+        if self._video.labels:
+            for row in reversed(rows):
+                self._draw_label(planes, boxes[row], int(tracks.ids[row]), int(tracks.class_ids[row]))
+        for line in self._lines:
+            line.put_plate(planes, tracks.lines.get(line.name, {}), lit[line.name])
+        for zone in self._zones:
+            zone.put_plate(planes, tracks.zones.get(zone.name, {}))
+
+    def _draw_object(self, planes: Planes, box: Array, mask: Array, identity: int) -> None:
+        """Fill and outline, both inside the box."""
+        x0, y0, x1, y1 = (round(float(value)) for value in box)
+        left, top = max(x0, 0), max(y0, 0)
+        right, bottom = min(x1, planes.width), min(y1, planes.height)
+        if left >= right or top >= bottom:
+            return
+        levels = yuv(object_colour(identity))
+        luma = planes.y[top:bottom, left:right]
+        chroma = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+        if not self._video.masks or not mask.any():
+            corners = np.array(
+                [[0, 0], [x1 - x0 - 1, 0], [x1 - x0 - 1, y1 - y0 - 1], [0, y1 - y0 - 1]], np.float64
+            )
+            corners += (x0 - left, y0 - top)
+            self._outline(planes, (left, top), luma, chroma, [corners], levels)
+            return
+        inside = _inside(mask, box, (left, top, right, bottom), 1)
+        inside_chroma = _inside(mask, box, (left, top, right, bottom), 2)
+        tint(luma, inside, levels[0], FILL_LUMA)
+        tint(planes.u[chroma], inside_chroma, levels[1], FILL_CHROMA)
+        tint(planes.v[chroma], inside_chroma, levels[2], FILL_CHROMA)
+        coarse = max(right - left, bottom - top) > COARSE_PX
+        traced = inside_chroma if coarse else inside
+        found, _ = cv2.findContours(traced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        contours = []
+        for contour in found:
+            points = cv2.approxPolyDP(contour, 0.8, True)[:, 0].astype(np.float64)
+            contours.append(points * 2 + (0.5 - left % 2, 0.5 - top % 2) if coarse else points)
+        self._outline(planes, (left, top), luma, chroma, contours, levels)
+
+    def _outline(
+        self,
+        planes: Planes,
+        corner: tuple[int, int],
+        luma: Plane,
+        chroma: tuple[slice, slice],
+        contours: list[NDArray[np.float64]],
+        levels: tuple[int, int, int],
+    ) -> None:
+        """`contours`: each (n, 2) x y in pixels of `luma`."""
+        wide = self._sizes.outline
+        fine = [np.rint(points * (1 << FIXED)).astype(np.int32) for points in contours]
+        odd = np.array((corner[0] % 2, corner[1] % 2))
+        half = [np.rint((points + odd - 0.5) * (1 << FIXED) / 2).astype(np.int32) for points in contours]
+        cv2.polylines(luma, fine, True, (levels[0],), wide, cv2.LINE_AA, FIXED)
+        cv2.polylines(planes.u[chroma], half, True, (levels[1],), max(1, wide // 2), cv2.LINE_AA, FIXED)
+        cv2.polylines(planes.v[chroma], half, True, (levels[2],), max(1, wide // 2), cv2.LINE_AA, FIXED)
+
+    def _draw_label(self, planes: Planes, box: Array, identity: int, class_id: int) -> None:
+        """Above the box, else at its top inside, else below it: the first place that is free and in the frame."""
+        x0, y0, x1, y1 = (float(value) for value in box)
+        if x1 <= 0 or y1 <= 0 or x0 >= planes.width or y0 >= planes.height or x0 >= x1 or y0 >= y1:
+            return
+        stamp = self._label(identity, class_id)
+        width, height = stamp.width, stamp.height
+        middle, above, gap = (x0 + x1 - width) / 2, y0 - height - 2, 2
+        options = [(middle, above), (x0, above), (x1 - width, above), (middle, y0 + gap), (middle, y1 + gap)]
+        for level in range(1, 4):  # a crowd: stacked above, also to the sides
+            row = above - level * (height + gap)
+            options += [(middle, row), (x1 - width * 0.25, row), (x0 - width * 0.75, row)]
+        options += [(x1 + gap, y0), (x0 - gap - width, y0), (middle, (y0 + y1 - height) / 2)]
+        most_x, most_y = max(0, planes.width - width), max(0, planes.height - height)
+        places = [(int(min(max(x, 0), most_x)), int(min(max(y, 0), most_y))) for x, y in options]
+        x, y = next((place for place in places if self._taken.free(*place, width, height)), places[0])
+        self._taken.take(x, y, width, height)
+        stamp.put(planes, x, y)
+
+    def _label(self, identity: int, class_id: int) -> Stamp:
+        key = (identity, class_id)
+        stamp = self._labels.get(key)
+        if stamp is None:
+            known = 0 <= class_id < len(self._classes)
+            text = f"{self._classes[class_id] if known else 'object'} {identity}"
+            stamp = self._labels[key] = label(text, identity, self._sizes.label)
+            if len(self._labels) > MOST_LABELS:
+                self._labels.popitem(last=False)
+        else:
+            self._labels.move_to_end(key)
+        return stamp
+
+    def _update_trails(self, tracks: Tracks) -> None:
+        now_s = tracks.pts_s
+        for row in range(len(tracks.ids)):
+            x, y = float(tracks.feet_px[row, 0]), float(tracks.feet_px[row, 1])
+            if not (np.isfinite(x) and np.isfinite(y)):
+                continue
+            identity = int(tracks.ids[row])
+            trail = self._trails.setdefault(identity, deque(maxlen=MOST_TRAIL_POINTS))
+            if trail:  # half-way to the new point: the foot of a mask trembles
+                x, y = (trail[-1][1] + x) / 2, (trail[-1][2] + y) / 2
+            trail.append((now_s, x, y))
+            self._trails.move_to_end(identity)
+        for identity in list(self._trails):
+            trail = self._trails[identity]
+            while trail and not now_s - TRAIL_S <= trail[0][0] <= now_s:
+                trail.popleft()
+            if not trail:
+                del self._trails[identity]
+        while len(self._trails) > MOST_TRAILS:
+            self._trails.popitem(last=False)
+
+    def _draw_trails(self, planes: Planes, now_s: float) -> None:
+        for identity, trail in self._trails.items():
+            if len(trail) < 2:
+                continue
+            table = np.array(trail, np.float32)
+            _draw_trail(
+                planes,
+                table[:, 1:],
+                now_s - table[:, 0],
+                yuv(object_colour(identity)),
+                self._sizes.outline + 1,
+            )
+
+
+def _draw_trail(
+    planes: Planes, points: Array, ages_s: Array, levels: tuple[int, int, int], wide: int
+) -> None:
+    """A path that fades with age: drawn as opacity on its own small plane, then laid over the frame.
+
+    `points`: (n, 2) float32 x y in pixels, oldest first. `ages_s`: (n,) float32.
+    """
+    edges = (planes.width, planes.height)
+    points = points.clip(-64.0, np.array(edges, np.float32) + 64)
+    low = np.maximum(np.floor(points.min(axis=0)).astype(int) - wide - 1, 0) // 2 * 2
+    high = np.minimum(np.ceil(points.max(axis=0)).astype(int) + wide + 2, edges)
+    if (low >= high).any():
+        return
+    opacity = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    fixed = np.rint((points - low) * (1 << FIXED)).astype(np.int32)
+    strength = (200 * (1 - ages_s / TRAIL_S)).clip(0, 200)
+    step = max(1, len(fixed) // 12)  # a dozen shades are smooth enough
+    for first in range(0, len(fixed) - 1, step):
+        part = fixed[first : first + step + 1]
+        shade = int(strength[min(first + step, len(strength) - 1)])
+        cv2.polylines(opacity, [part], False, (shade,), wide, cv2.LINE_AA, FIXED)
+    half = cv2.resize(
+        opacity, ((opacity.shape[1] + 1) // 2, (opacity.shape[0] + 1) // 2), interpolation=cv2.INTER_LINEAR
+    )
+    for number, plane in enumerate((planes.y, planes.u, planes.v)):
+        alpha, divide = (opacity, 1) if number == 0 else (np.asarray(half, np.uint8), 2)
+        top, left = int(low[1]) // divide, int(low[0]) // divide
+        part = plane[top : top + alpha.shape[0], left : left + alpha.shape[1]]
+        alpha = alpha[: part.shape[0], : part.shape[1]]
+        cv2.multiply(part, cv2.bitwise_not(alpha), dst=part, scale=1 / 255)
+        cv2.add(part, cv2.convertScaleAbs(alpha, alpha=levels[number] / 255), dst=part)
+
+
+def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: int) -> Plane:
+    """255 where the mask is, 0 elsewhere, for the pixels `part` (x0 y0 x1 y1 in luma) of a plane.
+
+    `divide`: 1 for luma, 2 for chroma. The mask is spread over the whole box, `part` is what the frame shows of it.
+    """
+    x0, y0 = part[0] // divide, part[1] // divide
+    width, height = (part[2] + divide - 1) // divide - x0, (part[3] + divide - 1) // divide - y0
+    left, top, right, bottom = (float(value) / divide for value in box)
+    if abs(right - left - width) <= 1 and abs(bottom - top - height) <= 1:
+        spread = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    else:
+        # The frame cuts the box: sample only what is seen. Pixel centre -> mask cell centre.
+        per_x, per_y = MASK_SIZE / (right - left), MASK_SIZE / (bottom - top)
+        move = np.array(
+            [[per_x, 0, (x0 + 0.5 - left) * per_x - 0.5], [0, per_y, (y0 + 0.5 - top) * per_y - 0.5]],
+            np.float64,
+        )
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        spread = cv2.warpAffine(mask, move, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.threshold(spread, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _finite_boxes(boxes_px: Array) -> NDArray[np.float64]:
+    """Boxes that drawing can take: not-a-number becomes an empty box, far away becomes near enough."""
+    boxes = np.nan_to_num(boxes_px.astype(np.float64), nan=0.0, posinf=1e6, neginf=-1e6).clip(-1e6, 1e6)
+    return np.asarray(boxes.reshape(-1, 4), np.float64)

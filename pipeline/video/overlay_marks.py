@@ -1,0 +1,369 @@
+"""What an overlay shows besides the objects: labels, counting lines, zones and the panel of counts.
+
+Each is a stamp, made when its words change and kept until they change again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import LineConfig, ZoneConfig
+from pipeline.planes import Planes
+from pipeline.video.overlay_paint import (
+    Canvas,
+    Colour,
+    Scatter,
+    Stamp,
+    glyphs,
+    object_colour,
+    text_width,
+    tint,
+    yuv,
+)
+
+DARK: Colour = (0.06, 0.07, 0.09)
+WHITE: Colour = (1.0, 1.0, 1.0)
+SOFT: Colour = (0.72, 0.76, 0.80)
+LIT: Colour = (1.0, 0.78, 0.16)
+ZONE: Colour = (0.25, 0.85, 0.95)
+PANEL_OPACITY = 0.72
+ROWS = 8
+"""Classes that the panel lists, at the most."""
+CELL = 8
+"""Pixels of one cell of the occupancy grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Sizes that follow the frame's height, in pixels."""
+
+    label: int
+    """Height of a label's capitals."""
+    plate: int
+    """Height of the capitals on plates and on the panel."""
+    stroke: float
+    """Width of counting lines."""
+    outline: int
+    """Width of the objects' outlines."""
+    margin: int
+
+    @classmethod
+    def of(cls, height: int) -> Sizes:
+        return cls(
+            label=max(7, round(height * 0.0125 + 2)),
+            plate=max(7, round(height * 0.0135 + 2.5)),
+            stroke=max(1.6, height / 420),
+            outline=1 if height < 480 else max(2, round(height / 540)),
+            margin=max(4, round(height * 0.016)),
+        )
+
+
+class Taken:
+    """Which parts of the frame already hold words, in cells of 8 x 8 pixels."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._cells: NDArray[np.bool_] = np.zeros((height // CELL + 2, width // CELL + 2), np.bool_)
+
+    def clear(self) -> None:
+        self._cells[:] = False
+
+    def _part(self, x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
+        rows = slice(max(0, y + CELL // 2) // CELL, max(0, y + height + CELL // 2 - 1) // CELL + 1)
+        columns = slice(max(0, x + CELL // 2) // CELL, max(0, x + width + CELL // 2 - 1) // CELL + 1)
+        return rows, columns
+
+    def free(self, x: int, y: int, width: int, height: int) -> bool:
+        return not self._cells[self._part(x, y, width, height)].any()
+
+    def take(self, x: int, y: int, width: int, height: int) -> None:
+        self._cells[self._part(x, y, width, height)] = True
+
+
+def label(text: str, identity: int, size: int) -> Stamp:
+    """A dark pill with a dot of the object's colour before the text."""
+    colour = object_colour(identity)
+    height = round(size * 2.0)
+    pad = round(size * 0.55)
+    dot = round(size * 0.85)
+    canvas = Canvas(pad + dot + round(size * 0.45) + text_width(text, size) + pad, height)
+    canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, 0.78)
+    canvas.panel(pad, (canvas.height - dot) / 2, dot, dot, dot / 2, colour, 1.0)
+    canvas.text(text, pad + dot + size * 0.45, (canvas.height + size) / 2, size, WHITE)
+    return canvas.stamp()
+
+
+def arrow(
+    canvas: Canvas, x: float, y: float, direction: tuple[float, float], size: float, colour: Colour
+) -> None:
+    """A solid arrow head with its middle at (x, y)."""
+    dx, dy = direction
+    tip, wing = size * 0.55, size * 0.5
+    points = [
+        (x + dx * tip, y + dy * tip),
+        (x - dx * tip - dy * wing, y - dy * tip + dx * wing),
+        (x - dx * tip * 0.45, y - dy * tip * 0.45),
+        (x - dx * tip + dy * wing, y - dy * tip - dx * wing),
+    ]
+    canvas.polygon(points, colour, 1.0)
+
+
+class LineMark:
+    """A counting line: the stroke with an arrow each way, and a plate with its name and counts.
+
+    The first direction crosses from the left hand to the right hand of who walks from the first point to the
+    second as seen on the screen: that arrow points along (-dy, dx) of the line, with y down.
+    """
+
+    def __init__(
+        self, name: str, config: LineConfig, width: int, height: int, sizes: Sizes, taken: Taken
+    ) -> None:
+        self.name, self._config, self._sizes = name, config, sizes
+        (x0, y0), (x1, y1) = ((x * width, y * height) for x, y in config.points)
+        length = max(1e-6, math.hypot(x1 - x0, y1 - y0))
+        along = ((x1 - x0) / length, (y1 - y0) / length)
+        self._across = (-along[1], along[0])
+        self._strokes = tuple(self._stroke((x0, y0), (x1, y1), width, height, lit) for lit in (False, True))
+        self._plates: dict[tuple[int, int, bool], Stamp] = {}
+        widest = self._plate(8888, 8888, lit=False)
+        # The end nearer to the frame's edge: there the plate hides least.
+        ends = sorted(
+            ((x0, y0), (x1, y1)), key=lambda end: min(end[0], end[1], width - end[0], height - end[1])
+        )
+        self._place = _place_plate(widest, ends, width, height, sizes, taken)
+        taken.take(*self._place, widest.width, widest.height)
+        self._box = (*self._place, widest.width, widest.height)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x, y, width, height of the plate at its widest."""
+        return self._box
+
+    def put_stroke(self, planes: Planes, lit: bool) -> None:
+        self._strokes[lit].put(planes)
+
+    def put_plate(self, planes: Planes, counts: dict[str, dict[str, int]], lit: bool) -> None:
+        """`counts`: class -> direction -> crossings."""
+        first, second = (
+            sum(of_class.get(direction, 0) for of_class in counts.values())
+            for direction in self._config.directions
+        )
+        key = (first, second, lit)
+        if key not in self._plates:
+            if len(self._plates) > 16:
+                self._plates.clear()
+            self._plates[key] = self._plate(first, second, lit)
+        self._plates[key].put(planes, *self._place)
+
+    def _stroke(
+        self, start: tuple[float, float], end: tuple[float, float], width: int, height: int, lit: bool
+    ) -> Scatter:
+        stroke, reach = self._sizes.stroke, self._sizes.stroke * 13
+        left, top = (int(min(start[n], end[n]) - reach) // 2 * 2 for n in range(2))
+        canvas = Canvas(
+            round(abs(end[0] - start[0]) + 2 * reach) + 4, round(abs(end[1] - start[1]) + 2 * reach) + 4
+        )
+        points = [(start[0] - left, start[1] - top), (end[0] - left, end[1] - top)]
+        colour = LIT if lit else WHITE
+        if lit:
+            canvas.stroke(points, stroke * 5, LIT, 0.30)
+        canvas.stroke(points, stroke * 2.4, DARK, 0.45)
+        canvas.stroke(points, stroke, colour, 1.0)
+        for x, y in points:
+            canvas.panel(x - stroke * 2, y - stroke * 2, stroke * 4, stroke * 4, stroke * 2, DARK, 0.6)
+            canvas.panel(
+                x - stroke * 1.4, y - stroke * 1.4, stroke * 2.8, stroke * 2.8, stroke * 1.4, colour, 1.0
+            )
+        middle = ((points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2)
+        for sign in (1, -1):
+            x, y = (
+                middle[n] + sign * (along[n] * stroke * 3.2 + self._across[n] * stroke * 3.4)
+                for n in range(2)
+            )
+            direction = (sign * self._across[0], sign * self._across[1])
+            arrow(canvas, x, y, direction, stroke * 7.5, DARK)
+            arrow(canvas, x, y, direction, stroke * 5.5, colour)
+        return Scatter.of(canvas.stamp(), left, top, width, height)
+
+    def _plate(self, first: int, second: int, lit: bool) -> Stamp:
+        size = self._sizes.plate
+        pad, gap = round(size * 0.8), round(size * 0.7)
+        counts = ((self._across, self._config.directions[0], str(first)),
+                  ((-self._across[0], -self._across[1]), self._config.directions[1], str(second)))  # fmt: skip
+        width = pad + text_width(self.name, size)
+        for _, word, count in counts:
+            width += (
+                round(2.2 * gap) + size + text_width(word, size) + round(gap * 0.6) + text_width(count, size)
+            )
+        canvas = Canvas(width + pad, round(size * 2.3))
+        canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, PANEL_OPACITY)
+        if lit:
+            canvas.panel(0, 0, max(3, size * 0.35), canvas.height, size * 0.15, LIT, 1.0)
+        baseline = (canvas.height + size) / 2
+        canvas.text(self.name, pad, baseline, size, LIT if lit else WHITE)
+        x = float(pad + text_width(self.name, size))
+        for direction, word, count in counts:
+            x += 1.4 * gap
+            arrow(canvas, x + size / 2, canvas.height / 2, direction, size * 0.95, LIT if lit else ZONE)
+            x += size + gap * 0.8
+            canvas.text(word, x, baseline, size, SOFT)
+            x += text_width(word, size) + gap * 0.6
+            canvas.text(count, x, baseline, size, WHITE)
+            x += text_width(count, size)
+        return canvas.stamp()
+
+
+class ZoneMark:
+    """A zone: a light fill, its edge, and a plate with its name and how many objects are inside."""
+
+    def __init__(
+        self, name: str, config: ZoneConfig, width: int, height: int, sizes: Sizes, taken: Taken
+    ) -> None:
+        self.name, self._sizes = name, sizes
+        points = [(x * width, y * height) for x, y in config.points]
+        reach = sizes.stroke * 3
+        left, top = (int(max(0.0, min(point[n] for point in points) - reach)) // 2 * 2 for n in range(2))
+        right, bottom = (max(point[n] for point in points) + reach for n in range(2))
+        inner = [(x - left, y - top) for x, y in points]
+        shape = Canvas(math.ceil(right - left) + 2, math.ceil(bottom - top) + 2)
+        shape.polygon(inner, ZONE, 1.0)
+        keep = shape.stamp().keep
+        luma = (255 - keep[0])[: height - top, : width - left]
+        chroma = (255 - keep[1])[: (height + 1) // 2 - top // 2, : (width + 1) // 2 - left // 2]
+        self._inside = (
+            np.where(luma > 127, 255, 0).astype(np.uint8),
+            np.where(chroma > 127, 255, 0).astype(np.uint8),
+        )
+        self._at = (left, top)
+        edge = Canvas(shape.width, shape.height)
+        edge.stroke(inner, sizes.stroke * 2.2, DARK, 0.35, closed=True)
+        edge.stroke(inner, sizes.stroke * 0.9, ZONE, 0.9, closed=True)
+        self._edge = Scatter.of(edge.stamp(), left, top, width, height)
+        self._plates: dict[int, Stamp] = {}
+        widest = self._plate(888)
+        highest = min(points, key=lambda point: (point[1], point[0]))
+        self._place = _place_plate(widest, (highest, *points), width, height, sizes, taken)
+        self._box = (*self._place, widest.width, widest.height)
+        taken.take(*self._box)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        return self._box
+
+    def put_area(self, planes: Planes) -> None:
+        left, top = self._at
+        for number, (plane, level) in enumerate(zip((planes.y, planes.u, planes.v), yuv(ZONE), strict=True)):
+            inside = self._inside[min(number, 1)]
+            x, y = (left, top) if number == 0 else (left // 2, top // 2)
+            part = plane[y : y + inside.shape[0], x : x + inside.shape[1]]
+            tint(part, inside[: part.shape[0], : part.shape[1]], level, 0.07 if number == 0 else 0.22)
+        self._edge.put(planes)
+
+    def put_plate(self, planes: Planes, counts: dict[str, int]) -> None:
+        """`counts`: class -> objects inside now."""
+        count = sum(counts.values())
+        if count not in self._plates:
+            if len(self._plates) > 16:
+                self._plates.clear()
+            self._plates[count] = self._plate(count)
+        self._plates[count].put(planes, *self._place)
+
+    def _plate(self, count: int) -> Stamp:
+        size = self._sizes.plate
+        pad = round(size * 0.8)
+        words = text_width(self.name, size)
+        canvas = Canvas(2 * pad + words + round(size * 0.7) + text_width(str(count), size), round(size * 2.3))
+        canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, PANEL_OPACITY)
+        baseline = (canvas.height + size) / 2
+        canvas.text(self.name, pad, baseline, size, ZONE)
+        canvas.text(str(count), pad + words + size * 0.7, baseline, size, WHITE)
+        return canvas.stamp()
+
+
+class CountPanel:
+    """The panel in the upper left corner: stream, media time, and the unique objects of each class."""
+
+    def __init__(self, classes: Sequence[str], sizes: Sizes) -> None:
+        self._classes, self._sizes = tuple(classes), sizes
+        self._words: tuple[str, str, tuple[tuple[str, int], ...]] | None = None
+        self._stamp: Stamp | None = None
+
+    def put(
+        self, planes: Planes, stream: str, pts_s: float, unique: dict[str, int]
+    ) -> tuple[int, int, int, int]:
+        """Returns x, y, width, height of what it covers."""
+        known = [name for name in self._classes if unique.get(name)]
+        known += sorted(name for name in unique if unique[name] and name not in self._classes)
+        rows = [(name, unique[name]) for name in known]
+        if len(rows) > ROWS:
+            rows = [
+                *rows[: ROWS - 1],
+                (f"{len(rows) - ROWS + 1} more classes", sum(n for _, n in rows[ROWS - 1 :])),
+            ]
+        words = (stream, clock(pts_s), tuple(rows))
+        if self._stamp is None or words != self._words:
+            self._words, self._stamp = words, self._draw(*words)
+        margin = self._sizes.margin
+        self._stamp.put(planes, margin, margin)
+        return margin, margin, self._stamp.width, self._stamp.height
+
+    def _draw(self, stream: str, time: str, rows: tuple[tuple[str, int], ...]) -> Stamp:
+        size = self._sizes.plate
+        pad, step = size, round(size * 2.0)
+        width = text_width(stream, size) + 2 * size + text_width(time, size)
+        for name, count in rows:
+            width = max(width, text_width(name, size) + 2 * size + text_width(str(count), size))
+        canvas = Canvas(width + 2 * pad, pad * 2 + size + (step * len(rows) + size // 2 if rows else 0))
+        canvas.panel(0, 0, canvas.width, canvas.height, size * 0.7, DARK, PANEL_OPACITY)
+        baseline = pad + size
+        canvas.text(stream, pad, baseline, size, WHITE)
+        canvas.text(time, canvas.width - pad - text_width(time, size), baseline, size, SOFT)
+        if rows:
+            rule = round(baseline + size * 0.65)
+            canvas.over(
+                np.ones((max(1, size // 8), canvas.width - 2 * pad), np.float32), WHITE, 0.25, pad, rule
+            )
+        for number, (name, count) in enumerate(rows):
+            line = baseline + size // 2 + step * (number + 1)
+            canvas.text(name, pad, line, size, SOFT)
+            canvas.text(str(count), canvas.width - pad - text_width(str(count), size), line, size, WHITE)
+        return canvas.stamp()
+
+
+def clock(pts_s: float) -> str:
+    """Media time as minutes and seconds, with hours where there are any."""
+    whole = max(0, int(pts_s))
+    minutes, seconds = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _place_plate(
+    plate: Stamp, points: Sequence[tuple[float, float]], width: int, height: int, sizes: Sizes, taken: Taken
+) -> tuple[int, int]:
+    """Upper left corner for a plate near one of the points: inside the frame, and over no other where possible."""
+    gap = sizes.margin
+    options = []
+    for x, y in points:
+        for left in (x + gap, x - gap - plate.width, x - plate.width / 2):
+            for top in (y - gap - plate.height, y + gap):
+                options.append((left, top))
+    for x, y in points:  # farther away, for crowded corners
+        for step in range(1, 6):
+            options += [
+                (x + gap, y + step * (plate.height + 4)),
+                (x + gap, y - (step + 1) * (plate.height + 4)),
+            ]
+    inside = []
+    for left, top in options:
+        x = int(min(max(left, gap), max(gap, width - gap - plate.width))) // 2 * 2
+        y = int(min(max(top, gap), max(gap, height - gap - plate.height))) // 2 * 2
+        inside.append((x, y))
+    return next((place for place in inside if taken.free(*place, plate.width, plate.height)), inside[0])
+
+
+__all__ = ["CountPanel", "LineMark", "Sizes", "Taken", "ZoneMark", "clock", "glyphs", "label"]
