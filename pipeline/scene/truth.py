@@ -1,0 +1,230 @@
+"""Exact truth of a scene: who is where in each frame, and what a perfect counter would count.
+
+Counting words (the same as the counters use):
+
+- **unique**: objects that were clearly in the picture, that is at least a quarter visible with 60 pixels or more for
+  half a second in all. Scenes are planned so that every object is; others are listed in `ignored`.
+- **line crossing**: the object's foot passes from one side of the line to the other through the segment between two
+  frames. `directions[0]` is from the left hand to the right hand of someone who walks from the first point to the
+  second as seen on the screen, `directions[1]` the other way.
+- **zone entry**: the foot goes from outside of the polygon to inside. Who is inside when first seen has not entered.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.scene.actors import Actor, foot_points
+from pipeline.scene.camera import Floats
+from pipeline.scene.layout import Layout, LineLayout, ZoneLayout
+from pipeline.scene.rle import decode, encode
+from pipeline.scene.world import Rendered, Scene
+
+CLEAR_VISIBLE = 0.25
+CLEAR_AREA_PX = 60
+CLEAR_S = 0.5
+
+
+class TruthInstance(msgspec.Struct, frozen=True, array_like=True):
+    """One object in one frame; stored as a JSON array in this order."""
+
+    track_id: int
+    class_name: str
+    box_px: tuple[float, float, float, float]  # x0 y0 x1 y1 of the visible mask, x1 y1 exclusive
+    visible: float  # visible share of the whole silhouette, 0..1
+    foot_px: tuple[float, float]
+    counts: str  # the visible mask, COCO compressed RLE of (height, width)
+
+    def mask(self, height: int, width: int) -> NDArray[np.bool_]:
+        """(height, width) bool."""
+        return decode(self.counts, height, width)
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """A true crossing of a line; `frame` is the first one on the other side."""
+
+    line: str
+    track_id: int
+    class_name: str
+    direction: str
+    frame: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A true entry into a zone; `frame` is the first one inside."""
+
+    zone: str
+    track_id: int
+    class_name: str
+    frame: int
+
+
+class Truth(msgspec.Struct, frozen=True):
+    """Everything true of one clip."""
+
+    seed: int
+    width: int
+    height: int
+    fps: float
+    layout: Layout
+    unique: dict[str, int]
+    lines: dict[str, dict[str, dict[str, int]]]  # line -> class -> direction -> count
+    zones: dict[str, dict[str, int]]  # zone -> class -> entries
+    crossings: tuple[Crossing, ...]
+    entries: tuple[Entry, ...]
+    ignored: tuple[int, ...]  # track ids that were never clearly visible
+    frames: tuple[tuple[TruthInstance, ...], ...]  # per frame
+    version: int = 1
+
+
+def side(line: LineLayout, points_rel: Floats) -> Floats:
+    """(N, 2) relative points -> (N,) positive on the right hand of the line's way, negative on the left."""
+    (ax, ay), (bx, by) = line.points
+    crossed: Floats = (bx - ax) * (points_rel[:, 1] - ay) - (by - ay) * (points_rel[:, 0] - ax)
+    return crossed
+
+
+def line_crossings(line: LineLayout, path_rel: Floats) -> list[tuple[int, str]]:
+    """(N, 2) relative foot points of consecutive frames -> (index of the first point beyond, direction)."""
+    signs = side(line, path_rel)
+    a, b = np.array(line.points[0]), np.array(line.points[1])
+    found: list[tuple[int, str]] = []
+    last: int | None = None  # the last point that was not exactly on the line
+    for i, value in enumerate(signs):
+        if value == 0.0:
+            continue
+        if last is not None and (value > 0) != (signs[last] > 0):
+            share = signs[last] / (signs[last] - value)
+            hit = path_rel[last] + share * (path_rel[i] - path_rel[last])
+            along = float((hit - a) @ (b - a) / ((b - a) @ (b - a)))
+            if 0.0 <= along <= 1.0:
+                found.append((i, line.directions[0] if value > 0 else line.directions[1]))
+        last = i
+    return found
+
+
+def inside(zone: ZoneLayout, points_rel: Floats) -> NDArray[np.bool_]:
+    """(N, 2) relative points -> (N,) bool, even-odd rule."""
+    result = np.zeros(len(points_rel), bool)
+    x, y = points_rel[:, 0], points_rel[:, 1]
+    corners = zone.polygon
+    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if ay == by:
+            continue
+        spans = (ay > y) != (by > y)
+        result ^= spans & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+    return result
+
+
+def scene_events(scene: Scene) -> tuple[list[Crossing], list[Entry]]:
+    """Crossings and zone entries of a scene with an end, from the exact paths (nothing is rendered)."""
+    times = np.arange(scene.frame_count) / scene.fps
+    crossings: list[Crossing] = []
+    entries: list[Entry] = []
+    size = np.array([scene.width, scene.height], np.float64)
+    for actor in scene.actors():
+        alive = np.flatnonzero((times >= actor.times_s[0]) & (times <= actor.times_s[-1]))
+        if not len(alive):
+            continue
+        path = foot_points(actor, scene.camera, times[alive]) / size
+        crossings += _actor_crossings(scene.layout, actor, path, int(alive[0]))
+        for zone in scene.layout.zones:
+            if actor.class_name in zone.classes:
+                within = inside(zone, path)
+                for i in np.flatnonzero(within[1:] & ~within[:-1]) + 1:
+                    entries.append(Entry(zone.name, actor.track_id, actor.class_name, int(alive[0] + i)))
+    crossings.sort(key=lambda c: (c.frame, c.track_id))
+    entries.sort(key=lambda e: (e.frame, e.track_id))
+    return crossings, entries
+
+
+def _actor_crossings(layout: Layout, actor: Actor, path_rel: Floats, first: int) -> list[Crossing]:
+    return [
+        Crossing(line.name, actor.track_id, actor.class_name, direction, first + i)
+        for line in layout.lines
+        if actor.class_name in line.classes
+        for i, direction in line_crossings(line, path_rel)
+    ]
+
+
+def frame_truth(rendered: Rendered) -> tuple[TruthInstance, ...]:
+    """The instances of one frame with their masks."""
+    return tuple(
+        TruthInstance(
+            t.track_id, t.class_name, t.box_px, round(t.visible, 3), (round(t.foot_px[0], 1), round(t.foot_px[1], 1)),
+            encode(rendered.mask(t.label)),
+        )
+        for t in rendered.instances
+    )  # fmt: skip
+
+
+class TruthBuilder:
+    """Collects frames as they are rendered, and makes the truth at the end."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._frames: list[tuple[TruthInstance, ...]] = []
+        self._clear: dict[int, int] = {}
+        self._class: dict[int, str] = {}
+
+    def add(self, rendered: Rendered) -> None:
+        """Take the next frame."""
+        self._frames.append(frame_truth(rendered))
+        for t in rendered.instances:
+            self._class[t.track_id] = t.class_name
+            clear = t.visible >= CLEAR_VISIBLE and t.area_px >= CLEAR_AREA_PX
+            self._clear[t.track_id] = self._clear.get(t.track_id, 0) + int(clear)
+
+    def finish(self) -> Truth:
+        """The truth of the frames taken."""
+        scene = self._scene
+        need = CLEAR_S * scene.fps
+        counted = {track for track, frames in self._clear.items() if frames >= need}
+        unique: dict[str, int] = {}
+        for track in sorted(counted):
+            unique[self._class[track]] = unique.get(self._class[track], 0) + 1
+        crossings, entries = scene_events(scene)
+        lines = {
+            line.name: {name: dict.fromkeys(line.directions, 0) for name in line.classes} for line in scene.layout.lines
+        }
+        zones = {zone.name: dict.fromkeys(zone.classes, 0) for zone in scene.layout.zones}
+        for c in crossings:
+            lines[c.line][c.class_name][c.direction] += 1
+        for e in entries:
+            zones[e.zone][e.class_name] += 1
+        return Truth(
+            scene.seed, scene.width, scene.height, scene.fps, scene.layout, unique, lines, zones, tuple(crossings),
+            tuple(entries), tuple(sorted(set(self._clear) - counted)), tuple(self._frames),
+        )  # fmt: skip
+
+
+def scene_truth(scene: Scene, each: Callable[[Rendered], None] | None = None) -> Truth:
+    """Render a whole scene; `each` sees every frame on the way (an encoder, a progress bar)."""
+    builder = TruthBuilder(scene)
+    for rendered in _frames(scene):
+        builder.add(rendered)
+        if each is not None:
+            each(rendered)
+    return builder.finish()
+
+
+def _frames(scene: Scene) -> Iterable[Rendered]:
+    return (scene.frame(i) for i in range(scene.frame_count))
+
+
+def write_truth(truth: Truth, path: Path) -> None:
+    """Write JSON, gzipped (with no time in it, so equal truth is equal bytes) when the name ends in .gz."""
+    data = msgspec.json.encode(truth)
+    path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
+
+
+def read_truth(path: Path) -> Truth:
+    """Read what `write_truth` wrote. Raises `msgspec.ValidationError` for anything else."""
+    data = path.read_bytes()
+    return msgspec.json.decode(gzip.decompress(data) if path.suffix == ".gz" else data, type=Truth)
