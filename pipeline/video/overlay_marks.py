@@ -180,10 +180,7 @@ class LineMark:
             )
         middle = ((points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2)
         for sign in (1, -1):
-            x, y = (
-                middle[n] + sign * (along[n] * stroke * 3.2 + self._across[n] * stroke * 3.4)
-                for n in range(2)
-            )
+            x, y = (middle[n] + sign * self._across[n] * stroke * 6.5 for n in range(2))
             direction = (sign * self._across[0], sign * self._across[1])
             arrow(canvas, x, y, direction, stroke * 7.5, DARK)
             arrow(canvas, x, y, direction, stroke * 5.5, colour)
