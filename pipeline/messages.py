@@ -148,6 +148,8 @@ class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Epoch of that frame."""
     pts_s: float = 0.0
     """Media time of that frame, seconds."""
+    wall_s: float = 0.0
+    """Unix time of that frame."""
 
 
 class Ring(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -195,6 +197,21 @@ class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False)
     frames: int
 
 
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted in one stream so far."""
+
+    frames: int = 0
+    """Frames counted."""
+    skipped: dict[str, int] = {}
+    """Reason -> frames among them that the model did not see."""
+    unique: dict[str, int] = {}
+    """Class -> unique objects."""
+    lines: dict[str, dict[str, dict[str, int]]] = {}
+    """Line -> class -> direction -> crossings."""
+    zones: dict[str, dict[str, dict[str, float]]] = {}
+    """Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage says of itself with each heartbeat; totals since the start of the run where known."""
 
@@ -206,10 +223,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Stage-specific numbers, e.g. `duration_s`, `p50_ms`."""
     texts: dict[str, str] = {}
     """Stage-specific words, e.g. `device`."""
-    unique: dict[str, int] = {}
-    lines: dict[str, dict[str, dict[str, int]]] = {}
-    zones: dict[str, dict[str, dict[str, float]]] = {}
-    """Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+    streams: dict[str, Counts] = {}
+    """Stream -> its counts, from `track`."""
 
 
 class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):

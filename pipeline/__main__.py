@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `tallycam`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""The command line: verbs, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline import __version__, config_load
+from pipeline.errors import TallycamError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+OUT = Path("out")
+
+ConfigPath = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="a YAML file; see configs/", show_default=False)
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one value")]
+Source = Annotated[
+    str | None, typer.Option(help="a file, folder, URL, camera:N or synthetic:SEED", metavar="URI")
+]
+Out = Annotated[Path, typer.Option(help="folder of the results", metavar="DIR")]
+
+
+@app.callback(invoke_without_command=True)
+def tallycam(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Counts unique objects, and objects crossing lines, in video and live cameras."""
+    if version:
+        print(f"tallycam {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    source: Source = None,
+    out: Out = OUT,
+    overrides: Overrides = None,
+    tracks: Annotated[Path | None, typer.Option(help="write MOTChallenge rows there", metavar="FILE")] = None,
+    engine: Annotated[str, typer.Option(help="where the stages run: local")] = "local",
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in DIR after a crash")] = False,
+) -> None:
+    """Count in one or more streams: video with counts, events and a summary in DIR."""
+    from pipeline.live import LiveTable, final_table
+    from pipeline.run import run as run_pipeline
+
+    if engine != "local":
+        raise TallycamError(f"--engine: got {engine}, expected local")
+    loaded = config_load.load(config, overrides or (), source)
+    console = Console()
+    with LiveTable(console) as table:
+        streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)
+    console.print(final_table(streams))
+    console.print(f"Results are in {out}", highlight=False)
+
+
+@app.command()
+def check(config: ConfigPath, overrides: Overrides = None, source: Source = None) -> None:
+    """Say whether a configuration is right, and what it would do."""
+    from pipeline.run import check as check_run
+
+    loaded = config_load.load(config, overrides or (), source)
+    classes = check_run(loaded)
+    for name, stream in loaded.streams.items():
+        lines = ", ".join(stream.lines) or "none"
+        zones = ", ".join(stream.zones) or "none"
+        print(f"{name}: lines {lines}; zones {zones}; {len(classes)} classes")
+    print(f"{config}: right")
+
+
+def main() -> None:
+    """Entry point: a mistake that a user can mend is one line on standard error and an exit code."""
+    try:
+        app()
+    except TallycamError as error:
+        print(f"tallycam: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,152 @@
+"""The table on the terminal, while a run goes on and at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.results import StreamView, device, restarts, views
+from pipeline.supervisor import Entry
+
+LINE_EVERY_S = 10.0
+"""Without a terminal a line is printed so often instead."""
+
+
+class LiveTable:
+    """Shows a run. On a terminal it is redrawn in place; else a line is printed now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        )
+        self._began_s = self._said_s = time.monotonic()
+        self._before: dict[str, tuple[float, int, float]] = {}
+
+    def __enter__(self) -> LiveTable:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, entries: list[Entry]) -> None:
+        """Called several times a second with the process table."""
+        if self._live is not None:
+            self._live.update(self._table(entries))
+        elif time.monotonic() - self._said_s >= LINE_EVERY_S:
+            self._said_s = time.monotonic()
+            for name, view in views(entries).items():
+                of = f" of {view.frames}" if view.frames else ""
+                left = f", {_time(left_s)} left" if (left_s := _left_s(view)) else ""
+                self._console.print(
+                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_unique(view)}",
+                    highlight=False,
+                )
+
+    def _table(self, entries: list[Entry]) -> RenderableType:
+        table = Table(
+            title=_title(entries, time.monotonic() - self._began_s), title_justify="left", expand=False
+        )
+        for column, justify in (
+            ("stream", "left"), ("progress", "left"), ("fps in", "right"), ("fps out", "right"),
+            ("latency p50/p99", "right"), ("dropped", "right"), ("unique", "left"), ("lines", "left"),
+        ):  # fmt: skip
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        for name, view in views(entries).items():
+            rate_in, rate_out = self._rates(name, view)
+            table.add_row(
+                name, _progress(view), f"{rate_in:.1f}", f"{rate_out:.1f}",
+                f"{view.p50_ms:.0f}/{view.p99_ms:.0f} ms", str(sum(view.dropped.values())), _unique(view), _lines(view),
+            )  # fmt: skip
+        again = restarts(entries)
+        notes = [Text(f"started again: {', '.join(f'{k} x{n}' for k, n in again.items())}")] if again else []
+        return Group(table, *notes)
+
+    def _rates(self, name: str, view: StreamView) -> tuple[float, float]:
+        """Frames a second, in and out, over the last second or so."""
+        now_s = time.monotonic()
+        key_in, key_out = f"{name}/in", f"{name}/out"
+        return self._rate(key_in, view.decoded, now_s), self._rate(key_out, view.written, now_s)
+
+    def _rate(self, key: str, total: int, now_s: float) -> float:
+        since_s, before, rate = self._before.get(key, (now_s, total, 0.0))
+        if now_s - since_s >= 1.0:
+            rate = (total - before) / (now_s - since_s)
+            since_s, before = now_s, total
+        self._before[key] = (since_s, before, rate)
+        return rate
+
+
+def final_table(streams: dict[str, StreamView]) -> Table:
+    """What was counted, in the end."""
+    table = Table(title="Counted", title_justify="left")
+    for column in ("stream", "what", "class"):
+        table.add_column(column)
+    table.add_column("count", justify="right")
+    for name, view in streams.items():
+        for cls, count in view.counts.unique.items():
+            table.add_row(name, "unique objects", cls, str(count))
+        for line, classes in view.counts.lines.items():
+            for cls, directions in classes.items():
+                words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
+                table.add_row(name, f"line {line}", cls, words)
+        for zone, classes_of_zone in view.counts.zones.items():
+            for cls, numbers in classes_of_zone.items():
+                words = f"entries {numbers.get('entries', 0):.0f}  exits {numbers.get('exits', 0):.0f}"
+                table.add_row(name, f"zone {zone}", cls, words)
+    return table
+
+
+def _title(entries: Iterable[Entry], spent_s: float) -> str:
+    where = device(entries)
+    return f"Tallycam  {_time(spent_s)}" + (f"  model on {where}" if where else "  starting")
+
+
+def _progress(view: StreamView) -> RenderableType:
+    if view.live or not view.frames:
+        return Text(f"{'live ' if view.live else ''}{_time(view.pts_s)}")
+    left_s = _left_s(view)
+    line = Table.grid(padding=(0, 1))
+    line.add_row(
+        ProgressBar(total=view.frames, completed=min(view.counts.frames, view.frames), width=18),
+        Text(
+            f"{100 * view.counts.frames / view.frames:3.0f} %" + (f"  {_time(left_s)} left" if left_s else "")
+        ),
+    )
+    return line
+
+
+def _left_s(view: StreamView) -> float:
+    if view.live or not view.frames or view.fps <= 0:
+        return 0.0
+    return max(0.0, view.frames - view.counts.frames) / view.fps
+
+
+def _unique(view: StreamView) -> str:
+    return "  ".join(f"{cls} {count}" for cls, count in view.counts.unique.items()) or "nothing yet"
+
+
+def _lines(view: StreamView) -> str:
+    rows = []
+    for line, classes in view.counts.lines.items():
+        sums: dict[str, int] = {}
+        for directions in classes.values():
+            for direction, count in directions.items():
+                sums[direction] = sums.get(direction, 0) + count
+        rows.append(f"{line}: " + "  ".join(f"{direction} {count}" for direction, count in sums.items()))
+    return "\n".join(rows)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,72 @@
+"""Tracks as MOTChallenge rows: `frame, id, left, top, width, height, score, -1, -1, -1`, frames from 1.
+
+Format: MOTChallenge 2015 (Leal-Taixe et al., https://arxiv.org/abs/1504.01942, section 3.3).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import OutputError
+
+
+class Row(NamedTuple):
+    """One object in one frame.
+
+    Attributes:
+        index: number of the frame in the source, from 0.
+        box_px: x0 y0 x1 y1.
+    """
+
+    index: int
+    track: int
+    box_px: tuple[float, float, float, float]
+    score: float
+
+
+class RowWriter:
+    """Writes the rows of one stream beside `path` while it runs, and there at the end.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._part.open("w", encoding="ascii")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Objects of one frame, or of earlier ones."""
+        for index, track, (x0, y0, x1, y1), score in rows:
+            self._file.write(
+                f"{index + 1},{track},{x0:.2f},{y0:.2f},{x1 - x0:.2f},{y1 - y0:.2f},{score:.4f},-1,-1,-1\n"
+            )
+
+    def finish(self, final_ids: Mapping[int, int]) -> None:
+        """Moves the file to its place. An id becomes the one that its object was joined to."""
+        try:
+            self._file.close()
+            whole = self._path.with_name(self._path.name + ".new")
+            with self._part.open(encoding="ascii") as rows, whole.open("w", encoding="ascii") as file:
+                for row in rows:
+                    frame, identity, rest = row.split(",", 2)
+                    file.write(f"{frame},{final_ids.get(int(identity), identity)},{rest}")
+            os.replace(whole, self._path)
+            self._part.unlink()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        self._file.close()
+
+def rows_path(tracks: Path, stream: str, streams: int) -> Path:
+    """Where a stream's rows go: the file itself, or one beside it for each of several streams."""
+    return tracks if streams == 1 else tracks.with_name(f"{tracks.stem}-{stream}{tracks.suffix}")

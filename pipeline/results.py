@@ -1,0 +1,112 @@
+"""What a run says when it is over, and while it goes on: one view a stream, made from the process table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.messages import Counts
+from pipeline.supervisor import Entry
+from pipeline.topology import Process
+
+
+@dataclass(slots=True)
+class StreamView:
+    """One stream as it stands.
+
+    Attributes:
+        decoded: frames that came out of the source to be counted.
+        frames: how many there will be; 0 where unknown.
+        dropped: reason -> frames.
+        damaged: packets and frames of the source that could not be decoded.
+        fps: frames finished a second.
+        p50_ms, p99_ms: from decoding a frame to the end of `sink`.
+    """
+
+    decoded: int = 0
+    frames: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    damaged: int = 0
+    reconnects: int = 0
+    trouble: str = ""
+    live: bool = False
+    source_fps: float = 0.0
+    duration_s: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+    written: int = 0
+    fps: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    pts_s: float = 0.0
+    queued: int = 0
+
+    def as_summary(self) -> dict[str, Any]:
+        """The stream's part of `summary.json`."""
+        skipped = self.counts.skipped
+        return {
+            "frames": {
+                "decoded": self.decoded,
+                "processed": self.counts.frames - sum(skipped.values()),
+                "dropped": dict(Counter(self.dropped) + Counter(skipped)),
+            },
+            "unique": self.counts.unique,
+            "lines": self.counts.lines,
+            "zones": self.counts.zones,
+            "fps": round(self.fps, 3),
+            "latency_ms": {"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
+            "media_s": round(self.pts_s, 6),
+            "damage": {"errors": self.damaged, "last": self.trouble},
+            "reconnects": self.reconnects,
+        }
+
+
+def views(entries: Iterable[Entry]) -> dict[str, StreamView]:
+    """Stream -> its view."""
+    result: dict[str, StreamView] = {}
+    table = list(entries)
+    for entry in table:
+        if entry.process.stage.per == "stream":
+            result.setdefault(entry.process.label, StreamView())
+    for entry in table:
+        _add(result, entry.process, entry)
+    return result
+
+
+def _add(result: dict[str, StreamView], process: Process, entry: Entry) -> None:
+    report = entry.report
+    values = report.values
+    if process.stage.name == "decode":
+        view = result[process.label]
+        # A quarantined frame has a number and is among the frames counted; `track` tells of it.
+        view.dropped = {reason: n for reason, n in entry.dropped.items() if reason != "quarantined"}
+        view.decoded = report.frames_out + sum(view.dropped.values())
+        view.frames = int(values.get("frames", 0))
+        view.damaged = int(values.get("errors", 0))
+        view.reconnects = int(values.get("reconnects", 0))
+        view.trouble = report.texts.get("error", "")
+        view.live = bool(values.get("live", 0))
+        view.source_fps = values.get("fps", 0.0)
+        view.duration_s = values.get("duration_s", 0.0)
+        view.queued = int(values.get("used", 0))
+    elif process.stage.name == "track":
+        for name, counts in report.streams.items():
+            result[name].counts = counts
+    elif process.stage.name == "sink":
+        view = result[process.label]
+        view.written = report.frames_out
+        view.fps = values.get("fps", 0.0)
+        view.p50_ms, view.p99_ms = values.get("p50_ms", 0.0), values.get("p99_ms", 0.0)
+        view.pts_s = values.get("pts_s", 0.0)
+
+
+def device(entries: Iterable[Entry]) -> str:
+    """Where the model runs, in words."""
+    words = {e.report.texts.get("device", "") for e in entries if e.process.stage.name == "segment"}
+    return ", ".join(sorted(word for word in words if word))
+
+
+def restarts(entries: Iterable[Entry]) -> dict[str, int]:
+    """Process -> how often it was started again, where it was."""
+    return {entry.process.name: entry.restarts for entry in entries if entry.restarts}

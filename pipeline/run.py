@@ -1,0 +1,91 @@
+"""One run from configuration to summary: what `tallycam run` and `tallycam demo` do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.config import Config
+from pipeline.engines.local import LocalEngine
+from pipeline.models import registry
+from pipeline.redact import redact
+from pipeline.results import StreamView, device, restarts, views
+from pipeline.runs import open_run, write_whole
+from pipeline.supervisor import Entry, Supervisor
+
+
+def check(config: Config) -> tuple[str, ...]:
+    """The model's class names, after checking that the model has every class that the configuration names.
+
+    Raises:
+        ModelError: the model is not one, or lacks a class.
+    """
+    classes = registry.classes_of(config.model)
+    for where, wanted in _wanted(config):
+        registry.check_classes(classes, wanted, where)
+    return classes
+
+
+def run(
+    config: Config,
+    out: Path,
+    *,
+    tracks: Path | None = None,
+    resume: bool = False,
+    on_tick: Callable[[list[Entry]], None] = lambda entries: None,
+) -> dict[str, StreamView]:
+    """Runs the pipeline to its end and writes `summary.json`. Returns what was counted in each stream.
+
+    Raises:
+        TallycamError: why it ended early; the summary of what was done is written all the same.
+    """
+    classes = check(config)
+    with open_run(config, out.absolute(), classes, tracks and tracks.absolute(), resume=resume) as opened:
+        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, opened.notes_file), on_tick)
+        failure = supervisor.run()
+        streams = views(supervisor.entries)
+        if failure is None or any(view.counts.frames for view in streams.values()):
+            summary = _summary(config, streams, supervisor.entries, opened.spec.run, opened.started_s)
+            summary["complete"] = failure is None
+            write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if failure is not None:
+        raise failure
+    return streams
+
+
+def _summary(
+    config: Config, streams: dict[str, StreamView], entries: list[Entry], name: str, started_s: float
+) -> dict[str, Any]:
+    parts = {}
+    for stream, view in streams.items():
+        parts[stream] = view.as_summary() | {"source": redact(config.streams[stream].source)}
+    return {
+        "streams": parts,
+        "run": name,
+        "version": __version__,
+        "started": _utc(started_s),
+        "ended": _utc(time.time()),
+        "device": device(entries),
+        "restarts": restarts(entries),
+    }
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _wanted(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, stream in config.streams.items():
+        if stream.classes:
+            yield f"streams.{name}.classes", stream.classes
+        for line_name, line in stream.lines.items():
+            if line.classes:
+                yield f"streams.{name}.lines.{line_name}.classes", line.classes
+        for zone_name, zone in stream.zones.items():
+            if zone.classes:
+                yield f"streams.{name}.zones.{zone_name}.classes", zone.classes

@@ -1,0 +1,175 @@
+"""The folders of a run: results in `out`, sockets and the specification in a private folder that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError, OutputError
+from pipeline.links import Endpoints
+from pipeline.records.rows import rows_path
+from pipeline.spec import RunSpec
+
+PREFIX = "tallycam-"
+_LIVES = 1000
+"""Incarnations of one process within one command; a resumed run counts on from the next thousand."""
+
+
+@dataclass(slots=True)
+class Run:
+    """An open run.
+
+    Attributes:
+        endpoints: where its processes meet.
+        first_incarnation: of every process; above 0 where an earlier command is resumed.
+        started_s: Unix time.
+    """
+
+    spec: RunSpec
+    endpoints: Endpoints
+    first_incarnation: int
+    started_s: float
+    notes_file: IO[bytes]
+    _lock: IO[str]
+
+    @property
+    def out(self) -> Path:
+        return self.spec.out
+
+    @property
+    def spec_path(self) -> Path:
+        return self.endpoints.folder / "run.json"
+
+    @property
+    def notes(self) -> Path:
+        """What the processes said on their own: tracebacks, mostly nothing."""
+        return self.out / "log" / "stages.txt"
+
+    def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
+        """Tells Prometheus (`file_sd_configs`) where the metrics of each process are."""
+        shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+        targets = [
+            {"targets": [f"{shown}:{port}"], "labels": {"process": name}}
+            for name, port in sorted(ports.items())
+        ]
+        write_whole(self.out / "prometheus-targets.json", json.dumps(targets, indent=1))
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.notes_file.close()
+        if self.notes.exists() and self.notes.stat().st_size == 0:
+            self.notes.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            (self.out / "prometheus-targets.json").unlink()
+        shutil.rmtree(self.endpoints.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def open_run(
+    config: Config, out: Path, classes: tuple[str, ...], tracks: Path | None = None, *, resume: bool = False
+) -> Run:
+    """Makes the folders, and empties what an earlier run of the same streams left, unless it is resumed.
+
+    Raises:
+        ConfigError: another run is writing there, or there is nothing to resume.
+        OutputError: the folder cannot be written.
+    """
+    try:
+        (out / "log").mkdir(parents=True, exist_ok=True)
+        lock = (out / "run.lock").open("a+")
+        notes = (out / "log" / "stages.txt").open("ab" if resume else "wb")
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written: {error.strerror}; give another folder with --out"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError(
+            f"{out}: another tallycam is writing here; give another folder with --out"
+        ) from None
+    started_s = time.time()
+    name, lives, started_s = _identity(out, started_s, resume)
+    if not resume:
+        _empty(out, config)
+    write_whole(out / "run.json", json.dumps({"run": name, "lives": lives + 1, "started_s": started_s}))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
+    if tracks is not None and len(config.streams) > 1:
+        for stream in config.streams:
+            rows_path(tracks, stream, len(config.streams)).parent.mkdir(parents=True, exist_ok=True)
+    spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)
+    run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, notes, lock)
+    spec.write(run.spec_path)
+    (folder / "pid").write_text(str(os.getpid()))
+    return run
+
+
+def _identity(out: Path, now_s: float, resume: bool) -> tuple[str, int, float]:
+    """Name of the run, how many commands worked on it before, and when it began."""
+    if not resume:
+        return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_s))}-{uuid.uuid4().hex[:8]}", 0, now_s
+    try:
+        data = json.loads((out / "run.json").read_text())
+        return str(data["run"]), int(data["lives"]), float(data["started_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{out}: no run to resume; leave --resume out to begin one") from None
+
+
+def _empty(out: Path, config: Config) -> None:
+    """Removes the results of an earlier run: they would be mixed with the new ones."""
+    found = [out / "summary.json", *out.glob("events.db*")]
+    for stream in config.streams:
+        found += [out / "log" / f"{stream}.log", out / f"{stream}.mp4", out / f"{stream}.mp4.part"]
+        found += out.glob(f"{stream}.[0-9]*.mp4")
+    for path in found:
+        path.unlink(missing_ok=True)
+
+
+def _runtime_folder() -> str:
+    """A folder for sockets: their paths must stay below 108 bytes, so long temporary folders are not used."""
+    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
+        if folder and len(folder) < 60 and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "/tmp"
+
+
+def sweep() -> None:
+    """Removes the private folders of runs that were killed whole: no process of theirs is left."""
+    for folder in Path(_runtime_folder()).glob(f"{PREFIX}*"):
+        try:
+            pid = int((folder / "pid").read_text())
+            if folder.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):
+            continue  # somebody else's, or being made just now
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None

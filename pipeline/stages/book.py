@@ -1,0 +1,141 @@
+"""The counting of one stream as `track` keeps it: sequence, log, counter, rows, and what the sink is owed.
+
+No sockets here. What it knows is a pure function of the instances log and the configuration: after a crash
+the log is read again and everything stands where it stood.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pipeline.counting.counter import StreamCounter, Totals
+from pipeline.messages import Instances, Tracks
+from pipeline.records.event import CountEvent
+from pipeline.records.log import LogHeader, LogWriter, read_log
+from pipeline.records.rows import Row, RowWriter, rows_path
+from pipeline.stages.loop import Place
+
+KEPT_TRACKS = 512
+"""`Tracks` kept for a sink that starts again: more than any ring has slots."""
+
+
+class Sequencer:
+    """Puts frames back into sequence. What comes twice is left out the second time."""
+
+    def __init__(self, next_seq: int) -> None:
+        self.next_seq = next_seq
+        self._early: dict[int, Instances] = {}
+
+    def take(self, instances: Instances) -> list[Instances]:
+        """The frames that are in sequence now."""
+        if instances.seq >= self.next_seq:
+            self._early.setdefault(instances.seq, instances)
+        ready: list[Instances] = []
+        while (one := self._early.pop(self.next_seq, None)) is not None:
+            ready.append(one)
+            self.next_seq += 1
+        return ready
+
+    @property
+    def waiting(self) -> int:
+        """Frames that came before their turn."""
+        return len(self._early)
+
+
+class Book:
+    """One stream's books."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self.name = place, name
+        self._config = place.config.streams[name]
+        self.path = place.out / "log" / f"{name}.log"
+        self._log: LogWriter | None = None
+        self._rows = (
+            RowWriter(rows_path(place.tracks, name, len(place.config.streams))) if place.tracks else None
+        )
+        self._counter = StreamCounter(name, self._config, place.config.tracker, place.classes)
+        self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
+        """The newest `Tracks`, oldest first."""
+        self.events: list[CountEvent] = []
+        """Events that are not in the database yet."""
+        self.skipped: dict[str, int] = {}
+        """Reason -> frames that the model did not see."""
+        self.last: Instances | None = None
+        self.frames: int | None = None
+        """How many frames the stream has, once known."""
+        self.finished = False
+        self._sequencer = Sequencer(0)
+        if self.path.exists():
+            self._replay()
+
+    def _replay(self) -> None:
+        _, records = read_log(self.path)
+        for instances in records:
+            self._count(instances)
+        self._sequencer = Sequencer(self.next_seq)
+
+    @property
+    def next_seq(self) -> int:
+        """First frame that is not in the log."""
+        return 0 if self.last is None else self.last.seq + 1
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for an earlier one."""
+        return self._sequencer.waiting
+
+    def totals(self) -> Totals:
+        """The counts so far."""
+        return self._counter.totals()
+
+    def take(self, instances: Instances) -> int:
+        """Logs and counts what is in sequence now. How many frames that were."""
+        ready = self._sequencer.take(instances)
+        for one in ready:
+            if self._log is None:
+                header = LogHeader(
+                    stream=self.name,
+                    classes=self._place.classes,
+                    width=one.width,
+                    height=one.height,
+                    run=self._place.run,
+                )
+                self._log = LogWriter(self.path, header)
+            self._log.append(one)
+            self._count(one)
+        return len(ready)
+
+    def end(self, frames: int) -> None:
+        """The stream has no frame `frames` or later. Late decisions are made once all others are counted."""
+        self.frames = frames
+        if self.finished or self.next_seq < frames:
+            return
+        self.finished = True
+        self.events += self._counter.finish()
+        if self._rows is not None:
+            self._rows.finish(self._counter.final_ids())
+        if self._log is not None:
+            self._log.sync()
+
+    def owed(self, next_seq: int, credit: int) -> list[Tracks]:
+        """`Tracks` from `next_seq` on, at most `credit`."""
+        if not self.tracks:
+            return []
+        first = max(0, next_seq - self.tracks[0].seq)
+        return [self.tracks[i] for i in range(first, min(len(self.tracks), first + credit))]
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+        if self._rows is not None:
+            self._rows.close()
+
+    def _count(self, instances: Instances) -> None:
+        step = self._counter.update(instances)
+        self.tracks.append(step.tracks)
+        self.events += step.events
+        self.last = instances
+        if instances.skipped:
+            self.skipped[instances.skipped] = self.skipped.get(instances.skipped, 0) + 1
+        if self._rows is not None:
+            self._rows.add(Row(r.index, r.track, r.box_px, r.score) for r in step.rows)

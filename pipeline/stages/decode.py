@@ -1,0 +1,275 @@
+"""`decode`: one a stream. Reads the source into the ring, leases frames to workers, takes slots back.
+
+A reader thread decodes into free slots; the serving loop answers whoever asks. The ledger between them is
+the only thing they share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+
+import cv2
+import numpy as np
+
+from pipeline.links import Endpoints, Hub, Waiter
+from pipeline.messages import (
+    Accepted, Ask, EndOfStream, FrameRef, Hello, Instances, Leases, Message, Released, Report, no_masks,
+)  # fmt: skip
+from pipeline.messages import Ring as RingMessage
+from pipeline.metrics import StageMetrics, StreamMetrics
+from pipeline.stages.ledger import Held, Ledger
+from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.video.ring import Ring
+from pipeline.video.source import Position, Source, SourceFrame, open_source
+
+LEASE_TIMEOUT_S = 60.0
+"""A lease older than this is given to another worker."""
+QUARANTINED = "quarantined"
+
+
+class Decode:
+    """Serves the frames of one stream until the sink has closed its output."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._name, self._config = place.stream()
+        self._stop = threading.Event()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._asks: dict[str, tuple[bytes, Ask]] = {}
+        self._hellos: dict[str, Hello] = {}
+        self._track: bytes | None = None
+        self._track_incarnation = -1
+        self._closed = False
+        self._read_all = False
+        self._error: BaseException | None = None
+        self._epoch = 0
+        self._pts_s = 0.0
+        self._said_s = 0.0
+        self._source: Source | None = None
+        self._dropped: dict[str, int] = {}
+
+    def run(self, endpoints: Endpoints) -> None:
+        cv2.setNumThreads(1)
+        metrics = StageMetrics("decode")
+        self._metrics = metrics.stream(self._name, ("replaced", "no_slot", QUARANTINED))
+        heart = Heart(self._place, endpoints, metrics)
+        heart.beat(self._report, now())
+        first = self._place.incarnation == 0
+        source = open_source(self._config, stop=self._stop) if first else None  # fails early
+        with Hub(endpoints.stream(self._place.index)) as hub:
+            waiter = Waiter([hub], [self._wake])
+            while len(self._hellos) < 2:
+                if not heart.beat(self._report, now()):
+                    return
+                waiter.wait(0.1)
+                for peer, message in hub.receive_all():
+                    self._meet(peer, message)
+            self._begin(source)
+            heart.ready()
+            while heart.beat(self._report, now()):
+                waiter.wait(0.05)
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wake)
+                for peer, message in hub.receive_all():
+                    self._handle(hub, peer, message)
+                if heart.draining:
+                    self._stop.set()
+                if self._error is not None:
+                    raise self._error
+                self._serve(hub)
+                self._say_again(hub)
+                if self._closed and self._ledger.idle:
+                    break
+            self._stop.set()
+            self._reader.join(2.0)
+            heart.done(self._report())
+
+    def _meet(self, peer: bytes, message: Message) -> None:
+        """Before the first frame: where do `track` and `sink` stand?"""
+        if isinstance(message, Hello):
+            self._hellos[message.stage] = message
+            if message.stage == "track":
+                self._track, self._track_incarnation = peer, message.incarnation
+
+    def _begin(self, source: Source | None) -> None:
+        """Opens the source where the others stand and starts the reader."""
+        track, sink = self._hellos["track"], self._hellos["sink"]
+        wanted = track if sink.next_seq < 0 or track.next_seq <= sink.next_seq else sink
+        position = Position(wanted.last_index, wanted.pts_s, wanted.epoch) if wanted.next_seq > 0 else None
+        if source is None or position is not None:
+            if source is not None:
+                source.close()
+            source = open_source(
+                self._config, stop=self._stop, first_index=wanted.last_index + 1, near=position
+            )
+        info = source.info
+        self._source = source
+        next_seq = wanted.next_seq
+        if info.live and position is not None:
+            next_seq = track.next_seq
+            self._epoch = track.epoch + 1
+            self._pts_s = track.pts_s + max(0.0, time.time() - track.wall_s)
+        self._ring = Ring.create(self._config.slots, info.width, info.height)
+        self._ledger = Ledger(
+            self._config.slots, live=info.live, next_seq=next_seq, accepted_to=track.next_seq
+        )
+        self._first_seq = next_seq
+        self._reader = threading.Thread(target=self._read, args=(source,), name="reader", daemon=True)
+        self._reader.start()
+
+    def _read(self, source: Source) -> None:
+        """The reader thread: every frame into a slot, or dropped and counted."""
+        live = source.info.live
+        try:
+            for frame in source.frames():
+                self._metrics.frames_in()
+                slot = self._ledger.take_slot(0.0 if live else 0.2)
+                while slot is None and not live and not self._stop.is_set():
+                    slot = self._ledger.take_slot(0.2)
+                if self._stop.is_set():
+                    break
+                if slot is None:
+                    self._ledger.drop("no_slot")
+                    continue
+                self._fill(slot, frame)
+        except Exception as error:
+            self._error = error
+        finally:
+            source.close()
+            self._read_all = True
+            os.eventfd_write(self._wake, 1)
+
+    def _fill(self, slot: int, frame: SourceFrame) -> None:
+        start_s = now()
+        frame.copy_to(self._ring.open_slot(slot))
+        held = Held(slot, self._epoch + frame.epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s)
+        seq = self._ledger.put(held)
+        if seq is not None:
+            self._ring.publish(slot, held.epoch, seq)
+        self._metrics.processing(now() - start_s)
+        os.eventfd_write(self._wake, 1)
+
+    def _handle(self, hub: Hub, peer: bytes, message: Message) -> None:
+        if isinstance(message, Ask):
+            self._ledger.seen(message.worker, message.incarnation)
+            self._asks[message.worker] = (peer, message)
+        elif isinstance(message, Accepted):
+            self._ledger.accepted(message.seq)
+        elif isinstance(message, Released):
+            self._ledger.released(message.seq)
+        elif isinstance(message, Hello) and message.stage == "track":
+            if self._track_incarnation != message.incarnation:
+                self._ledger.lease_all_again()
+            self._track, self._track_incarnation = peer, message.incarnation
+            self._ledger.accepted(message.next_seq - 1)
+        elif isinstance(message, Hello):
+            if message.next_seq > 0:
+                self._ledger.released(message.next_seq - 1)
+            hub.send(peer, self._where())
+        elif isinstance(message, EndOfStream):
+            self._closed = True
+
+    def _where(self) -> RingMessage:
+        assert self._source is not None
+        return RingMessage(
+            stream=self._name,
+            path=self._ring.path,
+            first_seq=self._first_seq,
+            next_seq=self._ledger.released_to,
+            width=self._ring.width,
+            height=self._ring.height,
+            fps=min(self._source.info.fps or 0.0, self._config.fps or float("inf")) / (1 + self._config.skip),
+        )
+
+    def _serve(self, hub: Hub) -> None:
+        """Answers those who asked, in the order in which they asked."""
+        for worker, (peer, ask) in list(self._asks.items()):
+            leased = self._ledger.lease(worker, ask.incarnation, ask.frames, now())
+            if not leased:
+                break
+            for seq, held in leased:
+                self._ring.publish(held.slot, held.epoch, seq)
+            del self._asks[worker]
+            if hub.send(peer, Leases(frames=tuple(self._ref(seq, held) for seq, held in leased))):
+                self._metrics.frames_out(len(leased))
+            else:
+                self._ledger.lost([seq for seq, _ in leased])
+        self._metrics.slots(self._ledger.used, self._config.slots)
+        self._metrics.queue(self._ledger.waiting)
+
+    def _ref(self, seq: int, held: Held) -> FrameRef:
+        return FrameRef(
+            stream=self._name,
+            epoch=held.epoch,
+            seq=seq,
+            index=held.index,
+            pts_s=held.pts_s,
+            wall_s=held.wall_s,
+            slot=held.slot,
+            ring=self._ring.path,
+            width=self._ring.width,
+            height=self._ring.height,
+        )
+
+    def _say_again(self, hub: Hub) -> None:
+        """What `track` must hear is said until it has effect."""
+        if now() - self._said_s < HELLO_S or self._track is None:
+            return
+        self._said_s = now()
+        self._ledger.overdue(now(), LEASE_TIMEOUT_S)
+        self._count_drops()
+        for seq, held in self._ledger.quarantined():
+            hub.send(self._track, nothing_found(self._ref(seq, held), QUARANTINED))
+        if self._read_all and not self._ledger.waiting:
+            hub.send(self._track, EndOfStream(stream=self._name, frames=self._ledger.next_seq))
+
+    def _count_drops(self) -> None:
+        for reason, frames in dict(self._ledger.dropped).items():
+            self._metrics.dropped(reason, frames - self._dropped.get(reason, 0))
+            self._dropped[reason] = frames
+
+    def _report(self) -> Report:
+        if self._source is None:
+            return Report()
+        info, stats = self._source.info, self._source.stats
+        values = {
+            "decoded": stats.decoded,
+            "errors": stats.errors,
+            "reconnects": stats.reconnects,
+            "used": self._ledger.used,
+            "width": info.width,
+            "height": info.height,
+            "live": float(info.live),
+            "fps": info.fps or 0.0,
+            "frames": info.frames or 0,
+            "duration_s": info.duration_s or 0.0,
+        }
+        return Report(
+            frames_in=stats.decoded,
+            frames_out=self._ledger.next_seq,
+            dropped=dict(self._ledger.dropped),
+            values=values,
+            texts={"error": stats.last_error, "kind": info.kind},
+        )
+
+
+def nothing_found(ref: FrameRef, why: str) -> Instances:
+    """The message for a frame that no model saw."""
+    return Instances(
+        stream=ref.stream,
+        epoch=ref.epoch,
+        seq=ref.seq,
+        index=ref.index,
+        pts_s=ref.pts_s,
+        wall_s=ref.wall_s,
+        width=ref.width,
+        height=ref.height,
+        skipped=why,
+        boxes_px=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        class_ids=np.zeros(0, np.int16),
+        masks=no_masks(0),
+    )

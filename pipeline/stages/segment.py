@@ -1,0 +1,191 @@
+"""`segment`: one worker a device. Takes frames from every stream, runs the model, says what it found."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from pipeline.links import Endpoints, Peer, Waiter
+from pipeline.messages import OK, Ask, FrameRef, Instances, Leases, Report
+from pipeline.metrics import StageMetrics
+from pipeline.models import registry
+from pipeline.models.base import Found, Segmenter
+from pipeline.stages.loop import Heart, Place, now
+from pipeline.topology import tracker_of, trackers
+from pipeline.video.ring import Ring, RingError
+
+ASK_AGAIN_S = 0.5
+"""An asking that stays unanswered is said again: the decoder may have been started anew."""
+
+
+class Rings:
+    """The rings of all streams, mapped when first needed."""
+
+    def __init__(self) -> None:
+        self._rings: dict[str, Ring] = {}
+
+    def get(self, ref: FrameRef) -> Ring | None:
+        """The ring that holds `ref`; None where it, or the frame in it, is gone."""
+        ring = self._rings.get(ref.stream)
+        if ring is None or ring.path != ref.ring:
+            if ring is not None:
+                ring.close()
+                del self._rings[ref.stream]
+            try:
+                ring = self._rings[ref.stream] = Ring.attach(ref.ring)
+            except RingError:
+                return None
+        return ring if ring.holds(ref.slot, ref.epoch, ref.seq) else None
+
+
+class Batch:
+    """Which frames go into the next run of the model. Pure; time is passed in.
+
+    A batch is full at `size` frames. It goes earlier when every stream has answered, or `max_wait_s`
+    after its first frame came, so that a slow camera never holds the others.
+    """
+
+    def __init__(self, streams: int, size: int, max_wait_s: float) -> None:
+        self._size, self._max_wait_s = size, max_wait_s
+        self._asked_s: list[float | None] = [None] * streams
+        self._frames: deque[FrameRef] = deque()
+        self._first_s = 0.0
+        self.share = max(1, -(-size // max(1, streams)))
+        """Frames to ask of each stream."""
+
+    def to_ask(self, now_s: float) -> list[int]:
+        """Streams to ask (again) now; none while frames are held."""
+        if self._frames:
+            return []
+        due = [i for i, at in enumerate(self._asked_s) if at is None or now_s - at > ASK_AGAIN_S]
+        for index in due:
+            self._asked_s[index] = now_s
+        return due
+
+    def add(self, stream: int, frames: Sequence[FrameRef], now_s: float) -> None:
+        """A stream has answered."""
+        self._asked_s[stream] = None
+        if frames and not self._frames:
+            self._first_s = now_s
+        self._frames.extend(frames)
+
+    def wait_s(self, now_s: float) -> float:
+        """How long to wait for more; 0: run what is there."""
+        if not self._frames:
+            return 0.1
+        if len(self._frames) >= self._size or all(at is None for at in self._asked_s):
+            return 0.0
+        return max(0.0, self._first_s + self._max_wait_s - now_s)
+
+    def take(self) -> list[FrameRef]:
+        """The batch."""
+        return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]
+
+
+class Segment:
+    """Runs the model over the frames that it is leased, until it is told to stop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._config = place.config
+        self._streams = {name: index for index, name in enumerate(place.config.streams)}
+        self._rings = Rings()
+        self._frames = 0
+        self._busy_s = 0.0
+        self._dropped: dict[str, int] = {}
+        self._device = ""
+
+    def run(self, endpoints: Endpoints) -> None:
+        cv2.setNumThreads(1)
+        metrics = StageMetrics("segment")
+        heart = Heart(self._place, endpoints, metrics)
+        heart.beat(self._report, now())
+        model = registry.load(self._config.model)
+        self._device = model.device
+        model.warm_up()
+        identity = self._place.identity
+        decoders = [Peer(endpoints.stream(i), identity) for i in self._streams.values()]
+        tracks = [Peer(endpoints.track(i), identity) for i in range(trackers(self._config))]
+        waiter = Waiter(decoders)
+        batch = Batch(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
+        heart.ready()
+        worked_s = now()
+        while heart.beat(self._report, now()) and not heart.left_alone(now() - worked_s > 0.5, now()):
+            for index in batch.to_ask(now()):
+                ask = Ask(worker=self._place.name, incarnation=self._place.incarnation, frames=batch.share)
+                decoders[index].send(ask)
+            if (wait_s := batch.wait_s(now())) > 0:
+                waiter.wait(wait_s)
+                for index, decoder in enumerate(decoders):
+                    for message in decoder.receive_all():
+                        if isinstance(message, Leases):
+                            batch.add(index, message.frames, now())
+                continue
+            self._work(model, batch.take(), tracks, metrics)
+            worked_s = now()
+        heart.done(self._report())
+
+    def _work(
+        self, model: Segmenter, refs: list[FrameRef], tracks: list[Peer], metrics: StageMetrics
+    ) -> None:
+        held = [(ref, ring) for ref in refs if (ring := self._rings.get(ref)) is not None]
+        if not held:
+            return
+        start_s = now()
+        frames = [ring.planes(ref.slot) for ref, ring in held]
+        by_ref: Callable[..., list[Found]] | None = getattr(model, "segment_refs", None)
+        found = by_ref([ref for ref, _ in held], frames) if by_ref else model.segment(frames)
+        del frames
+        spent_s = now() - start_s
+        self._busy_s += spent_s
+        metrics.batch(len(held))
+        for (ref, ring), one in zip(held, found, strict=True):
+            stream = metrics.stream(ref.stream)
+            stream.frames_in()
+            if not ring.holds(ref.slot, ref.epoch, ref.seq):
+                stream.dropped("lease_lost")
+                continue  # the lease had ended meanwhile: another worker has this frame
+            instances = as_instances(ref, one)
+            if instances.skipped:
+                self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
+                stream.dropped(instances.skipped)
+            tracks[tracker_of(self._streams[ref.stream], self._config)].send(instances)
+            self._frames += 1
+            stream.frames_out()
+            stream.processing(spent_s / len(held))
+            stream.end_to_end(max(0.0, time.time() - ref.wall_s))
+
+    def _report(self) -> Report:
+        values = {"busy_s": self._busy_s, "ms_per_frame": 1e3 * self._busy_s / max(1, self._frames)}
+        return Report(
+            frames_in=self._frames,
+            frames_out=self._frames,
+            dropped=dict(self._dropped),
+            values=values,
+            texts={"device": self._device},
+        )
+
+
+def as_instances(ref: FrameRef, found: Found) -> Instances:
+    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so."""
+    finite = bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
+    used = found if finite else Found.nothing()
+    return Instances(
+        stream=ref.stream,
+        epoch=ref.epoch,
+        seq=ref.seq,
+        index=ref.index,
+        pts_s=ref.pts_s,
+        wall_s=ref.wall_s,
+        width=ref.width,
+        height=ref.height,
+        skipped=OK if finite else "not_finite",
+        boxes_px=used.boxes_px,
+        scores=used.scores,
+        class_ids=used.class_ids,
+        masks=used.masks,
+    )

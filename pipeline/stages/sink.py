@@ -1,0 +1,246 @@
+"""`sink`: one a stream. Draws what was tracked on the frame's own pixels and writes the video."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+
+import cv2
+
+from pipeline.links import Endpoints, Peer, Waiter
+from pipeline.messages import EndOfStream, Hello, Released, Report, Tracks, Want
+from pipeline.messages import Ring as RingMessage
+from pipeline.metrics import StageMetrics
+from pipeline.stages.latency import Latency
+from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.topology import tracker_of
+from pipeline.video.overlay import Overlay
+from pipeline.video.ring import Ring, RingError
+from pipeline.video.writer import VideoWriter, concat_parts
+
+GONE = "pixels_gone"
+DEFAULT_FPS = 25.0
+
+
+class Output:
+    """The annotated video of one stream. A sink that was killed leaves a part; the parts become one at the end."""
+
+    def __init__(self, place: Place, name: str, ring: RingMessage) -> None:
+        self._path = place.out / f"{name}.mp4"
+        self._parts = _earlier_parts(self._path, place.incarnation)
+        video = place.config.output.video
+        self._writer = VideoWriter(
+            self._path, ring.width, ring.height, video.fps or ring.fps or DEFAULT_FPS, video
+        )
+        self._overlay = Overlay(place.config.streams[name], video, place.classes, ring.width, ring.height)
+
+    def wants(self, tracks: Tracks) -> bool:
+        """Whether the frame is to be in the video (`output.video.fps`)."""
+        return self._writer.wants(tracks.pts_s)
+
+    def copy(self, ring: Ring, slot: int) -> None:
+        """Takes the pixels over, so that the slot can be given back."""
+        self._frame, self._planes = self._writer.frame()
+        source = ring.planes(slot)
+        self._planes.y[:] = source.y
+        self._planes.u[:] = source.u
+        self._planes.v[:] = source.v
+
+    def write(self, tracks: Tracks) -> None:
+        """Draws on the pixels that were copied, and encodes them."""
+        self._overlay.draw(self._planes, tracks)
+        self._writer.encode(self._frame, tracks.pts_s)
+
+    def close(self) -> None:
+        self._writer.close()
+        if self._parts:
+            whole = self._path.with_suffix(".last.mp4")
+            self._path.rename(whole)
+            concat_parts([*self._parts, whole], self._path)
+            for part in (*self._parts, whole):
+                part.unlink()
+
+
+def _earlier_parts(path: Path, incarnation: int) -> list[Path]:
+    """Puts aside what an earlier life of this sink left, and lists all such parts in order."""
+    left = path.with_name(path.name + ".part")
+    if left.exists() and incarnation > 0:
+        left.rename(path.with_suffix(f".{incarnation:03d}.mp4"))
+    return sorted(path.parent.glob(f"{path.stem}.[0-9][0-9][0-9].mp4"))
+
+
+class Sink:
+    """Writes the video of one stream, frame after frame, until it is told to stop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._name, _ = place.stream()
+        self._video = place.config.output.video.codec != "none"
+        self._next_seq = -1
+        self._where: RingMessage | None = None
+        self._ring: Ring | None = None
+        self._output: Output | None = None
+        self._pending: deque[Tracks] = deque()
+        self._last: Tracks | None = None
+        self._end: EndOfStream | None = None
+        self._closed = False
+        self._said_s = 0.0
+        self._wanted_s = 0.0
+        self._wanted_to = 0
+        self._latency = Latency()
+        self._frames = 0
+        self._first_s = self._last_s = 0.0
+        self._dropped: dict[str, int] = {}
+
+    def run(self, endpoints: Endpoints) -> None:
+        cv2.setNumThreads(1)
+        place = self._place
+        metrics = StageMetrics("sink")
+        self._metrics = metrics.stream(self._name, (GONE,))
+        heart = Heart(place, endpoints, metrics)
+        decoder = Peer(endpoints.stream(place.index), place.identity)
+        track = Peer(endpoints.track(tracker_of(place.index, place.config)), place.identity)
+        waiter = Waiter([decoder, track])
+        heart.ready()
+        while heart.beat(self._report, now()) and not heart.left_alone(self._closed, now()):
+            self._say(decoder)
+            self._want(track)
+            waiter.wait(0.02 if self._pending else 0.1)
+            for message in decoder.receive_all():
+                if isinstance(message, RingMessage):
+                    self._meet(message)
+            for message in track.receive_all():
+                if isinstance(message, Tracks):
+                    self._pending.append(message)
+                elif isinstance(message, EndOfStream):
+                    self._end = message
+            self._work(decoder)
+            if self._end is not None and self._next_seq >= self._end.frames and not self._closed:
+                if self._output is not None:
+                    self._output.close()
+                self._closed = True
+                decoder.send(self._end)
+        if not self._closed and self._output is not None:
+            self._output.close()
+        heart.done(self._report())
+
+    def _say(self, decoder: Peer) -> None:
+        """Where we stand; a decoder that was started anew has to hear it."""
+        if now() - self._said_s < HELLO_S:
+            return
+        self._said_s = now()
+        last = self._last
+        hello = Hello(
+            stage="sink",
+            stream=self._name,
+            incarnation=self._place.incarnation,
+            next_seq=self._next_seq,
+            last_index=last.index if last else -1,
+            epoch=last.epoch if last else 0,
+            pts_s=last.pts_s if last else 0.0,
+            wall_s=last.wall_s if last else 0.0,
+        )
+        decoder.send(hello)
+        if self._closed and self._end is not None:
+            decoder.send(self._end)
+
+    def _meet(self, where: RingMessage) -> None:
+        """The decoder tells where the pixels are; it may be a new decoder with a new ring."""
+        if self._next_seq < 0:
+            self._next_seq = where.next_seq
+        if self._where is not None and self._where.path == where.path:
+            return
+        self._where = where
+        if not self._video:
+            return
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+        try:
+            self._ring = Ring.attach(where.path)
+        except RingError:
+            self._where = None  # gone again already: the next answer tells of another
+            return
+        if self._output is None:
+            self._output = Output(self._place, self._name, where)
+
+    def _want(self, track: Peer) -> None:
+        """Asks for what comes next, well before the last of it has come."""
+        if self._next_seq < 0:
+            return
+        credit = self._place.config.streams[self._name].slots
+        half_used = self._wanted_to - self._next_seq <= credit // 2
+        if half_used or now() - self._wanted_s > HELLO_S:
+            self._wanted_s = now()
+            self._wanted_to = self._next_seq + credit
+            track.send(
+                Want(
+                    stream=self._name,
+                    incarnation=self._place.incarnation,
+                    next_seq=self._next_seq,
+                    credit=credit,
+                )
+            )
+
+    def _work(self, decoder: Peer) -> None:
+        """Handles the pending frames in sequence, as far as their pixels are there."""
+        while self._pending and self._where is not None:
+            tracks = self._pending[0]
+            if tracks.seq != self._next_seq:
+                self._pending.popleft()  # came twice: `track` was started anew
+                continue
+            start_s = now()
+            copied = self._copy(tracks)
+            if copied is None:
+                return
+            self._pending.popleft()
+            self._next_seq += 1
+            self._last = tracks
+            decoder.send(Released(stream=self._name, seq=tracks.seq))
+            self._metrics.frames_in()
+            if copied and self._output is not None:
+                self._output.write(tracks)
+            self._done(tracks, start_s)
+
+    def _copy(self, tracks: Tracks) -> bool | None:
+        """Takes the pixels over. None: they will come; False: they are gone, or nobody wants them."""
+        if not self._video:
+            return False
+        assert self._where is not None
+        if self._ring is None or self._output is None:
+            return None
+        slot = self._ring.find(tracks.seq)
+        if slot is not None:
+            wanted = self._output.wants(tracks)
+            if wanted:
+                self._output.copy(self._ring, slot)
+            return wanted
+        if tracks.seq < self._where.first_seq:
+            self._dropped[GONE] = self._dropped.get(GONE, 0) + 1
+            self._metrics.dropped(GONE)
+            return False
+        return None
+
+    def _done(self, tracks: Tracks, start_s: float) -> None:
+        latency_s = max(0.0, time.time() - tracks.wall_s)
+        self._latency.add(latency_s)
+        self._metrics.frames_out()
+        self._metrics.processing(now() - start_s)
+        self._metrics.end_to_end(latency_s)
+        self._metrics.queue(len(self._pending))
+        self._frames += 1
+        self._last_s = now()
+        self._first_s = self._first_s or start_s
+
+    def _report(self) -> Report:
+        spent_s = self._last_s - self._first_s
+        values = {
+            "fps": (self._frames - 1) / spent_s if spent_s > 0 else 0.0,
+            "p50_ms": 1e3 * self._latency.quantile_s(0.5),
+            "p99_ms": 1e3 * self._latency.quantile_s(0.99),
+            "pts_s": self._last.pts_s if self._last else 0.0,
+        }
+        return Report(
+            frames_in=self._frames, frames_out=self._frames, dropped=dict(self._dropped), values=values
+        )

@@ -1,0 +1,185 @@
+"""`track`: puts the instances of each stream back into sequence, logs, links and counts them."""
+
+from __future__ import annotations
+
+import time
+
+from pipeline.links import Endpoints, Hub, Peer, Waiter
+from pipeline.messages import Accepted, Counts, EndOfStream, Hello, Instances, Report, Want
+from pipeline.metrics import StageMetrics
+from pipeline.records.events import EventStore
+from pipeline.stages.book import Book
+from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.topology import tracker_of
+
+WRITE_EVENTS_S = 0.25
+
+
+class _Sink:
+    """What a stream's sink asked for."""
+
+    def __init__(self, peer: bytes, want: Want) -> None:
+        self.peer = peer
+        self.incarnation = want.incarnation
+        self.sent_to = want.next_seq
+        """First frame not yet sent to this life of the sink."""
+        self.until = want.next_seq + want.credit
+        self.told_end_s = 0.0
+
+
+class Track:
+    """Counts the streams of one tracking process until it is told to stop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        streams = list(place.config.streams)
+        self._indices = [i for i in range(len(streams)) if tracker_of(i, place.config) == place.index]
+        self._names = [streams[i] for i in self._indices]
+        self._books: dict[str, Book] = {}
+        self._sinks: dict[str, _Sink] = {}
+        self._frames_in = 0
+        self._frames = 0
+        self._said_s = 0.0
+        self._written_s = 0.0
+        self._shown_s = 0.0
+
+    def run(self, endpoints: Endpoints) -> None:
+        metrics = StageMetrics("track")
+        heart = Heart(self._place, endpoints, metrics)
+        heart.beat(self._report, now())
+        url = self._place.config.output.events or f"sqlite:///{self._place.out / 'events.db'}"
+        store = EventStore(url, self._place.run)
+        self._books = {name: Book(self._place, name) for name in self._names}
+        hub = Hub(endpoints.track(self._place.index))
+        decoders = {
+            name: Peer(endpoints.stream(index), self._place.identity)
+            for name, index in zip(self._names, self._indices, strict=True)
+        }
+        waiter = Waiter([hub, *decoders.values()])
+        heart.ready()
+        while heart.beat(self._report, now()) and not heart.left_alone(self._all_told(), now()):
+            self._hello(decoders)
+            waiter.wait(0.05)
+            progressed: set[str] = set()
+            for name, decoder in decoders.items():
+                for message in decoder.receive_all():
+                    if isinstance(message, Instances):
+                        self._take(message, progressed, metrics)
+                    elif isinstance(message, EndOfStream):
+                        self._books[name].end(message.frames)
+            for peer, message in hub.receive_all():
+                if isinstance(message, Instances):
+                    self._take(message, progressed, metrics)
+                elif isinstance(message, Want):
+                    self._want(peer, message)
+            for name in progressed:
+                book = self._books[name]
+                decoders[name].send(Accepted(stream=name, seq=book.next_seq - 1))
+                if book.frames is not None:
+                    book.end(book.frames)
+            self._send_tracks(hub, metrics)
+            self._write_events(store)
+            self._show_counts(metrics)
+        self._write_events(store, at_once=True)
+        store.close()
+        for book in self._books.values():
+            book.close()
+        heart.done(self._report())
+
+    def _take(self, instances: Instances, progressed: set[str], metrics: StageMetrics) -> None:
+        book = self._books[instances.stream]
+        self._frames_in += 1
+        stream = metrics.stream(instances.stream)
+        stream.frames_in()
+        start_s = now()
+        if taken := book.take(instances):
+            progressed.add(instances.stream)
+            self._frames += taken
+            stream.frames_out(taken)
+            stream.processing((now() - start_s) / taken)
+            stream.end_to_end(max(0.0, time.time() - instances.wall_s))
+
+    def _hello(self, decoders: dict[str, Peer]) -> None:
+        if now() - self._said_s < HELLO_S:
+            return
+        self._said_s = now()
+        for name, decoder in decoders.items():
+            last = self._books[name].last
+            hello = Hello(
+                stage="track",
+                stream=name,
+                incarnation=self._place.incarnation,
+                next_seq=self._books[name].next_seq,
+            )
+            if last is not None:
+                hello = Hello(
+                    stage="track",
+                    stream=name,
+                    incarnation=self._place.incarnation,
+                    next_seq=last.seq + 1,
+                    last_index=last.index,
+                    epoch=last.epoch,
+                    pts_s=last.pts_s,
+                    wall_s=last.wall_s,
+                )
+            decoder.send(hello)
+
+    def _want(self, peer: bytes, want: Want) -> None:
+        sink = self._sinks.get(want.stream)
+        if sink is None or sink.incarnation != want.incarnation:
+            sink = self._sinks[want.stream] = _Sink(peer, want)
+        sink.peer = peer
+        sink.until = max(sink.until, want.next_seq + want.credit)
+
+    def _send_tracks(self, hub: Hub, metrics: StageMetrics) -> None:
+        for name, sink in self._sinks.items():
+            book = self._books[name]
+            for tracks in book.owed(sink.sent_to, sink.until - sink.sent_to):
+                if not hub.send(sink.peer, tracks):
+                    break
+                sink.sent_to = tracks.seq + 1
+            sent_all = book.finished and sink.sent_to >= (book.frames or 0)
+            if sent_all and now() - sink.told_end_s > HELLO_S:
+                sink.told_end_s = now()
+                hub.send(sink.peer, EndOfStream(stream=name, frames=book.frames or 0))
+            metrics.stream(name).queue(book.waiting)
+
+    def _write_events(self, store: EventStore, at_once: bool = False) -> None:
+        if not at_once and now() - self._written_s < WRITE_EVENTS_S:
+            return
+        self._written_s = now()
+        for book in self._books.values():
+            store.write(book.events)
+            book.events.clear()
+
+    def _show_counts(self, metrics: StageMetrics) -> None:
+        if now() - self._shown_s < HELLO_S:
+            return
+        self._shown_s = now()
+        for name, book in self._books.items():
+            totals = book.totals()
+            metrics.counts(name, totals.lines, totals.zones, totals.unique)
+
+    def _all_told(self) -> bool:
+        """Every stream is counted to its end, and every sink knows."""
+        return all(book.finished for book in self._books.values()) and all(
+            sink.told_end_s > 0 for sink in self._sinks.values()
+        )
+
+    def _report(self) -> Report:
+        report = Report(frames_in=self._frames_in, frames_out=self._frames)
+        for name, book in self._books.items():
+            report.streams[name] = counts_of(book)
+        return report
+
+
+def counts_of(book: Book) -> Counts:
+    """What the supervisor shows and writes of a stream."""
+    totals = book.totals()
+    return Counts(
+        frames=book.next_seq,
+        skipped=dict(book.skipped),
+        unique=totals.unique,
+        lines=totals.lines,
+        zones=totals.zones,
+    )

@@ -1,0 +1,90 @@
+"""THE table of stages: what runs, what it reads and writes, how many of it. Everything else reads this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.config import Config
+
+Per = Literal["stream", "worker", "tracker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One kind of process.
+
+    Attributes:
+        reads: what it takes from other stages.
+        writes: what it hands to other stages.
+        per: one process for each stream, segmentation worker or tracking process.
+        runs: `module:Class`; the class has `run(endpoints)`.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    per: Per
+    runs: str
+
+
+STAGES = (
+    Stage("decode", reads=(), writes=("frames",), per="stream", runs="pipeline.stages.decode:Decode"),
+    Stage("segment", reads=("frames",), writes=("instances",), per="worker", runs="pipeline.stages.segment:Segment"),
+    Stage("track", reads=("instances",), writes=("tracks", "events"), per="tracker", runs="pipeline.stages.track:Track"),
+    Stage("sink", reads=("frames", "tracks"), writes=("video",), per="stream", runs="pipeline.stages.sink:Sink"),
+)  # fmt: skip
+OUTPUTS = ("video", "events")
+"""What leaves the pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a run, e.g. `decode/gate` or `segment/0`."""
+
+    stage: Stage
+    index: int
+    """Number of the stream, worker or tracking process."""
+    label: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage.name}/{self.label}"
+
+
+def processes(config: Config) -> tuple[Process, ...]:
+    """All processes of a run, in the order in which they stop: upstream first."""
+    labels: dict[Per, tuple[str, ...]] = {
+        "stream": tuple(config.streams),
+        "worker": tuple(str(i) for i in range(config.model.workers)),
+        "tracker": tuple(str(i) for i in range(trackers(config))),
+    }
+    return tuple(
+        Process(stage, index, label) for stage in STAGES for index, label in enumerate(labels[stage.per])
+    )
+
+
+def trackers(config: Config) -> int:
+    """How many tracking processes there are: never more than streams."""
+    return min(config.tracker.workers, len(config.streams))
+
+
+def tracker_of(stream_index: int, config: Config) -> int:
+    """The tracking process of a stream: always the same one."""
+    return stream_index % trackers(config)
+
+
+def _check() -> None:
+    written = [what for stage in STAGES for what in stage.writes]
+    if len(set(written)) != len(written):
+        raise AssertionError(f"topology: something is written by two stages: {written}")
+    seen: set[str] = set()
+    for stage in STAGES:
+        if missing := set(stage.reads) - seen:
+            raise AssertionError(f"topology: {stage.name} reads {missing}, which no stage before it writes")
+        seen.update(stage.writes)
+    if unread := seen - {what for stage in STAGES for what in stage.reads} - set(OUTPUTS):
+        raise AssertionError(f"topology: nobody reads {unread}")
+
+
+_check()

@@ -1,0 +1,122 @@
+"""Frames in shared memory: written once by the decoder, mapped by whoever reads them.
+
+The memory is an anonymous file (memfd) that readers open through the decoder's `/proc` entry, so it is
+gone when the last process is, however that process ended, and no limit of `/dev/shm` applies.
+
+Layout: one page of header (`_MAGIC`, slots, width, height), a table of `slots` x (epoch, seq) int64, then the
+slots, each starting on a page. A table entry is -1 while its slot is being written.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import TallycamError
+from pipeline.planes import Planes, planes_bytes
+
+_PAGE = mmap.PAGESIZE
+_MAGIC = 0x54414C4C59524E47
+_EMPTY = -1
+
+
+class RingError(TallycamError):
+    """A ring cannot be mapped: its decoder is gone, or the memory is not a ring."""
+
+
+def _up(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
+
+
+class Ring:
+    """A ring of yuv420p frames of one size. `create` in the decoder, `attach` elsewhere.
+
+    Attributes:
+        path: what other processes of this host and user pass to `attach`.
+    """
+
+    def __init__(self, descriptor: int, path: str, slots: int, width: int, height: int, writable: bool) -> None:
+        self.path, self.slots, self.width, self.height = path, slots, width, height
+        self._descriptor = descriptor
+        self._slot_bytes = _up(planes_bytes(width, height))
+        self._start = _PAGE + _up(16 * slots)
+        size = self._start + slots * self._slot_bytes
+        if os.fstat(descriptor).st_size < size:
+            raise RingError(f"{path}: shorter than a ring of {slots} frames of {width}x{height}")
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._memory = mmap.mmap(descriptor, size, access=access)
+        self._bytes: NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
+        table = self._bytes[_PAGE : _PAGE + 16 * slots].view(np.int64)
+        self._table = table.reshape(slots, 2)
+
+    @classmethod
+    def create(cls, slots: int, width: int, height: int) -> Ring:
+        descriptor = os.memfd_create("tallycam-ring", os.MFD_CLOEXEC)
+        header = np.array([_MAGIC, slots, width, height], np.int64).tobytes()
+        size = _PAGE + _up(16 * slots) + slots * _up(planes_bytes(width, height))
+        os.ftruncate(descriptor, size)
+        os.pwrite(descriptor, header, 0)
+        ring = cls(descriptor, f"/proc/{os.getpid()}/fd/{descriptor}", slots, width, height, writable=True)
+        ring._table[:] = _EMPTY
+        return ring
+
+    @classmethod
+    def attach(cls, path: str) -> Ring:
+        """Maps the ring at `path` for reading.
+
+        Raises:
+            RingError: it is gone, or is not a ring.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise RingError(f"{path}: the ring is gone ({error.strerror})") from error
+        header = np.frombuffer(os.pread(descriptor, 32, 0).ljust(32, b"\0"), np.int64)
+        if header[0] != _MAGIC:
+            os.close(descriptor)
+            raise RingError(f"{path}: not a ring of frames")
+        return cls(descriptor, path, int(header[1]), int(header[2]), int(header[3]), writable=False)
+
+    def planes(self, slot: int) -> Planes:
+        """Views on the planes of a slot; read-only in a reader."""
+        start = self._start + slot * self._slot_bytes
+        return Planes.view(self._bytes[start : start + self._slot_bytes], self.width, self.height)
+
+    def open_slot(self, slot: int) -> Planes:
+        """The planes of a slot, to be written; until `publish` no reader takes them for a frame."""
+        self._table[slot] = _EMPTY
+        return self.planes(slot)
+
+    def publish(self, slot: int, epoch: int, seq: int) -> None:
+        """The frame in `slot` is whole, and this is its name."""
+        self._table[slot] = (epoch, seq)
+
+    def holds(self, slot: int, epoch: int, seq: int) -> bool:
+        """Whether `slot` still holds that frame: ask again after reading."""
+        return bool(self._table[slot, 0] == epoch and self._table[slot, 1] == seq)
+
+    def find(self, seq: int) -> int | None:
+        """The slot that holds frame `seq`, if any does."""
+        (slots,) = np.nonzero(self._table[:, 1] == seq)
+        return int(slots[0]) if len(slots) else None
+
+    def close(self) -> None:
+        """Gives the memory back. Views that are still held keep it mapped until they go."""
+        del self._table, self._bytes
+        try:
+            self._memory.close()
+        except BufferError:  # a view is still held somewhere: the memory goes with it
+            pass
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Ring:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
