@@ -72,6 +72,7 @@ class StreamCounter:
         dt_s = 0.0 if self._pts_s is None else max(0.0, instances.pts_s - self._pts_s)
         self._pts_s = instances.pts_s
         self._clock_s += dt_s
+        self._registry.frame()
         seen = self._tracker.update(instances, dt_s)
         boxes_px = instances.boxes_px.astype(np.float64)
         places = boxes_px * self._to_first_frame(instances)

@@ -14,6 +14,8 @@ from pipeline.counting.geometry import Floats
 
 POSITION_NOISE = 0.06
 """Standard deviation of a detected centre, in object sizes."""
+DOUBT = 1.0
+"""How much larger these are for a detection of score 0 than for one of score 1."""
 SHAPE_NOISE = 0.10
 """Standard deviation of a detected width or height, in object sizes."""
 FIRST_SPEED = 1.0
@@ -62,7 +64,7 @@ class Motion:
         self._coasting[row] = False
         self.place[row] = measured
         self.speed[row] = 0.0
-        self.spread[row] = _noise(size)
+        self.spread[row] = _noise(np.array([size]))[0]
         self._mixed[row] = 0.0
         self._speed_spread[row] = (
             np.array([FIRST_SPEED, FIRST_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2 * size**2
@@ -86,18 +88,23 @@ class Motion:
         self.speed[:, 2:] *= fade
         self._coasting[:] = True
 
-    def correct(self, row: int, measured: Floats) -> None:
-        """Takes a measurement (4,) of the object in `row` into account."""
-        noise = _noise(float(size_of(measured[2], measured[3])))
-        total = self.spread[row] + noise
-        gain, speed_gain = self.spread[row] / total, self._mixed[row] / total
-        error = measured - self.place[row]
-        self.place[row] += gain * error
-        self.speed[row] += speed_gain * error
-        self._speed_spread[row] -= speed_gain * self._mixed[row]
-        self._mixed[row] -= gain * self._mixed[row]
-        self.spread[row] -= gain * self.spread[row]
-        self._coasting[row] = False
+    def correct(self, rows: NDArray[np.int64], measured: Floats, scores: Floats) -> None:
+        """Takes one measurement for each of `rows` (K,) into account.
+
+        Args:
+            measured: (K, 4), as `place`.
+            scores: (K,), 0..1: a doubtful detection, often of an object half hidden, moves the object less.
+        """
+        noise = _noise(size_of(measured[:, 2], measured[:, 3])) * (1 + DOUBT * (1 - scores))[:, None] ** 2
+        total = self.spread[rows] + noise
+        gain, speed_gain = self.spread[rows] / total, self._mixed[rows] / total
+        error = measured - self.place[rows]
+        self.place[rows] += gain * error
+        self.speed[rows] += speed_gain * error
+        self._speed_spread[rows] -= speed_gain * self._mixed[rows]
+        self._mixed[rows] -= gain * self._mixed[rows]
+        self.spread[rows] -= gain * self.spread[rows]
+        self._coasting[rows] = False
 
     def _grow(self) -> None:
         for name in ("place", "speed", "spread", "_mixed", "_speed_spread", "_coasting", "_used"):
@@ -105,8 +112,10 @@ class Motion:
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
 
 
-def _noise(size: float) -> Floats:
-    return (np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) * size) ** 2
+def _noise(size: Floats) -> Floats:
+    """(K,) sizes -> (K, 4) variances."""
+    noise: Floats = (np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) * size[:, None]) ** 2
+    return noise
 
 
 def measurements(boxes_px: Floats) -> Floats:

@@ -31,11 +31,15 @@ from pipeline.messages import Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""
+NEW_HOLD_S = 0.6
+"""How long a track that is not established is looked for, at the most."""
 WORST = 8.0
 """Distance from which on a detection is not the object."""
 SHAPE_TOLERANCE = 0.35
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
 OVERLAP_WEIGHT = 2.0
+VAGUE = 0.5
+"""Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
 OTHER_CLASS = 3.0
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
 WEAK = 1.0
@@ -62,7 +66,7 @@ class Seen:
 
 
 class _RowFilter:
-    """What Norfair takes for a Kalman filter: one row of `Motion`."""
+    """What Norfair takes for a Kalman filter: one row of `Motion`, which moves and corrects all at once."""
 
     def __init__(self, bank: motion.Motion, points: Floats) -> None:
         self._bank = bank
@@ -76,10 +80,10 @@ class _RowFilter:
         return state
 
     def predict(self) -> None:
-        """Nothing: `Motion.advance` has moved all rows at once."""
+        """Nothing: `Motion.advance` has been called."""
 
-    def update(self, points: Floats, _noise: object = None, _sensors: object = None) -> None:
-        self._bank.correct(self.row, points.ravel())
+    def update(self, points: Floats, noise: object = None, sensors: object = None) -> None:
+        """Nothing: `Motion.correct` will be called."""
 
 
 class _RowFilters(FilterFactory):
@@ -105,6 +109,7 @@ class _Likeness(Distance):
         size = motion.size_of(measured[:, 2], measured[:, 3])[:, None, None]
         variance = spread[None, :, :2] + (motion.POSITION_NOISE * size) ** 2
         away = ((measured[:, None, :2] - place[None, :, :2]) ** 2 / variance).sum(axis=2)
+        vague = np.log(variance / (motion.POSITION_NOISE * size) ** 2).sum(axis=2)
         ratio = np.log(measured[:, None, 3] / place[None, :, 3]) / SHAPE_TOLERANCE
         overlap = overlaps(motion.boxes(measured), motion.boxes(place))
         classes = np.array([item.data.class_id for item in candidates])
@@ -112,6 +117,7 @@ class _Likeness(Distance):
         weak = np.array([item.data.weak for item in candidates])
         total: Floats = (
             away / 2
+            + VAGUE / 2 * vague
             + ratio**2 / 2
             + OVERLAP_WEIGHT * (1 - overlap)
             + OTHER_CLASS * (classes[:, None] != votes[None])
@@ -185,21 +191,31 @@ class Tracker:
         self._norfair.update(found, period=LIFE_FRAMES)
         now = {id(item) for item in found}
         kept: list[Any] = []
-        result: list[Seen] = []
+        seen: list[Any] = []
         items: Sequence[Any] = self._norfair.tracked_objects
         for item in items:
-            origin = item.last_detection
-            if id(origin) not in now:
-                kept.append(item)
-            elif item.age == 0 and origin.data.weak:
-                self._motion.drop(item.filter.row)
-            else:
-                kept.append(item)
+            if id(item.last_detection) in now:
+                if item.age == 0 and item.last_detection.data.weak:
+                    self._motion.drop(item.filter.row)
+                    continue
+                seen.append(item)
                 self._unseen_s[item.initializing_id] = 0.0
-                speed = self._motion.speed[item.filter.row]
-                result.append(Seen(item.initializing_id, origin.data.row, (float(speed[0]), float(speed[1]))))
+            kept.append(item)
         self._norfair.tracked_objects = kept
-        return sorted(result, key=lambda seen: seen.track)
+        old = [item for item in seen if item.age > 0]
+        of = [item.last_detection.data.row for item in old]
+        self._motion.correct(
+            np.array([item.filter.row for item in old], np.int64),
+            places[of],
+            instances.scores[of].astype(np.float64),
+        )
+        result = []
+        for item in sorted(seen, key=lambda item: item.initializing_id):
+            speed = self._motion.speed[item.filter.row]
+            result.append(
+                Seen(item.initializing_id, item.last_detection.data.row, (float(speed[0]), float(speed[1])))
+            )
+        return result
 
     def forget(self, track: int) -> None:
         """Ends a track now: its object goes on as another one."""
@@ -208,14 +224,16 @@ class Tracker:
     def _age(self, dt_s: float) -> None:
         """Ends tracks that have not been seen for too long; at low frame rates a track is looked for at
         least twice."""
+        least_s = 2.5 * (self._step_s or min(dt_s, 1.0))
         if dt_s > 0:
-            self._step_s = dt_s if not self._step_s else min(0.9 * self._step_s + 0.1 * dt_s, 1.0)
-        patience_s = max(self._hold_s, 2.5 * self._step_s)
+            self._step_s = min(0.9 * self._step_s + 0.1 * dt_s if self._step_s else dt_s, 1.0)
         over = set()
-        for track in self._unseen_s:
-            self._unseen_s[track] += dt_s
-            if self._unseen_s[track] > patience_s:
-                over.add(track)
+        items: Sequence[Any] = self._norfair.tracked_objects
+        for item in items:
+            hold_s = min(self._hold_s, NEW_HOLD_S) if item.is_initializing else self._hold_s
+            self._unseen_s[item.initializing_id] += dt_s
+            if self._unseen_s[item.initializing_id] > max(hold_s, least_s):
+                over.add(item.initializing_id)
         self._end(over)
 
     def _end(self, tracks: set[int]) -> None:

@@ -20,6 +20,8 @@ from pipeline.counting.sighting import Sighting
 LEAST_SEEN = 3
 LEAST_SCORE = 1.5
 """Sum of the scores of all sightings of a confirmed track."""
+LEAST_SHARE = 0.3
+"""Share of the frames since it began in which a track must have been seen to be confirmed."""
 SHADOW = 0.5
 """Share of its sightings from which on a track that lies on another one is its shadow."""
 WAITING = 256
@@ -44,6 +46,8 @@ class Track:
     first: Sighting
     last: Sighting
     speed_px_s: Xy
+    since: int = 0
+    """Number of the frame in which it began."""
     seen: int = 0
     score: float = 0.0
     shadowed: int = 0
@@ -84,8 +88,13 @@ class Registry:
         self._seen_s: dict[int, float] = {}
         self._items: dict[int, Item] = {}
         self._next = 1
+        self._frames = 0
         self._retired: Counter[int] = Counter()
         self.joins = 0
+
+    def frame(self) -> None:
+        """A frame that the model has seen begins."""
+        self._frames += 1
 
     def height_px(self, number: int, height_px: float) -> float:
         """Height of a track's object, smoothed over about its last ten sightings."""
@@ -99,7 +108,7 @@ class Registry:
         """Takes one sighting of a track."""
         track = self._tracks.get(number)
         if track is None:
-            track = self._tracks[number] = Track(sighting, sighting, speed_px_s)
+            track = self._tracks[number] = Track(sighting, sighting, speed_px_s, self._frames)
         track.last, track.speed_px_s, track.height_px = sighting, speed_px_s, sighting.height_px
         track.seen += 1
         track.score += sighting.score
@@ -124,6 +133,7 @@ class Registry:
             track.seen < LEAST_SEEN
             or lasted_s < self._config.confirm_s - 1e-6
             or track.score < LEAST_SCORE
+            or track.seen < LEAST_SHARE * (self._frames - track.since + 1)
             or track.shadowed > SHADOW * track.seen
         ):
             return None
