@@ -14,7 +14,9 @@ from pipeline.scene.shapes import Bytes, Colour, mix, shade
 
 PAVEMENTS: tuple[Colour, ...] = ((186, 180, 170), (172, 166, 160), (196, 184, 164), (178, 172, 176), (184, 160, 142))
 ASPHALTS: tuple[Colour, ...] = ((96, 98, 102), (84, 84, 90), (108, 106, 104), (92, 96, 96))
-CYCLE_LANES: tuple[Colour, ...] = ((156, 84, 70), (90, 128, 98), (98, 99, 103), (98, 120, 140), (146, 96, 82))
+CYCLE_LANES: tuple[Colour, ...] = (
+    (160, 82, 68), (88, 132, 98), (98, 99, 103), (96, 122, 148), (112, 110, 110), (150, 118, 84), (104, 140, 120),
+)  # fmt: skip
 
 
 def _sky(p: Painter, rng: np.random.Generator, light: Light) -> None:

@@ -7,6 +7,7 @@ shift of the horizon: x = cx + f X / Z, y = horizon + f (height - h) / Z.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +31,10 @@ class Camera:
 
     def project(self, points_m: Floats) -> tuple[Floats, Floats]:
         """(N, 3) metres (s, d, h) -> (N, 2) pixels and (N,) depths in metres."""
-        c, n = float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad))
+        c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         along = points_m[:, 0] - self.s_m
         across = points_m[:, 1] + self.distance_m
-        depth = np.maximum(along * n + across * c, 0.3)
+        depth = np.maximum(along * n + across * c, 0.3)  # nothing is drawn behind the lens
         scale = self.focal_px / depth
         pixels = np.empty((len(points_m), 2))
         pixels[:, 0] = self.width / 2 + scale * (along * c - across * n)
@@ -47,16 +48,16 @@ class Camera:
 
     def depth(self, s: float, d: float) -> float:
         """Distance of a ground point along the optical axis, metres."""
-        c, n = float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad))
+        c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return max(0.3, (s - self.s_m) * n + (d + self.distance_m) * c)
 
     def s_at(self, x_px: float, d: float) -> float:
         """Where the image column `x_px` meets the street line at distance `d` across."""
         k = (x_px - self.width / 2) / self.focal_px
-        c, n = float(np.cos(self.yaw_rad)), float(np.sin(self.yaw_rad))
+        c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return self.s_m + (d + self.distance_m) * (n + k * c) / (c - k * n)
 
     def toward_camera(self, s: float, d: float) -> Floats:
         """Unit ground vector (s, d) from a ground point to the camera."""
         away = np.array([self.s_m - s, -self.distance_m - d])
-        return away / max(1e-6, float(np.hypot(away[0], away[1])))
+        return away / max(1e-6, math.hypot(away[0], away[1]))

@@ -37,6 +37,7 @@ class House:
     balconies: bool
     awning: bool
     door_s: float | None
+    garden: bool = False  # a gap in the row: a hedge, a fence and trees
 
 
 def make_row(rng: np.random.Generator, low_s: float, high_s: float, doors_s: tuple[float, ...]) -> list[House]:
@@ -54,11 +55,11 @@ def make_row(rng: np.random.Generator, low_s: float, high_s: float, doors_s: tup
         last = choice
         inside = [door for door in doors_s if s0 + 0.9 < door < s1 - 0.9]
         houses.append(House(
-            s0, s1, float(rng.choice([5.2, 7.6, 10.5, 14.0, 17.0])) + float(rng.uniform(-0.4, 0.4)), WALLS[choice],
+            s0, s1, float(rng.choice([5.6, 6.4, 7.2, 8.8, 9.6, 12.5])) + float(rng.uniform(-0.3, 0.3)), WALLS[choice],
             ACCENTS[int(rng.integers(len(ACCENTS)))], bool(rng.random() < 0.5), bool(rng.random() < 0.68),
             float(rng.uniform(2.9, 3.3)), max(2, round((s1 - s0) / float(rng.uniform(2.0, 2.7)))),
             bool(rng.random() < 0.3), bool(rng.random() < 0.3), bool(rng.random() < 0.65),
-            inside[0] if inside else None))  # fmt: skip
+            inside[0] if inside else None, not inside and bool(rng.random() < 0.75)))  # fmt: skip
     return houses
 
 
@@ -113,6 +114,10 @@ def _door(p: Painter, rng: np.random.Generator, s: float, d: float, house: House
     p.wall(s - 0.72, s + 0.72, 0.0, 2.62, d, frame)
     p.wall(s - 0.6, s + 0.6, 0.0, 2.5, d, (40, 36, 36))
     if open_door:
+        p.wall(s - 0.6, s + 0.6, 0.0, 2.05, d, (74, 60, 50))
+        p.wall(s - 0.36, s + 0.4, 0.28, 1.9, d, (96, 78, 62))
+        p.wall(s - 0.2, s + 0.26, 0.46, 1.78, d, (128, 104, 78))
+        p.flat(s - 0.6, s + 0.6, d, d + 0.02, (60, 50, 44))
         p.wall(s - 0.6, s + 0.6, 2.05, 2.5, d, (116, 108, 92))
         p.wall(s - 0.6, s + 0.6, 0.0, 0.12, d, (74, 68, 64))
         leaf = np.array([[s - 0.6, d, 0.02], [s - 0.48, d + 0.2, 0.02], [s - 0.48, d + 0.2, 2.05], [s - 0.6, d, 2.05]])
@@ -170,8 +175,38 @@ def _shop(p: Painter, rng: np.random.Generator, house: House, d: float, light: L
             p.wall(a, b, 2.05, 2.25, d - 1.0, shade(cloth, 0.86))
 
 
+def _garden(p: Painter, rng: np.random.Generator, house: House, d: float, light: Light) -> None:
+    greens: tuple[Colour, ...] = ((84, 122, 66), (70, 108, 70), (110, 132, 62))
+    leaf = mix(greens[int(rng.integers(3))], light.sky_low, 0.06)
+    wide = house.s1 - house.s0
+    p.flat(house.s0, house.s1, d, d + 5.0, shade(leaf, 1.15))
+    for back, tall, tone, air in ((4.5, 5.4, 0.7, 0.22), (3.0, 4.2, 0.82, 0.12), (1.2, 1.6, 0.95, 0.0)):
+        for _ in range(9):
+            s, h = float(rng.uniform(house.s0 + 0.8, house.s1 - 0.8)), float(rng.uniform(0.35, 0.85)) * tall
+            for grow in (1.0, 0.72, 0.44):
+                colour = mix(shade(leaf, tone * (1.45 - 0.45 * grow)), light.sky_low, air)
+                centre, unit = p.camera.point(s, d + back, h), p.camera.focal_px / p.camera.depth(s, d + back)
+                for _ in range(10):
+                    at = np.array(centre) + rng.normal(0, 0.34 * grow, 2) * unit + np.array([0, -0.3 * (1 - grow) * unit])
+                    p.disc(at, float(rng.uniform(0.14, 0.3)) * unit * (0.4 + 0.6 * grow) * tall / 4.0, colour)
+    stone = shade(house.wall, 0.92)
+    p.wall(house.s0, house.s1, 0.0, 0.75, d, stone)
+    p.wall(house.s0, house.s1, 0.72, 0.82, d - 0.06, shade(stone, 1.2))
+    posts = np.arange(house.s0 + 0.1, house.s1, 0.16)
+    bars = np.empty((len(posts), 2, 3))
+    bars[:, :, 0], bars[:, :, 1], bars[:, 0, 2], bars[:, 1, 2] = posts[:, None], d, 0.82, 1.7
+    p.lines(bars, 0.03, (52, 56, 58))
+    p.lines(_rows(house.s0, house.s1, np.array([0.95, 1.6]), d), 0.05, (46, 50, 52))
+    for s in np.linspace(house.s0 + 0.15, house.s1 - 0.15, max(2, round(wide / 2.4))):
+        p.wall(float(s) - 0.16, float(s) + 0.16, 0.0, 1.85, d - 0.04, shade(stone, 1.06))
+        p.wall(float(s) - 0.2, float(s) + 0.2, 1.85, 1.98, d - 0.06, shade(stone, 1.24))
+
+
 def draw_house(p: Painter, rng: np.random.Generator, house: House, d: float, light: Light) -> None:
-    """Paint one front. Its light direction is fixed: fronts face the camera."""
+    """Paint one front, or a garden. Its light direction is fixed: fronts face the camera."""
+    if house.garden:
+        _garden(p, rng, house, d, light)
+        return
     tone = float(light.facing(np.array([[0.0, -1.0, 0.0]]))[0]) + 0.1
     wall = shade(house.wall, tone)
     house = House(**{**house.__dict__, "wall": wall, "accent": shade(house.accent, tone + 0.06)})

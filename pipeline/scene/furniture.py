@@ -89,13 +89,20 @@ def _tree(g: _Draw, rng: np.random.Generator, light: Light) -> None:
     for x, up in ((-0.6, 1.0), (0.55, 0.9), (0.1, 1.3)):
         g.sprite.limb(g.at(0.03, trunk - 0.2), g.at(x, trunk + up), 0.07 * g.m, 0.03 * g.m, bark)
     wide, tall = float(rng.uniform(1.2, 1.7)), float(rng.uniform(1.3, 1.8))
-    for layer, (tone, count, reach) in enumerate(((0.62, 20, 1.0), (0.84, 24, 0.92), (1.04, 26, 0.8), (1.24, 18, 0.62))):
-        for _ in range(count):
-            angle, r = float(rng.uniform(0, 6.28)), float(np.sqrt(rng.uniform(0, 1))) * reach
-            x = wide * r * np.cos(angle) - 0.12 * layer
-            up = trunk + tall * 0.85 + tall * r * np.sin(angle) + 0.1 * layer
-            size = float(rng.uniform(0.17, 0.4)) * (1.15 - 0.13 * layer)
-            g.sprite.disc(g.at(float(x), float(up)), size * g.m, shade(leaf, tone * float(rng.uniform(0.93, 1.07))))
+    heart = trunk + tall * 0.85
+    clumps = [(float(wide * 0.62 * r * np.cos(a)), float(tall * 0.6 * r * np.sin(a)), float(rng.uniform(0.42, 0.66)))
+              for a, r in zip(rng.uniform(0, 6.28, 13), np.sqrt(rng.uniform(0.05, 1, 13)), strict=True)]  # fmt: skip
+    clumps.sort(key=lambda clump: clump[1] * 0.3 + clump[0] * 0.2)
+    for x, up, size in clumps:
+        g.sprite.disc(g.at(x, heart + up), size * 1.08 * g.m, shade(leaf, 0.56))
+    side = -1.0 if light.sun[0] < 0 else 1.0
+    for x, up, size in clumps:
+        for tone, count, reach, lift in ((0.66, 16, 1.08, -0.12), (0.86, 18, 0.95, 0.0), (1.08, 16, 0.72, 0.14),
+                                         (1.3, 9, 0.5, 0.24)):  # fmt: skip
+            for angle, r in zip(rng.uniform(0, 6.28, count), np.sqrt(rng.uniform(0, 1, count)), strict=True):
+                spot = g.at(x + size * reach * r * float(np.cos(angle)) + side * 0.6 * lift * size,
+                            heart + up + size * reach * r * float(np.sin(angle)) + lift * size)  # fmt: skip
+                g.sprite.disc(spot, float(rng.uniform(0.05, 0.12)) * g.m, shade(leaf, tone * float(rng.uniform(0.92, 1.08))))
 
 
 def _planter(g: _Draw, rng: np.random.Generator, light: Light) -> None:

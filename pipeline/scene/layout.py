@@ -78,7 +78,7 @@ def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[Came
     """A camera, and the width of the near pavement it shows (metres)."""
     scale = width / 640.0
     focal = float(rng.uniform(600, 720)) * scale
-    horizon = float(rng.uniform(0.12, 0.27)) * height
+    horizon = float(rng.uniform(0.15, 0.29)) * height
     elevation = float(rng.uniform(4.3, 6.2))
     yaw = float(np.deg2rad(rng.uniform(-15, 15)))
     near_walk = float(rng.uniform(3.4, 4.2))

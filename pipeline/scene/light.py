@@ -36,7 +36,8 @@ class Light:
 def make_light(rng: np.random.Generator) -> Light:
     """Day (mostly), overcast, golden hour or dusk."""
     kind = str(rng.choice(["day", "day", "day", "overcast", "golden", "dusk"]))
-    azimuth = float(rng.uniform(-2.7, -0.45))  # in front of the house fronts: they are lit
+    azimuth = float(rng.uniform(0.35, 0.95))  # from the side and in front of the house fronts: they are lit
+    azimuth = -azimuth if rng.random() < 0.5 else azimuth - float(np.pi)
     height = {"day": rng.uniform(0.7, 1.1), "golden": rng.uniform(0.35, 0.5)}.get(kind, 0.9)
     sun = (
         float(np.cos(azimuth) * np.cos(height)),
@@ -44,11 +45,11 @@ def make_light(rng: np.random.Generator) -> Light:
         float(np.sin(height)),
     )
     if kind == "day":
-        return Light(kind, sun, 1.0, 0.72, (96, 150, 214), (205, 226, 240), (1.0, 1.0, 0.985), 0.03, 0.46, 0.16)
+        return Light(kind, sun, 1.0, 0.72, (96, 150, 214), (205, 226, 240), (1.1, 1.09, 1.06), 0.03, 0.46, 0.16)
     if kind == "golden":
         return Light(
-            kind, sun, 0.95, 0.68, (118, 150, 200), (250, 214, 168), (1.06, 0.98, 0.86), 0.12, 0.42, 0.08
+            kind, sun, 0.95, 0.68, (118, 150, 200), (250, 214, 168), (1.14, 1.03, 0.89), 0.12, 0.42, 0.08
         )
     if kind == "dusk":
-        return Light(kind, sun, 0.12, 0.78, (52, 62, 104), (226, 150, 122), (0.78, 0.76, 0.92), 0.55, 0.16, 0.0)
-    return Light(kind, sun, 0.12, 0.9, (176, 184, 192), (218, 222, 224), (0.96, 0.98, 1.0), 0.1, 0.15, 0.08)
+        return Light(kind, sun, 0.12, 0.78, (52, 62, 104), (226, 150, 122), (0.84, 0.8, 0.95), 0.55, 0.16, 0.0)
+    return Light(kind, sun, 0.12, 0.9, (176, 184, 192), (218, 222, 224), (1.02, 1.03, 1.05), 0.1, 0.15, 0.08)

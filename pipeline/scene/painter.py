@@ -49,6 +49,12 @@ class Painter:
             a, b = (int(pair[0, 0]), int(pair[0, 1])), (int(pair[1, 0]), int(pair[1, 1]))
             cv2.line(self.canvas, a, b, colour, int(size), cv2.LINE_AA, _SHIFT)
 
+    def disc(self, centre_px: Floats, radius_px: float, colour: Colour) -> None:
+        """Fill a circle given in frame pixels."""
+        x, y = self.fixed(centre_px[None])[0]
+        size = max(1, round(radius_px * self.k * (1 << _SHIFT)))
+        cv2.circle(self.canvas, (int(x), int(y)), size, colour, -1, cv2.LINE_8, _SHIFT)
+
     def finish(self) -> Bytes:
         """(H, W, 3) uint8 RGB."""
         size = (self.camera.width, self.camera.height)

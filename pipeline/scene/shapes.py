@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -14,7 +15,8 @@ Colour = tuple[float, float, float]
 Bytes = NDArray[np.uint8]
 
 _SHIFT = 4
-_HALF_TURN = np.linspace(0.0, np.pi, 7)
+_HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 7)
+_ARC = np.column_stack([np.cos(_HALF_TURN), np.sin(_HALF_TURN)])
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -30,14 +32,15 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 def capsule(a: Floats, b: Floats, ra: float, rb: float) -> Floats:
     """Outline (14, 2) of the hull of two discs: centres `a`, `b`, radii `ra`, `rb` (pixels)."""
-    angle = float(np.arctan2(b[1] - a[1], b[0] - a[0]))
-    turn_b = _HALF_TURN + (angle - np.pi / 2)
-    turn_a = turn_b + np.pi
+    dx, dy = float(b[0] - a[0]), float(b[1] - a[1])
+    length = math.hypot(dx, dy)
+    dx, dy = (dx / length, dy / length) if length > 1e-9 else (1.0, 0.0)
+    arc = _ARC @ np.array([[dx, dy], [-dy, dx]])
     outline = np.empty((14, 2))
-    outline[:7, 0] = b[0] + rb * np.cos(turn_b)
-    outline[:7, 1] = b[1] + rb * np.sin(turn_b)
-    outline[7:, 0] = a[0] + ra * np.cos(turn_a)
-    outline[7:, 1] = a[1] + ra * np.sin(turn_a)
+    outline[:7] = arc * rb
+    outline[:7] += b
+    outline[7:] = arc * -ra
+    outline[7:] += a
     return outline
 
 
@@ -49,12 +52,14 @@ class Sprite:
         self.k = oversample
         size = ((self.y1 - self.y0) * oversample, (self.x1 - self.x0) * oversample, 4)
         self.canvas: Bytes = np.zeros(size, np.uint8)
-        self._origin = np.array([x0, y0], np.float64)
+        self._scale = float(oversample << _SHIFT)
+        self._offset = np.array([x0, y0], np.float64) * self._scale + 0.5 * (1 << _SHIFT)
         self._aa = cv2.LINE_AA if oversample == 1 else cv2.LINE_8
 
     def _fixed(self, points: Floats) -> NDArray[np.int32]:
-        scaled = ((points - self._origin) * self.k - 0.5) * (1 << _SHIFT)
-        return np.round(scaled).astype(np.int32)
+        scaled = points * self._scale
+        scaled -= self._offset
+        return np.rint(scaled, out=scaled).astype(np.int32)
 
     @staticmethod
     def _rgba(colour: Colour, alpha: float) -> tuple[float, float, float, float]:
@@ -79,7 +84,9 @@ class Sprite:
 
     def disc(self, centre: Floats, radius: float, colour: Colour) -> None:
         """A filled circle; radius in pixels."""
-        self.convex(capsule(centre, centre + np.array([1e-6, 0.0]), radius, radius), colour)
+        x, y = centre * self._scale - self._offset
+        size = max(1, round(radius * self._scale))
+        cv2.circle(self.canvas, (round(x), round(y)), size, self._rgba(colour, 1.0), -1, self._aa, _SHIFT)
 
     def stroke(self, points: Floats, width: float, colour: Colour, closed: bool = False) -> None:
         """A polyline of about `width` pixels."""

@@ -22,6 +22,7 @@ from pipeline.scene.vehicles import make_bus, make_car
 _STEP_S = 0.2
 _HIDDEN_SHARE = 0.72  # covered more than this counts as hidden
 _HIDDEN_MAX_S = 1.0
+_ZEBRA_SHARE = 0.2  # someone on the zebra is never covered more than this
 _PRESENT_MIN_S = 1.4
 
 
@@ -54,7 +55,7 @@ class Planner:
         s1 = self.camera.s_at(float(self.camera.width), d) + margin
         return s0, s1
 
-    def person(self, rng: np.random.Generator, track_id: int) -> Actor:
+    def person(self, rng: np.random.Generator, track_id: int, route: str = "") -> Actor:
         """A pedestrian: along a pavement (perhaps with a rest), over the zebra, or in or out of a door."""
         street = self.street
         look = make_person(rng)
@@ -62,7 +63,7 @@ class Planner:
         sign = 1 if rng.random() < 0.5 else -1
         near_d = float(rng.uniform(-street.near_walk_m + 0.75, -0.85))
         far_d = street.road_m + float(rng.uniform(1.15, street.far_walk_m - 0.95))
-        route = str(rng.choice(["near", "near", "near", "near", "far", "zebra", "zebra", "door"]))
+        route = route or str(rng.choice(["near", "near", "near", "near", "near", "far", "far", "door"]))
         start = float(rng.uniform(self.span.first_s, self.span.last_s))
         low, high = self._ends(near_d, 0.6)
         far_low, far_high = self._ends(far_d, 0.6)
@@ -134,8 +135,8 @@ class Planner:
     @staticmethod
     def _cover(boxes: Floats, by: Floats) -> Floats:
         """Share of each box covered by another (N,)."""
-        w = np.clip(np.minimum(boxes[:, 2], by[:, 2]) - np.maximum(boxes[:, 0], by[:, 0]), 0, None)
-        h = np.clip(np.minimum(boxes[:, 3], by[:, 3]) - np.maximum(boxes[:, 1], by[:, 1]), 0, None)
+        w = np.maximum(np.minimum(boxes[:, 2], by[:, 2]) - np.maximum(boxes[:, 0], by[:, 0]), 0)
+        h = np.maximum(np.minimum(boxes[:, 3], by[:, 3]) - np.maximum(boxes[:, 1], by[:, 1]), 0)
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         share: Floats = np.where(area > 0, w * h / np.maximum(area, 1e-9), 0.0)
         return share
@@ -154,6 +155,9 @@ class Planner:
         marks = [(street.walk_line_s, 0)] if actor.class_name == "person" else [(street.road_line_s, 0)]
         if actor.class_name == "person":
             marks += [(0.2, 1), (street.road_m - 0.4, 1)]
+            crossing = (place[:, 1] > -0.3) & (place[:, 1] < street.road_m + 0.3)
+            if (hidden[crossing] > _ZEBRA_SHARE).any():
+                return True
         for value, axis in marks:
             side = place[:, axis] > value
             for i in np.flatnonzero(side[1:] != side[:-1]):
@@ -215,7 +219,7 @@ def plan(
     """Actors of a span, ids rising from `first_id`. `traffic` 1.0 is about one new object a second."""
     planner = Planner(camera, street, fixtures, span, check)
     length = (span.to_s - span.from_s) / 30.0
-    wants = (("bus", 3.0, 40), ("car", 8.0, 40), ("bicycle", 6.5, 40), ("person", 15.0, 60))
+    wants = (("bus", 3.0, 60), ("zebra", 3.6, 90), ("car", 8.0, 70), ("bicycle", 6.2, 60), ("person", 13.0, 60))
     track_id = first_id
     for name, per_half_minute, tries in wants:
         target = max(0, round(per_half_minute * traffic * length * float(rng.uniform(0.9, 1.12))))
@@ -223,8 +227,8 @@ def plan(
         for _ in range(round(tries * max(1.0, length * traffic))):
             if kept >= target:
                 break
-            if name == "person":
-                actor = planner.person(rng, track_id)
+            if name in ("person", "zebra"):
+                actor = planner.person(rng, track_id, name if name == "zebra" else "")
             elif name == "bicycle":
                 actor = planner.bicycle(rng, track_id)
             else:

@@ -112,10 +112,10 @@ class _Placed:
         """Sides lean in above the belt line."""
         half = self.look.width_m / 2
         if self.look.kind == "bus":
-            return half - 0.05 * np.clip((up - 1.2) / 1.8, 0, 1)
+            return half - 0.05 * np.minimum(np.maximum((up - 1.2) / 1.8, 0), 1)
         belt = _CARS[self.look.kind][1]
-        lean = 0.2 * np.clip((up - belt) / max(0.1, self.look.height_m - belt), 0, 1)
-        return half - lean - 0.05 * np.clip((0.5 - up) / 0.3, 0, 1)
+        lean = 0.2 * np.minimum(np.maximum((up - belt) / max(0.1, self.look.height_m - belt), 0), 1)
+        return half - lean - 0.05 * np.minimum(np.maximum((0.5 - up) / 0.3, 0), 1)
 
     def world(self, body: Floats) -> Floats:
         out = np.empty_like(body)
