@@ -125,7 +125,7 @@ class StreamCounter:
                     "exits": passages.get(cls, {}).get("exits", 0),
                     "dwell_s": zone.dwell_s(cls) if zone else 0.0,
                 }
-                for cls in sorted({*passages, *now})
+                for cls in sorted({*passages, *now, *self._seen_of(self._stream.zones[name].classes)})
             }
         return Totals(self._unique(), self._line_totals(), zones)
 
@@ -265,14 +265,17 @@ class StreamCounter:
     def _line_totals(self) -> dict[str, dict[str, dict[str, int]]]:
         result: dict[str, dict[str, dict[str, int]]] = {}
         for name, line in self._stream.lines.items():
-            seen = (cls for cls in self._known if _among(cls, line.classes))
-            zeros = {cls: dict.fromkeys(line.directions, 0) for cls in seen}
+            zeros = {cls: dict.fromkeys(line.directions, 0) for cls in self._seen_of(line.classes)}
             counted = {cls: dict(counts) for cls, counts in self._crossings[name].items()}
             result[name] = dict(sorted({**zeros, **counted}.items()))
         return result
 
     def _wanted(self, item: Item) -> bool:
         return _among(self._classes[item.class_id], self._stream.classes)
+
+    def _seen_of(self, classes: tuple[str, ...] | None) -> list[str]:
+        """Classes of objects so far that a line or zone counts."""
+        return [cls for cls in self._known if _among(cls, classes)]
 
     def _of(self, classes: tuple[str, ...] | None) -> tuple[str, ...]:
         """Classes that are configured by name, here or for the stream."""

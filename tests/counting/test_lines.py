@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from counting_scenes import FPS, HEIGHT, UPRIGHT, WIDTH, Thing, along, counter, play, play_at, walk
+from tests.counting.counting_scenes import FPS, HEIGHT, UPRIGHT, WIDTH, Thing, along, counter, play, play_at, walk
 
 from pipeline.config import LineConfig
 
