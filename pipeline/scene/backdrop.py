@@ -186,7 +186,7 @@ def paint_backdrop(camera: Camera, street: Street, light: Light, rng: np.random.
                          for d in np.arange(d0 + 0.1, d1, 0.15)])  # fmt: skip
         p.lines(dots, 0.05, mix(pavement, (186, 156, 90), 0.5))
     row = make_row(rng, low - 2, high, street.doors_s)
-    for house in row:
+    for house in sorted(row, key=lambda house: not house.garden):  # gardens lie behind the walls beside them
         draw_house(p, rng, house, far, light)
     p.flat(low, high, far - 0.5, far, shade(pavement, 0.84))
     for house in row:

@@ -27,6 +27,7 @@ class Fixture:
     y0: int
     rgba: Bytes  # (h, w, 4)
     occlusion: tuple[float, float, float, float]  # opaque box, pixels, for planning
+    lamp_px: tuple[float, float] | None = None  # where its lamp is
 
 
 class _Draw:
@@ -42,6 +43,7 @@ class _Draw:
         y0, y1 = max(-4, int(box[1])), min(camera.height + 4, int(box[3]) + 1)
         self.visible = x1 > x0 and y1 > y0
         self.sprite = Sprite(x0, y0, x1, y1)
+        self.lamp_px: tuple[float, float] | None = None
 
     def at(self, right: float, up: float) -> Floats:
         return self.foot + np.array([right, -up]) * self.m
@@ -73,6 +75,7 @@ def _lamp(g: _Draw, rng: np.random.Generator, light: Light) -> None:
     for a, b in zip(curve[:-1], curve[1:], strict=True):
         g.sprite.limb(a, b, 0.04 * g.m, 0.04 * g.m, iron)
     head = curve[-1]
+    g.lamp_px = (float(head[0]) + side * 0.2 * g.m, float(head[1]) + 0.1 * g.m)
     g.sprite.limb(head, head + np.array([side * 0.4 * g.m, 0.04 * g.m]), 0.1 * g.m, 0.07 * g.m, shade(iron, 1.1))
     glow: Colour = (255, 232, 170) if light.kind in ("dusk", "golden") else (226, 228, 222)
     g.sprite.limb(head + np.array([0, 0.07 * g.m]), head + np.array([side * 0.36 * g.m, 0.1 * g.m]), 0.045 * g.m,
@@ -198,10 +201,8 @@ def _build(kind: str, camera: Camera, s: float, d: float, rng: np.random.Generat
     draw(g, rng, light)
     a, b = g.at(-half, 0.0), g.at(half, tall)
     rgba = g.sprite.finish()
-    tone = np.array([1.0, 1.0, 1.0, 1.0])
-    rgba = np.clip(rgba * tone, 0, 255).astype(np.uint8)
     return Fixture(kind, s, d, camera.depth(s, d), g.sprite.x0, g.sprite.y0, rgba,
-                   (float(a[0]), float(b[1]), float(b[0]), float(a[1])))  # fmt: skip
+                   (float(a[0]), float(b[1]), float(b[0]), float(a[1])), g.lamp_px)  # fmt: skip
 
 
 def furnish(camera: Camera, street: Street, light: Light, rng: np.random.Generator) -> list[Fixture]:

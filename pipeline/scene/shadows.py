@@ -104,6 +104,20 @@ class ShadowLayer:
         darker: Bytes = cv2.multiply(image, rest, scale=1.0 / 255.0).astype(np.uint8, copy=False)
         return darker
 
-    def apply_over(self, image: Bytes) -> Bytes:
-        """Like `apply`."""
-        return self.apply(image)
+
+def glow(image: Bytes, fixtures: list[Fixture], camera: Camera) -> None:
+    """At dusk lamps shine: halos around them and pools of light under them, added in place."""
+    rows = np.arange(image.shape[0], dtype=np.float32)[:, None]
+    columns = np.arange(image.shape[1], dtype=np.float32)[None, :]
+    light = np.zeros(image.shape[:2], np.float32)
+    for fixture in fixtures:
+        if fixture.lamp_px is None:
+            continue
+        x, y = fixture.lamp_px
+        m = camera.focal_px / fixture.depth_m
+        light += 0.5 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (0.4 * m) ** 2))
+        light += 0.16 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (1.5 * m) ** 2))
+        _, foot = camera.point(fixture.s, fixture.d)
+        light += 0.3 * np.exp(-((columns - x) ** 2) / (2 * (2.2 * m) ** 2) - (rows - foot) ** 2 / (2 * (0.55 * m) ** 2))
+    warm = np.array([150.0, 112.0, 56.0], np.float32)
+    image[:] = np.clip(image + light[:, :, None] * (warm + 0.3 * image), 0, 255).astype(np.uint8)

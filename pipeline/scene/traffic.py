@@ -7,7 +7,7 @@ collide, and nobody walks on the zebra under a car.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,7 +94,12 @@ class Planner:
         elif route != "near" and rng.random() < 0.5:
             way = way[::-1]
             pauses = {len(way) - 1 - k - (1 if route == "zebra" else 0): v for k, v in pauses.items()}
-        return make_actor(track_id, "person", look, start, speed, way, pauses)
+        actor = make_actor(track_id, "person", look, start, speed, way, pauses)
+        if route != "zebra":
+            return actor
+        step_off = float(actor.times_s[3])  # spread the moments at which people step onto the zebra
+        wanted = float(rng.uniform(self.span.from_s - 4.0, max(self.span.from_s, self.span.to_s - 9.0)))
+        return replace(actor, times_s=actor.times_s + (wanted - step_off))
 
     def _driving(
         self, rng: np.random.Generator, track_id: int, name: str, look: Look, half: float, speed: float,
@@ -146,7 +151,8 @@ class Planner:
         need = int(_HIDDEN_MAX_S / _STEP_S) + 1
         if not runs.any():
             return False
-        return bool(np.convolve(runs.astype(int), np.ones(need, int)).max() >= need)
+        total = np.concatenate(([0], np.cumsum(runs)))
+        return bool((total[need:] - total[:-need]).max() >= need)
 
     def _lost_at_line(self, actor: Actor, hidden: Floats) -> bool:
         """A crossing while hidden, or so near the ends of the time that it is not to be judged."""
@@ -219,7 +225,7 @@ def plan(
     """Actors of a span, ids rising from `first_id`. `traffic` 1.0 is about one new object a second."""
     planner = Planner(camera, street, fixtures, span, check)
     length = (span.to_s - span.from_s) / 30.0
-    wants = (("bus", 3.0, 60), ("zebra", 3.6, 90), ("car", 8.0, 70), ("bicycle", 6.2, 60), ("person", 13.0, 60))
+    wants = (("bus", 3.0, 60), ("zebra", 4.2, 120), ("car", 8.0, 70), ("bicycle", 6.2, 60), ("person", 13.0, 60))
     track_id = first_id
     for name, per_half_minute, tries in wants:
         target = max(0, round(per_half_minute * traffic * length * float(rng.uniform(0.9, 1.12))))

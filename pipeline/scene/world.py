@@ -22,7 +22,7 @@ from pipeline.scene.grading import Grading
 from pipeline.scene.layout import Layout, Street, make_camera, make_layout, make_street
 from pipeline.scene.light import Light, make_light
 from pipeline.scene.people import PersonLook, draw_person
-from pipeline.scene.shadows import ShadowLayer
+from pipeline.scene.shadows import ShadowLayer, glow
 from pipeline.scene.shapes import Bytes, Sprite
 from pipeline.scene.traffic import Span, plan
 from pipeline.scene.vehicles import VehicleLook, draw_vehicle
@@ -85,6 +85,8 @@ class Scene:
         still = self._shadows.apply(self.backdrop)
         for fixture in self.fixtures:
             _over(still, fixture.rgba, fixture.x0, fixture.y0)
+        if self.light.kind == "dusk":
+            glow(still, self.fixtures, self.camera)
         self._still: Bytes = still
         self._grading = Grading(np.random.default_rng([seed, 4]), self.light, width, height)
         self._chapters: OrderedDict[int, list[Actor]] = OrderedDict()
@@ -135,7 +137,7 @@ class Scene:
         self._shadows.clear()
         for actor, pose in present:
             self._shadows.actor(actor, pose)
-        image = self._shadows.apply_over(self._still)
+        image = self._shadows.apply(self._still)
         labels = np.zeros((self.height, self.width), np.int16)
         drawn: list[tuple[Actor, int, tuple[float, float, float, float]]] = []
         for actor, pose in present:
