@@ -1,0 +1,59 @@
+# make demo    the bundled clip through the whole pipeline, counts compared with the truth
+# make test    the tests
+# make check   formatting, lint, types and tests: what CI runs
+#
+# The first call makes .venv and installs; TORCH=cpu fetches the smaller build of PyTorch without CUDA.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p && break; done)
+TORCH ?=
+EXTRAS := onnx,postgres
+ARGS ?=
+
+.PHONY: demo test test-fast check fmt lint types schema clean distclean venv
+
+demo: $(VENV)/.ready
+	@$(BIN)/tallycam demo $(ARGS)
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: lint types test
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tools/*.sh; \
+	else echo "shellcheck is not installed: shell scripts are not linted"; fi
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+fmt: $(VENV)/.ready-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.ready-dev
+	$(BIN)/python -c "import json; from pipeline.config import schema; print(json.dumps(schema(), indent=2))" \
+		> configs/schema.json
+
+venv: $(VENV)/.ready-dev
+
+$(VENV)/.ready: pyproject.toml tools/install.sh
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh $(VENV) -e .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml tools/install.sh
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/install.sh $(VENV) -e ".[$(EXTRAS)]" --group dev
+	@touch $(VENV)/.ready $@
+
+clean:
+	rm -rf build dist out runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

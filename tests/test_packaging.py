@@ -1,0 +1,103 @@
+"""What is installed works together, and what is built holds all that is needed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "prometheus-client": "prometheus_client",
+    "pyyaml": "yaml",
+    "pyzmq": "zmq",
+    "psycopg": "psycopg",
+    "paho-mqtt": "paho.mqtt.client",
+    "confluent-kafka": "confluent_kafka",
+}
+"""Distribution -> module, where the names differ."""
+
+
+def project(root: Path) -> dict:
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def distributions(requirements: list[str]) -> list[str]:
+    return [re.match(r"[\w-]+", text)[0] for text in requirements]  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_all_dependencies_import_together(root: Path) -> None:
+    names = [MODULES.get(name, name) for name in distributions(project(root)["dependencies"])]
+    code = "\n".join([f"import {name}" for name in names] + ["import torchvision; torchvision.ops.nms"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_installed_is_what_is_required(root: Path) -> None:
+    installed = importlib.metadata.version
+    assert installed("numpy").startswith("1.26."), "norfair 2.3 does not work with NumPy 2"
+    assert installed("opencv-python-headless") < "4.12"
+    assert [int(part) for part in installed("torch").split(".")[:2]] >= [2, 14]
+    for name in distributions(project(root)["dependencies"]):
+        assert installed(name)
+
+
+@pytest.mark.parametrize("extra", ["onnx", "postgres", "mqtt", "kafka", "ray"])
+def test_an_extra_that_is_installed_imports(root: Path, extra: str) -> None:
+    for name in distributions(project(root)["optional-dependencies"][extra]):
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed (extra {extra})")
+        importlib.import_module(MODULES.get(name, name))
+
+
+def test_the_command_is_there_and_tells_its_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"tallycam {pipeline.__version__}\n"), done.stderr
+
+
+def test_the_version_is_in_one_place(root: Path) -> None:
+    assert project(root)["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pipeline.__version__)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_model_clip_and_types(root: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+    )
+    (wheel,) = tmp_path.glob("tallycam-*.whl")
+    assert pipeline.__version__ in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {item.filename: item.file_size for item in archive.infolist()}
+        (info,) = [name.partition("/")[0] for name in sizes if name.endswith("/METADATA")]
+        commands = archive.read(f"{info}/entry_points.txt").decode()
+    assert "tallycam = pipeline.cli:main" in commands
+    assert f"{info}/licenses/LICENSE" in sizes
+    assert "pipeline/py.typed" in sizes
+    assert not [name for name in sizes if not name.startswith(("pipeline/", f"{info}/"))]
+    weights = [size for name, size in sizes.items() if name.startswith("pipeline/models/weights/") and size]
+    assert weights
+    assert sum(weights) <= 8_000_000
+    clips = [size for name, size in sizes.items() if re.fullmatch(r"pipeline/scene/data/.*\.mp4", name)]
+    assert clips
+    assert max(clips) < 2_000_000
+    assert [name for name in sizes if re.fullmatch(r"pipeline/scene/data/.*\.json(\.gz)?", name)]
