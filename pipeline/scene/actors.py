@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from pipeline.scene.camera import Camera, Floats
 from pipeline.scene.cycles import CycleLook, cycle_extent
 from pipeline.scene.people import PersonLook, person_extent
-from pipeline.scene.vehicles import VehicleLook, vehicle_extent
+from pipeline.scene.vehicle_looks import VehicleLook, vehicle_extent
 
 CLASSES = ("person", "bicycle", "car", "bus")
 _AHEAD_S = 0.3
@@ -80,7 +81,7 @@ def make_actor(
 ) -> Actor:  # fmt: skip
     """An actor that walks `way` (street metres) at one speed, and stands `pauses[i]` seconds at point i."""
     times, points, travel = [start_s], [way[0]], [0.0]
-    for i, (a, b) in enumerate(zip(way[:-1], way[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(way)):
         length = float(np.hypot(b[0] - a[0], b[1] - a[1]))
         if length < 1e-6:
             continue

@@ -12,7 +12,13 @@ from pipeline.scene.light import Light
 from pipeline.scene.painter import Painter, smooth_noise, wrapped_blur
 from pipeline.scene.shapes import Bytes, Colour, mix, shade
 
-PAVEMENTS: tuple[Colour, ...] = ((186, 180, 170), (172, 166, 160), (196, 184, 164), (178, 172, 176), (184, 160, 142))
+PAVEMENTS: tuple[Colour, ...] = (
+    (186, 180, 170),
+    (172, 166, 160),
+    (196, 184, 164),
+    (178, 172, 176),
+    (184, 160, 142),
+)
 ASPHALTS: tuple[Colour, ...] = ((96, 98, 102), (84, 84, 90), (108, 106, 104), (92, 96, 96))
 CYCLE_LANES: tuple[Colour, ...] = (
     (160, 82, 68), (88, 132, 98), (98, 99, 103), (96, 122, 148), (112, 110, 110), (150, 118, 84), (104, 140, 120),
@@ -25,7 +31,9 @@ def _sky(p: Painter, rng: np.random.Generator, light: Light) -> None:
     share = (np.clip(np.arange(height) / low, 0, 1) ** 1.2)[:, None, None]
     sky = np.array(light.sky_top) * (1 - share) + np.array(light.sky_low) * share
     band = min(height, low + 8 * p.k)
-    clouds = smooth_noise(rng, band // 4 + 1, width // 4 + 1, 9) + 0.6 * smooth_noise(rng, band // 4 + 1, width // 4 + 1, 23)
+    clouds = smooth_noise(rng, band // 4 + 1, width // 4 + 1, 9) + 0.6 * smooth_noise(
+        rng, band // 4 + 1, width // 4 + 1, 23
+    )
     soft = np.clip(clouds * 0.55 + 0.1, 0, 0.85)[:, :, None]
     soft = cv2.resize(soft.astype(np.float32), (width, band), interpolation=cv2.INTER_LINEAR)[:, :, None]
     white = np.array(mix(light.sky_low, (255, 252, 246), 0.6))
@@ -35,19 +43,32 @@ def _sky(p: Painter, rng: np.random.Generator, light: Light) -> None:
 
 def _skyline(p: Painter, rng: np.random.Generator, low: float, high: float, d: float, light: Light) -> None:
     """Distant houses and trees behind the row, pale with air."""
-    for layer, pale in ((26.0, 0.68), (14.0, 0.5)):
+    for layer, pale in ((40.0, 0.72), (17.0, 0.5)):
         s = low - 20
         while s < high + 20:
-            wide, tall = float(rng.uniform(6, 14)), float(rng.uniform(7, 15))
-            tone = mix((128, 122, 126), light.sky_low, pale + float(rng.uniform(-0.06, 0.06)))
+            wide, tall = float(rng.uniform(6, 14)), float(rng.uniform(5.5, 10.5))
+            tone = mix(
+                (134, 130, 150) if rng.random() < 0.6 else (164, 132, 120),
+                light.sky_low,
+                pale + float(rng.uniform(-0.06, 0.06)),
+            )
             p.wall(s, s + wide, 0.0, tall, d + layer, tone)
             for column in np.arange(s + 0.8, s + wide - 1.2, 2.0):
                 for h in np.arange(1.5, tall - 1.5, 2.8):
-                    p.wall(float(column), float(column) + 1.0, float(h), float(h) + 1.4, d + layer, shade(tone, 0.9))
+                    p.wall(
+                        float(column),
+                        float(column) + 1.0,
+                        float(h),
+                        float(h) + 1.4,
+                        d + layer,
+                        shade(tone, 0.9),
+                    )
             s += wide + float(rng.uniform(0, 2))
 
 
-def _slabs(p: Painter, rng: np.random.Generator, low: float, high: float, d0: float, d1: float, colour: Colour) -> None:
+def _slabs(
+    p: Painter, rng: np.random.Generator, low: float, high: float, d0: float, d1: float, colour: Colour
+) -> None:
     size = float(rng.choice([0.5, 0.6, 0.75, 0.9]))
     p.flat(low, high, d0, d1, colour)
     rows = np.arange(d0, d1, size)
@@ -65,7 +86,9 @@ def _slabs(p: Painter, rng: np.random.Generator, low: float, high: float, d0: fl
     p.lines(across, 0.018, dark)
 
 
-def _dashes(p: Painter, low: float, high: float, d: float, dash: float, gap: float, wide: float, colour: Colour) -> None:
+def _dashes(
+    p: Painter, low: float, high: float, d: float, dash: float, gap: float, wide: float, colour: Colour
+) -> None:
     s = low
     while s < high:
         p.flat(s, s + dash, d - wide / 2, d + wide / 2, colour)
@@ -78,7 +101,13 @@ def _road(p: Painter, rng: np.random.Generator, street: Street, low: float, high
     p.flat(low, high, 0.0, road, asphalt)
     for _ in range(6):  # patches of repair and worn tracks
         s, d = float(rng.uniform(low / 2, high / 2)), float(rng.uniform(0.5, road - 1.5))
-        p.flat(s, s + float(rng.uniform(1.0, 4.0)), d, d + float(rng.uniform(0.5, 1.3)), shade(asphalt, float(rng.uniform(0.9, 1.06))))
+        p.flat(
+            s,
+            s + float(rng.uniform(1.0, 4.0)),
+            d,
+            d + float(rng.uniform(0.5, 1.3)),
+            shade(asphalt, float(rng.uniform(0.9, 1.06))),
+        )
     for lane in (0, 1):
         centre = street.bike_lane_m + (lane + 0.5) * street.lane_m
         for off in (-0.75, 0.75):
@@ -182,7 +211,8 @@ def paint_backdrop(camera: Camera, street: Street, light: Light, rng: np.random.
     _kerb(p, low, high, 0.0, -1.0, stone)
     for d0, d1 in ((-0.95, -0.3), (street.road_m + 0.3, street.road_m + 0.95)):  # tactile paving at the zebra
         p.flat(street.zebra_s - 1.5, street.zebra_s + 1.5, d0, d1, mix(pavement, (224, 196, 120), 0.5))
-        dots = np.array([[[s, d, 0], [s + 0.07, d, 0]] for s in np.arange(street.zebra_s - 1.4, street.zebra_s + 1.4, 0.2)
+        columns = np.arange(street.zebra_s - 1.4, street.zebra_s + 1.4, 0.2)
+        dots = np.array([[[s, d, 0], [s + 0.07, d, 0]] for s in columns
                          for d in np.arange(d0 + 0.1, d1, 0.15)])  # fmt: skip
         p.lines(dots, 0.05, mix(pavement, (186, 156, 90), 0.5))
     row = make_row(rng, low - 2, high, street.doors_s)

@@ -40,7 +40,9 @@ def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 29) 
                 container.mux(packet)
         write_truth(truth, truth_path)
     except OSError as error:
-        raise OutputError(f"{video_path}: could not write the clip ({error.strerror or error}); choose another folder")
+        raise OutputError(
+            f"{video_path}: could not write the clip ({error.strerror or error}); choose another folder"
+        ) from error
     return truth
 
 
@@ -57,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     scene = Scene.from_seed(given.seed, width=width, height=height, duration_s=given.seconds)
     given.out.mkdir(parents=True, exist_ok=True)
     truth = write_clip(scene, given.out / DEMO_VIDEO.name, given.out / DEMO_TRUTH.name, given.crf)
-    sys.stdout.write(f"unique {truth.unique}\nlines {truth.lines}\nzones {truth.zones}\nignored {truth.ignored}\n")
+    sys.stdout.write(
+        f"unique {truth.unique}\nlines {truth.lines}\nzones {truth.zones}\nignored {truth.ignored}\n"
+    )
     return 0
 
 

@@ -33,7 +33,13 @@ class CycleLook:
 def make_cycle(rng: np.random.Generator) -> CycleLook:
     """A random bicycle with an adult rider."""
     rider = make_person(rng)
-    helmets: tuple[Colour, ...] = ((236, 236, 232), (200, 60, 52), (46, 48, 54), (70, 140, 190), (240, 200, 60))
+    helmets: tuple[Colour, ...] = (
+        (236, 236, 232),
+        (200, 60, 52),
+        (46, 48, 54),
+        (70, 140, 190),
+        (240, 200, 60),
+    )
     helmet = helmets[int(rng.integers(5))] if rng.random() < 0.6 else None
     return CycleLook(
         rider=rider,
@@ -50,7 +56,9 @@ def cycle_extent(look: CycleLook) -> tuple[float, float, float]:
     return 1.0, 0.42, 1.95
 
 
-def _knee(hip: tuple[float, float], foot: tuple[float, float], thigh: float, shin: float) -> tuple[float, float]:
+def _knee(
+    hip: tuple[float, float], foot: tuple[float, float], thigh: float, shin: float
+) -> tuple[float, float]:
     """Two-bone inverse kinematics: the knee, bent forward."""
     dx, dy = foot[0] - hip[0], foot[1] - hip[1]
     reach = min(float(np.hypot(dx, dy)), thigh + shin - 1e-3)
@@ -101,7 +109,9 @@ def draw_cycle(
         sprite.limb(at["ankle_" + name], at["toe_" + name], 0.045 * m, 0.035 * m, shade(shoes, dark))
         lower = skin if rider.wear in ("shorts", "skirt") else bottom
         sprite.limb(at["knee_" + name], at["ankle_" + name], 0.062 * m, 0.043 * m, shade(lower, dark))
-        sprite.limb(at["hip_" + name], at["knee_" + name], 0.1 * m * rider.girth, 0.068 * m, shade(bottom, dark))
+        sprite.limb(
+            at["hip_" + name], at["knee_" + name], 0.1 * m * rider.girth, 0.068 * m, shade(bottom, dark)
+        )
 
     def arm(name: str, dark: float) -> None:
         lower = skin if rider.wear == "shorts" else top
@@ -130,17 +140,21 @@ def draw_cycle(
         sprite.limb(at["seat"], at["top"], tube * 0.62, tube * 0.62, shade(frame, 1.1))
     for a, b, colour in (("seat", "saddle", (160, 162, 166)), ("bar_l", "bar_r", (60, 60, 64)),
                          ("stem", "bar_" + near, (60, 60, 64))):  # fmt: skip
-        sprite.limb(at[a], at[b], 0.017 * m, 0.017 * m, colour)  # type: ignore[arg-type]
+        sprite.limb(at[a], at[b], 0.017 * m, 0.017 * m, colour)
     sprite.disc(at["crank"], 0.075 * m, (84, 86, 90))
     fore = at["front"] - at["rear"]
     fore = fore / max(1e-6, float(np.hypot(*fore)))
-    sprite.limb(at["saddle"] - fore * 0.1 * m, at["saddle"] + fore * 0.1 * m, 0.05 * m, 0.022 * m, (44, 38, 36))
+    sprite.limb(
+        at["saddle"] - fore * 0.1 * m, at["saddle"] + fore * 0.1 * m, 0.05 * m, 0.022 * m, (44, 38, 36)
+    )
     if look.basket:
         centre = at["basket"]
         box = np.array([[-0.15, -0.1], [0.17, -0.1], [0.13, 0.12], [-0.11, 0.12]]) * m + centre
         sprite.convex(box, shade((150, 112, 70), lit))
         for row in (-0.05, 0.03):
-            sprite.stroke(centre + np.array([[-0.13, row], [0.14, row]]) * m, 0.012 * m, shade((116, 84, 52), lit))
+            sprite.stroke(
+                centre + np.array([[-0.13, row], [0.14, row]]) * m, 0.012 * m, shade((116, 84, 52), lit)
+            )
     r_sh, r_hip = 0.085 * m, 0.11 * m * rider.girth
     torso = [capsule(at["shoulder_" + n], at["hip_" + n], r_sh, r_hip) for n in ("l", "r")]
     leg(near, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +17,8 @@ WALLS: tuple[Colour, ...] = (
     (230, 214, 196), (196, 128, 104), (176, 190, 178), (228, 190, 130), (134, 92, 82), (206, 196, 206), (166, 178, 192),
 )  # fmt: skip
 ACCENTS: tuple[Colour, ...] = (
-    (52, 92, 84), (142, 48, 46), (48, 72, 112), (206, 154, 58), (90, 62, 84), (66, 66, 70), (60, 118, 126), (178, 92, 50),
+    (52, 92, 84), (142, 48, 46), (48, 72, 112), (206, 154, 58), (90, 62, 84), (66, 66, 70), (60, 118, 126),
+    (178, 92, 50),
 )  # fmt: skip
 
 
@@ -40,7 +42,9 @@ class House:
     garden: bool = False  # a gap in the row: a hedge, a fence and trees
 
 
-def make_row(rng: np.random.Generator, low_s: float, high_s: float, doors_s: tuple[float, ...]) -> list[House]:
+def make_row(
+    rng: np.random.Generator, low_s: float, high_s: float, doors_s: tuple[float, ...]
+) -> list[House]:
     """Houses from `low_s` to `high_s`; every given door falls well inside one of them."""
     cuts = [low_s]
     while cuts[-1] < high_s:
@@ -49,7 +53,7 @@ def make_row(rng: np.random.Generator, low_s: float, high_s: float, doors_s: tup
             nxt += 0.7
         cuts.append(nxt)
     houses, last = [], -1
-    for s0, s1 in zip(cuts[:-1], cuts[1:], strict=True):
+    for s0, s1 in pairwise(cuts):
         choice = int(rng.integers(len(WALLS)))
         choice = (choice + 1) % len(WALLS) if choice == last else choice
         last = choice
@@ -77,8 +81,11 @@ def _window(
     p.wall(s0 - 0.1, s1 + 0.1, h0 - 0.1, h1 + 0.12, d, shade(house.wall, 1.13))
     p.wall(s0, s1, h0, h1, d, frame)
     lit = rng.random() < light.windows_lit
-    glass = mix((255, 214, 140), (255, 236, 190), float(rng.random())) if lit else \
-        mix(shade((74, 90, 106), float(rng.uniform(0.7, 1.1))), light.sky_low, float(rng.uniform(0.05, 0.3)))  # fmt: skip
+    glass = mix((255, 214, 140), (255, 236, 190), float(rng.random()))
+    if not lit:
+        glass = mix(
+            shade((74, 90, 106), float(rng.uniform(0.7, 1.1))), light.sky_low, float(rng.uniform(0.05, 0.3))
+        )
     if not lit:
         glass = tuple(c * t for c, t in zip(glass, light.tint, strict=True))  # type: ignore[assignment]
     mid, bar = (s0 + s1) / 2, 0.035
@@ -95,7 +102,9 @@ def _window(
     if house.shutters:
         for a, b in ((s0 - 0.52, s0 - 0.06), (s1 + 0.06, s1 + 0.52)):
             p.wall(a, b, h0 - 0.05, h1 + 0.03, d, house.accent)
-            p.lines(_rows(a + 0.05, b - 0.05, np.arange(h0 + 0.1, h1, 0.16), d), 0.03, shade(house.accent, 0.8))
+            p.lines(
+                _rows(a + 0.05, b - 0.05, np.arange(h0 + 0.1, h1, 0.16), d), 0.03, shade(house.accent, 0.8)
+            )
 
 
 def _balcony(p: Painter, s0: float, s1: float, h: float, d: float) -> None:
@@ -120,7 +129,9 @@ def _door(p: Painter, rng: np.random.Generator, s: float, d: float, house: House
         p.flat(s - 0.6, s + 0.6, d, d + 0.02, (60, 50, 44))
         p.wall(s - 0.6, s + 0.6, 2.05, 2.5, d, (116, 108, 92))
         p.wall(s - 0.6, s + 0.6, 0.0, 0.12, d, (74, 68, 64))
-        leaf = np.array([[s - 0.6, d, 0.02], [s - 0.48, d + 0.2, 0.02], [s - 0.48, d + 0.2, 2.05], [s - 0.6, d, 2.05]])
+        leaf = np.array(
+            [[s - 0.6, d, 0.02], [s - 0.48, d + 0.2, 0.02], [s - 0.48, d + 0.2, 2.05], [s - 0.6, d, 2.05]]
+        )
         p.poly(leaf, house.accent)
     else:
         p.wall(s - 0.54, s + 0.54, 0.05, 2.1, d, house.accent)
@@ -171,7 +182,10 @@ def _shop(p: Painter, rng: np.random.Generator, house: House, d: float, light: L
         for i in range(stripes):
             cloth: Colour = light_cloth if i % 2 else mix(house.accent, (230, 120, 90), 0.25)
             a, b = float(edges[i]), float(edges[i + 1])
-            p.poly(np.array([[a, d - 0.1, 2.62], [b, d - 0.1, 2.62], [b, d - 1.0, 2.25], [a, d - 1.0, 2.25]]), cloth)
+            p.poly(
+                np.array([[a, d - 0.1, 2.62], [b, d - 0.1, 2.62], [b, d - 1.0, 2.25], [a, d - 1.0, 2.25]]),
+                cloth,
+            )
             p.wall(a, b, 2.05, 2.25, d - 1.0, shade(cloth, 0.86))
 
 
@@ -187,7 +201,11 @@ def _garden(p: Painter, rng: np.random.Generator, house: House, d: float, light:
                 colour = mix(shade(leaf, tone * (1.45 - 0.45 * grow)), light.sky_low, air)
                 centre, unit = p.camera.point(s, d + back, h), p.camera.focal_px / p.camera.depth(s, d + back)
                 for _ in range(10):
-                    at = np.array(centre) + rng.normal(0, 0.34 * grow, 2) * unit + np.array([0, -0.3 * (1 - grow) * unit])
+                    at = (
+                        np.array(centre)
+                        + rng.normal(0, 0.34 * grow, 2) * unit
+                        + np.array([0, -0.3 * (1 - grow) * unit])
+                    )
                     p.disc(at, float(rng.uniform(0.14, 0.3)) * unit * (0.4 + 0.6 * grow) * tall / 4.0, colour)
     stone = shade(house.wall, 0.92)
     p.wall(house.s0, house.s1, 0.0, 0.75, d, stone)
@@ -235,8 +253,14 @@ def draw_house(p: Painter, rng: np.random.Generator, house: House, d: float, lig
         base += house.floor_m
     p.wall(house.s0 - 0.08, house.s1 + 0.08, house.height - 0.3, house.height, d - 0.15, shade(wall, 1.18))
     p.wall(house.s0, house.s1, house.height - 0.42, house.height - 0.3, d, shade(wall, 0.74))
-    roof = np.array([[house.s0 - 0.1, d, house.height], [house.s1 + 0.1, d, house.height],
-                     [house.s1 - 0.5, d + 2.5, house.height + 1.7], [house.s0 + 0.5, d + 2.5, house.height + 1.7]])
+    roof = np.array(
+        [
+            [house.s0 - 0.1, d, house.height],
+            [house.s1 + 0.1, d, house.height],
+            [house.s1 - 0.5, d + 2.5, house.height + 1.7],
+            [house.s0 + 0.5, d + 2.5, house.height + 1.7],
+        ]
+    )
     p.poly(roof, shade((122, 82, 70), tone))
     if house.shop:
         _shop(p, rng, house, d, light)

@@ -4,6 +4,7 @@ is further away."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class _Draw:
         self.lamp_px: tuple[float, float] | None = None
 
     def at(self, right: float, up: float) -> Floats:
-        return self.foot + np.array([right, -up]) * self.m
+        return np.array([self.foot[0] + right * self.m, self.foot[1] - up * self.m])
 
     def box(self, x0: float, x1: float, h0: float, h1: float, colour: Colour) -> None:
         points = np.array([self.at(x0, h0), self.at(x1, h0), self.at(x1, h1), self.at(x0, h1)])
@@ -71,12 +72,16 @@ def _lamp(g: _Draw, rng: np.random.Generator, light: Light) -> None:
     g.sprite.limb(g.at(-0.02, 0.5), g.at(-0.02, tall), 0.018 * g.m, 0.015 * g.m, shade(iron, 1.5))
     g.sprite.limb(g.at(0, 1.0), g.at(0, 1.06), 0.085 * g.m, 0.085 * g.m, shade(iron, 0.9))
     side = 1 if rng.random() < 0.5 else -1
-    curve = [g.at(side * 0.9 * np.sin(a), tall + 0.45 * (1 - np.cos(a)) * 1.0) for a in np.linspace(0, 1.5, 8)]
-    for a, b in zip(curve[:-1], curve[1:], strict=True):
+    curve = [
+        g.at(side * 0.9 * np.sin(a), tall + 0.45 * (1 - np.cos(a)) * 1.0) for a in np.linspace(0, 1.5, 8)
+    ]
+    for a, b in pairwise(curve):
         g.sprite.limb(a, b, 0.04 * g.m, 0.04 * g.m, iron)
     head = curve[-1]
     g.lamp_px = (float(head[0]) + side * 0.2 * g.m, float(head[1]) + 0.1 * g.m)
-    g.sprite.limb(head, head + np.array([side * 0.4 * g.m, 0.04 * g.m]), 0.1 * g.m, 0.07 * g.m, shade(iron, 1.1))
+    g.sprite.limb(
+        head, head + np.array([side * 0.4 * g.m, 0.04 * g.m]), 0.1 * g.m, 0.07 * g.m, shade(iron, 1.1)
+    )
     glow: Colour = (255, 232, 170) if light.kind in ("dusk", "golden") else (226, 228, 222)
     g.sprite.limb(head + np.array([0, 0.07 * g.m]), head + np.array([side * 0.36 * g.m, 0.1 * g.m]), 0.045 * g.m,
                   0.04 * g.m, glow)  # fmt: skip
@@ -105,7 +110,11 @@ def _tree(g: _Draw, rng: np.random.Generator, light: Light) -> None:
             for angle, r in zip(rng.uniform(0, 6.28, count), np.sqrt(rng.uniform(0, 1, count)), strict=True):
                 spot = g.at(x + size * reach * r * float(np.cos(angle)) + side * 0.6 * lift * size,
                             heart + up + size * reach * r * float(np.sin(angle)) + lift * size)  # fmt: skip
-                g.sprite.disc(spot, float(rng.uniform(0.05, 0.12)) * g.m, shade(leaf, tone * float(rng.uniform(0.92, 1.08))))
+                g.sprite.disc(
+                    spot,
+                    float(rng.uniform(0.05, 0.12)) * g.m,
+                    shade(leaf, tone * float(rng.uniform(0.92, 1.08))),
+                )
 
 
 def _planter(g: _Draw, rng: np.random.Generator, light: Light) -> None:
@@ -117,7 +126,13 @@ def _planter(g: _Draw, rng: np.random.Generator, light: Light) -> None:
         b = g.camera.point(g.s + float(x), g.d - 0.28, 0.48)
         g.sprite.stroke(np.array([a, b]), 0.02 * g.m, shade(wood, 0.78))
     leaf = LEAVES[int(rng.integers(3))]
-    blooms: tuple[Colour, ...] = ((222, 70, 84), (240, 190, 70), (236, 228, 232), (180, 90, 170), (240, 130, 70))
+    blooms: tuple[Colour, ...] = (
+        (222, 70, 84),
+        (240, 190, 70),
+        (236, 228, 232),
+        (180, 90, 170),
+        (240, 130, 70),
+    )
     bloom = blooms[int(rng.integers(5))]
     for tone in (0.75, 1.0, 1.2):
         for _ in range(16):
@@ -125,7 +140,9 @@ def _planter(g: _Draw, rng: np.random.Generator, light: Light) -> None:
             g.sprite.disc(g.at(x, up), float(rng.uniform(0.06, 0.13)) * g.m, shade(leaf, tone))
     for _ in range(20):
         x, up = float(rng.uniform(-half, half)), float(rng.uniform(0.55, 0.88))
-        g.sprite.disc(g.at(x, up), float(rng.uniform(0.03, 0.055)) * g.m, shade(bloom, float(rng.uniform(0.85, 1.1))))
+        g.sprite.disc(
+            g.at(x, up), float(rng.uniform(0.03, 0.055)) * g.m, shade(bloom, float(rng.uniform(0.85, 1.1)))
+        )
 
 
 def _bench(g: _Draw, rng: np.random.Generator, light: Light) -> None:
@@ -187,13 +204,17 @@ def _bollard(g: _Draw, rng: np.random.Generator, light: Light) -> None:
 
 _KINDS = {
     # kind: painter, reach left/right, height, opaque half width, opaque height
-    "lamp": (_lamp, 1.6, 6.6, 0.08, 5.0), "tree": (_tree, 2.6, 7.4, 0.16, 2.6), "planter": (_planter, 1.3, 1.2, 0.8, 0.75),
-    "bench": (_bench, 1.1, 1.3, 0.8, 0.9), "sign": (_sign, 0.6, 3.2, 0.05, 3.0), "shelter": (_shelter, 2.2, 3.0, 0.3, 2.4),
+    "lamp": (_lamp, 1.6, 6.6, 0.08, 5.0), "tree": (_tree, 2.6, 7.4, 0.16, 2.6),
+    "planter": (_planter, 1.3, 1.2, 0.8, 0.75),
+    "bench": (_bench, 1.1, 1.3, 0.8, 0.9), "sign": (_sign, 0.6, 3.2, 0.05, 3.0),
+    "shelter": (_shelter, 2.2, 3.0, 0.3, 2.4),
     "bin": (_bin, 0.4, 1.1, 0.22, 0.9), "bollard": (_bollard, 0.25, 1.0, 0.07, 0.85),
 }  # fmt: skip
 
 
-def _build(kind: str, camera: Camera, s: float, d: float, rng: np.random.Generator, light: Light) -> Fixture | None:
+def _build(
+    kind: str, camera: Camera, s: float, d: float, rng: np.random.Generator, light: Light
+) -> Fixture | None:
     draw, reach, height, half, tall = _KINDS[kind]
     g = _Draw(camera, s, d, reach, reach, height)
     if not g.visible:
@@ -217,7 +238,9 @@ def furnish(camera: Camera, street: Street, light: Light, rng: np.random.Generat
     def put(kind: str, d: float, low: float, high: float, margin: float, off_doors: bool = False) -> None:
         for _ in range(12):
             s = float(rng.uniform(low, high))
-            if free(s, margin) and not (off_doors and any(abs(s - door) < margin + 0.8 for door in street.doors_s)):
+            if free(s, margin) and not (
+                off_doors and any(abs(s - door) < margin + 0.8 for door in street.doors_s)
+            ):
                 wanted.append((kind, s, d))
                 return
 

@@ -31,7 +31,9 @@ class Grading:
         self._seed = int(rng.integers(1 << 31))
 
     def _exposure(self, time_s: float) -> tuple[float, float]:
-        w = [float(np.sin(2 * np.pi * time_s / p + a)) for p, a in zip(self._periods, self._waves, strict=True)]
+        w = [
+            float(np.sin(2 * np.pi * time_s / p + a)) for p, a in zip(self._periods, self._waves, strict=True)
+        ]
         return 1.0 + self._drift * (0.7 * w[0] + 0.3 * w[1]), 0.018 * (w[2] + 0.4 * w[3])
 
     def apply(self, image: Bytes, index: int, time_s: float) -> Bytes:

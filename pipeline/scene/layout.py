@@ -119,7 +119,9 @@ def make_layout(camera: Camera, street: Street) -> Layout:
     vehicles = ("bicycle", "car", "bus")
     lines = (
         LineLayout("road", (rel(road, -0.6), rel(road, street.road_m + 0.5)), vehicles, ("right", "left")),
-        LineLayout("pavement", (rel(walk, -street.near_walk_m), rel(walk, 0.2)), ("person",), ("right", "left")),
+        LineLayout(
+            "pavement", (rel(walk, -street.near_walk_m), rel(walk, 0.2)), ("person",), ("right", "left")
+        ),
     )
     low, high = street.zebra_s - street.zebra_half_m - 0.3, street.zebra_s + street.zebra_half_m + 0.3
     polygon = (rel(low, 0.2), rel(high, 0.2), rel(high, street.road_m - 0.4), rel(low, street.road_m - 0.4))

@@ -44,7 +44,9 @@ class Painter:
         """(N, 2, 3) world segments, each as thick as `width_m` appears at its place (at least a hair)."""
         pixels, depth = self.camera.project(segments.reshape(-1, 3))
         fixed = self.fixed(pixels).reshape(-1, 2, 2)
-        thick = np.maximum(1, np.round(width_m * self.camera.focal_px * self.k / depth.reshape(-1, 2).mean(1)))
+        thick = np.maximum(
+            1, np.round(width_m * self.camera.focal_px * self.k / depth.reshape(-1, 2).mean(1))
+        )
         for pair, size in zip(fixed, thick, strict=True):
             a, b = (int(pair[0, 0]), int(pair[0, 1])), (int(pair[1, 0]), int(pair[1, 1]))
             cv2.line(self.canvas, a, b, colour, int(size), cv2.LINE_AA, _SHIFT)
@@ -58,7 +60,9 @@ class Painter:
     def finish(self) -> Bytes:
         """(H, W, 3) uint8 RGB."""
         size = (self.camera.width, self.camera.height)
-        small: Bytes = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        small: Bytes = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
         return small
 
 

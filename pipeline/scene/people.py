@@ -19,7 +19,8 @@ TOPS: tuple[Colour, ...] = (
     (86, 40, 52), (226, 206, 176),
 )  # fmt: skip
 BOTTOMS: tuple[Colour, ...] = (
-    (44, 58, 92), (66, 88, 128), (40, 40, 46), (88, 84, 82), (146, 124, 96), (96, 74, 60), (72, 84, 66), (206, 196, 180),
+    (44, 58, 92), (66, 88, 128), (40, 40, 46), (88, 84, 82), (146, 124, 96), (96, 74, 60), (72, 84, 66),
+    (206, 196, 180),
 )  # fmt: skip
 SHOES: tuple[Colour, ...] = ((38, 34, 34), (92, 62, 44), (232, 232, 230), (170, 50, 48))
 
@@ -221,9 +222,13 @@ def draw_person(
                             hand + wide * 1.15 + down * 0.19, hand - wide * 1.15 + down * 0.19])  # fmt: skip
             sprite.stroke(np.array([box[0], hand, box[1]]), 0.012 * unit, shade(bag, 0.7))
             sprite.convex(box, bag)
-            sprite.convex(np.array([box[0], box[1], box[1] + down * 0.03, box[0] + down * 0.03]), shade(bag, 1.12))
+            sprite.convex(
+                np.array([box[0], box[1], box[1] + down * 0.03, box[0] + down * 0.03]), shade(bag, 1.12)
+            )
         elif look.bag == "handbag":
-            sprite.stroke(np.array([at["shoulder_" + name], hand - down * 0.03]), 0.014 * unit, shade(bag, 0.7))
+            sprite.stroke(
+                np.array([at["shoulder_" + name], hand - down * 0.03]), 0.014 * unit, shade(bag, 0.7)
+            )
             sprite.limb(hand - wide * 0.8 - down * 0.01, hand + wide * 0.8 - down * 0.01, 0.045 * unit,
                         0.045 * unit, bag)  # fmt: skip
         elif look.bag == "suitcase":
@@ -270,7 +275,9 @@ def draw_person(
              for n in ("l", "r")]  # fmt: skip
     sprite.hull(light, shade(top, 1.05))
     if look.wear == "coat" and facing > 0.2:
-        sprite.stroke(np.array([at["neck"], at["belly"] + np.array([0, 0.1 * unit])]), 0.012 * unit, shade(top, 0.66))
+        sprite.stroke(
+            np.array([at["neck"], at["belly"] + np.array([0, 0.1 * unit])]), 0.012 * unit, shade(top, 0.66)
+        )
     if look.bag == "backpack" and facing <= 0.1:
         sprite.convex(pack, bag)
         inner = capsule(at["back"] + np.array([0, 0.06 * unit]), at["back"] + np.array([0, 0.02 * unit]),

@@ -29,7 +29,9 @@ def decode(text: str, height: int, width: int) -> NDArray[np.bool_]:
     """COCO compressed counts -> (height, width) bool. Raises ValueError when the counts do not fill the mask."""
     counts = _counts(text)
     if sum(counts) != height * width:
-        raise ValueError(f"mask: counts sum to {sum(counts)}, a {width}x{height} mask has {height * width} pixels")
+        raise ValueError(
+            f"mask: counts sum to {sum(counts)}, a {width}x{height} mask has {height * width} pixels"
+        )
     values = np.zeros(len(counts), bool)
     values[1::2] = True
     return np.repeat(values, counts).reshape((height, width), order="F")

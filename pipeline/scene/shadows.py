@@ -38,11 +38,16 @@ class ShadowLayer:
         px = self.camera.project(world)[0] * 0.5
         hull = cv2.convexHull(np.round(px * 16).astype(np.int32))
         x, y, w, h = cv2.boundingRect((hull // 16).astype(np.int32))
-        x0, y0, x1, y1 = max(0, x - 1), max(0, y - 1), min(self.size[0], x + w + 2), min(self.size[1], y + h + 2)
+        x0, y0, x1, y1 = (
+            max(0, x - 1),
+            max(0, y - 1),
+            min(self.size[0], x + w + 2),
+            min(self.size[1], y + h + 2),
+        )
         if x0 >= x1 or y0 >= y1:
             return
         layer = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillConvexPoly(layer, hull - np.array([x0 * 16, y0 * 16], np.int32), value, cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(layer, hull - np.array([x0 * 16, y0 * 16], np.int32), (value,), cv2.LINE_AA, 4)
         view = self.canvas[y0:y1, x0:x1]
         np.maximum(view, layer, out=view)
 
@@ -69,10 +74,15 @@ class ShadowLayer:
             self._slab(place + n * 0.1 + _CIRCLE * 0.12, 1.5, 1.75)
             self._fill(np.concatenate([rim + a * 0.14, rim - a * 0.14]), self.touch)
             return
-        body = np.array([place + i * n * (long - 0.1) + j * a * (wide - 0.06) for i in (-1, 1) for j in (-1, 1)])
+        body = np.array(
+            [place + i * n * (long - 0.1) + j * a * (wide - 0.06) for i in (-1, 1) for j in (-1, 1)]
+        )
         top = np.array([place + i * n * long * (0.97 if actor.class_name == "bus" else 0.62) + j * a * (wide - 0.2)
                         for i in (-1, 1) for j in (-1, 1)])  # fmt: skip
-        self._fill(np.concatenate([body, body + self.slope * tall * 0.55, top + self.slope * (tall - 0.2)]), self.cast)
+        self._fill(
+            np.concatenate([body, body + self.slope * tall * 0.55, top + self.slope * (tall - 0.2)]),
+            self.cast,
+        )
         self._fill(body * 1.0, min(255.0, self.touch * 1.25))
 
     def fixture(self, fixture: Fixture) -> None:
@@ -86,7 +96,9 @@ class ShadowLayer:
         elif kind in ("lamp", "sign", "bollard"):
             self._slab(place + _CIRCLE * 0.06, 0.0, {"lamp": 4.6, "sign": 2.9, "bollard": 0.8}[kind])
         else:
-            half = {"planter": (0.8, 0.28, 0.6), "bench": (0.85, 0.25, 0.7), "bin": (0.2, 0.2, 0.85)}.get(kind)
+            half = {"planter": (0.8, 0.28, 0.6), "bench": (0.85, 0.25, 0.7), "bin": (0.2, 0.2, 0.85)}.get(
+                kind
+            )
             if kind == "shelter":
                 roof = place + np.array([[i * 1.7, j * 0.75] for i in (-1, 1) for j in (-1, 1)])
                 self._slab(roof, 2.4, 2.5)
@@ -118,6 +130,8 @@ def glow(image: Bytes, fixtures: list[Fixture], camera: Camera) -> None:
         light += 0.5 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (0.4 * m) ** 2))
         light += 0.16 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (1.5 * m) ** 2))
         _, foot = camera.point(fixture.s, fixture.d)
-        light += 0.3 * np.exp(-((columns - x) ** 2) / (2 * (2.2 * m) ** 2) - (rows - foot) ** 2 / (2 * (0.55 * m) ** 2))
+        light += 0.3 * np.exp(
+            -((columns - x) ** 2) / (2 * (2.2 * m) ** 2) - (rows - foot) ** 2 / (2 * (0.55 * m) ** 2)
+        )
     warm = np.array([150.0, 112.0, 56.0], np.float32)
     image[:] = np.clip(image + light[:, :, None] * (warm + 0.3 * image), 0, 255).astype(np.uint8)

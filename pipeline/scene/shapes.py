@@ -22,7 +22,11 @@ _ARC = np.column_stack([np.cos(_HALF_TURN), np.sin(_HALF_TURN)])
 def shade(colour: Colour, factor: float) -> Colour:
     """The colour lighter (factor > 1) or darker (factor < 1), kept in 0..255."""
     r, g, b = colour
-    return min(255.0, max(0.0, r * factor)), min(255.0, max(0.0, g * factor)), min(255.0, max(0.0, b * factor))
+    return (
+        min(255.0, max(0.0, r * factor)),
+        min(255.0, max(0.0, g * factor)),
+        min(255.0, max(0.0, b * factor)),
+    )
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
@@ -59,7 +63,8 @@ class Sprite:
     def _fixed(self, points: Floats) -> NDArray[np.int32]:
         scaled = points * self._scale
         scaled -= self._offset
-        return np.rint(scaled, out=scaled).astype(np.int32)
+        rounded: NDArray[np.int32] = np.rint(scaled, out=scaled).astype(np.int32)
+        return rounded
 
     @staticmethod
     def _rgba(colour: Colour, alpha: float) -> tuple[float, float, float, float]:
@@ -92,7 +97,13 @@ class Sprite:
         """A polyline of about `width` pixels."""
         thickness = max(1, round(width * self.k))
         cv2.polylines(
-            self.canvas, [self._fixed(points)], closed, self._rgba(colour, 1.0), thickness, cv2.LINE_AA, _SHIFT
+            self.canvas,
+            [self._fixed(points)],
+            closed,
+            self._rgba(colour, 1.0),
+            thickness,
+            cv2.LINE_AA,
+            _SHIFT,
         )
 
     def finish(self) -> Bytes:
@@ -100,7 +111,9 @@ class Sprite:
         if self.k == 1:
             return self.canvas
         size = (self.x1 - self.x0, self.y1 - self.y0)
-        small: Bytes = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        small: Bytes = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
         return small
 
 

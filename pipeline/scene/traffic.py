@@ -17,7 +17,7 @@ from pipeline.scene.cycles import make_cycle
 from pipeline.scene.furniture import Fixture
 from pipeline.scene.layout import Street
 from pipeline.scene.people import make_person
-from pipeline.scene.vehicles import make_bus, make_car
+from pipeline.scene.vehicle_looks import make_bus, make_car
 
 _STEP_S = 0.2
 _HIDDEN_SHARE = 0.72  # covered more than this counts as hidden
@@ -39,7 +39,9 @@ class Span:
 class Planner:
     """Draws candidates and keeps those that stay countable."""
 
-    def __init__(self, camera: Camera, street: Street, fixtures: list[Fixture], span: Span, check: bool) -> None:
+    def __init__(
+        self, camera: Camera, street: Street, fixtures: list[Fixture], span: Span, check: bool
+    ) -> None:
         self.camera, self.street, self.span, self.check = camera, street, span, check
         self.fixtures = fixtures
         self.times: Floats = np.arange(span.from_s, span.to_s + 1e-9, _STEP_S)
@@ -108,7 +110,9 @@ class Planner:
         sign = -self.street.near_sign if far else self.street.near_sign
         low, high = self._ends(d, half + 0.5)
         way = [(low, d), (high, d)] if sign > 0 else [(high, d), (low, d)]
-        return make_actor(track_id, name, look, float(rng.uniform(self.span.first_s, self.span.last_s)), speed, way)
+        return make_actor(
+            track_id, name, look, float(rng.uniform(self.span.first_s, self.span.last_s)), speed, way
+        )
 
     def bicycle(self, rng: np.random.Generator, track_id: int) -> Actor:
         """A cyclist in its lane."""
@@ -116,7 +120,9 @@ class Planner:
         lane = self.street.bike_lane_m
         d = lane * 0.5 + float(rng.uniform(-0.2, 0.2))
         d = self.street.road_m - d if far else d
-        return self._driving(rng, track_id, "bicycle", make_cycle(rng), 1.0, float(rng.uniform(2.8, 4.4)), far, d)
+        return self._driving(
+            rng, track_id, "bicycle", make_cycle(rng), 1.0, float(rng.uniform(2.8, 4.4)), far, d
+        )
 
     def motor(self, rng: np.random.Generator, track_id: int, name: str) -> Actor:
         """A car or a bus in its lane."""
@@ -183,7 +189,9 @@ class Planner:
                 gap_s, gap_d = long + other.extent_m[0] + 0.9, wide + other.extent_m[1] + 0.05
             theirs = other.positions(self.times)
             gone = dead | (self.times < other.times_s[0]) | (self.times > other.times_s[-1])
-            close = (np.abs(place[:, 0] - theirs[:, 0]) < gap_s) & (np.abs(place[:, 1] - theirs[:, 1]) < gap_d)
+            close = (np.abs(place[:, 0] - theirs[:, 0]) < gap_s) & (
+                np.abs(place[:, 1] - theirs[:, 1]) < gap_d
+            )
             if (close & ~gone).any():
                 return True
         return False
@@ -225,7 +233,13 @@ def plan(
     """Actors of a span, ids rising from `first_id`. `traffic` 1.0 is about one new object a second."""
     planner = Planner(camera, street, fixtures, span, check)
     length = (span.to_s - span.from_s) / 30.0
-    wants = (("bus", 3.0, 60), ("zebra", 4.2, 120), ("car", 8.0, 70), ("bicycle", 6.2, 60), ("person", 13.0, 60))
+    wants = (
+        ("bus", 3.0, 60),
+        ("zebra", 4.2, 120),
+        ("car", 8.0, 70),
+        ("bicycle", 6.2, 60),
+        ("person", 13.0, 60),
+    )
     track_id = first_id
     for name, per_half_minute, tries in wants:
         target = max(0, round(per_half_minute * traffic * length * float(rng.uniform(0.9, 1.12))))

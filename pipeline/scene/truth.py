@@ -137,8 +137,8 @@ def scene_events(scene: Scene) -> tuple[list[Crossing], list[Entry]]:
         for zone in scene.layout.zones:
             if actor.class_name in zone.classes:
                 within = inside(zone, path)
-                for i in np.flatnonzero(within[1:] & ~within[:-1]) + 1:
-                    entries.append(Entry(zone.name, actor.track_id, actor.class_name, int(alive[0] + i)))
+                entered = np.flatnonzero(within[1:] & ~within[:-1]) + 1 + int(alive[0])
+                entries += [Entry(zone.name, actor.track_id, actor.class_name, int(i)) for i in entered]
     crossings.sort(key=lambda c: (c.frame, c.track_id))
     entries.sort(key=lambda e: (e.frame, e.track_id))
     return crossings, entries
@@ -191,7 +191,8 @@ class TruthBuilder:
             unique[self._class[track]] = unique.get(self._class[track], 0) + 1
         crossings, entries = scene_events(scene)
         lines = {
-            line.name: {name: dict.fromkeys(line.directions, 0) for name in line.classes} for line in scene.layout.lines
+            line.name: {name: dict.fromkeys(line.directions, 0) for name in line.classes}
+            for line in scene.layout.lines
         }
         zones = {zone.name: dict.fromkeys(zone.classes, 0) for zone in scene.layout.zones}
         for c in crossings:

@@ -1,8 +1,6 @@
-"""Cars and buses: a rounded side profile, extruded, shaded face by face, with windows, lights and wheels."""
+"""Drawing of cars and buses: the side outline extruded and shaded face by face, then windows, lights, wheels."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,94 +8,7 @@ import numpy as np
 from pipeline.scene.camera import Camera, Floats
 from pipeline.scene.light import Light
 from pipeline.scene.shapes import Colour, Sprite, mix, shade
-
-PAINTS: tuple[Colour, ...] = (
-    (196, 44, 42), (40, 84, 150), (236, 236, 234), (52, 54, 60), (166, 172, 178), (72, 128, 96), (232, 186, 62),
-    (92, 150, 190), (120, 38, 48), (216, 206, 186), (222, 112, 48), (34, 58, 72), (128, 118, 104),
-)  # fmt: skip
-LIVERIES: tuple[tuple[Colour, Colour], ...] = (
-    ((200, 46, 44), (244, 240, 232)), ((238, 196, 60), (60, 60, 66)), ((62, 128, 88), (240, 240, 228)),
-    ((52, 98, 162), (238, 240, 242)), ((240, 238, 232), (196, 52, 60)), ((236, 132, 52), (250, 244, 232)),
-    ((226, 230, 232), (60, 120, 180)),
-)  # fmt: skip
-
-# Side outlines from the rear bumper over the roof to the front: (share of the length, height in metres).
-# Then: belt height, roof height, and the window posts (rear base, rear top, middle, front top, front base).
-_CARS: dict[str, tuple[tuple[tuple[float, float], ...], float, float, tuple[float, ...], tuple[float, float]]] = {
-    "hatch": (((-0.5, 0.26), (-0.505, 0.62), (-0.485, 0.92), (-0.4, 1.38), (-0.2, 1.49), (0.06, 1.47),
-               (0.27, 0.98), (0.42, 0.86), (0.49, 0.7), (0.5, 0.28)), 0.93, 1.47,
-              (-0.45, -0.38, -0.08, 0.06, 0.24), (3.8, 4.2)),
-    "sedan": (((-0.5, 0.28), (-0.505, 0.66), (-0.485, 0.92), (-0.33, 0.96), (-0.2, 1.38), (-0.05, 1.44),
-               (0.08, 1.41), (0.26, 0.95), (0.43, 0.84), (0.495, 0.68), (0.5, 0.28)), 0.92, 1.43,
-              (-0.3, -0.19, -0.05, 0.07, 0.22), (4.4, 4.8)),
-    "wagon": (((-0.5, 0.28), (-0.505, 0.66), (-0.49, 0.95), (-0.44, 1.4), (-0.2, 1.49), (0.06, 1.45),
-               (0.25, 0.97), (0.42, 0.85), (0.495, 0.68), (0.5, 0.28)), 0.94, 1.47,
-              (-0.47, -0.42, -0.08, 0.05, 0.22), (4.4, 4.8)),
-    "suv": (((-0.5, 0.34), (-0.505, 0.74), (-0.49, 1.06), (-0.43, 1.58), (-0.2, 1.69), (0.05, 1.66),
-             (0.24, 1.1), (0.42, 1.0), (0.495, 0.8), (0.5, 0.34)), 1.06, 1.67,
-            (-0.46, -0.41, -0.08, 0.05, 0.21), (4.3, 4.7)),
-    "van": (((-0.5, 0.3), (-0.505, 0.9), (-0.5, 1.5), (-0.46, 1.84), (-0.1, 1.9), (0.16, 1.86), (0.34, 1.12),
-             (0.45, 0.96), (0.495, 0.76), (0.5, 0.3)), 1.1, 1.86,
-            (-0.45, -0.43, -0.06, 0.16, 0.31), (4.5, 4.9)),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class VehicleLook:
-    """Shape and paint of a car or a bus."""
-
-    kind: str  # a key of the car table, or "bus"
-    length_m: float
-    width_m: float
-    height_m: float
-    paint: Colour
-    second: Colour
-    taxi: bool
-    plain_rims: bool
-    wheel_m: float
-
-
-def make_car(rng: np.random.Generator) -> VehicleLook:
-    """A random car: hatchback, sedan, estate, SUV or van."""
-    kind = str(rng.choice(list(_CARS), p=[0.28, 0.24, 0.2, 0.18, 0.1]))
-    low, high = _CARS[kind][4]
-    paint = PAINTS[int(rng.integers(len(PAINTS)))]
-    jitter = float(rng.uniform(0.92, 1.06))
-    return VehicleLook(kind, float(rng.uniform(low, high)), float(rng.uniform(1.72, 1.84)), _CARS[kind][2] + 0.03,
-                       shade(paint, jitter), (40, 42, 46), bool(kind == "sedan" and rng.random() < 0.2),
-                       bool(rng.random() < 0.5), 0.35 if kind in ("suv", "van") else 0.32)  # fmt: skip
-
-
-def make_bus(rng: np.random.Generator) -> VehicleLook:
-    """A random city bus."""
-    paint, second = LIVERIES[int(rng.integers(len(LIVERIES)))]
-    return VehicleLook("bus", float(rng.uniform(7.8, 9.4)), 2.45, float(rng.uniform(2.85, 3.05)), paint, second,
-                       False, True, 0.46)  # fmt: skip
-
-
-def vehicle_extent(look: VehicleLook) -> tuple[float, float, float]:
-    """Half length, half width and height in metres."""
-    return look.length_m / 2 + 0.06, look.width_m / 2 + 0.06, look.height_m + 0.25
-
-
-def _round(points: Floats, times: int) -> Floats:
-    """Corner cutting (Chaikin) of an open outline, ends kept."""
-    for _ in range(times):
-        a, b = points[:-1], points[1:]
-        cut = np.empty((2 * len(a), 2))
-        cut[0::2], cut[1::2] = a * 0.78 + b * 0.22, a * 0.22 + b * 0.78
-        points = np.concatenate([points[:1], cut, points[-1:]])
-    return points
-
-
-def _outline(look: VehicleLook) -> Floats:
-    """(N, 2) metres (forward, up) from rear bottom over the roof to front bottom."""
-    if look.kind == "bus":
-        half, top = look.length_m / 2, look.height_m
-        raw = [(-half, 0.3), (-half - 0.01, 1.2), (-half + 0.05, top - 0.12), (-half + 0.3, top), (half - 0.45, top),
-               (half - 0.12, top - 0.2), (half, 1.2), (half, 0.3)]  # fmt: skip
-        return _round(np.array(raw), 2)
-    return _round(np.array(_CARS[look.kind][0]) * np.array([look.length_m, 1.0]), 2)
+from pipeline.scene.vehicle_looks import CARS, VehicleLook, outline
 
 
 class _Placed:
@@ -113,7 +24,7 @@ class _Placed:
         half = self.look.width_m / 2
         if self.look.kind == "bus":
             return half - 0.05 * np.minimum(np.maximum((up - 1.2) / 1.8, 0), 1)
-        belt = _CARS[self.look.kind][1]
+        belt = CARS[self.look.kind][1]
         lean = 0.2 * np.minimum(np.maximum((up - belt) / max(0.1, self.look.height_m - belt), 0), 1)
         return half - lean - 0.05 * np.minimum(np.maximum((0.5 - up) / 0.3, 0), 1)
 
@@ -147,15 +58,15 @@ def draw_vehicle(
 ) -> None:  # fmt: skip
     """Draw a car or bus at (s, d) heading along the unit ground vector."""
     placed = _Placed(camera, look, s, d, along)
-    outline = _outline(look)
-    normals2 = np.column_stack([-(outline[1:, 1] - outline[:-1, 1]), outline[1:, 0] - outline[:-1, 0]])
+    rim = outline(look)
+    normals2 = np.column_stack([-(rim[1:, 1] - rim[:-1, 1]), rim[1:, 0] - rim[:-1, 0]])
     normals2 /= np.maximum(1e-9, np.hypot(normals2[:, 0], normals2[:, 1]))[:, None]
     normals = np.column_stack([normals2[:, 0] * along[0], normals2[:, 0] * along[1], normals2[:, 1]])
     tone = light.facing(normals) * lit
-    half = placed.half_width(outline[:, 1])
-    left = placed.pixels(np.column_stack([outline[:, 0], half, outline[:, 1]]))
-    right = placed.pixels(np.column_stack([outline[:, 0], -half, outline[:, 1]]))
-    middle = placed.world(np.column_stack([outline[:, 0], half * 0, outline[:, 1]]))
+    half = placed.half_width(rim[:, 1])
+    left = placed.pixels(np.column_stack([rim[:, 0], half, rim[:, 1]]))
+    right = placed.pixels(np.column_stack([rim[:, 0], -half, rim[:, 1]]))
+    middle = placed.world(np.column_stack([rim[:, 0], half * 0, rim[:, 1]]))
     depth = camera.project(middle)[1]
     order = np.argsort(-(depth[1:] + depth[:-1]))
     for i in order:
@@ -190,8 +101,12 @@ def _ends(sprite: Sprite, placed: _Placed, light: Light, lit: float) -> None:
         top = look.height_m
         if ahead > 0.02:
             sprite.convex(placed.across(half_l, 1.15, half_l - 0.1, top - 0.42, 0.1), glass)
-            sprite.convex(placed.across(half_l - 0.09, top - 0.4, half_l - 0.2, top - 0.16, 0.25), (34, 32, 34))
-            sprite.convex(placed.across(half_l - 0.1, top - 0.34, half_l - 0.17, top - 0.22, 0.5), (250, 186, 70))
+            sprite.convex(
+                placed.across(half_l - 0.09, top - 0.4, half_l - 0.2, top - 0.16, 0.25), (34, 32, 34)
+            )
+            sprite.convex(
+                placed.across(half_l - 0.1, top - 0.34, half_l - 0.17, top - 0.22, 0.5), (250, 186, 70)
+            )
             for side in (-1, 1):
                 lamp = np.array([[half_l, side * 1.1, 0.62], [half_l, side * 0.8, 0.62], [half_l, side * 0.8, 0.82],
                                  [half_l, side * 1.1, 0.82]])  # fmt: skip
@@ -208,12 +123,16 @@ def _ends(sprite: Sprite, placed: _Placed, light: Light, lit: float) -> None:
         sprite.hull([placed.pixels(low), placed.pixels(high)], shade(look.paint, 0.72 * lit))
         sprite.convex(placed.pixels(high), shade(look.paint, 1.02 * lit))
         return
-    _, belt, roof, (rb, rt, _, ft, fb), _ = _CARS[look.kind]
+    _, belt, roof, (rb, rt, _, ft, fb), _ = CARS[look.kind]
     length = look.length_m
-    sprite.convex(placed.across((fb + 0.015) * length, belt + 0.06, (ft + 0.025) * length, roof - 0.07, 0.05), glass)
+    sprite.convex(
+        placed.across((fb + 0.015) * length, belt + 0.06, (ft + 0.025) * length, roof - 0.07, 0.05), glass
+    )
     if look.kind != "van":
-        sprite.convex(placed.across((rb - 0.01) * length, belt + 0.06, (rt - 0.01) * length, roof - 0.1, 0.07), glass)
-    low = 0.36 if look.kind != "suv" else 0.45
+        sprite.convex(
+            placed.across((rb - 0.01) * length, belt + 0.06, (rt - 0.01) * length, roof - 0.1, 0.07), glass
+        )
+    base = 0.36 if look.kind != "suv" else 0.45
     for end, colour in ((1.0, (252, 248, 224)), (-1.0, (204, 34, 34))):
         if ahead * end < 0.02:
             continue
@@ -221,11 +140,19 @@ def _ends(sprite: Sprite, placed: _Placed, light: Light, lit: float) -> None:
         rise = 0.2 if end > 0 else 0.28
         for side in (-1, 1):
             w = look.width_m / 2
-            lamp = np.array([[x, side * w * 0.95, low + 0.26], [x, side * w * 0.58, low + 0.26],
-                             [x, side * w * 0.58, low + 0.26 + rise], [x, side * w * 0.95, low + 0.26 + rise]])
-            sprite.convex(placed.pixels(lamp), colour)  # type: ignore[arg-type]
-        plate = np.array([[x, 0.26, low], [x, -0.26, low], [x, -0.26, low + 0.12], [x, 0.26, low + 0.12]])
-        grille = np.array([[x, 0.5, low + 0.24], [x, -0.5, low + 0.24], [x, -0.5, low + 0.4], [x, 0.5, low + 0.4]])
+            lamp = np.array(
+                [
+                    [x, side * w * 0.95, base + 0.26],
+                    [x, side * w * 0.58, base + 0.26],
+                    [x, side * w * 0.58, base + 0.26 + rise],
+                    [x, side * w * 0.95, base + 0.26 + rise],
+                ]
+            )
+            sprite.convex(placed.pixels(lamp), colour)
+        plate = np.array([[x, 0.26, base], [x, -0.26, base], [x, -0.26, base + 0.12], [x, 0.26, base + 0.12]])
+        grille = np.array(
+            [[x, 0.5, base + 0.24], [x, -0.5, base + 0.24], [x, -0.5, base + 0.4], [x, 0.5, base + 0.4]]
+        )
         if end > 0:
             sprite.convex(placed.pixels(grille), (40, 42, 46))
         sprite.convex(placed.pixels(plate), (238, 238, 226))
@@ -241,11 +168,13 @@ def _rect(x0: float, x1: float, h0: float, h1: float) -> Floats:
 
 def _car_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
     look, length = placed.look, placed.look.length_m
-    _, belt, roof, (rb, rt, mid, ft, fb), _ = _CARS[look.kind]
+    _, belt, roof, (rb, rt, mid, ft, fb), _ = CARS[look.kind]
     paint = shade(look.paint, tone)
     base = 0.28 if look.kind != "suv" else 0.34
     scale = placed.camera.focal_px / placed.camera.depth(placed.s, placed.d)
-    sprite.convex(placed.on_side(_rect(-0.497 * length, 0.495 * length, base, base + 0.27)), shade(paint, 0.8))
+    sprite.convex(
+        placed.on_side(_rect(-0.497 * length, 0.495 * length, base, base + 0.27)), shade(paint, 0.8)
+    )
     sprite.convex(placed.on_side(_rect(-0.48 * length, 0.47 * length, base, base + 0.1)), (46, 47, 50))
     shoulder = np.array([[-0.49 * length, belt - 0.15], [0.42 * length, belt - 0.2], [0.26 * length, belt - 0.04],
                          [-0.48 * length, belt - 0.05]])  # fmt: skip
@@ -262,7 +191,9 @@ def _car_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
     for pane in (front, rear):
         sprite.convex(placed.on_side(pane), glass)
         a, b, c, e = pane
-        streak = np.array([a * 0.62 + e * 0.38, b * 0.62 + c * 0.38, b * 0.38 + c * 0.62, a * 0.38 + e * 0.62])
+        streak = np.array(
+            [a * 0.62 + e * 0.38, b * 0.62 + c * 0.38, b * 0.38 + c * 0.62, a * 0.38 + e * 0.62]
+        )
         sprite.convex(placed.on_side(streak), glint)
     thin = max(0.5, 0.018 * scale)
     for x in (fb * length - 0.02, mid * length, (rb + 0.1) * length):
@@ -277,7 +208,9 @@ def _car_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
                      [-0.503 * length, belt - 0.27]])  # fmt: skip
     sprite.convex(placed.on_side(tail), (196, 36, 36))
     mirror = placed.on_side(np.array([[fb * length - 0.16, belt + 0.1]]))[0]
-    sprite.limb(mirror, mirror + np.array([0.04 * scale, 0.0]), 0.075 * scale, 0.075 * scale, shade(paint, 0.85))
+    sprite.limb(
+        mirror, mirror + np.array([0.04 * scale, 0.0]), 0.075 * scale, 0.075 * scale, shade(paint, 0.85)
+    )
 
 
 def _bus_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
@@ -305,7 +238,9 @@ def _bus_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
         sprite.convex(placed.on_side(streak), glint)
         if i in doors:
             mid = (x0 + x1) / 2
-            sprite.stroke(placed.on_side(np.array([[mid, low], [mid, band_high]])), thin * 1.6, shade(paint, 0.5))
+            sprite.stroke(
+                placed.on_side(np.array([[mid, low], [mid, band_high]])), thin * 1.6, shade(paint, 0.5)
+            )
             sprite.stroke(placed.on_side(pane), thin * 1.4, shade(paint, 0.55), closed=True)
         else:
             seat = _rect(x0 + 0.1, x0 + 0.42, low, low + 0.24)
@@ -313,7 +248,7 @@ def _bus_side(sprite: Sprite, placed: _Placed, tone: float) -> None:
             sprite.stroke(placed.on_side(np.array([[x0, band_high - 0.36], [x1, band_high - 0.36]])), thin,
                           shade(glass, 0.6))  # fmt: skip
     for x, colour in ((half - 0.2, (250, 244, 214)), (-half + 0.02, (200, 36, 36))):
-        sprite.convex(placed.on_side(_rect(x, x + 0.16, 0.62, 0.8)), colour)  # type: ignore[arg-type]
+        sprite.convex(placed.on_side(_rect(x, x + 0.16, 0.62, 0.8)), colour)
     sign = _rect(-half + 0.9, -half + 2.3, top - 0.36, top - 0.2)
     sprite.convex(placed.on_side(sign), (36, 34, 36))
     text = _rect(-half + 1.05, -half + 2.05, top - 0.31, top - 0.25)

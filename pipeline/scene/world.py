@@ -25,7 +25,8 @@ from pipeline.scene.people import PersonLook, draw_person
 from pipeline.scene.shadows import ShadowLayer, glow
 from pipeline.scene.shapes import Bytes, Sprite
 from pipeline.scene.traffic import Span, plan
-from pipeline.scene.vehicles import VehicleLook, draw_vehicle
+from pipeline.scene.vehicle_looks import VehicleLook
+from pipeline.scene.vehicles import draw_vehicle
 
 __all__ = ["CLASSES", "Rendered", "Scene", "TrueInstance"]
 
@@ -60,7 +61,8 @@ class Rendered:
 
     def mask(self, label: int) -> NDArray[np.bool_]:
         """(H, W) bool: the visible pixels of one instance."""
-        return self.labels == label
+        found: NDArray[np.bool_] = self.labels == label
+        return found
 
 
 class Scene:
@@ -77,8 +79,12 @@ class Scene:
         self.street: Street = make_street(rng, near_walk)
         self.layout: Layout = make_layout(self.camera, self.street)
         self.light: Light = make_light(rng)
-        self.fixtures: list[Fixture] = furnish(self.camera, self.street, self.light, np.random.default_rng([seed, 2]))
-        self.backdrop: Bytes = paint_backdrop(self.camera, self.street, self.light, np.random.default_rng([seed, 3]))
+        self.fixtures: list[Fixture] = furnish(
+            self.camera, self.street, self.light, np.random.default_rng([seed, 2])
+        )
+        self.backdrop: Bytes = paint_backdrop(
+            self.camera, self.street, self.light, np.random.default_rng([seed, 3])
+        )
         self._shadows = ShadowLayer(self.camera, self.light, self.street.facade_d)
         for fixture in self.fixtures:
             self._shadows.fixture(fixture)
@@ -111,7 +117,9 @@ class Scene:
             if self.endless:
                 begin = number * _CHAPTER_S
                 first = begin if number else -_WARM_S
-                span = Span(first, begin + _CHAPTER_S - 3.0, begin if number else 0.0, begin + _CHAPTER_S + 12.0)
+                span = Span(
+                    first, begin + _CHAPTER_S - 3.0, begin if number else 0.0, begin + _CHAPTER_S + 12.0
+                )
             else:
                 span = Span(-_WARM_S, self.duration_s - 1.0, 0.0, self.duration_s)
             rng = np.random.default_rng([self.seed, 5, number])
@@ -161,7 +169,9 @@ class Scene:
         elif isinstance(actor.look, CycleLook):
             draw_cycle(sprite, self.camera, actor.look, pose.s, pose.d, pose.along, pose.travel_m)
         elif isinstance(actor.look, VehicleLook):
-            draw_vehicle(sprite, self.camera, actor.look, pose.s, pose.d, pose.along, pose.travel_m, self.light)
+            draw_vehicle(
+                sprite, self.camera, actor.look, pose.s, pose.d, pose.along, pose.travel_m, self.light
+            )
         rgba = sprite.finish()
         solid = rgba[:, :, 3] > _MASK_ALPHA
         whole = int(np.count_nonzero(solid))
@@ -207,7 +217,7 @@ class Scene:
                 frame = np.array([[door - 0.58, facade, 0.1], [door + 0.58, facade, 0.1], [door + 0.58, facade, 2.04],
                                   [door - 0.58, facade, 2.04]])  # fmt: skip
                 px = self.camera.project(frame)[0] - [x0, y0]
-                cv2.fillConvexPoly(hole, np.round(px * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+                cv2.fillConvexPoly(hole, np.round(px * 16).astype(np.int32), (255.0,), cv2.LINE_AA, 4)
             dark = np.float32(1.0 - 0.55 * min(1.0, (d - facade) / 0.9))
             gain = np.repeat((hole / np.float32(255))[:, :, None], 4, axis=2)
             gain[:, :, :3] *= dark
@@ -247,9 +257,13 @@ def _measure(
             view[mask] = label
         x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
         foot = foot_points(actor, camera, np.array([time_s]))[0]
-        instances.append(TrueInstance(
-            label, actor.track_id, actor.class_name, (float(x0 + x), float(y0 + y), float(x0 + x + w), float(y0 + y + h)),
-            area, min(1.0, area / whole), (float(foot[0]), float(foot[1])), full))  # fmt: skip
+        box = (float(x0 + x), float(y0 + y), float(x0 + x + w), float(y0 + y + h))
+        standing = (float(foot[0]), float(foot[1]))
+        instances.append(
+            TrueInstance(
+                label, actor.track_id, actor.class_name, box, area, min(1.0, area / whole), standing, full
+            )
+        )
     return tuple(instances)
 
 
@@ -258,5 +272,3 @@ def sample(seed: int, *, width: int = 640, height: int = 360) -> Rendered:
     rng = np.random.default_rng([seed, 77])
     scene = Scene(seed, width, height, 25.0, 6.0, float(rng.uniform(1.2, 2.6)), False, check=False)
     return scene.frame(int(rng.integers(0, 150)))
-
-
