@@ -1,0 +1,80 @@
+"""Mask AP of the shipped model on held-out scenes, clean and through H.264: `python benchmarks/masks.py`.
+
+Writes benchmarks/results/masks.json. Scenes have seeds that training never sees; of each scene one moment at
+random is taken. Besides the model it measures a faultless one, whose masks lose only what 28x28 cells lose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from pipeline.models.base import Found
+from pipeline.models.maskrcnn import INPUT_SIZE, STREET, MaskRcnn
+from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
+from pipeline.models.train_data import HELD_OUT_SEEDS, through_h264
+from pipeline.planes import Planes
+from pipeline.scene.world import Rendered, Scene
+
+WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
+CRF = 28
+RESULT = Path(__file__).parent / "results" / "masks.json"
+
+
+def moment(seed: int) -> Rendered:
+    scene = Scene.from_seed(seed, width=WIDTH, height=HEIGHT, fps=FPS, duration_s=DURATION_S)
+    return scene.frame(int(np.random.default_rng(seed).integers(0, int(FPS * DURATION_S))))
+
+
+def segment(model: MaskRcnn, frames: list[Planes]) -> tuple[list[Found], float]:
+    """What the model finds, frame by frame, and its CPU-milliseconds a frame."""
+    model.warm_up()
+    began_s = time.process_time()
+    found = [model.segment([frame])[0] for frame in frames]
+    return found, (time.process_time() - began_s) / len(frames) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=STREET)
+    parser.add_argument("--scenes", type=int, default=len(HELD_OUT_SEEDS))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    seeds = HELD_OUT_SEEDS[: options.scenes]
+    moments = [moment(seed) for seed in seeds]
+    model = MaskRcnn.load(options.weights, device="cpu", score=0.05)
+    clean = [Planes.from_rgb(one.image) for one in moments]
+    found, cpu_ms = segment(model, clean)
+    coded, _ = segment(model, [through_h264(planes, CRF) for planes in clean])
+    faultless = [perfect(one, model.classes) for one in moments]
+    result = {
+        "scenes": len(seeds),
+        "seeds": [seeds[0], seeds[-1]],
+        "frame": [WIDTH, HEIGHT],
+        "input": list(INPUT_SIZE),
+        "counted": {"visible_px": COUNTED_PX, "visible_share": COUNTED_SHARE},
+        "cpu_ms_per_frame": round(cpu_ms, 1),
+        "threads": options.threads,
+        "clean": average_precision(moments, found, model.classes),
+        f"h264_crf{CRF}": average_precision(moments, coded, model.classes),
+        "ceiling": average_precision(moments, faultless, model.classes),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    for name in ("clean", f"h264_crf{CRF}", "ceiling"):
+        figures = result[name]
+        print(f"{name:12} AP {figures['ap']:.3f}  AP50 {figures['ap50']:.3f}  AP75 {figures['ap75']:.3f}")
+    print(f"{cpu_ms:.1f} CPU-ms a frame on {options.threads} thread(s); written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Mask AP of a model on rendered moments: COCO's metric (Lin et al. 2014), by pycocotools.
+
+Which true objects count: those with at least `COUNTED_PX` visible pixels of which at least `COUNTED_SHARE` of
+the whole silhouette is visible (what lies outside of the picture is not). The rest are COCO's "crowd":
+finding them is neither right nor wrong. Both are decided by the truth alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.messages import MASK_SIZE
+from pipeline.models.base import Found
+from pipeline.models.maskrcnn import Letterbox
+from pipeline.models.train_data import Moment, mask_targets
+
+COUNTED_PX = 64
+COUNTED_SHARE = 0.25
+DETECTIONS = 100
+"""Per frame, as in COCO."""
+
+
+def paste(mask: NDArray[np.uint8], box_px: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+    """Spreads a mask grid over its box: bilinear between cell centres, 128 or more at a pixel's centre is inside.
+
+    Args:
+        mask: (S, S) uint8.
+        box_px: (4,) x0 y0 x1 y1, pixels.
+        width: of the frame.
+        height: of the frame.
+
+    Returns:
+        (height, width) bool.
+    """
+    whole = np.zeros((height, width), np.bool_)
+    x0, y0, x1, y1 = (float(value) for value in box_px)
+    columns = np.arange(max(0, int(np.ceil(x0 - 0.5))), min(width, int(np.ceil(x1 - 0.5))))
+    rows = np.arange(max(0, int(np.ceil(y0 - 0.5))), min(height, int(np.ceil(y1 - 0.5))))
+    if not len(columns) or not len(rows):
+        return whole
+    side = len(mask)
+    across = _between((columns + 0.5 - x0) / (x1 - x0) * side - 0.5, side)
+    down = _between((rows + 0.5 - y0) / (y1 - y0) * side - 0.5, side)
+    inside = down @ mask.astype(np.float32) @ across.T >= 127.5
+    whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = inside
+    return whole
+
+
+def _between(places: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """(len(places), side): the weights of linear interpolation at each place among `side` cells."""
+    clipped = np.clip(places, 0, side - 1)
+    weights = 1 - np.abs(clipped[:, None] - np.arange(side))
+    return np.asarray(np.maximum(weights, 0), np.float32)
+
+
+def perfect(moment: Moment, classes: Sequence[str]) -> Found:
+    """What a faultless model would say: true boxes, true masks on the grid. Its AP is the ceiling."""
+    height, width = moment.labels.shape
+    boxes, ids, names = [], [], []
+    for instance in moment.instances:
+        rows, columns = np.nonzero(moment.labels == instance.label)
+        if len(rows):
+            boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+            ids.append(instance.label)
+            names.append(list(classes).index(instance.class_name))
+    boxes_px = np.array(boxes, np.float32).reshape(-1, 4)
+    frame = Letterbox(width, height, 1.0, 1.0)
+    cells = mask_targets(moment.labels.astype(np.uint8), np.array(ids, np.int64), boxes_px, frame, MASK_SIZE)
+    masks = (cells * 255).round().astype(np.uint8)
+    return Found(boxes_px, np.ones(len(ids), np.float32), np.array(names, np.int16), masks)
+
+
+def average_precision(
+    moments: Sequence[Moment], found: Sequence[Found], classes: Sequence[str]
+) -> dict[str, float | dict[str, float]]:
+    """COCO mask AP (IoU 0.50:0.95), AP50, AP75, average recall, the same by class; NaN without objects.
+
+    Args:
+        moments: the truth.
+        found: one for each moment, in its frame's pixels.
+        classes: names of the class ids.
+    """
+    from pycocotools import mask as rle  # a development dependency
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truths: list[dict[str, Any]] = []
+    guesses: list[dict[str, Any]] = []
+    for image_id, (moment, one) in enumerate(zip(moments, found, strict=True), start=1):
+        height, width = moment.labels.shape
+        for instance in moment.instances:
+            mask = moment.labels == instance.label
+            area = int(np.count_nonzero(mask))
+            if not area:
+                continue
+            counted = area >= COUNTED_PX and instance.visible >= COUNTED_SHARE
+            truths.append({
+                "id": len(truths) + 1,
+                "image_id": image_id,
+                "category_id": list(classes).index(instance.class_name) + 1,
+                "segmentation": rle.encode(np.asfortranarray(mask, np.uint8)),
+                "area": area,
+                "bbox": [0, 0, 0, 0],
+                "iscrowd": int(not counted),
+            })  # fmt: skip
+        for row, class_id in enumerate(one.class_ids):
+            mask = paste(one.masks[row], one.boxes_px[row], width, height)
+            guesses.append({
+                "image_id": image_id,
+                "category_id": int(class_id) + 1,
+                "segmentation": rle.encode(np.asfortranarray(mask, np.uint8)),
+                "score": float(one.scores[row]),
+            })  # fmt: skip
+    with redirect_stdout(StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "info": {},
+            "images": [{"id": index + 1, "height": m.labels.shape[0], "width": m.labels.shape[1]}
+                       for index, m in enumerate(moments)],
+            "categories": [{"id": index + 1, "name": name} for index, name in enumerate(classes)],
+            "annotations": truths,
+        }  # fmt: skip
+        truth.createIndex()
+        score = COCOeval(truth, truth.loadRes(guesses) if guesses else COCO(), "segm")
+        score.params.maxDets = [1, 10, DETECTIONS]
+        score.evaluate()
+        score.accumulate()
+    precision = score.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class
+    recall = score.eval["recall"][:, :, 0, -1]
+    return {
+        "ap": _mean(precision),
+        "ap50": _mean(precision[0]),
+        "ap75": _mean(precision[5]),
+        "recall": _mean(recall),
+        "ap_by_class": {name: _mean(precision[:, :, index]) for index, name in enumerate(classes)},
+        "ap50_by_class": {name: _mean(precision[0, :, index]) for index, name in enumerate(classes)},
+        "objects": float(sum(not truth["iscrowd"] for truth in truths)),
+        "ignored": float(sum(truth["iscrowd"] for truth in truths)),
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of the values that COCO could compute (it marks the others by -1)."""
+    known = values[values > -1]
+    return round(float(known.mean()), 4) if known.size else float("nan")

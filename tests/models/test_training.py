@@ -1,0 +1,190 @@
+"""Training: it learns, the same seed learns the same, and its examples tell the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipeline.models.base import Found
+from pipeline.models.maskrcnn import INPUT_SIZE, STREET_CLASSES, Letterbox, load_weights
+from pipeline.models.masks_ap import average_precision, paste, perfect
+from pipeline.models.train_data import Cache, example_of, mask_targets, show, through_h264
+from pipeline.models.training import Progress, Recipe, fit, train
+from pipeline.planes import Planes
+from pipeline.scene.world import Scene
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Thing:
+    label: int
+    class_name: str
+    visible: float = 1.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int16]
+    instances: tuple[Thing, ...]
+
+
+def picture(seed: int, width: int = 160, height: int = 90) -> Picture:
+    """Bright discs ("person") and boxes ("car") on a dark ground."""
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width, 3), 40, np.uint8)
+    labels = np.zeros((height, width), np.int16)
+    things = []
+    for label, name in enumerate(("person", "car", "person"), start=1):
+        x, y = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
+        mask = np.zeros((height, width), np.uint8)
+        if name == "person":
+            cv2.circle(mask, (x, y), 12, 1, -1)
+        else:
+            cv2.rectangle(mask, (x - 16, y - 9), (x + 16, y + 9), 1, -1)
+        image[mask > 0] = (220, 60, 60) if name == "person" else (60, 60, 220)
+        labels[mask > 0] = label
+        things.append(Thing(label, name))
+    return Picture(image, labels, tuple(things))
+
+
+def pictures(seed: int) -> Iterable[Picture]:
+    return [picture(seed * 10 + place) for place in range(4)]
+
+
+@pytest.mark.slow
+def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
+    cache = Cache.render(tmp_path / "cache", pictures, range(4), STREET_CLASSES)
+    told: list[Progress] = []
+    recipe = Recipe(seed=1, steps=16, batch=2, warm_up=4)
+    fit(cache, tmp_path / "out.safetensors", recipe, device="cpu", report=told.append, every=4)
+    assert [progress.step for progress in told] == [4, 8, 12, 16]
+    assert told[-1].loss < 0.8 * told[0].loss
+    assert set(told[0].losses) == {"object", "proposal", "class", "box", "mask"}
+    assert load_weights(tmp_path / "out.safetensors")[1] == STREET_CLASSES
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        out = tmp_path / f"{name}.safetensors"
+        recipe = Recipe(seed=seed, steps=1, batch=1, warm_up=1)
+        train(
+            out,
+            pictures,
+            cache=tmp_path / "cache",
+            scenes=1,
+            recipe=recipe,
+            device="cpu",
+            say=lambda line: None,
+        )
+        weights.append(out.read_bytes())
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+def test_moments_are_rendered_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    recipe = Recipe(steps=1, batch=1)
+    for _ in range(2):
+        train(
+            tmp_path / "w.safetensors",
+            pictures,
+            cache=tmp_path,
+            scenes=1,
+            recipe=recipe,
+            device="cpu",
+            say=lines.append,
+        )
+    assert sum("4 rendered moments found" in line for line in lines) == 1
+
+
+def test_rate_rises_then_falls_to_nearly_nothing() -> None:
+    recipe = Recipe(steps=1000, rate=1e-3, warm_up=100)
+    assert recipe.rate_at(0) == pytest.approx(1e-5)
+    assert recipe.rate_at(100) == pytest.approx(1e-3)
+    assert recipe.rate_at(999) == pytest.approx(1e-5, rel=0.01)
+    assert all(recipe.rate_at(step) >= recipe.rate_at(step + 1) for step in range(100, 999))
+
+
+# -- examples ---------------------------------------------------------------------------------------------
+
+
+def test_objects_that_are_nearly_hidden_or_of_other_classes_are_not_learnt() -> None:
+    full = picture(3)
+    things = (full.instances[0], Thing(2, "car", visible=0.05), Thing(3, "dog"))
+    example = example_of(Picture(full.image, full.labels, things), STREET_CLASSES)
+    assert example.class_ids.tolist() == [STREET_CLASSES.index("person")]
+    assert set(np.unique(example.labels)) == {0, 1}
+
+
+def test_without_augmentation_boxes_are_those_of_the_label_map() -> None:
+    example = example_of(picture(1, 640, 360), STREET_CLASSES)
+    shown = show(example, np.random.default_rng(0), augment=False)
+    for box, label in zip(shown.boxes, shown.ids, strict=True):
+        rows, columns = np.nonzero(example.labels == label)
+        true = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) * 0.6
+        np.testing.assert_allclose(box, true, atol=1e-3)
+
+
+def test_augmented_objects_stay_under_their_boxes_and_masks() -> None:
+    """Colours tell the objects apart: red discs, blue boxes; the pixels under a mask must have that colour."""
+    right = seen = 0
+    for seed in range(40):
+        example = example_of(picture(seed, 640, 360), STREET_CLASSES)
+        shown = show(example, np.random.default_rng(seed))
+        assert shown.image.shape == (3, INPUT_SIZE[1], INPUT_SIZE[0])
+        cells = mask_targets(shown.labels, shown.ids, shown.boxes, shown.box, 28)
+        for box, class_id, cell in zip(shown.boxes, shown.class_ids, cells, strict=True):
+            assert (box[2:] > box[:2]).all() and box[2] <= shown.box.width and box[3] <= shown.box.height
+            mask = paste((cell * 255).astype(np.uint8), box, INPUT_SIZE[0], INPUT_SIZE[1])
+            red_more_than_blue = float(shown.image[2][mask].mean()) > float(shown.image[1][mask].mean())
+            right += red_more_than_blue == (class_id == STREET_CLASSES.index("person"))
+            seen += 1
+    assert seen > 60
+    assert right == seen
+
+
+def test_mask_target_of_half_a_box_is_half_full() -> None:
+    labels = np.zeros((100, 100), np.uint8)
+    labels[20:60, 30:50] = 7
+    roi = np.array([[30, 20, 70, 60]], np.float32)
+    (cells,) = mask_targets(labels, np.array([7]), roi, Letterbox(100, 100, 1.0, 1.0), 28)
+    assert (cells[:, :14] == 1).all() and (cells[:, 14:] == 0).all()
+
+
+def test_h264_keeps_the_picture_in_its_place() -> None:
+    planes = Planes.from_rgb(picture(5, 320, 180).image)
+    coded = through_h264(planes, 28)
+    assert (coded.width, coded.height) == (320, 180)
+    assert 0 < np.abs(coded.y.astype(int) - planes.y).mean() < 6
+
+
+# -- the metric ---------------------------------------------------------------------------------------------
+
+
+def test_faultless_answers_have_nearly_full_precision() -> None:
+    moments = [Scene.from_seed(seed, width=640, height=360).frame(100) for seed in (9_000_000, 9_000_001)]
+    figures = average_precision(moments, [perfect(one, STREET_CLASSES) for one in moments], STREET_CLASSES)
+    assert figures["ap50"] == 1.0
+    assert float(figures["ap"]) > 0.9  # type: ignore[arg-type]
+
+
+def test_answers_beside_the_objects_have_none() -> None:
+    moments = [picture(1, 640, 360)]
+    found = perfect(moments[0], STREET_CLASSES)
+    beside = Found((found.boxes_px + 60) % 300 + [0, 0, 40, 40], found.scores, found.class_ids, found.masks)
+    assert float(average_precision(moments, [beside], STREET_CLASSES)["ap50"]) < 0.1  # type: ignore[arg-type]
+    nothing = average_precision(moments, [Found.nothing()], STREET_CLASSES)
+    assert nothing["ap50"] == 0.0
