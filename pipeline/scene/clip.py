@@ -16,10 +16,10 @@ from pipeline.scene.world import Rendered, Scene
 DATA = Path(__file__).parent / "data"
 DEMO_VIDEO = DATA / "demo.mp4"
 DEMO_TRUTH = DATA / "demo-truth.json.gz"
-DEMO_SEED = 7
+DEMO_SEED = 50
 
 
-def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 29) -> Truth:
+def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) -> Truth:
     """Render a scene with an end to H.264 (yuv420p) and write its truth (gzipped when the name ends in .gz).
 
     Frame i has the time i / fps. Raises `OutputError` when a file cannot be written.
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=DATA, help="folder (default: the package's data)")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--size", default="640x360", help="WxH in pixels")
-    parser.add_argument("--crf", type=int, default=29, help="x264 quality, lower is better")
+    parser.add_argument("--crf", type=int, default=27, help="x264 quality, lower is better")
     given = parser.parse_args(arguments)
     width, height = (int(part) for part in given.size.split("x"))
     scene = Scene.from_seed(given.seed, width=width, height=height, duration_s=given.seconds)

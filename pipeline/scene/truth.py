@@ -36,7 +36,7 @@ class TruthInstance(msgspec.Struct, frozen=True, array_like=True):
 
     track_id: int
     class_name: str
-    box_px: tuple[float, float, float, float]  # x0 y0 x1 y1 of the visible mask, x1 y1 exclusive
+    box_px: tuple[int, int, int, int]  # x0 y0 x1 y1 of the visible mask, x1 y1 exclusive
     visible: float  # visible share of the whole silhouette, 0..1
     foot_px: tuple[float, float]
     counts: str  # the visible mask, COCO compressed RLE of (height, width)
@@ -155,13 +155,15 @@ def _actor_crossings(layout: Layout, actor: Actor, path_rel: Floats, first: int)
 
 def frame_truth(rendered: Rendered) -> tuple[TruthInstance, ...]:
     """The instances of one frame with their masks."""
-    return tuple(
-        TruthInstance(
-            t.track_id, t.class_name, t.box_px, round(t.visible, 3), (round(t.foot_px[0], 1), round(t.foot_px[1], 1)),
-            encode(rendered.mask(t.label)),
+    found: list[TruthInstance] = []
+    for t in rendered.instances:
+        x0, y0, x1, y1 = (int(edge) for edge in t.box_px)
+        foot = (round(t.foot_px[0], 1), round(t.foot_px[1], 1))
+        counts = encode(rendered.mask(t.label))
+        found.append(
+            TruthInstance(t.track_id, t.class_name, (x0, y0, x1, y1), round(t.visible, 2), foot, counts)
         )
-        for t in rendered.instances
-    )  # fmt: skip
+    return tuple(found)
 
 
 class TruthBuilder:
