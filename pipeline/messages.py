@@ -195,6 +195,8 @@ class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False)
 
     stream: str
     frames: int
+    complete: bool = True
+    """False: a file was left before its end. No last decisions are made, so that the run can be resumed."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

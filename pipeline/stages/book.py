@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from pipeline.counting.counter import StreamCounter, Totals
-from pipeline.messages import Instances, Tracks
+from pipeline.messages import EndOfStream, Instances, Tracks
 from pipeline.records.event import CountEvent
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
@@ -61,8 +61,8 @@ class Book:
         self.skipped: dict[str, int] = {}
         """Reason -> frames that the model did not see."""
         self.last: Instances | None = None
-        self.frames: int | None = None
-        """How many frames the stream has, once known."""
+        self.ending: EndOfStream | None = None
+        """Where the stream ends, once known."""
         self.finished = False
         self._sequencer = Sequencer(0)
         if self.path.exists():
@@ -105,13 +105,14 @@ class Book:
             self._count(one)
         return len(ready)
 
-    def end(self, frames: int) -> None:
-        """The stream has no frame `frames` or later. Late decisions are made once all others are counted."""
-        self.frames = frames
-        if self.finished or self.next_seq < frames:
+    def end(self, end: EndOfStream) -> None:
+        """The stream has no more frames. Its last decisions are made once all frames are counted."""
+        self.ending = end
+        if self.finished or self.next_seq < end.frames:
             return
         self.finished = True
-        self.events += self._counter.finish()
+        if end.complete:
+            self.events += self._counter.finish()
         if self._rows is not None:
             self._rows.finish(self._counter.final_ids())
         if self._log is not None:

@@ -44,6 +44,7 @@ class Decode:
         self._track_incarnation = -1
         self._closed = False
         self._read_all = False
+        self._complete = False
         self._error: BaseException | None = None
         self._epoch = 0
         self._pts_s = 0.0
@@ -135,6 +136,7 @@ class Decode:
                     self._ledger.drop("no_slot")
                     continue
                 self._fill(slot, frame)
+            self._complete = live or not self._stop.is_set()
         except Exception as error:
             self._error = error
         finally:
@@ -224,7 +226,8 @@ class Decode:
         for seq, held in self._ledger.quarantined():
             hub.send(self._track, nothing_found(self._ref(seq, held), QUARANTINED))
         if self._read_all and not self._ledger.waiting:
-            hub.send(self._track, EndOfStream(stream=self._name, frames=self._ledger.next_seq))
+            end = EndOfStream(stream=self._name, frames=self._ledger.next_seq, complete=self._complete)
+            hub.send(self._track, end)
 
     def _count_drops(self) -> None:
         for reason, frames in dict(self._ledger.dropped).items():

@@ -66,7 +66,7 @@ class Track:
                     if isinstance(message, Instances):
                         self._take(message, progressed, metrics)
                     elif isinstance(message, EndOfStream):
-                        self._books[name].end(message.frames)
+                        self._books[name].end(message)
             for peer, message in hub.receive_all():
                 if isinstance(message, Instances):
                     self._take(message, progressed, metrics)
@@ -75,8 +75,8 @@ class Track:
             for name in progressed:
                 book = self._books[name]
                 decoders[name].send(Accepted(stream=name, seq=book.next_seq - 1))
-                if book.frames is not None:
-                    book.end(book.frames)
+                if book.ending is not None:
+                    book.end(book.ending)
             self._send_tracks(hub, metrics)
             self._write_events(store)
             self._show_counts(metrics)
@@ -134,15 +134,17 @@ class Track:
     def _send_tracks(self, hub: Hub, metrics: StageMetrics) -> None:
         for name, sink in self._sinks.items():
             book = self._books[name]
+            metrics.stream(name).queue(book.waiting)
             for tracks in book.owed(sink.sent_to, sink.until - sink.sent_to):
                 if not hub.send(sink.peer, tracks):
                     break
                 sink.sent_to = tracks.seq + 1
-            sent_all = book.finished and sink.sent_to >= (book.frames or 0)
-            if sent_all and now() - sink.told_end_s > HELLO_S:
+            end = book.ending
+            if end is None or not book.finished or sink.sent_to < end.frames:
+                continue
+            if now() - sink.told_end_s > HELLO_S:
                 sink.told_end_s = now()
-                hub.send(sink.peer, EndOfStream(stream=name, frames=book.frames or 0))
-            metrics.stream(name).queue(book.waiting)
+                hub.send(sink.peer, end)
 
     def _write_events(self, store: EventStore, at_once: bool = False) -> None:
         if not at_once and now() - self._written_s < WRITE_EVENTS_S:
