@@ -1,0 +1,84 @@
+"""Whatever process is killed and when: counts are those of a run in which nothing happened."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.running import STAGES, Command, counts, frames_of, scene, summary, tallycam, wait_until
+
+FRAMES = 400
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The configuration, and the results of a run in which nothing happens."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    config = scene(folder, FRAMES)
+    code, _, err = tallycam("run", config, "--out", folder / "out", "--tracks", folder / "out/rows.txt")
+    assert code == 0, err
+    return config, folder / "out"
+
+
+def events(out: Path) -> list[tuple[object, ...]]:
+    query = "select key, pts_s, x0, y0, x1, y1 from events order by key"
+    with create_engine(f"sqlite:///{out / 'events.db'}").connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def logged(out: Path, size: int) -> bool:
+    path = out / "log" / "gate.log"
+    return path.exists() and path.stat().st_size > size
+
+
+def test_every_frame_is_counted_and_drawn_once(undisturbed: tuple[Path, Path]) -> None:
+    _, out = undisturbed
+    result = summary(out)
+    assert result["frames"] == {"decoded": FRAMES, "processed": FRAMES, "dropped": {}}
+    assert frames_of(out / "gate.mp4") == FRAMES
+    middle = result["lines"]["middle"]["person"]
+    assert middle["right"] > 5
+    assert middle["left"] > 5
+    assert result["unique"]["person"] > 10
+    assert not list(out.glob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [0.1, 0.6], ids=["early", "late"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_counts_after_a_kill_are_those_of_a_run_without_one(
+    undisturbed: tuple[Path, Path], tmp_path: Path, stage: str, part: float
+) -> None:
+    config, calm = undisturbed
+    out = tmp_path / "out"
+    size = round((calm / "log" / "gate.log").stat().st_size * part)
+    name = f"{stage}/0" if stage in ("segment", "track") else f"{stage}/gate"
+    with Command("run", config, "--out", out, "--tracks", out / "rows.txt") as command:
+        wait_until(lambda: logged(out, size), what="the log to grow")
+        killed = command.kill(name)
+        command.stage(name, not_pid=killed)
+        code, _, err = command.finish()
+    assert code == 0, err
+    assert counts(out) == counts(calm)
+    assert events(out) == events(calm)
+    assert (out / "rows.txt").read_text() == (calm / "rows.txt").read_text()
+    assert frames_of(out / "gate.mp4") > FRAMES * (0.2 if stage == "sink" else 0.95)
+    assert not list(out.glob("*.part"))
+
+
+@pytest.mark.slow
+def test_a_run_whose_supervisor_was_killed_is_resumed_exactly(
+    undisturbed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config, calm = undisturbed
+    out = tmp_path / "out"
+    with Command("run", config, "--out", out) as command:
+        wait_until(lambda: logged(out, 20_000), what="the log to grow")
+        children = command.children()
+        command.popen.kill()
+        command.popen.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), what="the stages to end")
+    code, _, err = tallycam("run", config, "--out", out, "--resume")
+    assert code == 0, err
+    assert counts(out) == counts(calm)
+    assert events(out) == events(calm)
