@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 from wsgiref.simple_server import WSGIServer
@@ -142,6 +143,7 @@ class StreamMetrics:
         self._families = families
         self._labels = labels
         self._dropped: dict[str, Counter] = {}
+        self._reconnects_shown = self._errors_shown = 0
         self._frames_in = families.frames_in.labels(*labels)
         self._frames_out = families.frames_out.labels(*labels)
         self.processing: Callable[[float], None] = families.processing.labels(*labels).observe
@@ -161,24 +163,48 @@ class StreamMetrics:
 
     def slots(self, used: int, total: int) -> None:
         """Slots of the stream's ring: those that hold a frame under way, and all of them."""
-        self._families.slots_used.labels(*self._labels).set(used)
-        self._families.slots.labels(*self._labels).set(total)
+        self._slots_used.set(used)
+        self._slots.set(total)
 
     def queue(self, frames: int) -> None:
         """Frames that wait for this stage."""
-        self._families.queue.labels(*self._labels).set(frames)
+        self._queue.set(frames)
 
     def credits(self, frames: int) -> None:
         """Frames that this stage may still send, or has asked for."""
-        self._families.credits.labels(*self._labels).set(frames)
+        self._credits.set(frames)
 
-    def reconnected(self) -> None:
-        """A live source was lost and is back."""
-        self._families.reconnects.labels(*self._labels).inc()
+    def source(self, reconnects: int, errors: int) -> None:
+        """Totals of this process: times that a live source came back; damaged packets and frames."""
+        self._reconnects.inc(reconnects - self._reconnects_shown)
+        self._decode_errors.inc(errors - self._errors_shown)
+        self._reconnects_shown, self._errors_shown = reconnects, errors
 
-    def decode_error(self, count: int = 1) -> None:
-        """Damaged packets or frames in the source."""
-        self._families.decode_errors.labels(*self._labels).inc(count)
+    # Bound at the first use, so that a stage shows nothing that it does not have.
+
+    @cached_property
+    def _slots_used(self) -> Gauge:
+        return self._families.slots_used.labels(*self._labels)
+
+    @cached_property
+    def _slots(self) -> Gauge:
+        return self._families.slots.labels(*self._labels)
+
+    @cached_property
+    def _queue(self) -> Gauge:
+        return self._families.queue.labels(*self._labels)
+
+    @cached_property
+    def _credits(self) -> Gauge:
+        return self._families.credits.labels(*self._labels)
+
+    @cached_property
+    def _reconnects(self) -> Counter:
+        return self._families.reconnects.labels(*self._labels)
+
+    @cached_property
+    def _decode_errors(self) -> Counter:
+        return self._families.decode_errors.labels(*self._labels)
 
 
 class _Families:
