@@ -71,6 +71,35 @@ def check(config: ConfigPath, overrides: Overrides = None, source: Source = None
     print(f"{config}: right")
 
 
+@app.command()
+def demo(
+    seed: Annotated[int | None, typer.Option(help="render another scene, and count that", metavar="N")] = None,
+    out: Out = Path("out/demo"),
+) -> None:
+    """Count the clip that ships and hold every count against the truth."""
+    from rich.table import Table
+
+    from pipeline import demo as demonstration
+    from pipeline.live import LiveTable
+
+    console = Console()
+    if seed is not None:
+        console.print(f"Rendering scene {seed}", highlight=False)
+    video, truth = demonstration.prepare(seed, out)
+    with LiveTable(console) as live:
+        view, scores = demonstration.demo(video, truth, out, live.update)
+    table = Table("what", "class", "direction", "counted", "true")
+    for one in scores:
+        name = f"{one.kind} {one.what}".strip()
+        style = None if one.off == 0 else "red"
+        table.add_row(name, one.class_name, one.direction, str(one.counted), str(one.true), style=style)
+    console.print(table)
+    console.print(f"The annotated video is {out / 'demo.mp4'}", highlight=False)
+    print(demonstration.verdict(scores, demonstration.speed(view, truth)))
+    if seed is None and any(score.off for score in scores):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point: a mistake that a user can mend is one line on standard error and an exit code."""
     try:

@@ -1,0 +1,111 @@
+"""`tallycam demo`: counts a rendered street and holds every count against the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.messages import Counts
+from pipeline.results import StreamView
+from pipeline.run import run
+from pipeline.runs import write_whole
+from pipeline.scene.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
+from pipeline.scene.truth import Truth, read_truth
+from pipeline.scene.world import Scene
+from pipeline.supervisor import Entry
+
+STREAM = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One count beside its truth.
+
+    Attributes:
+        kind: `unique`, `line` or `zone`.
+        what: e.g. `road`; empty for `unique`.
+        direction: of a line; `entries` of a zone.
+    """
+
+    kind: str
+    what: str
+    class_name: str
+    direction: str
+    counted: int
+    true: int
+
+    @property
+    def off(self) -> int:
+        return abs(self.counted - self.true)
+
+
+def configuration(truth: Truth, video: Path) -> Config:
+    """The lines and zones of a rendered scene, to be counted with the model that ships."""
+    lines = {
+        line.name: {"points": line.points, "classes": line.classes, "directions": line.directions}
+        for line in truth.layout.lines
+    }
+    zones = {zone.name: {"points": zone.polygon, "classes": zone.classes} for zone in truth.layout.zones}
+    stream = {"source": str(video), "lines": lines, "zones": zones}
+    return Config.model_validate({"streams": {STREAM: stream}})
+
+
+def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:
+    """The video and its truth: those that ship, or those of a freshly rendered scene, kept in `out`."""
+    if seed is None:
+        return DEMO_VIDEO, read_truth(DEMO_TRUTH)
+    video, truth = out / f"scene-{seed}.mp4", out / f"scene-{seed}-truth.json.gz"
+    out.mkdir(parents=True, exist_ok=True)
+    return video, write_clip(Scene.from_seed(seed), video, truth)
+
+
+def demo(
+    video: Path, truth: Truth, out: Path, on_tick: Callable[[list[Entry]], None]
+) -> tuple[StreamView, list[Score]]:
+    """Runs the pipeline over a clip and scores its counts; the scores are also in `DIR/demo.json`."""
+    view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
+    scores = compare(view.counts, truth)
+    write_whole(out / "demo.json", json.dumps([asdict(score) for score in scores], indent=1) + "\n")
+    return view, scores
+
+
+def compare(counts: Counts, truth: Truth) -> list[Score]:
+    """Every count beside its truth, also those of classes that only one of them knows."""
+    scores = [
+        Score("unique", "", cls, "", counts.unique.get(cls, 0), truth.unique.get(cls, 0))
+        for cls in sorted({*counts.unique, *truth.unique})
+    ]
+    for line in sorted({*counts.lines, *truth.lines}):
+        counted, true = counts.lines.get(line, {}), truth.lines.get(line, {})
+        for cls in sorted({*counted, *true}):
+            for direction in sorted({*counted.get(cls, {}), *true.get(cls, {})}):
+                found = counted.get(cls, {}).get(direction, 0), true.get(cls, {}).get(direction, 0)
+                scores.append(Score("line", line, cls, direction, *found))
+    for zone in sorted({*counts.zones, *truth.zones}):
+        inside, entered = counts.zones.get(zone, {}), truth.zones.get(zone, {})
+        for cls in sorted({*inside, *entered}):
+            entries = int(inside.get(cls, {}).get("entries", 0))
+            scores.append(Score("zone", zone, cls, "entries", entries, entered.get(cls, 0)))
+    return scores
+
+
+def speed(view: StreamView, truth: Truth) -> float:
+    """How many times faster than real time the clip was counted."""
+    return view.fps / truth.fps
+
+
+def verdict(scores: list[Score], ratio: float) -> str:
+    """The last line: counted and true."""
+    sums = {kind: [0, 0] for kind in ("unique", "line", "zone")}
+    for score in scores:
+        sums[score.kind][0] += score.counted
+        sums[score.kind][1] += score.true
+    words = {"unique": "unique objects", "line": "line crossings", "zone": "zone entries"}
+    counted = ", ".join(f"{numbers[0]} {words[kind]}" for kind, numbers in sums.items())
+    true = ", ".join(f"{numbers[1]} {words[kind]}" for kind, numbers in sums.items())
+    off = sum(score.off for score in scores)
+    right = "every count is right" if off == 0 else f"the counts are off by {off}"
+    return f"{right} ({ratio:.1f} x real time); counted {counted}; true {true}"
