@@ -5,7 +5,8 @@ The planes are changed in place, and only where something is drawn: never a whol
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -14,23 +15,20 @@ from numpy.typing import NDArray
 from pipeline.config import StreamConfig, VideoConfig
 from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes
-from pipeline.video.overlay_marks import CountPanel, LineMark, Sizes, Taken, ZoneMark, label
-from pipeline.video.overlay_paint import Stamp, object_colour, tint, yuv
+from pipeline.video.overlay_marks import LineMark, ZoneMark
+from pipeline.video.overlay_paint import Stamp, fixed, object_colour, strokes, tint, yuv
+from pipeline.video.overlay_style import Sizes, Taken
+from pipeline.video.overlay_trails import Trails
+from pipeline.video.overlay_words import CountPanel, label
 
-TRAIL_S = 2.0
-"""Media seconds of an object's path that are shown."""
 LIT_S = 0.6
 """Media seconds for which a line stays lit after a crossing."""
-MOST_TRAILS = 512
-MOST_TRAIL_POINTS = 64
 MOST_LABELS = 512
 """Label stamps kept: the ones longest unused go first."""
 FILL_LUMA, FILL_CHROMA = 0.26, 0.62
 """Opacity of a mask: much colour and little luma, so that the object's texture stays visible."""
 COARSE_PX = 160
 """Outlines of boxes larger than this are traced on the chroma grid: a quarter of the pixels."""
-FIXED = 4
-"""Bits after the point of drawing coordinates."""
 
 
 class Overlay:
@@ -62,7 +60,7 @@ class Overlay:
             for name, zone in stream.zones.items()
         ]
         self._panel = CountPanel(classes, self._sizes)
-        self._trails: OrderedDict[int, deque[tuple[float, float, float]]] = OrderedDict()
+        self._trails = Trails(self._sizes.outline + 1, max(2.0, height / 180))
         self._labels: OrderedDict[tuple[int, int], Stamp] = OrderedDict()
         self._lit_until: dict[str, float] = {}
 
@@ -73,16 +71,15 @@ class Overlay:
             ValueError: the planes have another size than was said.
         """
         if (planes.width, planes.height) != (self._width, self._height):
-            raise ValueError(
-                f"overlay: got a frame of {planes.width}x{planes.height}, expected {self._width}x{self._height}"
-            )
+            came, expected = f"{planes.width}x{planes.height}", f"{self._width}x{self._height}"
+            raise ValueError(f"overlay: got a frame of {came}, expected {expected}")
         boxes = _finite_boxes(tracks.boxes_px)
         rows = [int(row) for row in np.argsort(boxes[:, 3], kind="stable")]  # near objects over far ones
         for zone in self._zones:
             zone.put_area(planes)
-        self._update_trails(tracks)
         if self._video.trails:
-            self._draw_trails(planes, tracks.pts_s)
+            self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
+            self._trails.draw(planes, tracks.pts_s)
         for row in rows:
             self._draw_object(planes, boxes[row], tracks.masks[row], int(tracks.ids[row]))
         for name in tracks.crossed:
@@ -146,31 +143,31 @@ class Overlay:
     ) -> None:
         """`contours`: each (n, 2) x y in pixels of `luma`."""
         wide = self._sizes.outline
-        fine = [np.rint(points * (1 << FIXED)).astype(np.int32) for points in contours]
-        odd = np.array((corner[0] % 2, corner[1] % 2))
-        half = [np.rint((points + odd - 0.5) * (1 << FIXED) / 2).astype(np.int32) for points in contours]
-        cv2.polylines(luma, fine, True, (levels[0],), wide, cv2.LINE_AA, FIXED)
-        cv2.polylines(planes.u[chroma], half, True, (levels[1],), max(1, wide // 2), cv2.LINE_AA, FIXED)
-        cv2.polylines(planes.v[chroma], half, True, (levels[2],), max(1, wide // 2), cv2.LINE_AA, FIXED)
+        shift = np.array((corner[0] % 2 - 0.5, corner[1] % 2 - 0.5))
+        strokes(luma, [fixed(points) for points in contours], True, levels[0], wide)
+        half = [fixed((points + shift) / 2) for points in contours]
+        strokes(planes.u[chroma], half, True, levels[1], max(1, wide // 2))
+        strokes(planes.v[chroma], half, True, levels[2], max(1, wide // 2))
 
     def _draw_label(self, planes: Planes, box: Array, identity: int, class_id: int) -> None:
-        """Above the box, else at its top inside, else below it: the first place that is free and in the frame."""
+        """Near the box: at the first place that is free, moved into the frame."""
         x0, y0, x1, y1 = (float(value) for value in box)
         if x1 <= 0 or y1 <= 0 or x0 >= planes.width or y0 >= planes.height or x0 >= x1 or y0 >= y1:
             return
         stamp = self._label(identity, class_id)
         width, height = stamp.width, stamp.height
-        middle, above, gap = (x0 + x1 - width) / 2, y0 - height - 2, 2
-        options = [(middle, above), (x0, above), (x1 - width, above), (middle, y0 + gap), (middle, y1 + gap)]
-        for level in range(1, 4):  # a crowd: stacked above, also to the sides
-            row = above - level * (height + gap)
-            options += [(middle, row), (x1 - width * 0.25, row), (x0 - width * 0.75, row)]
-        options += [(x1 + gap, y0), (x0 - gap - width, y0), (middle, (y0 + y1 - height) / 2)]
         most_x, most_y = max(0, planes.width - width), max(0, planes.height - height)
-        places = [(int(min(max(x, 0), most_x)), int(min(max(y, 0), most_y))) for x, y in options]
-        x, y = next((place for place in places if self._taken.free(*place, width, height)), places[0])
-        self._taken.take(x, y, width, height)
-        stamp.put(planes, x, y)
+        first = None
+        for x, y in _label_places(x0, y0, x1, y1, width, height):
+            place = int(min(max(x, 0), most_x)), int(min(max(y, 0), most_y))
+            first = first or place
+            if self._taken.free(*place, width, height):
+                break
+        else:
+            assert first is not None
+            place = first
+        self._taken.take(*place, width, height)
+        stamp.put(planes, *place)
 
     def _label(self, identity: int, class_id: int) -> Stamp:
         key = (identity, class_id)
@@ -185,78 +182,25 @@ class Overlay:
             self._labels.move_to_end(key)
         return stamp
 
-    def _update_trails(self, tracks: Tracks) -> None:
-        now_s = tracks.pts_s
-        for row in range(len(tracks.ids)):
-            x, y = float(tracks.feet_px[row, 0]), float(tracks.feet_px[row, 1])
-            if not (np.isfinite(x) and np.isfinite(y)):
-                continue
-            identity = int(tracks.ids[row])
-            trail = self._trails.setdefault(identity, deque(maxlen=MOST_TRAIL_POINTS))
-            if trail:  # half-way to the new point: the foot of a mask trembles
-                x, y = (trail[-1][1] + x) / 2, (trail[-1][2] + y) / 2
-            trail.append((now_s, x, y))
-            self._trails.move_to_end(identity)
-        for identity in list(self._trails):
-            trail = self._trails[identity]
-            while trail and not now_s - TRAIL_S <= trail[0][0] <= now_s:
-                trail.popleft()
-            if not trail:
-                del self._trails[identity]
-        while len(self._trails) > MOST_TRAILS:
-            self._trails.popitem(last=False)
 
-    def _draw_trails(self, planes: Planes, now_s: float) -> None:
-        for identity, trail in self._trails.items():
-            if len(trail) < 2:
-                continue
-            table = np.array(trail, np.float32)
-            _draw_trail(
-                planes,
-                table[:, 1:],
-                now_s - table[:, 0],
-                yuv(object_colour(identity)),
-                self._sizes.outline + 1,
-            )
-
-
-def _draw_trail(
-    planes: Planes, points: Array, ages_s: Array, levels: tuple[int, int, int], wide: int
-) -> None:
-    """A path that fades with age: drawn as opacity on its own small plane, then laid over the frame.
-
-    `points`: (n, 2) float32 x y in pixels, oldest first. `ages_s`: (n,) float32.
-    """
-    edges = (planes.width, planes.height)
-    points = points.clip(-64.0, np.array(edges, np.float32) + 64)
-    low = np.maximum(np.floor(points.min(axis=0)).astype(int) - wide - 1, 0) // 2 * 2
-    high = np.minimum(np.ceil(points.max(axis=0)).astype(int) + wide + 2, edges)
-    if (low >= high).any():
-        return
-    opacity = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-    fixed = np.rint((points - low) * (1 << FIXED)).astype(np.int32)
-    strength = (200 * (1 - ages_s / TRAIL_S)).clip(0, 200)
-    step = max(1, len(fixed) // 12)  # a dozen shades are smooth enough
-    for first in range(0, len(fixed) - 1, step):
-        part = fixed[first : first + step + 1]
-        shade = int(strength[min(first + step, len(strength) - 1)])
-        cv2.polylines(opacity, [part], False, (shade,), wide, cv2.LINE_AA, FIXED)
-    half = cv2.resize(
-        opacity, ((opacity.shape[1] + 1) // 2, (opacity.shape[0] + 1) // 2), interpolation=cv2.INTER_LINEAR
-    )
-    for number, plane in enumerate((planes.y, planes.u, planes.v)):
-        alpha, divide = (opacity, 1) if number == 0 else (np.asarray(half, np.uint8), 2)
-        top, left = int(low[1]) // divide, int(low[0]) // divide
-        part = plane[top : top + alpha.shape[0], left : left + alpha.shape[1]]
-        alpha = alpha[: part.shape[0], : part.shape[1]]
-        cv2.multiply(part, cv2.bitwise_not(alpha), dst=part, scale=1 / 255)
-        cv2.add(part, cv2.convertScaleAbs(alpha, alpha=levels[number] / 255), dst=part)
+def _label_places(
+    x0: float, y0: float, x1: float, y1: float, width: int, height: int
+) -> Iterator[tuple[float, float]]:
+    """Upper left corners for a label of `width` x `height` on a box, the best first."""
+    middle, above, gap = (x0 + x1 - width) / 2, y0 - height - 2, 2
+    yield middle, above
+    yield from ((x0, above), (x1 - width, above), (middle, y0 + gap), (middle, y1 + gap))
+    yield from ((x1 + gap, y0), (x0 - gap - width, y0))
+    for level in (1, 2):  # a crowd: stacked above, also to the sides
+        row = above - level * (height + gap)
+        yield from ((middle, row), (x1 - width * 0.25, row), (x0 - width * 0.75, row))
+    yield middle, (y0 + y1 - height) / 2
 
 
 def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: int) -> Plane:
     """255 where the mask is, 0 elsewhere, for the pixels `part` (x0 y0 x1 y1 in luma) of a plane.
 
-    `divide`: 1 for luma, 2 for chroma. The mask is spread over the whole box, `part` is what the frame shows of it.
+    `divide`: 1 for luma, 2 for chroma. The mask is spread over the whole box; `part` is what the frame shows.
     """
     x0, y0 = part[0] // divide, part[1] // divide
     width, height = (part[2] + divide - 1) // divide - x0, (part[3] + divide - 1) // divide - y0

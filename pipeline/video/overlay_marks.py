@@ -1,100 +1,20 @@
-"""What an overlay shows besides the objects: labels, counting lines, zones and the panel of counts.
+"""Counting lines and zones, with the plates that show their counts.
 
-Each is a stamp, made when its words change and kept until they change again.
+What stays the same is made once; a plate is made when its count changes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.config import LineConfig, ZoneConfig
 from pipeline.planes import Planes
-from pipeline.video.overlay_paint import (
-    Canvas,
-    Colour,
-    Scatter,
-    Stamp,
-    glyphs,
-    object_colour,
-    text_width,
-    tint,
-    yuv,
-)
-
-DARK: Colour = (0.06, 0.07, 0.09)
-WHITE: Colour = (1.0, 1.0, 1.0)
-SOFT: Colour = (0.72, 0.76, 0.80)
-LIT: Colour = (1.0, 0.78, 0.16)
-ZONE: Colour = (0.25, 0.85, 0.95)
-PANEL_OPACITY = 0.72
-ROWS = 8
-"""Classes that the panel lists, at the most."""
-CELL = 8
-"""Pixels of one cell of the occupancy grid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Sizes that follow the frame's height, in pixels."""
-
-    label: int
-    """Height of a label's capitals."""
-    plate: int
-    """Height of the capitals on plates and on the panel."""
-    stroke: float
-    """Width of counting lines."""
-    outline: int
-    """Width of the objects' outlines."""
-    margin: int
-
-    @classmethod
-    def of(cls, height: int) -> Sizes:
-        return cls(
-            label=max(7, round(height * 0.0125 + 2)),
-            plate=max(7, round(height * 0.0135 + 2.5)),
-            stroke=max(1.6, height / 420),
-            outline=1 if height < 480 else max(2, round(height / 540)),
-            margin=max(4, round(height * 0.016)),
-        )
-
-
-class Taken:
-    """Which parts of the frame already hold words, in cells of 8 x 8 pixels."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self._cells: NDArray[np.bool_] = np.zeros((height // CELL + 2, width // CELL + 2), np.bool_)
-
-    def clear(self) -> None:
-        self._cells[:] = False
-
-    def _part(self, x: int, y: int, width: int, height: int) -> tuple[slice, slice]:
-        rows = slice(max(0, y + CELL // 2) // CELL, max(0, y + height + CELL // 2 - 1) // CELL + 1)
-        columns = slice(max(0, x + CELL // 2) // CELL, max(0, x + width + CELL // 2 - 1) // CELL + 1)
-        return rows, columns
-
-    def free(self, x: int, y: int, width: int, height: int) -> bool:
-        return not self._cells[self._part(x, y, width, height)].any()
-
-    def take(self, x: int, y: int, width: int, height: int) -> None:
-        self._cells[self._part(x, y, width, height)] = True
-
-
-def label(text: str, identity: int, size: int) -> Stamp:
-    """A dark pill with a dot of the object's colour before the text."""
-    colour = object_colour(identity)
-    height = round(size * 2.0)
-    pad = round(size * 0.55)
-    dot = round(size * 0.85)
-    canvas = Canvas(pad + dot + round(size * 0.45) + text_width(text, size) + pad, height)
-    canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, 0.78)
-    canvas.panel(pad, (canvas.height - dot) / 2, dot, dot, dot / 2, colour, 1.0)
-    canvas.text(text, pad + dot + size * 0.45, (canvas.height + size) / 2, size, WHITE)
-    return canvas.stamp()
+from pipeline.video.overlay_canvas import Canvas, text_width
+from pipeline.video.overlay_paint import Colour, Scatter, Stamp, tint, yuv
+from pipeline.video.overlay_style import DARK, LIT, PANEL_OPACITY, SOFT, WHITE, ZONE, Sizes, Taken
 
 
 def arrow(
@@ -189,8 +109,9 @@ class LineMark:
     def _plate(self, first: int, second: int, lit: bool) -> Stamp:
         size = self._sizes.plate
         pad, gap = round(size * 0.8), round(size * 0.7)
-        counts = ((self._across, self._config.directions[0], str(first)),
-                  ((-self._across[0], -self._across[1]), self._config.directions[1], str(second)))  # fmt: skip
+        forward, back = self._config.directions
+        against = (-self._across[0], -self._across[1])
+        counts = ((self._across, forward, str(first)), (against, back, str(second)))
         width = pad + text_width(self.name, size)
         for _, word, count in counts:
             width += (
@@ -281,74 +202,15 @@ class ZoneMark:
         return canvas.stamp()
 
 
-class CountPanel:
-    """The panel in the upper left corner: stream, media time, and the unique objects of each class."""
-
-    def __init__(self, classes: Sequence[str], sizes: Sizes) -> None:
-        self._classes, self._sizes = tuple(classes), sizes
-        self._words: tuple[str, str, tuple[tuple[str, int], ...]] | None = None
-        self._stamp: Stamp | None = None
-
-    def put(
-        self, planes: Planes, stream: str, pts_s: float, unique: dict[str, int]
-    ) -> tuple[int, int, int, int]:
-        """Returns x, y, width, height of what it covers."""
-        known = [name for name in self._classes if unique.get(name)]
-        known += sorted(name for name in unique if unique[name] and name not in self._classes)
-        rows = [(name, unique[name]) for name in known]
-        if len(rows) > ROWS:
-            rows = [
-                *rows[: ROWS - 1],
-                (f"{len(rows) - ROWS + 1} more classes", sum(n for _, n in rows[ROWS - 1 :])),
-            ]
-        words = (stream, clock(pts_s), tuple(rows))
-        if self._stamp is None or words != self._words:
-            self._words, self._stamp = words, self._draw(*words)
-        margin = self._sizes.margin
-        self._stamp.put(planes, margin, margin)
-        return margin, margin, self._stamp.width, self._stamp.height
-
-    def _draw(self, stream: str, time: str, rows: tuple[tuple[str, int], ...]) -> Stamp:
-        size = self._sizes.plate
-        pad, step = size, round(size * 2.0)
-        width = text_width(stream, size) + 2 * size + text_width(time, size)
-        for name, count in rows:
-            width = max(width, text_width(name, size) + 2 * size + text_width(str(count), size))
-        canvas = Canvas(width + 2 * pad, pad * 2 + size + (step * len(rows) + size // 2 if rows else 0))
-        canvas.panel(0, 0, canvas.width, canvas.height, size * 0.7, DARK, PANEL_OPACITY)
-        baseline = pad + size
-        canvas.text(stream, pad, baseline, size, WHITE)
-        canvas.text(time, canvas.width - pad - text_width(time, size), baseline, size, SOFT)
-        if rows:
-            rule = round(baseline + size * 0.65)
-            canvas.over(
-                np.ones((max(1, size // 8), canvas.width - 2 * pad), np.float32), WHITE, 0.25, pad, rule
-            )
-        for number, (name, count) in enumerate(rows):
-            line = baseline + size // 2 + step * (number + 1)
-            canvas.text(name, pad, line, size, SOFT)
-            canvas.text(str(count), canvas.width - pad - text_width(str(count), size), line, size, WHITE)
-        return canvas.stamp()
-
-
-def clock(pts_s: float) -> str:
-    """Media time as minutes and seconds, with hours where there are any."""
-    whole = max(0, int(pts_s))
-    minutes, seconds = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 def _place_plate(
     plate: Stamp, points: Sequence[tuple[float, float]], width: int, height: int, sizes: Sizes, taken: Taken
 ) -> tuple[int, int]:
-    """Upper left corner for a plate near one of the points: inside the frame, and over no other where possible."""
+    """Upper left corner for a plate near one of the points: inside the frame, over no other where possible."""
     gap = sizes.margin
-    options = []
+    options: list[tuple[float, float]] = []
     for x, y in points:
         for left in (x + gap, x - gap - plate.width, x - plate.width / 2):
-            for top in (y - gap - plate.height, y + gap):
-                options.append((left, top))
+            options += [(left, y - gap - plate.height), (left, y + gap)]
     for x, y in points:  # farther away, for crowded corners
         for step in range(1, 6):
             options += [
@@ -361,6 +223,3 @@ def _place_plate(
         y = int(min(max(top, gap), max(gap, height - gap - plate.height))) // 2 * 2
         inside.append((x, y))
     return next((place for place in inside if taken.free(*place, plate.width, plate.height)), inside[0])
-
-
-__all__ = ["CountPanel", "LineMark", "Sizes", "Taken", "ZoneMark", "clock", "glyphs", "label"]

@@ -1,0 +1,132 @@
+"""Where stamps are drawn before they are stamps: panels, polygons, strokes and text with transparency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.planes import Plane
+from pipeline.video.overlay_paint import TO_YUV, YUV_ZERO, Colour, Stamp
+
+Floats: TypeAlias = NDArray[np.float32]
+
+FINER = 8
+"""Letters are drawn this many times larger, then averaged."""
+
+
+class Canvas:
+    """Where a stamp is drawn before it is one: colours times opacity, and opacity, in floats.
+
+    Sizes are rounded up to even. Nothing here is in the way of a frame: stamps are made once and kept.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = (width + 1) // 2 * 2, (height + 1) // 2 * 2
+        self._colour = np.zeros((self.height, self.width, 3), np.float32)
+        self._opacity = np.zeros((self.height, self.width), np.float32)
+
+    def over(self, coverage: Floats, colour: Colour, opacity: float, x: int = 0, y: int = 0) -> None:
+        """Lays a colour over what is there. `coverage`: (h, w) 0..1, its upper left corner at (x, y)."""
+        coverage = coverage[: self.height - y, : self.width - x]
+        part = np.s_[y : y + coverage.shape[0], x : x + coverage.shape[1]]
+        amount = coverage * np.float32(opacity)
+        self._colour[part] *= 1 - amount[..., None]
+        self._colour[part] += amount[..., None] * np.array(colour, np.float32)
+        self._opacity[part] *= 1 - amount
+        self._opacity[part] += amount
+
+    def panel(
+        self, x: float, y: float, width: float, height: float, radius: float, colour: Colour, opacity: float
+    ) -> None:
+        """A rectangle with round corners."""
+        radius = max(0.0, min(radius, width / 2, height / 2))
+        rows = np.arange(self.height, dtype=np.float32)[:, None] + 0.5 - (y + height / 2)
+        columns = np.arange(self.width, dtype=np.float32)[None] + 0.5 - (x + width / 2)
+        past_x = np.abs(columns) - (width / 2 - radius)
+        past_y = np.abs(rows) - (height / 2 - radius)
+        distance = (
+            np.hypot(past_x.clip(0), past_y.clip(0)) + np.minimum(np.maximum(past_x, past_y), 0) - radius
+        )
+        self.over(np.asarray((0.5 - distance).clip(0, 1), np.float32), colour, opacity)
+
+    def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float) -> None:
+        large = np.zeros((self.height * 4, self.width * 4), np.uint8)
+        cv2.fillPoly(large, [_fixed(points, 4)], (255,), cv2.LINE_AA, 4)
+        self.over(_shrunk(large, 4), colour, opacity)
+
+    def stroke(
+        self,
+        points: Sequence[tuple[float, float]],
+        width: float,
+        colour: Colour,
+        opacity: float,
+        closed: bool = False,
+    ) -> None:
+        """A line through the points, with round ends."""
+        large = np.zeros((self.height * 2, self.width * 2), np.uint8)
+        thick = max(1, round(width * 2))
+        cv2.polylines(large, [_fixed(points, 2)], closed, (255,), thick, cv2.LINE_AA, 4)
+        self.over(_shrunk(large, 2), colour, opacity)
+
+    def text(
+        self, text: str, x: float, baseline: float, size: int, colour: Colour, opacity: float = 1.0
+    ) -> None:
+        """Text that begins at `x`, its letters standing on `baseline`; capitals are `size` pixels high."""
+        letters, above = glyphs(text, size)
+        self.over(letters, colour, opacity, int(x), max(0, round(baseline) - above))
+
+    def stamp(self) -> Stamp:
+        def whole(values: Floats) -> Plane:
+            return np.asarray(np.rint(values).clip(0, 255), np.uint8)
+
+        half = (self.width // 2, self.height // 2)
+        small = cv2.resize(self._opacity, half, interpolation=cv2.INTER_AREA)
+        opacity = (self._opacity, np.asarray(small, np.float32))
+        added = [self._colour @ TO_YUV[n] + self._opacity * np.float32(YUV_ZERO[n]) for n in range(3)]
+        chroma = [cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in added[1:]]
+        return Stamp(
+            (whole(255 - 255 * opacity[0]), whole(255 - 255 * opacity[1])),
+            (whole(added[0]), whole(np.asarray(chroma[0])), whole(np.asarray(chroma[1]))),
+        )
+
+
+def _fixed(points: Sequence[tuple[float, float]], times: int) -> NDArray[np.int32]:
+    """Fixed-point coordinates, 4 bits after the point, of pixels drawn `times` larger."""
+    enlarged = (np.array(points, np.float64) * times - 0.5) * 16
+    return np.asarray(np.rint(enlarged), np.int32)
+
+
+def _shrunk(large: Plane, times: int) -> Floats:
+    height, width = large.shape[0] // times, large.shape[1] // times
+    small = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
+
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_CAPITAL = 21.0
+"""Height of its capitals at scale 1, pixels."""
+
+
+@lru_cache(maxsize=1024)
+def glyphs(text: str, size: int) -> tuple[Floats, int]:
+    """(h, w) coverage 0..1 of a text whose capitals are `size` pixels high, and the rows above the baseline.
+
+    OpenCV's strokes are drawn large and averaged: smooth at any size, with no font file.
+    """
+    scale = size * FINER / FONT_CAPITAL
+    thick = max(1, round(size * FINER * 0.15))
+    (width, _), _ = cv2.getTextSize(text, FONT, scale, thick)
+    above, below = int(size * 1.25) + 1, int(size * 0.45) + 1
+    columns = width // FINER + 2
+    large = np.zeros(((above + below) * FINER, columns * FINER), np.uint8)
+    cv2.putText(large, text, (FINER // 2, above * FINER), FONT, scale, (255,), thick, cv2.LINE_AA)
+    return _shrunk(large, FINER), above
+
+
+def text_width(text: str, size: int) -> int:
+    return int(glyphs(text, size)[0].shape[1])
