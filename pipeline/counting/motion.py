@@ -16,6 +16,8 @@ POSITION_NOISE = 0.06
 """Standard deviation of a detected centre, in object sizes."""
 DOUBT = 1.0
 """How much larger these are for a detection of score 0 than for one of score 1."""
+JUMP = 2.0
+"""How much larger they are on an axis on which the box changes its length, for each unit of the logarithm."""
 SHAPE_NOISE = 0.10
 """Standard deviation of a detected width or height, in object sizes."""
 FIRST_SPEED = 1.0
@@ -96,6 +98,8 @@ class Motion:
             scores: (K,), 0..1: a doubtful detection, often of an object half hidden, moves the object less.
         """
         noise = _noise(size_of(measured[:, 2], measured[:, 3])) * (1 + DOUBT * (1 - scores))[:, None] ** 2
+        jump = np.abs(np.log(np.maximum(measured[:, 2:], 1.0) / self.place[rows, 2:]))
+        noise[:, :2] *= (1 + JUMP * jump) ** 2
         total = self.spread[rows] + noise
         gain, speed_gain = self.spread[rows] / total, self._mixed[rows] / total
         error = measured - self.place[rows]
@@ -114,7 +118,9 @@ class Motion:
 
 def _noise(size: Floats) -> Floats:
     """(K,) sizes -> (K, 4) variances."""
-    noise: Floats = (np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) * size[:, None]) ** 2
+    noise: Floats = (
+        np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) * size[:, None]
+    ) ** 2
     return noise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ class Sighting:
         return self.place_px[3] - self.place_px[1]
 
 
-def touched(place_px: tuple[float, float, float, float], frame: tuple[int, int]) -> str:
+def touched(place_px: Sequence[float], frame: tuple[int, int]) -> str:
     """Borders of a frame of (width, height) pixels that a box touches: within 1 % of the frame, 2 pixels at least."""
     near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
     return (
@@ -70,4 +71,24 @@ def touched(place_px: tuple[float, float, float, float], frame: tuple[int, int])
         + ("t" if place_px[1] <= near_y else "")
         + ("r" if place_px[2] >= frame[0] - near_x else "")
         + ("b" if place_px[3] >= frame[1] - near_y else "")
+    )
+
+
+def outside(place: Sequence[float], speed: Sequence[float], edges: str, frame: tuple[int, int]) -> bool:
+    """Whether an object that was cut by `edges` of the frame has gone out over one of them.
+
+    Args:
+        place: where it should be: centre x, centre y, width, height, pixels.
+        speed: change of these, pixels per second.
+        edges: borders that its box touched when it was last seen.
+        frame: width and height in pixels.
+    """
+    near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
+    x, y, width, height = place
+    vx, vy, v_width, v_height = speed
+    return (
+        ("l" in edges and x + width / 2 <= near_x and vx + v_width / 2 < 0)
+        or ("r" in edges and x - width / 2 >= frame[0] - near_x and vx - v_width / 2 > 0)
+        or ("t" in edges and y + height / 2 <= near_y and vy + v_height / 2 < 0)
+        or ("b" in edges and y - height / 2 >= frame[1] - near_y and vy - v_height / 2 > 0)
     )

@@ -27,6 +27,7 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from pipeline.config import TrackerConfig
 from pipeline.counting import motion
 from pipeline.counting.geometry import Floats, overlaps
+from pipeline.counting.sighting import outside, touched
 from pipeline.messages import Instances
 
 ESTABLISHED_SEEN = 3
@@ -35,6 +36,11 @@ NEW_HOLD_S = 0.6
 """How long a track that is not established is looked for, at the most."""
 WORST = 8.0
 """Distance from which on a detection is not the object."""
+ALIGNED = 0.5
+"""0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
+objects that are half hidden."""
+MOST_SHAPE = 4.0
+"""The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.35
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
 OVERLAP_WEIGHT = 2.0
@@ -57,12 +63,12 @@ class Seen:
     Attributes:
         track: number of the track in this stream, from 1, never used again.
         row: row of the instance in the message.
-        speed_px_s: x, y, pixels per second.
+        speed_px_s: change of centre x, centre y, width, height, pixels per second.
     """
 
     track: int
     row: int
-    speed_px_s: tuple[float, float]
+    speed_px_s: tuple[float, float, float, float]
 
 
 class _RowFilter:
@@ -108,7 +114,11 @@ class _Likeness(Distance):
         measured = np.stack([item.points.ravel() for item in candidates])
         size = motion.size_of(measured[:, 2], measured[:, 3])[:, None, None]
         variance = spread[None, :, :2] + (motion.POSITION_NOISE * size) ** 2
-        away = ((measured[:, None, :2] - place[None, :, :2]) ** 2 / variance).sum(axis=2)
+        moved = np.abs(measured[:, None, :2] - place[None, :, :2])
+        grown = np.abs(measured[:, None, 2:] - place[None, :, 2:]) / 2
+        # distance of the centres, less what one edge alone explains
+        moved -= ALIGNED * np.minimum(moved, grown)
+        away = (moved**2 / variance).sum(axis=2)
         vague = np.log(variance / (motion.POSITION_NOISE * size) ** 2).sum(axis=2)
         ratio = np.log(measured[:, None, 3] / place[None, :, 3]) / SHAPE_TOLERANCE
         overlap = overlaps(motion.boxes(measured), motion.boxes(place))
@@ -118,7 +128,7 @@ class _Likeness(Distance):
         total: Floats = (
             away / 2
             + VAGUE / 2 * vague
-            + ratio**2 / 2
+            + np.minimum(ratio**2 / 2, MOST_SHAPE)
             + OVERLAP_WEIGHT * (1 - overlap)
             + OTHER_CLASS * (classes[:, None] != votes[None])
             + WEAK * weak[:, None]
@@ -131,6 +141,7 @@ class _Origin:
     row: int
     class_id: int
     weak: bool
+    edges: str
 
 
 class _Norfair(NorfairTracker):
@@ -180,11 +191,17 @@ class Tracker:
         """
         self._age(dt_s)
         self._motion.advance(dt_s)
+        self._let_go(instances.width, instances.height)
         places = motion.measurements(instances.boxes_px.astype(np.float64))
         found = [
             Detection(
                 points=place.reshape(2, 2),
-                data=_Origin(row, int(instances.class_ids[row]), bool(instances.scores[row] < WEAK_SCORE)),
+                data=_Origin(
+                    row,
+                    int(instances.class_ids[row]),
+                    bool(instances.scores[row] < WEAK_SCORE),
+                    touched(instances.boxes_px[row].tolist(), (instances.width, instances.height)),
+                ),
             )
             for row, place in enumerate(places)
         ]
@@ -212,9 +229,8 @@ class Tracker:
         result = []
         for item in sorted(seen, key=lambda item: item.initializing_id):
             speed = self._motion.speed[item.filter.row]
-            result.append(
-                Seen(item.initializing_id, item.last_detection.data.row, (float(speed[0]), float(speed[1])))
-            )
+            vx, vy, vw, vh = speed.tolist()
+            result.append(Seen(item.initializing_id, item.last_detection.data.row, (vx, vy, vw, vh)))
         return result
 
     def forget(self, track: int) -> None:
@@ -233,6 +249,20 @@ class Tracker:
             hold_s = min(self._hold_s, NEW_HOLD_S) if item.is_initializing else self._hold_s
             self._unseen_s[item.initializing_id] += dt_s
             if self._unseen_s[item.initializing_id] > max(hold_s, least_s):
+                over.add(item.initializing_id)
+        self._end(over)
+
+    def _let_go(self, width: int, height: int) -> None:
+        """Ends tracks that were last seen cut by the frame's border and should be outside of it by now, so
+        that the next one who comes in there is not taken for them."""
+        over = set()
+        items: Sequence[Any] = self._norfair.tracked_objects
+        for item in items:
+            edges, row = item.last_detection.data.edges, item.filter.row
+            if not edges:
+                continue
+            place, speed = self._motion.place[row].tolist(), self._motion.speed[row].tolist()
+            if outside(place, speed, edges, (width, height)):
                 over.add(item.initializing_id)
         self._end(over)
 

@@ -9,13 +9,14 @@ alike the sizes are. What happened to the track before is told afterwards, under
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, inf, log
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.geometry import Xy
 from pipeline.counting.motion import COAST_S
-from pipeline.counting.sighting import Sighting
+from pipeline.counting.sighting import Sighting, outside
 
 LEAST_SEEN = 3
 LEAST_SCORE = 1.5
@@ -35,8 +36,23 @@ JOIN_SPEED = 0.5
 """And how much farther for each second of the gap, sizes per second."""
 JOIN_SHAPE = 0.3
 """Logarithm of the ratio of heights that costs as much as the whole distance."""
-JOIN_AT_EDGE = 0.5
-"""Costs: the one left at a border of the frame, or the other began at one."""
+JOIN_TALL = 0.3
+"""How much of it is for the heights alone, the rest for what differs less, height or width: one of the two may
+be half hidden."""
+JOIN_ALIGNED = 0.8
+"""How much of the distance of the centres one edge may explain."""
+JOIN_FLIP = 0.5
+"""Costs: the classes differ."""
+JOIN_AT_EDGE = 0.3
+"""Costs: the one was lost at a border of the frame, or the other began at one, not both."""
+JOIN_CAME_IN = 1.0
+"""Costs: the other began at a border and grew as it came in."""
+JOIN_TURN = 0.1
+"""Costs of a change of speed by one size per second."""
+GREW = 1.15
+"""Growth of what is to be seen of an object from which on it is coming in."""
+Speed = tuple[float, float, float, float]
+"""Change of centre x, centre y, width and height, pixels per second."""
 
 
 @dataclass(slots=True)
@@ -45,7 +61,7 @@ class Track:
 
     first: Sighting
     last: Sighting
-    speed_px_s: Xy
+    speed_px_s: Speed
     since: int = 0
     """Number of the frame in which it began."""
     seen: int = 0
@@ -55,7 +71,7 @@ class Track:
     item: int | None = None
     votes: Counter[int] = field(default_factory=Counter)
     waiting: deque[Sighting] = field(default_factory=lambda: deque(maxlen=WAITING))
-    first_speed_px_s: Xy = (0.0, 0.0)
+    first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -66,7 +82,7 @@ class Item:
     track: int
     last: Sighting
     last_s: float
-    speed_px_s: Xy
+    speed_px_s: Speed
     votes: Counter[int]
 
     @property
@@ -84,6 +100,7 @@ class Registry:
 
     def __init__(self, config: TrackerConfig) -> None:
         self._config = config
+        self._size = (1, 1)
         self._tracks: dict[int, Track] = {}
         self._seen_s: dict[int, float] = {}
         self._items: dict[int, Item] = {}
@@ -92,9 +109,10 @@ class Registry:
         self._retired: Counter[int] = Counter()
         self.joins = 0
 
-    def frame(self) -> None:
-        """A frame that the model has seen begins."""
+    def frame(self, size: tuple[int, int]) -> None:
+        """A frame of (width, height) pixels begins that the model has seen."""
         self._frames += 1
+        self._size = size
 
     def height_px(self, number: int, height_px: float) -> float:
         """Height of a track's object, smoothed over about its last ten sightings."""
@@ -104,7 +122,7 @@ class Registry:
         share = max(0.1, 1.0 / (track.seen + 1))
         return track.height_px + share * (height_px - track.height_px)
 
-    def see(self, number: int, sighting: Sighting, speed_px_s: Xy, shadow: bool, now_s: float) -> Track:
+    def see(self, number: int, sighting: Sighting, speed_px_s: Speed, shadow: bool, now_s: float) -> Track:
         """Takes one sighting of a track."""
         track = self._tracks.get(number)
         if track is None:
@@ -184,33 +202,48 @@ class Registry:
         best, least = None, 1.0
         for item in self._items.values():
             gap_s = track.first.moment.pts_s - item.last.moment.pts_s
-            if 0 < gap_s <= self._config.join_s and (cost := join_cost(item, track, gap_s)) < least:
+            if (
+                0 < gap_s <= self._config.join_s
+                and (cost := join_cost(item, track, gap_s, self._size)) < least
+            ):
                 best, least = item, cost
         return best
 
 
-def join_cost(item: Item, track: Track, gap_s: float) -> float:
+def join_cost(item: Item, track: Track, gap_s: float, frame: tuple[int, int]) -> float:
     """How unlike it is that `track` goes on `item` after `gap_s`: below 1 they are taken for one object."""
     old, new = item.last, track.first
+    vx, vy, vw, vh = item.speed_px_s
+    width, height = old.place_px[2] - old.place_px[0], old.place_px[3] - old.place_px[1]
+    then = (old.center[0] + vx * gap_s, old.center[1] + vy * gap_s, width + vw * gap_s, height + vh * gap_s)
+    if old.edges and outside(then, item.speed_px_s, old.edges, frame):
+        return inf
     size = 1.5 * (old.width_px * old.height_px * new.width_px * new.height_px) ** 0.25
     reach_s = COAST_S * (1 - exp(-gap_s / COAST_S))
-    ahead = _distance(_moved(old.center, item.speed_px_s, reach_s), new.center)
-    back = _distance(_moved(new.center, track.first_speed_px_s, -reach_s), old.center)
-    speed = max(_length(item.speed_px_s), _length(track.first_speed_px_s)) / size
+    # distance of the centres, less what one edge alone explains: the other one may be half hidden
+    slack = (abs(old.width_px - new.width_px) / 2, abs(old.extent_px("t") - new.extent_px("t")) / 2)
+    ahead = _distance(_moved(old.center, item.speed_px_s, reach_s), new.center, slack)
+    back = _distance(_moved(new.center, track.first_speed_px_s, -reach_s), old.center, slack)
+    speed = max(_length(item.speed_px_s[:2]), _length(track.first_speed_px_s[:2])) / size
     away = min(ahead, (ahead + back) / 2) / size / (JOIN_NEAR + (JOIN_SPEED + 0.3 * speed) * gap_s)
-    shape = abs(log(old.height_px / new.height_px)) / JOIN_SHAPE
-    flip = 0.0 if leading(item.votes) == leading(track.votes) else 0.5
+    tall = abs(log(old.height_px / new.height_px))
+    wide = abs(log(max(1.0, old.width_px) / max(1.0, new.width_px)))
+    shape = (JOIN_TALL * tall + (1 - JOIN_TALL) * min(tall, wide)) / JOIN_SHAPE
+    flip = 0.0 if leading(item.votes) == leading(track.votes) else JOIN_FLIP
     edge = JOIN_AT_EDGE if bool(old.edges) != bool(new.edges) else 0.0
-    return float(away + shape / 2 + flip + edge)
+    came_in = any(track.last.extent_px(e) > GREW * new.extent_px(e) for e in new.edges if e not in old.edges)
+    turn = _length((vx - track.first_speed_px_s[0], vy - track.first_speed_px_s[1])) / size
+    return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)
 
 
-def _moved(place: Xy, speed_px_s: Xy, time_s: float) -> Xy:
+def _moved(place: Xy, speed_px_s: Speed, time_s: float) -> Xy:
     return place[0] + speed_px_s[0] * time_s, place[1] + speed_px_s[1] * time_s
 
 
-def _length(vector: Xy) -> float:
+def _length(vector: Sequence[float]) -> float:
     return float((vector[0] ** 2 + vector[1] ** 2) ** 0.5)
 
 
-def _distance(a: Xy, b: Xy) -> float:
-    return _length((a[0] - b[0], a[1] - b[1]))
+def _distance(a: Xy, b: Xy, slack: Xy) -> float:
+    dx, dy = abs(a[0] - b[0]), abs(a[1] - b[1])
+    return _length((dx - JOIN_ALIGNED * min(dx, slack[0]), dy - JOIN_ALIGNED * min(dy, slack[1])))

@@ -6,9 +6,20 @@ import math
 
 import numpy as np
 import pytest
-from tests.counting.counting_scenes import FPS, HEIGHT, UPRIGHT, WIDTH, Thing, along, counter, play, play_at, walk
 
 from pipeline.config import LineConfig
+from tests.counting.counting_scenes import (
+    FPS,
+    HEIGHT,
+    UPRIGHT,
+    WIDTH,
+    Thing,
+    along,
+    counter,
+    play,
+    play_at,
+    walk,
+)
 
 ACROSS = LineConfig(points=((0.0, 0.5), (1.0, 0.5)), directions=("in", "out"))
 """Walked from left to right: the left hand is the upper half."""

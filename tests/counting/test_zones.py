@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.counting.counting_scenes import FPS, Thing, along, counter, play, play_at, walk
 
 from pipeline.config import ZoneConfig
+from tests.counting.counting_scenes import FPS, Thing, along, counter, play, play_at, walk
 
 SQUARE = ZoneConfig(points=((0.4, 0.5), (0.6, 0.5), (0.6, 1.0), (0.4, 1.0)))
 """x 256..384, y 180..360 pixels."""
@@ -65,7 +65,16 @@ def test_one_object_in_two_zones_counts_in_both() -> None:
 
 def test_a_hollow_of_the_polygon_is_outside() -> None:
     horseshoe = ZoneConfig(
-        points=((0.2, 0.2), (0.8, 0.2), (0.8, 1.0), (0.6, 1.0), (0.6, 0.6), (0.4, 0.6), (0.4, 1.0), (0.2, 1.0))
+        points=(
+            (0.2, 0.2),
+            (0.8, 0.2),
+            (0.8, 1.0),
+            (0.6, 1.0),
+            (0.6, 0.6),
+            (0.4, 0.6),
+            (0.4, 1.0),
+            (0.2, 1.0),
+        )
     )
     outcome = play(counter(zones={"shoe": horseshoe}), walk([(320, 320), (320, 320)], [2]))
     assert outcome.totals.zones["shoe"]["person"]["now"] == 0
