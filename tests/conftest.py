@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def need_program() -> Callable[[str, str], str]:
     """
 
     def need(program: str, package: str) -> str:
-        path = shutil.which(program)
+        path = shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}{Path(sys.executable).parent}")
         if path is None:
             text = f"{program} is not installed (Debian: {package})"
             if os.environ.get("CI"):
