@@ -13,7 +13,7 @@ from pipeline.models.base import Segmenter
 
 STREET = "street"
 """Name of the model that ships, and the default."""
-STREET_FILE = Path(__file__).parent / "street.safetensors"
+STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
 REPLAY = "replay"
 """Name prefix of the model that returns what an instances log holds: `replay:PATH`."""
 SUFFIXES = (".onnx", ".safetensors")
@@ -33,12 +33,16 @@ def load(config: ModelConfig) -> Segmenter:
         case "replay":
             from pipeline.models.replay import Replay
 
-            return Replay(replay_path(config))
+            return Replay(replay_path(config), config.score)
         case _:
             from pipeline.models.maskrcnn import MaskRcnn
 
             return MaskRcnn.load(
-                config.path, device=config.device, score=config.score, threads=config.threads
+                config.path,
+                device=config.device,
+                score=config.score,
+                nms=config.nms,
+                threads=config.threads,
             )
 
 
@@ -54,9 +58,9 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
 
             return class_names(config) or OnnxSegmenter(config).classes
         case "replay":
-            from pipeline.models.replay import classes
+            from pipeline.models.replay import classes_of_log
 
-            return classes(replay_path(config))
+            return classes_of_log(replay_path(config))
         case _:
             return _safetensors_classes(config.path or STREET_FILE)
 
@@ -105,6 +109,8 @@ def replay_path(config: ModelConfig) -> Path:
 def _safetensors_classes(path: Path) -> tuple[str, ...]:
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file")
     try:
         with safe_open(path, framework="numpy") as file:
             names = json.loads((file.metadata() or {}).get("classes", "null"))

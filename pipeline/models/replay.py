@@ -1,4 +1,4 @@
-"""`replay:LOG`: returns what an instances log holds, for benchmarks and tests of everything but the model."""
+"""A model that finds nothing itself: it returns what an instances log holds. For benchmarks of all the rest."""
 
 from __future__ import annotations
 
@@ -7,51 +7,76 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.messages import FrameRef
+from pipeline.errors import ModelError
+from pipeline.messages import FrameRef, Instances
 from pipeline.models.base import Found
 from pipeline.planes import Planes
 from pipeline.records.log import read_log
 
 
-def classes(path: Path) -> tuple[str, ...]:
-    """Class names of the model that the log was written with."""
-    header, _ = read_log(path)
-    return header.classes
-
-
 class Replay:
-    """Answers each frame with the instances that the log holds for its number in the source.
+    """Returns the recorded instances of the frame with the same number in its source (a `Segmenter`).
+
+    The whole log is held in memory. A source longer than the log begins it again.
+
+    Args:
+        path: an instances log.
+        score: recorded instances below it are left out.
 
     Raises:
-        RecordError: `path` is not a log.
+        ModelError: the log holds no frame.
+        RecordError: it cannot be read.
     """
 
-    device = "replay"
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, score: float = 0.0) -> None:
         header, records = read_log(path)
-        self.classes = header.classes
-        self._found = {
-            one.index: (one.width, one.height, Found(one.boxes_px, one.scores, one.class_ids, one.masks))
-            for one in records
-        }
+        self.classes = tuple(header.classes)
+        self.device = "replay"
+        self._recorded = {record.index: record for record in records}
+        if not self._recorded:
+            raise ModelError(f"{path}: holds no frame to replay")
+        self._length = max(self._recorded) + 1
+        self._score = score
+        self._next = 0
 
     def warm_up(self) -> None:
-        """Nothing to do."""
+        pass
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
-        """Frames without a number: nothing is known of them."""
-        return [Found.nothing() for _ in frames]
+        """The next frames of the log, in its order; sizes of the frames do not matter where they are the log's."""
+        first, self._next = self._next, self._next + len(frames)
+        return [self._found(first + place, frame.width, frame.height) for place, frame in enumerate(frames)]
 
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
-        """One `Found` a frame, boxes scaled to the frame's size."""
-        return [self._one(ref) for ref in refs]
+        """The recorded frames with the references' `index`, whatever the order: so frames may be dropped."""
+        return [
+            self._found(ref.index, frame.width, frame.height) for ref, frame in zip(refs, frames, strict=True)
+        ]
 
-    def _one(self, ref: FrameRef) -> Found:
-        if ref.index not in self._found:
+    def _found(self, index: int, width: int, height: int) -> Found:
+        record = self._recorded.get(index % self._length)
+        if record is None:
             return Found.nothing()
-        width, height, found = self._found[ref.index]
-        if (width, height) == (ref.width, ref.height):
-            return found
-        scale = np.array([ref.width / width, ref.height / height] * 2, np.float32)
-        return Found(found.boxes_px * scale, found.scores, found.class_ids, found.masks)
+        kept = np.flatnonzero(record.scores >= self._score)
+        return Found(
+            _scaled(record, width, height)[kept],
+            np.asarray(record.scores[kept], np.float32),
+            np.asarray(record.class_ids[kept], np.int16),
+            np.asarray(record.masks[kept], np.uint8),
+        )
+
+
+def _scaled(record: Instances, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    scale = np.array([width / record.width, height / record.height] * 2, np.float32)
+    return np.asarray(record.boxes_px * scale, np.float32)
+
+
+def classes_of_log(path: Path) -> tuple[str, ...]:
+    """Class names of a log, reading one frame of it at the most.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    header, records = read_log(path)
+    next(records, None)  # an iterator that has begun closes its file when it goes
+    return tuple(header.classes)

@@ -32,11 +32,17 @@ def arrow(
     canvas.polygon(points, colour, 1.0)
 
 
+def to_right_hand(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    """Unit vector to the right of who walks from `start` to `end` on the screen, where y grows downward."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = max(1e-6, math.hypot(dx, dy))
+    return -dy / length, dx / length
+
+
 class LineMark:
     """A counting line: the stroke with an arrow each way, and a plate with its name and counts.
 
-    The first direction crosses from the left hand to the right hand of who walks from the first point to the
-    second as seen on the screen: that arrow points along (-dy, dx) of the line, with y down.
+    The arrow of the first direction points to the right hand of who walks from the first point to the second.
     """
 
     def __init__(
@@ -44,9 +50,7 @@ class LineMark:
     ) -> None:
         self.name, self._config, self._sizes = name, config, sizes
         (x0, y0), (x1, y1) = ((x * width, y * height) for x, y in config.points)
-        length = max(1e-6, math.hypot(x1 - x0, y1 - y0))
-        along = ((x1 - x0) / length, (y1 - y0) / length)
-        self._across = (-along[1], along[0])
+        self._across = to_right_hand((x0, y0), (x1, y1))
         self._strokes = tuple(self._stroke((x0, y0), (x1, y1), width, height, lit) for lit in (False, True))
         self._plates: dict[tuple[int, int, bool], Stamp] = {}
         widest = self._plate(8888, 8888, lit=False)
