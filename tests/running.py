@@ -144,7 +144,10 @@ class Command:
             for pid in self.children():
                 os.kill(pid, signal.SIGKILL)
             self.popen.kill()
-            self.popen.communicate()
+        self.popen.wait()
+        for pipe in (self.popen.stdout, self.popen.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def command_line(pid: int) -> list[str]:
