@@ -5,9 +5,6 @@ The planes are changed in place, and only where something is drawn: never a whol
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +12,15 @@ from numpy.typing import NDArray
 from pipeline.config import StreamConfig, VideoConfig
 from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes
+from pipeline.video.overlay_labels import Labels
 from pipeline.video.overlay_marks import LineMark, ZoneMark
-from pipeline.video.overlay_paint import Stamp, fixed, object_colour, strokes, tint, yuv
+from pipeline.video.overlay_paint import fixed, object_colour, strokes, tint, yuv
+from pipeline.video.overlay_panel import CountPanel
 from pipeline.video.overlay_style import Sizes, Taken
 from pipeline.video.overlay_trails import Trails
-from pipeline.video.overlay_words import CountPanel, label
 
 LIT_S = 0.6
 """Media seconds for which a line stays lit after a crossing."""
-MOST_LABELS = 512
-"""Label stamps kept: the ones longest unused go first."""
 FILL_LUMA, FILL_CHROMA = 0.26, 0.62
 """Opacity of a mask: much colour and little luma, so that the object's texture stays visible."""
 COARSE_PX = 160
@@ -45,7 +41,7 @@ class Overlay:
     def __init__(
         self, stream: StreamConfig, video: VideoConfig, classes: tuple[str, ...], width: int, height: int
     ) -> None:
-        self._video, self._classes = video, classes
+        self._video = video
         self._width, self._height = width, height
         self._sizes = Sizes.of(height)
         self._taken = Taken(width, height)
@@ -61,7 +57,7 @@ class Overlay:
         ]
         self._panel = CountPanel(classes, self._sizes)
         self._trails = Trails(self._sizes.outline + 1, max(2.0, height / 180))
-        self._labels: OrderedDict[tuple[int, int], Stamp] = OrderedDict()
+        self._labels = Labels(classes, self._sizes)
         self._lit_until: dict[str, float] = {}
 
     def draw(self, planes: Planes, tracks: Tracks) -> None:
@@ -94,8 +90,7 @@ class Overlay:
         for zone in self._zones:
             self._taken.take(*zone.box)
         if self._video.labels:
-            for row in reversed(rows):
-                self._draw_label(planes, boxes[row], int(tracks.ids[row]), int(tracks.class_ids[row]))
+            self._labels.draw(planes, tracks, boxes.tolist(), rows[::-1], self._taken)
         for line in self._lines:
             line.put_plate(planes, tracks.lines.get(line.name, {}), lit[line.name])
         for zone in self._zones:
@@ -148,53 +143,6 @@ class Overlay:
         half = [fixed((points + shift) / 2) for points in contours]
         strokes(planes.u[chroma], half, True, levels[1], max(1, wide // 2))
         strokes(planes.v[chroma], half, True, levels[2], max(1, wide // 2))
-
-    def _draw_label(self, planes: Planes, box: Array, identity: int, class_id: int) -> None:
-        """Near the box: at the first place that is free, moved into the frame."""
-        x0, y0, x1, y1 = (float(value) for value in box)
-        if x1 <= 0 or y1 <= 0 or x0 >= planes.width or y0 >= planes.height or x0 >= x1 or y0 >= y1:
-            return
-        stamp = self._label(identity, class_id)
-        width, height = stamp.width, stamp.height
-        most_x, most_y = max(0, planes.width - width), max(0, planes.height - height)
-        first = None
-        for x, y in _label_places(x0, y0, x1, y1, width, height):
-            place = int(min(max(x, 0), most_x)), int(min(max(y, 0), most_y))
-            first = first or place
-            if self._taken.free(*place, width, height):
-                break
-        else:
-            assert first is not None
-            place = first
-        self._taken.take(*place, width, height)
-        stamp.put(planes, *place)
-
-    def _label(self, identity: int, class_id: int) -> Stamp:
-        key = (identity, class_id)
-        stamp = self._labels.get(key)
-        if stamp is None:
-            known = 0 <= class_id < len(self._classes)
-            text = f"{self._classes[class_id] if known else 'object'} {identity}"
-            stamp = self._labels[key] = label(text, identity, self._sizes.label)
-            if len(self._labels) > MOST_LABELS:
-                self._labels.popitem(last=False)
-        else:
-            self._labels.move_to_end(key)
-        return stamp
-
-
-def _label_places(
-    x0: float, y0: float, x1: float, y1: float, width: int, height: int
-) -> Iterator[tuple[float, float]]:
-    """Upper left corners for a label of `width` x `height` on a box, the best first."""
-    middle, above, gap = (x0 + x1 - width) / 2, y0 - height - 2, 2
-    yield middle, above
-    yield from ((x0, above), (x1 - width, above), (middle, y0 + gap), (middle, y1 + gap))
-    yield from ((x1 + gap, y0), (x0 - gap - width, y0))
-    for level in (1, 2):  # a crowd: stacked above, also to the sides
-        row = above - level * (height + gap)
-        yield from ((middle, row), (x1 - width * 0.25, row), (x0 - width * 0.75, row))
-    yield middle, (y0 + y1 - height) / 2
 
 
 def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: int) -> Plane:

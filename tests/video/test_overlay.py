@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pipeline.config import LineConfig, StreamConfig, VideoConfig, ZoneConfig
 from pipeline.messages import MASK_SIZE, Tracks
 from pipeline.planes import Planes, chroma, planes_bytes
-from pipeline.video import overlay as overlay_module
+from pipeline.video import overlay_labels
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay_marks import to_right_hand
 from pipeline.video.overlay_paint import Stamp, object_colour, yuv
+from pipeline.video.overlay_panel import clock
 from pipeline.video.overlay_trails import MOST_TRAILS, TRAIL_S, Trails
-from pipeline.video.overlay_words import clock
 
 CLASSES = ("person", "car")
 BARE = VideoConfig(labels=False, trails=False)
@@ -209,7 +209,7 @@ class Puts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rectangles: list[tuple[int, int, int, int]] = []
-        monkeypatch.setattr(overlay_module, "label", self._label)
+        monkeypatch.setattr(overlay_labels, "label", self._label)
 
     def _label(self, text: str, identity: int, size: int) -> Stamp:
         puts = self
@@ -235,6 +235,18 @@ def test_labels_of_a_crowd_do_not_cover_each_other_and_stay_in_the_frame(
         assert 0 <= x <= 320 - width and 0 <= y <= 240 - height
         for x2, y2, _, _ in puts.rectangles[:n]:
             assert abs(x - x2) >= width or abs(y - y2) >= height
+
+
+def test_label_that_had_to_move_does_not_jump_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    puts = Puts(monkeypatch)
+    overlay = Overlay(NOTHING, VideoConfig(trails=False), CLASSES, 320, 240)
+    near, far = (200.0, 120.0, 240.0, 200.0), (205.0, 118.0, 245.0, 190.0)
+    overlay.draw(grey(), tracks(near, far, ids=[1, 2], pts_s=0.0))
+    moved = puts.rectangles[-1]
+    overlay.draw(grey(), tracks(far, ids=[2], pts_s=0.2))
+    assert puts.rectangles[-1] == moved
+    overlay.draw(grey(), tracks(far, ids=[2], pts_s=2.0))
+    assert puts.rectangles[-1] != moved
 
 
 def test_labels_and_trails_can_be_left_out() -> None:
@@ -275,7 +287,7 @@ def test_memory_is_bounded_however_many_objects_pass() -> None:
         ids = list(range(frame * 40, frame * 40 + 40))
         overlay.draw(planes, tracks(*[(10.0, 10.0, 20.0, 30.0)] * 40, ids=ids, pts_s=frame * 0.01))
     assert len(overlay._trails) <= MOST_TRAILS
-    assert len(overlay._labels) <= overlay_module.MOST_LABELS
+    assert len(overlay._labels) <= overlay_labels.MOST_LABELS
     overlay.draw(planes, tracks(pts_s=60.0))
     assert len(overlay._trails) == 0
 

@@ -1,4 +1,4 @@
-"""Labels of objects, and the panel of counts."""
+"""The panel of counts."""
 
 from __future__ import annotations
 
@@ -8,24 +8,11 @@ import numpy as np
 
 from pipeline.planes import Planes
 from pipeline.video.overlay_canvas import Canvas, text_width
-from pipeline.video.overlay_paint import Stamp, object_colour
+from pipeline.video.overlay_paint import Stamp
 from pipeline.video.overlay_style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes
 
 ROWS = 8
 """Classes that the panel lists, at the most."""
-
-
-def label(text: str, identity: int, size: int) -> Stamp:
-    """A dark pill with a dot of the object's colour before the text."""
-    colour = object_colour(identity)
-    height = round(size * 2.0)
-    pad = round(size * 0.55)
-    dot = round(size * 0.85)
-    canvas = Canvas(pad + dot + round(size * 0.45) + text_width(text, size) + pad, height)
-    canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, 0.78)
-    canvas.panel(pad, (canvas.height - dot) / 2, dot, dot, dot / 2, colour, 1.0)
-    canvas.text(text, pad + dot + size * 0.45, (canvas.height + size) / 2, size, WHITE)
-    return canvas.stamp()
 
 
 class CountPanel:
