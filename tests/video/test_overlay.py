@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pipeline.config import LineConfig, StreamConfig, VideoConfig, ZoneConfig
 from pipeline.messages import MASK_SIZE, Tracks
 from pipeline.planes import Planes, chroma, planes_bytes
-from pipeline.video import overlay_labels
 from pipeline.video.overlay import Overlay
-from pipeline.video.overlay_marks import to_right_hand
-from pipeline.video.overlay_paint import Stamp, object_colour, yuv
-from pipeline.video.overlay_panel import clock
-from pipeline.video.overlay_trails import MOST_TRAILS, TRAIL_S, Trails
+from pipeline.video.overlay import labels as overlay_labels
+from pipeline.video.overlay.marks import to_right_hand
+from pipeline.video.overlay.paint import Stamp, object_colour, yuv
+from pipeline.video.overlay.panel import clock
+from pipeline.video.overlay.trails import MOST_TRAILS, TRAIL_S, Trails
 
 CLASSES = ("person", "car")
 BARE = VideoConfig(labels=False, trails=False)

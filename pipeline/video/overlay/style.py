@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.video.overlay_paint import Colour
+from pipeline.video.overlay.paint import Colour
 
 DARK: Colour = (0.06, 0.07, 0.09)
 WHITE: Colour = (1.0, 1.0, 1.0)

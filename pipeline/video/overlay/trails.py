@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.messages import Array
 from pipeline.planes import Planes
-from pipeline.video.overlay_paint import FIXED, bundle, fixed, object_colour, strokes, yuv
+from pipeline.video.overlay.paint import FIXED, bundle, fixed, object_colour, strokes, yuv
 
 TRAIL_S = 2.0
 """Media seconds of an object's path that are shown."""

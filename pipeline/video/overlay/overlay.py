@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline.config import StreamConfig, VideoConfig
 from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes
-from pipeline.video.overlay_labels import Labels
-from pipeline.video.overlay_marks import LineMark, ZoneMark
-from pipeline.video.overlay_paint import fixed, object_colour, strokes, tint, yuv
-from pipeline.video.overlay_panel import CountPanel
-from pipeline.video.overlay_style import Sizes, Taken
-from pipeline.video.overlay_trails import Trails
+from pipeline.video.overlay.labels import Labels
+from pipeline.video.overlay.marks import LineMark, ZoneMark
+from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint, yuv
+from pipeline.video.overlay.panel import CountPanel
+from pipeline.video.overlay.style import Sizes, Taken
+from pipeline.video.overlay.trails import Trails
 
 LIT_S = 0.6
 """Media seconds for which a line stays lit after a crossing."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.planes import Planes
-from pipeline.video.overlay_canvas import Canvas, text_width
-from pipeline.video.overlay_paint import Stamp
-from pipeline.video.overlay_style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes
+from pipeline.video.overlay.canvas import Canvas, text_width
+from pipeline.video.overlay.paint import Stamp
+from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes
 
 ROWS = 8
 """Classes that the panel lists, at the most."""

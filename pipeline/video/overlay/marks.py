@@ -12,9 +12,9 @@ import numpy as np
 
 from pipeline.config import LineConfig, ZoneConfig
 from pipeline.planes import Planes
-from pipeline.video.overlay_canvas import Canvas, text_width
-from pipeline.video.overlay_paint import Colour, Scatter, Stamp, tint, yuv
-from pipeline.video.overlay_style import DARK, LIT, PANEL_OPACITY, SOFT, WHITE, ZONE, Sizes, Taken
+from pipeline.video.overlay.canvas import Canvas, text_width
+from pipeline.video.overlay.paint import Colour, Scatter, Stamp, tint, yuv
+from pipeline.video.overlay.style import DARK, LIT, PANEL_OPACITY, SOFT, WHITE, ZONE, Sizes, Taken
 
 
 def arrow(

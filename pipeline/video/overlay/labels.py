@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pipeline.messages import Tracks
 from pipeline.planes import Planes
-from pipeline.video.overlay_canvas import Canvas, text_width
-from pipeline.video.overlay_paint import Stamp, object_colour
-from pipeline.video.overlay_style import DARK, WHITE, Sizes, Taken
+from pipeline.video.overlay.canvas import Canvas, text_width
+from pipeline.video.overlay.paint import Stamp, object_colour
+from pipeline.video.overlay.style import DARK, WHITE, Sizes, Taken
 
 MOST_LABELS = 512
 """Label stamps kept: the ones longest unused go first."""
