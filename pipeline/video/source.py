@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from pipeline.config import StreamConfig
-from pipeline.video.source_address import parse_source, redact
+from pipeline.video.source_address import parse_source
 from pipeline.video.source_base import (
     MediaClock,
     Picker,
@@ -18,7 +18,12 @@ from pipeline.video.source_base import (
     SourceInfo,
     SourceStats,
 )
+from pipeline.video.source_camera import open_camera
 from pipeline.video.source_file import open_file
+from pipeline.video.source_images import ImagesSource
+from pipeline.video.source_live import LiveSource
+from pipeline.video.source_synthetic import SyntheticSource
+from pipeline.video.source_url import open_url
 
 __all__ = [
     "MediaClock",
@@ -30,7 +35,6 @@ __all__ = [
     "SourceStats",
     "open_source",
     "parse_source",
-    "redact",
 ]
 
 
@@ -54,8 +58,24 @@ def open_source(
         SourceError: the source cannot be opened; one line without passwords.
     """
     address = parse_source(config.source)
-    if address.kind == "file":
-        return open_file(
-            address.target, config, stop=stop, first_index=first_index, near=near, threads=decoder_threads
-        )
-    raise NotImplementedError(address.kind)
+    target, threads = address.target, decoder_threads
+    match address.kind:
+        case "file":
+            return open_file(target, config, stop=stop, first_index=first_index, near=near, threads=threads)
+        case "images":
+            return ImagesSource(target, config, stop=stop, first_index=first_index)
+        case "synthetic":
+            return SyntheticSource(target, config, stop=stop, first_index=first_index)
+        case "camera":
+            return LiveSource(
+                "camera",
+                config.source,
+                lambda: open_camera(target, config),
+                config,
+                stop=stop,
+                threads=threads,
+            )
+        case kind:
+            return open_url(
+                kind, target, config, stop=stop, first_index=first_index, near=near, threads=threads
+            )

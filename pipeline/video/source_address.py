@@ -8,19 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import SourceError
+from pipeline.redact import redact, shown
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)[:,]")
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
-_QUERY_VALUE = re.compile(r"([?&][^=&#\s]*=)[^&#\s]+")
 EXPECTED = (
     "give a video file, a folder of images, camera:N, synthetic:SEED, or an rtsp(s):// or http(s):// URL"
 )
-
-
-def redact(text: str) -> str:
-    """`text` with the user, password and query values of every URL in it replaced by `***`."""
-    return _QUERY_VALUE.sub(r"\1***", _USER_INFO.sub("***@", text)) if "://" in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +23,6 @@ class Address:
 
     kind: str
     target: str
-
-    @property
-    def shown(self) -> str:
-        return redact(self.target)
 
 
 def parse_source(source: str) -> Address:
@@ -65,9 +55,11 @@ def parse_source(source: str) -> Address:
         if path.is_dir():
             return Address("images", str(path))
         if not path.exists():
-            raise SourceError(f"{source}: no such file or folder; check the path ({EXPECTED})")
+            raise SourceError(f"{shown(source, 200)}: no such file or folder; check the path, or {EXPECTED}")
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source!r}: not a usable path: {error}") from error
+        raise SourceError(
+            f"{shown(source, 200)}: not a usable path ({getattr(error, 'strerror', None) or error}); {EXPECTED}"
+        ) from error
     return Address("file", str(path))
 
 

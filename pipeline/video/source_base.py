@@ -143,35 +143,42 @@ class Picker:
 class MediaClock:
     """Media time that never falls, made of what containers say of time.
 
-    A missing timestamp continues at the nominal rate. A fall of more than `jump_s`, or a leap of more than
-    `leap_s`, is a jump: time goes on from where it was and the epoch rises.
+    A missing timestamp continues at the nominal rate. A fall of more than a second is a jump: time goes on from
+    where it was and the epoch rises.
+
+    Args:
+        fps: nominal rate.
+        zero_s: the container's time at which media time is 0; None: that of the first frame.
     """
 
-    def __init__(self, fps: float, *, jump_s: float = 1.0, leap_s: float | None = None) -> None:
+    JUMP_S = 1.0
+
+    def __init__(self, fps: float, *, zero_s: float | None = None) -> None:
         self._step_s = 1.0 / fps
-        self._jump_s = jump_s
-        self._leap_s = leap_s
-        self._offset_s = 0.0
+        self._offset_s = None if zero_s is None else -zero_s
+        self._gap_s: float | None = None
         self.pts_s: float | None = None
         self.epoch = 0
+
+    def restart(self, gap_s: float) -> None:
+        """A new epoch begins with the next frame, `gap_s` after the last one, whatever its timestamp is."""
+        self.epoch += 1
+        self._gap_s = gap_s
 
     def next(self, raw_s: float | None) -> float:
         """Media time of the next frame, whose container says `raw_s`."""
         if self.pts_s is None:
-            self.pts_s = max(0.0, 0.0 if raw_s is None else raw_s + self._offset_s)
-        elif raw_s is None:
-            self.pts_s += self._step_s
+            pts_s = 0.0 if raw_s is None or self._offset_s is None else max(0.0, raw_s + self._offset_s)
+        elif self._gap_s is not None:
+            pts_s, self._gap_s, self._offset_s = self.pts_s + self._gap_s, None, None
+        elif raw_s is None or self._offset_s is None:
+            pts_s = self.pts_s + self._step_s
+        elif raw_s + self._offset_s < self.pts_s - self.JUMP_S:
+            self.epoch += 1
+            pts_s, self._offset_s = self.pts_s + self._step_s, None
         else:
-            step_s = raw_s + self._offset_s - self.pts_s
-            if step_s < -self._jump_s or (self._leap_s is not None and step_s > self._leap_s):
-                self.epoch += 1
-                self._offset_s = self.pts_s + self._step_s - raw_s
-            self.pts_s = max(self.pts_s, raw_s + self._offset_s)
-        return self.pts_s
-
-    def restart(self, raw_s: float | None, gap_s: float | None = None) -> None:
-        """A new epoch, whose first frame has the raw time `raw_s` and follows the last one after `gap_s`
-        (default: one frame)."""
-        self.epoch += 1
-        gap_s = self._step_s if gap_s is None else gap_s
-        self._offset_s = (self.pts_s or 0.0) + gap_s - (raw_s or 0.0)
+            pts_s = max(self.pts_s, raw_s + self._offset_s)
+        if raw_s is not None and self._offset_s is None:
+            self._offset_s = pts_s - raw_s
+        self.pts_s = pts_s
+        return pts_s

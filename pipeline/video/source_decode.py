@@ -6,6 +6,8 @@ reach other files of this machine. `str(error)` of PyAV holds the URL with its p
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Callable, Iterator
 
 import av
@@ -34,6 +36,9 @@ RTSP_OPTIONS = {
 MAX_FAILED_READS = 50
 """Failed reads in a row after which a file counts as ended: some containers go on behind a damaged part."""
 
+MAX_FPS = 240.0
+"""Above it a stated rate is a time base, not a rate: some containers state 1000 or 90000."""
+
 
 def reason(error: Exception) -> str:
     """What went wrong, without the address that FFmpeg's own text holds."""
@@ -46,7 +51,7 @@ def open_container(
     options: dict[str, str],
     *,
     shown: str,
-    format: str | None = None,
+    demuxer: str | None = None,
     timeout_s: float | None = None,
 ) -> InputContainer:
     """Opens `url` for reading.
@@ -55,7 +60,7 @@ def open_container(
         SourceError: one line with `shown` in place of the address.
     """
     try:
-        return av.open(url, "r", format=format, options=options, timeout=timeout_s)
+        return av.open(url, "r", format=demuxer, options=options, timeout=timeout_s)
     except av.error.ExitError as error:
         raise SourceError(f"{shown}: no answer within {timeout_s:g} s") from error
     except av.error.InvalidDataError as error:
@@ -100,7 +105,7 @@ def _known(stream: VideoStream) -> bool:
 def nominal_fps(stream: VideoStream) -> float | None:
     """Frames of one second as the container states them; None where it states nothing sensible."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and 0.0 < float(rate) <= 1000.0:
+        if rate is not None and 0.0 < float(rate) <= MAX_FPS:
             return float(rate)
     return None
 
@@ -141,6 +146,26 @@ def decoded(
             if failed_reads >= failed_reads_max:
                 yield from decode_packet(None, stream, stats)
                 return
+
+
+def live_packets(
+    container: InputContainer, stream: VideoStream, timeout_s: float
+) -> Iterator[av.Packet[VideoStream]]:
+    """Packets of an input opened with `timeout_s`, until it ends nevertheless or is silent for so long.
+
+    After such a silence FFmpeg first hands out the packet that its parser held back, and would report the
+    failure after a second silence only.
+
+    Raises:
+        OSError, av.error.FFmpegError: the connection was lost or is silent.
+    """
+    waits_s = time.monotonic()
+    for packet in container.demux(stream):
+        silent = time.monotonic() - waits_s >= timeout_s
+        yield packet
+        if silent:
+            raise TimeoutError(errno.ETIMEDOUT, f"silent for {timeout_s:g} s")
+        waits_s = time.monotonic()
 
 
 def decode_packet(

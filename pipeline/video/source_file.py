@@ -250,19 +250,16 @@ class FileSource:
             self._facts = self._facts or self._read_facts(container, stream)
             if seek_s is not None and (base_s is None or not _seek(container, stream, base_s + seek_s)):
                 return
-            clock = MediaClock(fps_or_default(self._facts.fps))
+            clock = MediaClock(fps_or_default(self._facts.fps), zero_s=base_s)
             count = 0
             frames = decoded(
                 container, stream, self._stats, self._ended, failed_reads_max=self._opening.failed_reads_max
             )
             for frame in frames:
-                raw_s = raw_time_s(frame, stream)
-                if base_s is None:
-                    base_s = raw_s or 0.0
                 count += 1
-                yield _Timed(frame, clock.next(None if raw_s is None else raw_s - base_s), clock.epoch)
+                yield _Timed(frame, clock.next(raw_time_s(frame, stream)), clock.epoch)
             if seek_s is None and not self._ended():
-                self._note_early_end(stream, count, clock.pts_s or 0.0)
+                self._note_early_end(stream, count, clock.pts_s)
 
     def _read_facts(self, container: InputContainer, stream: VideoStream) -> SourceInfo:
         fps = nominal_fps(stream)
@@ -281,8 +278,8 @@ class FileSource:
             frames=None if duration_s is None else max(1, round(duration_s * fps_or_default(fps))),
         )
 
-    def _note_early_end(self, stream: VideoStream, count: int, last_s: float) -> None:
-        promised_s = _stream_duration_s(stream)
+    def _note_early_end(self, stream: VideoStream, count: int, last_s: float | None) -> None:
+        promised_s, last_s = _stream_duration_s(stream), last_s or 0.0
         if promised_s is not None and count < stream.frames * 0.98 and last_s < promised_s - 0.5:
             self._stats.damage(f"ends after {last_s:.1f} s of {promised_s:.1f} s: the file is cut off")
 

@@ -33,6 +33,8 @@ PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
 _ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+_FLUSH_PACKETS = 0x0200
+"""AVFMT_FLAG_FLUSH_PACKETS: what is muxed reaches the file, it does not wait in a buffer."""
 _CLOCK = 90_000
 _KEYFRAME_S = 2.0
 _START = re.compile(r"^start_s=([0-9.]+)$")
@@ -103,8 +105,7 @@ class VideoWriter:
             context.codec_tag = "hvc1"
         if config.threads is not None:
             context.thread_count = config.threads
-        flags: int = av.container.Flags.flush_packets.value  # what is muxed reaches the file, not a buffer
-        self._container.flags |= flags
+        self._container.flags |= _FLUSH_PACKETS
         return stream
 
     @property
@@ -261,14 +262,15 @@ def _copy_packets(
     """Muxes all whole packets, shifted by `shift` ticks of 1/90000 s but not in front of `end`; the new end."""
     offset: int | None = None
     latest = end
+    video = source.streams.video[0]
     try:
-        for packet in source.demux(source.streams.video[0]):
+        for packet in source.demux(video):
             if packet.dts is None or packet.pts is None or packet.time_base is None:
                 continue
             tick = packet.time_base * _CLOCK
             pts, dts = round(packet.pts * tick), round(packet.dts * tick)
             if offset is None:
-                offset = max(shift, end - dts)
+                offset = max(shift - round((video.start_time or 0) * tick), end - dts)
             duration = round((packet.duration or 0) * tick)
             packet.time_base = Fraction(1, _CLOCK)
             packet.pts, packet.dts, packet.duration = pts + offset, dts + offset, duration
