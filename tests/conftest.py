@@ -7,11 +7,14 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
+_POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+"""Where Debian keeps the server's programs, which are not on the PATH."""
 
 # The same examples everywhere, none lost to a busy machine.
 settings.register_profile(
@@ -38,21 +41,24 @@ def shared_data() -> Path:
     pytest.skip("no real footage: set TALLYCAM_SHARED_DATA to the folder that holds it")
 
 
+def missing(text: str) -> NoReturn:
+    """Something that a test needs is not there: a developer's test skips and says so, in CI it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(text)
+    pytest.skip(text)
+
+
 @pytest.fixture(scope="session")
 def need_program() -> Callable[[str, str], str]:
-    """Path of a program, e.g. `need_program("promtool", "prometheus")` with its Debian package.
+    """Path of a program, e.g. `need_program("promtool", "prometheus")` with the Debian package that has it.
 
-    Where it is missing a developer's test skips, naming the package; in CI (environment variable CI) it fails:
-    `.ci/run` installs the package.
+    Where it is missing the test skips, naming the package; in CI it fails, since `.ci/run` installs the package.
     """
 
     def need(program: str, package: str) -> str:
-        path = shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}{Path(sys.executable).parent}")
-        if path is None:
-            text = f"{program} is not installed (Debian: {package})"
-            if os.environ.get("CI"):
-                pytest.fail(text)
-            pytest.skip(text)
-        return path
+        folders = [os.environ["PATH"], str(Path(sys.executable).parent), *_POSTGRESQL]
+        return shutil.which(program, path=os.pathsep.join(folders)) or missing(
+            f"{program} is not installed (Debian: {package})"
+        )
 
     return need

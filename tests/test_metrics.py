@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -137,10 +136,10 @@ def test_a_host_of_another_machine_is_one_clear_line() -> None:
         metrics.serve("192.0.2.1")
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
-def test_promtool_has_nothing_to_say() -> None:
+def test_promtool_has_nothing_to_say(need_program: Callable[[str, str], str]) -> None:
+    promtool = need_program("promtool", "prometheus")
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=busy().text(), capture_output=True, text=True, check=False
+        [promtool, "check", "metrics"], input=busy().text(), capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

@@ -201,6 +201,8 @@ class Decode:
                 self._ledger.lost([seq for seq, _ in leased])
         self._metrics.slots(self._ledger.used, self._config.slots)
         self._metrics.queue(self._ledger.waiting)
+        if self._source is not None:
+            self._metrics.source(self._source.stats.reconnects, self._source.stats.errors)
 
     def _ref(self, seq: int, held: Held) -> FrameRef:
         return FrameRef(

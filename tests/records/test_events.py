@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,11 +59,9 @@ def crossing(seq: int, stream: str = "gate", direction: str = "in") -> CountEven
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url(need_program: Callable[[str, str], str]) -> Iterator[str]:
     """A real PostgreSQL server of the test's own on a free port; it is gone afterwards."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    pg_ctl = need_program("pg_ctl", "postgresql")
     folder = (
         Path("/tmp") / f"tallycam-pg-{os.getpid()}"
     )  # a short path: the socket's name has 107 bytes at most
@@ -75,7 +73,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    control = [*become, str(binaries[-1] / "pg_ctl"), "-D", str(folder / "data")]
+    control = [*become, pg_ctl, "-D", str(folder / "data")]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, "env": environment}
