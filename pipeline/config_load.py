@@ -243,10 +243,8 @@ def _part_at(place: Place) -> type[Part]:
     """The configuration part that `place` leads to."""
     part: Any = Config
     for key in place:
-        if get_origin(part) is dict:
-            part = get_args(part)[1]
-        else:
-            part = part.model_fields[str(key)].annotation
+        of_values = get_origin(part) is dict
+        part = get_args(part)[1] if of_values else part.model_fields[str(key)].annotation
     if not (isinstance(part, type) and issubclass(part, Part)):
         raise TypeError(f"{_dotted(place)} is no part of the configuration")
     return part

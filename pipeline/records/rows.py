@@ -67,6 +67,7 @@ class RowWriter:
     def close(self) -> None:
         self._file.close()
 
+
 def rows_path(tracks: Path, stream: str, streams: int) -> Path:
     """Where a stream's rows go: the file itself, or one beside it for each of several streams."""
     return tracks if streams == 1 else tracks.with_name(f"{tracks.stem}-{stream}{tracks.suffix}")

@@ -230,13 +230,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_loses_nothing_it_appended(log_path: Path) -> None:
+    folders = [str(Path(__file__).parent), str(Path(wire.__file__).parents[1])]
     code = (
-        "import sys; sys.path[:0] = [%r, %r]\n"
+        f"import sys; sys.path[:0] = {folders!r}\n"
         "from test_log import *\n"
-        "log = LogWriter(%r, HEADER)\n"
+        f"log = LogWriter({str(log_path)!r}, HEADER)\n"
         "for seq in range(10**9):\n"
         "    log.append(found(seq)); print(seq, flush=True)\n"
-    ) % (str(Path(__file__).parent), str(Path(wire.__file__).parents[1]), str(log_path))
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         for line in writer.stdout:
