@@ -22,6 +22,7 @@ from pipeline.scene.vehicle_looks import make_bus, make_car
 _STEP_S = 0.2
 _HIDDEN_SHARE = 0.72  # covered more than this counts as hidden
 _HIDDEN_MAX_S = 1.0
+_FOLLOW_M = {"car": 4.0, "bus": 4.0, "bicycle": 1.5}  # free road between vehicles of one lane
 _ZEBRA_SHARE = 0.2  # someone on the zebra is never covered more than this
 _PRESENT_MIN_S = 1.4
 
@@ -186,7 +187,8 @@ class Planner:
             if actor.class_name == "person" and other.class_name == "person":
                 gap_s, gap_d = 0.45, 0.3
             else:
-                gap_s, gap_d = long + other.extent_m[0] + 0.9, wide + other.extent_m[1] + 0.05
+                follow = _FOLLOW_M.get(actor.class_name, 1.5)
+                gap_s, gap_d = long + other.extent_m[0] + follow, wide + other.extent_m[1] + 0.05
             theirs = other.positions(self.times)
             gone = dead | (self.times < other.times_s[0]) | (self.times > other.times_s[-1])
             close = (np.abs(place[:, 0] - theirs[:, 0]) < gap_s) & (
@@ -198,10 +200,12 @@ class Planner:
 
     def offer(self, actor: Actor) -> bool:
         """Keep the actor when it and everyone else stays countable."""
+        if self._collides(actor):
+            return False
         boxes, depth = rough_boxes(actor, self.camera, self.times)
         seen = self._inside(boxes)
         present = float((seen > 0.6).sum()) * _STEP_S
-        if present < _PRESENT_MIN_S or self._collides(actor):
+        if present < _PRESENT_MIN_S:
             return False
         if not self.check:
             self.actors.append(actor)
@@ -236,8 +240,8 @@ def plan(
     wants = (
         ("bus", 3.0, 60),
         ("zebra", 4.2, 120),
-        ("car", 8.0, 70),
-        ("bicycle", 6.2, 60),
+        ("car", 8.0, 180),
+        ("bicycle", 6.2, 80),
         ("person", 13.0, 60),
     )
     track_id = first_id
