@@ -29,7 +29,11 @@ def medians(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
 def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     cpu = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.processor(),
     )
     return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}

@@ -214,7 +214,9 @@ def main() -> None:
                 os.close(descriptor)
             time.sleep(0.1)
     result = medians(rounds)
-    ratios = {name: [a / b for a, b in zip(rounds[name], rounds["bare ring"], strict=True)] for name in rounds}
+    ratios = {
+        name: [a / b for a, b in zip(rounds[name], rounds["bare ring"], strict=True)] for name in rounds
+    }
     ratio = medians(ratios)
     table(
         f"CPU-ms to hand over one {given.size} frame, both ends (median of {given.rounds} interleaved rounds)",

@@ -73,7 +73,9 @@ def check(config: ConfigPath, overrides: Overrides = None, source: Source = None
 
 @app.command()
 def demo(
-    seed: Annotated[int | None, typer.Option(help="render another scene, and count that", metavar="N")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="render another scene, and count that", metavar="N")
+    ] = None,
     out: Out = Path("out/demo"),
 ) -> None:
     """Count the clip that ships and hold every count against the truth."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import zmq
 
@@ -52,7 +53,7 @@ class _Socket:
         if identity:
             self.socket.setsockopt(zmq.IDENTITY, identity)
 
-    def __enter__(self) -> _Socket:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

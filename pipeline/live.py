@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -29,7 +30,7 @@ class LiveTable:
         self._began_s = self._said_s = time.monotonic()
         self._before: dict[str, tuple[float, int, float]] = {}
 
-    def __enter__(self) -> LiveTable:
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self

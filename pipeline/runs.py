@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError, OutputError
@@ -59,14 +59,14 @@ class Run:
 
     def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
         """Tells Prometheus (`file_sd_configs`) where the metrics of each process are."""
-        shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+        shown = "127.0.0.1" if host in ("", "0.0.0.0", "::")  # noqa: S104 else host
         targets = [
             {"targets": [f"{shown}:{port}"], "labels": {"process": name}}
             for name, port in sorted(ports.items())
         ]
         write_whole(self.out / "prometheus-targets.json", json.dumps(targets, indent=1))
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -147,7 +147,7 @@ def _runtime_folder() -> str:
     for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
         if folder and len(folder) < 60 and os.access(folder, os.W_OK | os.X_OK):
             return folder
-    return "/tmp"
+    return "/tmp"  # noqa: S108
 
 
 def sweep() -> None:

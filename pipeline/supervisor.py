@@ -13,7 +13,7 @@ from types import FrameType
 from pipeline.config import RestartConfig
 from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
-from pipeline.links import Endpoints, Hub, Waiter
+from pipeline.links import Hub, Waiter
 from pipeline.messages import Beat, Report, Stop
 from pipeline.metrics import StageMetrics
 from pipeline.runs import Run

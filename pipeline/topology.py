@@ -29,11 +29,12 @@ class Stage:
 
 
 STAGES = (
-    Stage("decode", reads=(), writes=("frames",), per="stream", runs="pipeline.stages.decode:Decode"),
-    Stage("segment", reads=("frames",), writes=("instances",), per="worker", runs="pipeline.stages.segment:Segment"),
-    Stage("track", reads=("instances",), writes=("tracks", "events"), per="tracker", runs="pipeline.stages.track:Track"),
-    Stage("sink", reads=("frames", "tracks"), writes=("video",), per="stream", runs="pipeline.stages.sink:Sink"),
-)  # fmt: skip
+    Stage("decode", (), ("frames",), per="stream", runs="pipeline.stages.decode:Decode"),
+    Stage("segment", ("frames",), ("instances",), per="worker", runs="pipeline.stages.segment:Segment"),
+    Stage("track", ("instances",), ("tracks", "events"), per="tracker", runs="pipeline.stages.track:Track"),
+    Stage("sink", ("frames", "tracks"), ("video",), per="stream", runs="pipeline.stages.sink:Sink"),
+)
+"""Name, what it reads, what it writes, how many, where its class is."""
 OUTPUTS = ("video", "events")
 """What leaves the pipeline."""
 

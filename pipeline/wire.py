@@ -100,7 +100,8 @@ def decode(data: bytes | memoryview) -> Message:
     if not kind.arrays:
         if end != len(data):
             raise WireError(f"{kind.cls.__name__}: {len(data) - end} bytes too many")
-        return header  # type: ignore[no-any-return]
+        message: Message = header
+        return message
     fields = {name: getattr(header, name) for name in kind.cls.__struct_fields__}
     offset = end + _padding(end)
     sizes: dict[str, int] = {}

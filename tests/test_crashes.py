@@ -77,7 +77,9 @@ def test_a_run_whose_supervisor_was_killed_is_resumed_exactly(
         children = command.children()
         command.popen.kill()
         command.popen.wait()
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), what="the stages to end")
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), what="the stages to end"
+        )
     code, _, err = tallycam("run", config, "--out", out, "--resume")
     assert code == 0, err
     assert counts(out) == counts(calm)

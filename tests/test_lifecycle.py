@@ -33,7 +33,7 @@ def counted_some(out: Path) -> bool:
 
 
 def nothing_left(command: Command, pids: list[int]) -> None:
-    """No process, socket or folder of the run is left. Frames are in anonymous memory, which goes with the processes."""
+    """No process, socket or folder is left; frames are in anonymous memory, which goes with the processes."""
     alive = [pid for pid in pids if "pipeline.stages" in command_line(pid)]
     assert not alive
     assert command.runtime is not None
@@ -84,7 +84,9 @@ def test_stages_of_a_killed_supervisor_finish_the_video_and_leave_nothing(
         pids = command.children()
         command.popen.kill()
         command.popen.wait()
-        wait_until(lambda: not any("pipeline.stages" in command_line(p) for p in pids), what="the stages to end")
+        wait_until(
+            lambda: not any("pipeline.stages" in command_line(p) for p in pids), what="the stages to end"
+        )
         nothing_left(command, pids)
     assert frames_of(out / "gate.mp4") > 0
     assert not (out / "gate.mp4.part").exists()
@@ -109,7 +111,9 @@ def test_a_stage_that_is_killed_too_often_ends_the_run_with_code_4(
 def test_a_stage_that_hangs_is_killed_and_started_again(tmp_path: Path, runtime: Path) -> None:
     config = scene(tmp_path, FRAMES)
     out = tmp_path / "out"
-    with Command("run", config, "--out", out, "--set", "restarts.heartbeat_s=1.5", runtime=runtime) as command:
+    with Command(
+        "run", config, "--out", out, "--set", "restarts.heartbeat_s=1.5", runtime=runtime
+    ) as command:
         wait_until(lambda: counted_some(out), what="some frames to be counted")
         pid = command.stage("track/0")
         os.kill(pid, signal.SIGSTOP)

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from pipeline.counting.geometry import Floats
 
-POSITION_NOISE = 0.06
+POSITION_NOISE = 0.17
 """Standard deviation of a detected centre, in object sizes."""
-DOUBT = 1.0
+DOUBT = 1.63
 """How much larger these are for a detection of score 0 than for one of score 1."""
 JUMP = 2.0
 """How much larger they are on an axis on which the box changes its length, for each unit of the logarithm."""
-SHAPE_NOISE = 0.10
+SHAPE_NOISE = 0.06
 """Standard deviation of a detected width or height, in object sizes."""
 FIRST_SPEED = 1.0
 """Standard deviation of an unknown speed, object sizes per second."""
-ACCELERATION = 0.6
+ACCELERATION = 0.52
 """Change of speed within one second, object sizes per second."""
-SHAPE_DRIFT = 0.10
+SHAPE_DRIFT = 0.07
 """Change of width or height within one second, in object sizes."""
-COAST_S = 2.0
+COAST_S = 1.77
 """Time over which the speed of an object that is not seen fades."""
 
 
@@ -125,9 +125,9 @@ def _noise(size: Floats) -> Floats:
 
 
 def measurements(boxes_px: Floats) -> Floats:
-    """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4) centre x, centre y, width, height."""
+    """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4) centre x, centre y, width, height (1 pixel at least)."""
     size = boxes_px[:, 2:] - boxes_px[:, :2]
-    return np.concatenate([boxes_px[:, :2] + size / 2, size], axis=1)
+    return np.concatenate([boxes_px[:, :2] + size / 2, np.maximum(size, 1.0)], axis=1)
 
 
 def boxes(place: Floats) -> Floats:

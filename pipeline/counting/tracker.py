@@ -32,23 +32,23 @@ from pipeline.messages import Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""
-NEW_HOLD_S = 0.6
+NEW_HOLD_S = 1.09
 """How long a track that is not established is looked for, at the most."""
-WORST = 8.0
+WORST = 6.72
 """Distance from which on a detection is not the object."""
 ALIGNED = 0.5
 """0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
 objects that are half hidden."""
 MOST_SHAPE = 4.0
 """The most that a difference of heights can cost."""
-SHAPE_TOLERANCE = 0.35
+SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
-OVERLAP_WEIGHT = 2.0
-VAGUE = 0.5
+OVERLAP_WEIGHT = 4.03
+VAGUE = 0.49
 """Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
 OTHER_CLASS = 3.0
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
-WEAK = 1.0
+WEAK = 0.99
 """Added to the distance of a weak detection: strong ones choose first."""
 WEAK_SCORE = 0.4
 """Detections below this score never begin a track."""

@@ -19,22 +19,22 @@ from pipeline.counting.motion import COAST_S
 from pipeline.counting.sighting import Sighting, outside
 
 LEAST_SEEN = 3
-LEAST_SCORE = 1.5
+LEAST_SCORE = 3.15
 """Sum of the scores of all sightings of a confirmed track."""
 LEAST_SHARE = 0.3
 """Share of the frames since it began in which a track must have been seen to be confirmed."""
-SHADOW = 0.5
+SHADOW = 0.28
 """Share of its sightings from which on a track that lies on another one is its shadow."""
 WAITING = 256
 """Sightings kept of a track that is not confirmed: the latest."""
 LATE_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
 
-JOIN_NEAR = 0.5
+JOIN_NEAR = 0.54
 """How far from the expected place a successor may begin, in sizes of the object."""
-JOIN_SPEED = 0.5
+JOIN_SPEED = 0.77
 """And how much farther for each second of the gap, sizes per second."""
-JOIN_SHAPE = 0.3
+JOIN_SHAPE = 0.42
 """Logarithm of the ratio of heights that costs as much as the whole distance."""
 JOIN_TALL = 0.3
 """How much of it is for the heights alone, the rest for what differs less, height or width: one of the two may

@@ -45,11 +45,11 @@ VERSION = "1"
 
 STREET = Path(__file__).parent / "weights" / "street.safetensors"
 STREET_CLASSES = ("person", "bicycle", "car", "bus")
-INPUT_SIZE = (384, 224)
+INPUT_SIZE = (512, 288)
 """Width and height of the network's input, pixels, multiples of 32."""
 
 CHANNELS = 64
-ANCHOR_SIZES_PX = (12, 24, 48, 96)
+ANCHOR_SIZES_PX = (16, 32, 64, 128)
 """Side of the square anchor at strides 4, 8, 16 and 32, pixels of the input."""
 
 ASPECT_RATIOS = (0.5, 1.0, 2.2)
@@ -137,7 +137,7 @@ def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: in
         rpn_post_nms_top_n_test=100,
         rpn_fg_iou_thresh=0.6,
         rpn_batch_size_per_image=128,
-        box_roi_pool=MultiScaleRoIAlign(levels, 7, 2, canonical_scale=112),
+        box_roi_pool=MultiScaleRoIAlign(levels, 7, 2, canonical_scale=150),
         box_head=TwoMLPHead(CHANNELS * 7 * 7, 256),
         box_predictor=FastRCNNPredictor(256, classes + 1),
         box_score_thresh=score,
@@ -145,7 +145,7 @@ def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: in
         box_detections_per_img=detections,
         box_batch_size_per_image=64,
         box_positive_fraction=0.4,
-        mask_roi_pool=MultiScaleRoIAlign(levels, 14, 2),
+        mask_roi_pool=MultiScaleRoIAlign(levels, 14, 2, canonical_scale=300),
         mask_head=MaskRCNNHeads(CHANNELS, (CHANNELS,) * 3, 1, norm_layer=nn.BatchNorm2d),
         mask_predictor=MaskRCNNPredictor(CHANNELS, CHANNELS, classes + 1),
     )
@@ -189,6 +189,7 @@ def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
     }
     part = path.with_suffix(".part")
     save_file(tensors, part, metadata=metadata)
+    part.chmod(0o644)
     part.replace(path)
 
 

@@ -40,13 +40,13 @@ class OnnxSegmenter:
         self._session, self.device = _session(config)
         self._read_input()
         self._read_outputs()
-        self._layout: yolo.Layout | None = None
         detections, prototypes = self._run([np.full((*self._hw, 3), yolo.GREY, np.uint8)])
-        self._layout = yolo.Layout.of(detections.shape, prototypes.shape, self._hw)
-        if self._layout is None:
+        layout = yolo.Layout.of(detections.shape, prototypes.shape, self._hw)
+        if layout is None:
             shapes = f"{list(detections.shape)} and {list(prototypes.shape)}"
             raise ModelError(f"{self._path}: outputs of shape {shapes}; {EXPECTED}")
-        self.classes = self._named(names, self._layout.classes)
+        self._layout = layout
+        self.classes = self._named(names, layout.classes)
 
     def warm_up(self) -> None:
         width, height = self._hw[1] // 2 * 2, self._hw[0] // 2 * 2
@@ -61,7 +61,6 @@ class OnnxSegmenter:
         return found
 
     def _batch_of(self, frames: Sequence[Planes]) -> list[Found]:
-        assert self._layout is not None
         height, width = self._hw
         boxes = [yolo.Letterbox.fit(frame.width, frame.height, width, height) for frame in frames]
         images = [box.image(frame, width, height) for box, frame in zip(boxes, frames, strict=True)]

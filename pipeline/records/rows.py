@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.errors import OutputError
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One object in one frame.
 
     Attributes:
@@ -45,9 +46,10 @@ class RowWriter:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Objects of one frame, or of earlier ones."""
-        for index, track, (x0, y0, x1, y1), score in rows:
+        for row in rows:
+            x0, y0, x1, y1 = row.box_px
             self._file.write(
-                f"{index + 1},{track},{x0:.2f},{y0:.2f},{x1 - x0:.2f},{y1 - y0:.2f},{score:.4f},-1,-1,-1\n"
+                f"{row.index + 1},{row.track},{x0:.2f},{y0:.2f},{x1 - x0:.2f},{y1 - y0:.2f},{row.score:.4f},-1,-1,-1\n"
             )
 
     def finish(self, final_ids: Mapping[int, int]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from pipeline.counting.counter import StreamCounter, Totals
+from pipeline.counting.counter import StreamCounter
+from pipeline.counting.step import Totals
 from pipeline.messages import EndOfStream, Instances, Tracks
 from pipeline.records.event import CountEvent
 from pipeline.records.log import LogHeader, LogWriter, read_log

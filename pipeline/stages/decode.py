@@ -16,10 +16,20 @@ import numpy as np
 
 from pipeline.links import Endpoints, Hub, Waiter
 from pipeline.messages import (
-    Accepted, Ask, EndOfStream, FrameRef, Hello, Instances, Leases, Message, Released, Report, no_masks,
+    Accepted,
+    Ask,
+    EndOfStream,
+    FrameRef,
+    Hello,
+    Instances,
+    Leases,
+    Message,
+    Released,
+    Report,
+    no_masks,
 )  # fmt: skip
 from pipeline.messages import Ring as RingMessage
-from pipeline.metrics import StageMetrics, StreamMetrics
+from pipeline.metrics import StageMetrics
 from pipeline.stages.ledger import Held, Ledger
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.video.ring import Ring

@@ -27,5 +27,5 @@ class Latency:
         for place, count in enumerate(self._bins):
             left -= count
             if left <= 0 and count:
-                return _LEAST_S * _GROWTH ** (place + 0.5)
+                return float(_LEAST_S * _GROWTH ** (place + 0.5))
         return 0.0

@@ -9,9 +9,11 @@ slots, each starting on a page. A table entry is -1 while its slot is being writ
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +41,9 @@ class Ring:
         path: what other processes of this host and user pass to `attach`.
     """
 
-    def __init__(self, descriptor: int, path: str, slots: int, width: int, height: int, writable: bool) -> None:
+    def __init__(
+        self, descriptor: int, path: str, slots: int, width: int, height: int, writable: bool
+    ) -> None:
         self.path, self.slots, self.width, self.height = path, slots, width, height
         self._descriptor = descriptor
         self._slot_bytes = _up(planes_bytes(width, height))
@@ -107,13 +111,11 @@ class Ring:
     def close(self) -> None:
         """Gives the memory back. Views that are still held keep it mapped until they go."""
         del self._table, self._bytes
-        try:
+        with contextlib.suppress(BufferError):  # a view is still held somewhere: the memory goes with it
             self._memory.close()
-        except BufferError:  # a view is still held somewhere: the memory goes with it
-            pass
         os.close(self._descriptor)
 
-    def __enter__(self) -> Ring:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

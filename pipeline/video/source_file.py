@@ -121,12 +121,13 @@ class FileSource:
         self._stats = SourceStats()
         self._start_s = config.start_s
         self._facts: SourceInfo | None = None
-        playing = self._play(self._start_s)
+        self._zero_s: float | None = None
+        playing = self._pass(None)
         head = next(playing, None)
         if head is None:
             trouble = f" ({self._stats.last_error})" if self._stats.last_error else ""
             raise SourceError(f"{opening.shown}: no frame of it can be decoded{trouble}; is the file whole?")
-        self._first: Iterator[_Timed] = itertools.chain([head], playing)
+        self._first: Iterator[_Timed] | None = itertools.chain([head], playing)
         width, height = shown_size(head.frame)
         assert self._facts is not None  # set with the first frame
         self._info: SourceInfo = replace(self._facts, width=width, height=height)
@@ -191,8 +192,8 @@ class FileSource:
         """The frames of all playings, their times running on from one to the next."""
         step_s = 1.0 / fps_or_default(self._info.fps)
         offset_s, epoch = 0.0, 0
-        playing = self._first
         while True:
+            playing = self._play(self._start_s)
             last: _Timed | None = None
             for timed in playing:
                 if timed.pts_s < self._start_s - _SAME_S:
@@ -204,7 +205,6 @@ class FileSource:
             if not self._config.loop or last is None or self._ended():
                 return
             offset_s, epoch = last.pts_s + step_s - self._start_s, last.jumps + 1
-            playing = self._play(self._start_s)
 
     def _numbered(self, picker: Picker) -> Iterator[tuple[int, _Timed]]:
         """The frames with their index, from the known one on if there is one, else from the first on."""
@@ -231,6 +231,7 @@ class FileSource:
 
     def _play(self, from_s: float) -> Iterator[_Timed]:
         """One playing, from the keyframe at or before `from_s`, or from the very start if that fails."""
+        opened, self._first = self._first, None
         if from_s > 0.0:
             playing = self._pass(from_s)
             head = next(playing, None)
@@ -239,25 +240,25 @@ class FileSource:
                 yield head
                 yield from playing
                 return
-        yield from self._pass(None)
+        yield from opened or self._pass(None)
 
     def _pass(self, seek_s: float | None) -> Iterator[_Timed]:
         with self._opening.open() as container:
             stream = video_stream(container, self._opening.shown)
             stream.thread_type = "AUTO"
             stream.thread_count = self._threads
-            base_s = _start_time_s(stream)
             self._facts = self._facts or self._read_facts(container, stream)
-            if seek_s is not None and (base_s is None or not _seek(container, stream, base_s + seek_s)):
+            if seek_s is not None and (self._zero_s is None or not _seek(container, stream, self._zero_s + seek_s)):
                 return
-            clock = MediaClock(fps_or_default(self._facts.fps), zero_s=base_s)
-            count = 0
+            clock, count = MediaClock(fps_or_default(self._facts.fps), zero_s=self._zero_s), 0
             frames = decoded(
                 container, stream, self._stats, self._ended, failed_reads_max=self._opening.failed_reads_max
             )
             for frame in frames:
+                raw_s = raw_time_s(frame, stream)
+                self._zero_s = raw_s if self._zero_s is None else self._zero_s
                 count += 1
-                yield _Timed(frame, clock.next(raw_time_s(frame, stream)), clock.epoch)
+                yield _Timed(frame, clock.next(raw_s), clock.epoch)
             if seek_s is None and not self._ended():
                 self._note_early_end(stream, count, clock.pts_s)
 
@@ -282,12 +283,6 @@ class FileSource:
         promised_s, last_s = _stream_duration_s(stream), last_s or 0.0
         if promised_s is not None and count < stream.frames * 0.98 and last_s < promised_s - 0.5:
             self._stats.damage(f"ends after {last_s:.1f} s of {promised_s:.1f} s: the file is cut off")
-
-
-def _start_time_s(stream: VideoStream) -> float | None:
-    if stream.start_time is None or stream.time_base is None:
-        return None
-    return float(stream.start_time * stream.time_base)
 
 
 def _stream_duration_s(stream: VideoStream) -> float | None:

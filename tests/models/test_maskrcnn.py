@@ -177,7 +177,7 @@ def test_shipped_file_is_small_and_says_what_it_is() -> None:
     with safe_open(str(STREET), framework="numpy") as file:
         metadata = file.metadata()
     assert metadata["format"] == "tallycam-maskrcnn"
-    assert metadata["input"] == "384x224"
+    assert metadata["input"] == "512x288"
     assert load_weights(STREET)[1] == STREET_CLASSES
 
 

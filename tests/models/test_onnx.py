@@ -66,13 +66,10 @@ def build(
         helper.make_node("Concat", ["colours", "ones"], ["output1"], axis=1),
     ]
     constants = {
-        "axes": np.array([2, 3], np.int64), "last": np.array([2], np.int64), "zero": np.zeros(1, dtype),
+        "axes": np.array([1, 2], np.int64), "last": np.array([2], np.int64), "zero": np.zeros(1, dtype),
         "one": np.ones(1, dtype), "half": half, "from0": np.array([0], np.int64), "to1": np.array([1], np.int64),
         "channel": np.array([1], np.int64),
     }  # fmt: skip
-    # The sum over three channels is squeezed to one by the mean's last axis: (B, 3) -> (B, 3, 1) would not
-    # broadcast, so the sum runs over the channels too.
-    constants["axes"] = np.array([1, 2], np.int64)
     constants["table"] = detections
     graph = helper.make_graph(
         nodes,
@@ -363,7 +360,6 @@ def test_real_export_small_masks_equal_full_size_ones(shared_data: Path) -> None
 
         box = yolo.Letterbox.fit(planes.width, planes.height, 640, 640)
         detections, prototypes = model._run([box.image(planes, 640, 640)])
-        assert model._layout is not None
         likely = yolo.suppress(yolo.candidates(detections[0], model._layout, 32, 0.4), 0.6)
         overlaps = []
         for row, coefficients in enumerate(likely.coefficients):

@@ -15,6 +15,7 @@ from pipeline.messages import MASK_SIZE, Tracks
 from pipeline.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay import labels as overlay_labels
+from pipeline.video.overlay.canvas import Canvas
 from pipeline.video.overlay.marks import to_right_hand
 from pipeline.video.overlay.paint import Stamp, object_colour, yuv
 from pipeline.video.overlay.panel import clock
@@ -278,6 +279,40 @@ def test_standing_object_leaves_no_trail() -> None:
         trails.update(step * 0.1, np.array([1]), np.array([[100.0 + step % 2 * 0.5, 100.0]], np.float32))
         trails.draw(planes, step * 0.1)
     assert same(planes, grey())
+
+
+def test_slow_object_is_kept_as_few_points() -> None:
+    trails = Trails(2, 4.0)
+    for step in range(40):
+        trails.update(step * 0.04, np.array([1]), np.array([[100.0 + step * 0.5, 100.0]], np.float32))
+    assert len(trails._paths[1]) <= 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(x=st.integers(-40, 60), y=st.integers(-40, 60), width=st.integers(7, 33), height=st.integers(7, 33))
+def test_stamp_covers_what_lies_inside_the_frame_and_nothing_else(
+    x: int, y: int, width: int, height: int
+) -> None:
+    canvas = Canvas(20, 14)
+    canvas.panel(0, 0, 20, 14, 5, (0.1, 0.8, 0.3), 0.6)
+    stamp, before, after = canvas.stamp(), grey(width, height), grey(width, height)
+    stamp.put(after, x, y)
+    for number, (old, new) in enumerate(
+        zip((before.y, before.u, before.v), (after.y, after.u, after.v), strict=True)
+    ):
+        keep, add = stamp.keep[min(number, 1)], stamp.add[number]
+        left, top = (x // 2 * 2, y // 2 * 2) if number == 0 else (x // 2, y // 2)
+        margin = 60
+        expected = np.pad(old.astype(float), margin)
+        part = expected[top + margin :, left + margin :][: keep.shape[0], : keep.shape[1]]
+        part[:] = part * keep[: part.shape[0], : part.shape[1]] / 255 + add[: part.shape[0], : part.shape[1]]
+        expected = expected[margin:-margin, margin:-margin]
+        assert np.abs(new - expected).max() <= 1
+        untouched = np.ones_like(expected, bool)
+        untouched[max(0, top) : max(0, top + keep.shape[0]), max(0, left) : max(0, left + keep.shape[1])] = (
+            False
+        )
+        assert np.array_equal(new[untouched], old[untouched])
 
 
 def test_memory_is_bounded_however_many_objects_pass() -> None:

@@ -1,0 +1,84 @@
+"""Which frames are used, and what time it is in the media."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.video.source import MediaClock, Picker
+
+rates = st.sampled_from([1.0, 5.0, 10.0, 12.5, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0])
+
+
+def picked(picker: Picker, times_s: list[float]) -> list[int]:
+    return [i for i, time_s in enumerate(times_s) if not picker.reason_to_skip(i, time_s)]
+
+
+def test_half_the_rate_is_every_second_frame() -> None:
+    times_s = [i / 10 for i in range(20)]
+    assert picked(Picker(5, 0, 10), times_s) == list(range(0, 20, 2))
+
+
+def test_a_cap_at_the_sources_own_rate_drops_nothing_in_spite_of_jitter() -> None:
+    jitter_s = (0.0, 0.009, -0.009, 0.004, -0.012)
+    times_s = [i / 25 + jitter_s[i % 5] * (i > 0) for i in range(100)]
+    assert len(picked(Picker(25, 0, 25), times_s)) == 100
+
+
+def test_skip_leaves_out_so_many_frames_after_each_one_used() -> None:
+    assert picked(Picker(None, 2), [i / 25 for i in range(10)]) == [0, 3, 6, 9]
+
+
+@given(fps=st.floats(0.2, 100), source_fps=rates, skip=st.integers(0, 4))
+def test_at_most_so_many_frames_of_one_second_and_not_far_fewer(fps: float, source_fps: float, skip: int) -> None:
+    times_s = [i / source_fps for i in range(round(source_fps * 20))]
+    count = len(picked(Picker(fps, skip, source_fps), times_s))
+    wanted = min(fps, source_fps / (skip + 1)) * 20
+    assert wanted * 0.9 - 2 <= count <= wanted + 2
+
+
+@given(fps=st.floats(0.2, 100), source_fps=rates, skip=st.integers(0, 4), enter=st.integers(10, 150))
+def test_a_picker_that_enters_later_picks_the_same_frames(
+    fps: float, source_fps: float, skip: int, enter: int
+) -> None:
+    times_s = [i / source_fps for i in range(200)]
+    whole = picked(Picker(fps, skip, source_fps), times_s)
+    late = Picker(fps, skip, source_fps)
+    before = range(enter - skip - 1, enter)
+    for i in before:
+        late.reason_to_skip(i, times_s[i])
+    rest = [i for i in range(enter, 200) if not late.reason_to_skip(i, times_s[i])]
+    assert rest == [i for i in whole if i >= enter]
+
+
+def test_time_begins_at_the_first_frame() -> None:
+    clock = MediaClock(25)
+    assert [clock.next(raw_s) for raw_s in (100.0, 100.04, 100.2)] == [0.0, 0.04000000000000625, 0.20000000000000284]
+
+
+def test_a_missing_timestamp_goes_on_at_the_nominal_rate() -> None:
+    clock = MediaClock(10)
+    assert [round(clock.next(raw_s), 6) for raw_s in (5.0, None, None, 5.3)] == [0.0, 0.1, 0.2, 0.3]
+
+
+def test_a_clock_that_is_set_back_starts_a_new_epoch_and_time_goes_on() -> None:
+    clock = MediaClock(10)
+    times_s = [round(clock.next(raw_s), 6) for raw_s in (50.0, 50.1, 2.0, 2.1)]
+    assert times_s == [0.0, 0.1, 0.2, 0.3]
+    assert clock.epoch == 1
+
+
+def test_after_a_restart_without_timestamps_the_gap_is_kept() -> None:
+    clock = MediaClock(10)
+    clock.next(7.0)
+    clock.restart(gap_s=5.0)
+    assert [round(clock.next(raw_s), 6) for raw_s in (None, 1000.0, 1000.1)] == [5.0, 5.1, 5.2]
+    assert clock.epoch == 1
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1), st.sampled_from([None, 0.0, 3.5]))
+def test_time_never_falls(raws_s: list[float | None], zero_s: float | None) -> None:
+    clock = MediaClock(25, zero_s=zero_s)
+    times_s = [clock.next(raw_s) for raw_s in raws_s]
+    assert times_s[0] >= 0
+    assert times_s == sorted(times_s)
