@@ -59,7 +59,7 @@ class Run:
 
     def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
         """Tells Prometheus (`file_sd_configs`) where the metrics of each process are."""
-        shown = "127.0.0.1" if host in ("", "0.0.0.0", "::")  # noqa: S104 else host
+        shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104
         targets = [
             {"targets": [f"{shown}:{port}"], "labels": {"process": name}}
             for name, port in sorted(ports.items())
