@@ -116,7 +116,8 @@ def decode(data: bytes | memoryview) -> Message:
         offset += count * dtype.itemsize + _padding(count * dtype.itemsize)
     if offset != len(data):
         raise WireError(f"{kind.cls.__name__}: {len(data)} bytes, expected {offset}")
-    return kind.cls(**fields)
+    whole: Message = kind.cls(**fields)
+    return whole
 
 
 def _check_shape(kind: _Kind, name: str, spec: Spec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
