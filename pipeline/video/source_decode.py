@@ -36,6 +36,10 @@ RTSP_OPTIONS = {
 MAX_FAILED_READS = 50
 """Failed reads in a row after which a file counts as ended: some containers go on behind a damaged part."""
 
+_NOT_A_VIDEO = (
+    "not a video that can be read, or cut off before its index; "
+    "expected MP4, MKV, AVI, MPEG-TS or the like; play it to see whether it is whole"
+)
 MAX_FPS = 240.0
 """Above it a stated rate is a time base, not a rate: some containers state 1000 or 90000."""
 
@@ -59,19 +63,20 @@ def open_container(
     Raises:
         SourceError: one line with `shown` in place of the address.
     """
+    began_s = time.monotonic()
     try:
         return av.open(url, "r", format=demuxer, options=options, timeout=timeout_s)
-    except av.error.ExitError as error:
-        raise SourceError(f"{shown}: no answer within {timeout_s:g} s") from error
-    except av.error.InvalidDataError as error:
-        raise SourceError(
-            f"{shown}: not a video that can be read, or cut off before its index; "
-            "expected MP4, MKV, AVI, MPEG-TS or the like; play it to see whether it is whole"
-        ) from error
-    except av.error.HTTPUnauthorizedError as error:
-        raise SourceError(f"{shown}: the server refuses the user name or password (401)") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{shown}: cannot be opened: {reason(error)}") from error
+        # An interrupted wait is reported in many ways, as invalid data, too.
+        if timeout_s is not None and time.monotonic() - began_s >= timeout_s:
+            why = f"no answer within {timeout_s:g} s"
+        elif isinstance(error, av.error.InvalidDataError):
+            why = _NOT_A_VIDEO if demuxer is None else f"what answers there is not {demuxer.upper()}"
+        elif isinstance(error, av.error.HTTPUnauthorizedError):
+            why = "the server refuses the user name or password (401)"
+        else:
+            why = f"cannot be opened: {reason(error)}"
+        raise SourceError(f"{shown}: {why}") from error
 
 
 def video_stream(container: InputContainer, shown: str) -> VideoStream:
@@ -117,6 +122,14 @@ def raw_time_s(frame: av.VideoFrame, stream: VideoStream) -> float | None:
     return float(frame.pts * stream.time_base)
 
 
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        # PyAV 18 at the end of an MPEG-TS whose damage made up streams: ours has ended already.
+        return
+
+
 def decoded(
     container: InputContainer,
     stream: VideoStream,
@@ -132,7 +145,7 @@ def decoded(
     failed_reads = 0
     while not ended():
         try:
-            for packet in container.demux(stream):
+            for packet in _packets(container, stream):
                 failed_reads = 0
                 if packet.is_corrupt:
                     stats.damage("a packet is damaged")
@@ -160,7 +173,7 @@ def live_packets(
         OSError, av.error.FFmpegError: the connection was lost or is silent.
     """
     waits_s = time.monotonic()
-    for packet in container.demux(stream):
+    for packet in _packets(container, stream):
         silent = time.monotonic() - waits_s >= timeout_s
         yield packet
         if silent:

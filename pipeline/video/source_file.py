@@ -248,7 +248,9 @@ class FileSource:
             stream.thread_type = "AUTO"
             stream.thread_count = self._threads
             self._facts = self._facts or self._read_facts(container, stream)
-            if seek_s is not None and (self._zero_s is None or not _seek(container, stream, self._zero_s + seek_s)):
+            if seek_s is not None and (
+                self._zero_s is None or not _seek(container, stream, self._zero_s + seek_s)
+            ):
                 return
             clock, count = MediaClock(fps_or_default(self._facts.fps), zero_s=self._zero_s), 0
             frames = decoded(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterator
 
 import av
 import cv2
@@ -126,15 +125,14 @@ def rtsp_missing() -> str:
 def rtsp_server(clip: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A running server and its port; killed at the end."""
     command = [str(SYSTEM_PYTHON), str(SERVER), "--clip", str(clip), *options]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert line.startswith("ready "), f"the RTSP server did not start: {line!r}"
-        yield server, int(line.split()[1])
-    finally:
-        server.kill()
-        server.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            assert line.startswith("ready "), f"the RTSP server did not start: {line!r}"
+            yield server, int(line.split()[1])
+        finally:
+            server.kill()
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> Path:

@@ -10,6 +10,7 @@ A clip is a file of H.264 access units, as `write_rtsp_clip` of `tests/video/med
 """
 
 import argparse
+import pathlib
 import struct
 import threading
 import time
@@ -30,7 +31,7 @@ LAUNCH = (
 
 def read_units(path):
     """[(pts_ns, dts_ns, bytes)] of a clip, and its length in ns."""
-    data, units, at = open(path, "rb").read(), [], 0
+    data, units, at = pathlib.Path(path).read_bytes(), [], 0
     while at < len(data):
         size, pts, dts = HEADER.unpack_from(data, at)
         at += HEADER.size

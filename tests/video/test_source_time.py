@@ -30,7 +30,9 @@ def test_skip_leaves_out_so_many_frames_after_each_one_used() -> None:
 
 
 @given(fps=st.floats(0.2, 100), source_fps=rates, skip=st.integers(0, 4))
-def test_at_most_so_many_frames_of_one_second_and_not_far_fewer(fps: float, source_fps: float, skip: int) -> None:
+def test_at_most_so_many_frames_of_one_second_and_not_far_fewer(
+    fps: float, source_fps: float, skip: int
+) -> None:
     times_s = [i / source_fps for i in range(round(source_fps * 20))]
     count = len(picked(Picker(fps, skip, source_fps), times_s))
     wanted = min(fps, source_fps / (skip + 1)) * 20
@@ -53,7 +55,11 @@ def test_a_picker_that_enters_later_picks_the_same_frames(
 
 def test_time_begins_at_the_first_frame() -> None:
     clock = MediaClock(25)
-    assert [clock.next(raw_s) for raw_s in (100.0, 100.04, 100.2)] == [0.0, 0.04000000000000625, 0.20000000000000284]
+    assert [clock.next(raw_s) for raw_s in (100.0, 100.04, 100.2)] == [
+        0.0,
+        0.04000000000000625,
+        0.20000000000000284,
+    ]
 
 
 def test_a_missing_timestamp_goes_on_at_the_nominal_rate() -> None:
