@@ -72,6 +72,50 @@ def check(config: ConfigPath, overrides: Overrides = None, source: Source = None
 
 
 @app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="the weights to write", metavar="FILE")] = Path(
+        "street.safetensors"
+    ),
+    seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 1,
+    steps: Annotated[int, typer.Option(help="optimiser steps", min=1)] = 2500,
+    scenes: Annotated[int, typer.Option(help="scenes to render, six moments each", min=1)] = 600,
+    cache: Annotated[Path, typer.Option(help="keeps the rendered moments", metavar="DIR")] = Path(
+        "out/train"
+    ),
+    start: Annotated[Path | None, typer.Option(help="weights to go on from", metavar="FILE")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Train the model that ships, on rendered scenes."""
+    from pipeline.train import train as train_street
+
+    train_street(out, seed=seed, steps=steps, scenes=scenes, cache=cache, start=start, device=device)
+
+
+@app.command()
+def recount(
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="DIR/log/STREAM.log of a run", show_default=False)
+    ],
+    config: ConfigPath,
+    overrides: Overrides = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the counts there", metavar="FILE")
+    ] = None,
+) -> None:
+    """Count the past again from an instances log, with other lines or zones."""
+    import json
+
+    from pipeline.live import final_table
+    from pipeline.recount import recount as count_again
+    from pipeline.runs import write_whole
+
+    name, view = count_again(log, config_load.load(config, overrides or ()))
+    Console().print(final_table({name: view}))
+    if json_file is not None:
+        write_whole(json_file, json.dumps({"streams": {name: view.as_summary()}}, indent=2) + "\n")
+
+
+@app.command()
 def demo(
     seed: Annotated[
         int | None, typer.Option(help="render another scene, and count that", metavar="N")

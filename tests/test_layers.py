@@ -12,7 +12,7 @@ import pipeline
 
 LAYERS = (
     ("cli", "__main__"),
-    ("demo", "evaluate", "train", "run", "live", "results"),
+    ("demo", "evaluate", "train", "recount", "run", "live", "results"),
     ("supervisor",),
     ("engines", "runs"),
     ("stages",),

@@ -1,0 +1,46 @@
+"""`tallycam recount`: counts the past again from its instances log, with other lines, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config import Config, StreamConfig
+from pipeline.counting.counter import StreamCounter
+from pipeline.errors import ConfigError
+from pipeline.messages import Counts
+from pipeline.models.registry import check_classes
+from pipeline.records.log import read_log
+from pipeline.results import StreamView
+
+
+def recount(log: Path, config: Config) -> tuple[str, StreamView]:
+    """Name of the stream and what is counted with the lines and zones that `config` has for it.
+
+    Raises:
+        ConfigError: the configuration has several streams, and none of the log's name.
+        RecordError: `log` is not a log, or is damaged.
+    """
+    header, records = read_log(log)
+    stream = _stream_of(config, header.stream)
+    for name, line in stream.lines.items():
+        check_classes(header.classes, line.classes or (), f"lines.{name}.classes")
+    counter = StreamCounter(header.stream, stream, config.tracker, header.classes)
+    view = StreamView()
+    for instances in records:
+        counter.update(instances)
+        view.decoded += 1
+        view.pts_s = instances.pts_s
+    counter.finish()
+    totals = counter.totals()
+    view.counts = Counts(frames=view.decoded, unique=totals.unique, lines=totals.lines, zones=totals.zones)
+    return header.stream, view
+
+
+def _stream_of(config: Config, name: str) -> StreamConfig:
+    if name in config.streams:
+        return config.streams[name]
+    if len(config.streams) == 1:
+        return next(iter(config.streams.values()))
+    raise ConfigError(
+        f"streams: the log is of stream {name!r}, the configuration has {', '.join(config.streams)}"
+    )

@@ -1,0 +1,39 @@
+"""Counting the past again: the same lines give the same counts, other lines give theirs, without a model."""
+
+import json
+from pathlib import Path
+
+from tests.running import counts, scene, tallycam
+
+
+def test_the_log_of_a_run_gives_the_counts_of_the_run(tmp_path: Path) -> None:
+    config = scene(tmp_path, 150)
+    out = tmp_path / "out"
+    assert tallycam("run", config, "--out", out, "--set", "output.video.codec=none")[0] == 0
+    (tmp_path / "clip.mp4").unlink()
+    (tmp_path / "made.log").unlink()
+    code, shown, err = tallycam("recount", out / "log" / "gate.log", config, "--json", tmp_path / "again.json")
+    assert code == 0, err
+    assert "middle" in shown
+    again = json.loads((tmp_path / "again.json").read_text())["streams"]["gate"]
+    calm = counts(out)
+    assert {key: again[key] for key in ("unique", "lines", "zones")} == {
+        key: calm[key] for key in ("unique", "lines", "zones")
+    }
+
+
+def test_a_new_line_counts_the_past(tmp_path: Path) -> None:
+    config = scene(tmp_path, 150)
+    moved = "streams.gate.lines={new: {points: [[0.6, 1.0], [0.6, 0.0]], directions: [east, west]}}"
+    code, shown, err = tallycam("recount", tmp_path / "made.log", config, "--set", moved)
+    assert code == 0, err
+    assert "line new" in shown
+    assert "east" in shown
+
+
+def test_a_file_that_is_no_log_is_one_line(tmp_path: Path) -> None:
+    config = scene(tmp_path, 2)
+    code, _, err = tallycam("recount", config, config)
+    assert code == 2
+    assert "is not an instances log" in err
+    assert len(err.strip().splitlines()) == 1
