@@ -7,6 +7,7 @@
 set -eu
 
 venv=$1
+python=${PYTHON:-python3}
 shift
 
 fail() {
@@ -14,18 +15,18 @@ fail() {
     exit 1
 }
 
-version=$("${PYTHON:-python3}" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
     fail "found no Python; install Python 3.11 or 3.12 (Debian: apt install python3 python3-venv)"
 case $version in
 3.11 | 3.12) ;;
-*) fail "$PYTHON is Python $version, Tallycam needs 3.11 or 3.12; name one: make PYTHON=/path/to/python3.11" ;;
+*) fail "$python is Python $version, Tallycam needs 3.11 or 3.12; name one: make PYTHON=/path/to/python3.11" ;;
 esac
 
 if ! [ -x "$venv/bin/python" ]; then
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
-        fail "$PYTHON has no venv module (Debian: apt install python$version-venv)"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python has no venv module (Debian: apt install python$version-venv)"
     echo "Making $venv with Python $version"
-    "$PYTHON" -m venv "$venv" || fail "could not make $venv"
+    "$python" -m venv "$venv" || fail "could not make $venv"
 fi
 
 echo "Installing into $venv (a few minutes the first time, most of it PyTorch)"
