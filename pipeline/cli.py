@@ -44,7 +44,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in DIR after a crash")] = False,
 ) -> None:
     """Count in one or more streams: video with counts, events and a summary in DIR."""
-    from pipeline.live import LiveTable, final_table
+    from pipeline.live import LiveTable, final_table, notes
     from pipeline.run import run as run_pipeline
 
     if engine != "local":
@@ -54,6 +54,8 @@ def run(
     with LiveTable(console) as table:
         streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)
     console.print(final_table(streams))
+    for line in notes(streams):
+        console.print(line, style="yellow", highlight=False)
     console.print(f"Results are in {out}", highlight=False)
 
 

@@ -107,6 +107,23 @@ def final_table(streams: dict[str, StreamView]) -> Table:
     return table
 
 
+def notes(streams: dict[str, StreamView]) -> list[str]:
+    """What a reader of the counts must know: damage, drops, reconnections."""
+    lines = []
+    for name, view in streams.items():
+        if view.damaged:
+            lines.append(
+                f"{name}: {view.damaged} damaged parts of the source were left out; last: {view.trouble}"
+            )
+        dropped = {**view.dropped, **view.counts.skipped}
+        if total := sum(dropped.values()):
+            reasons = ", ".join(f"{reason} {frames}" for reason, frames in dropped.items() if frames)
+            lines.append(f"{name}: {total} frames dropped: {reasons}")
+        if view.reconnects:
+            lines.append(f"{name}: {view.reconnects} reconnections")
+    return lines
+
+
 def _title(entries: Iterable[Entry], spent_s: float) -> str:
     where = device(entries)
     return f"Tallycam  {_time(spent_s)}" + (f"  model on {where}" if where else "  starting")
