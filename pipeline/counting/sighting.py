@@ -85,10 +85,25 @@ def outside(place: Sequence[float], speed: Sequence[float], edges: str, frame: t
     """
     near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
     x, y, width, height = place
+    gone = {
+        "l": x + width / 2 <= near_x,
+        "r": x - width / 2 >= frame[0] - near_x,
+        "t": y + height / 2 <= near_y,
+        "b": y - height / 2 >= frame[1] - near_y,
+    }
+    return any(gone[edge] and outward(speed, edge) > 0 for edge in edges)
+
+
+def outward(speed: Sequence[float], edge: str) -> float:
+    """How fast the part of an object that `edge` of the frame does not cut moves out over it, pixels per second.
+
+    Args:
+        speed: change of centre x, centre y, width, height, pixels per second.
+    """
     vx, vy, v_width, v_height = speed
-    return (
-        ("l" in edges and x + width / 2 <= near_x and vx + v_width / 2 < 0)
-        or ("r" in edges and x - width / 2 >= frame[0] - near_x and vx - v_width / 2 > 0)
-        or ("t" in edges and y + height / 2 <= near_y and vy + v_height / 2 < 0)
-        or ("b" in edges and y - height / 2 >= frame[1] - near_y and vy - v_height / 2 > 0)
-    )
+    return {
+        "l": -(vx + v_width / 2),
+        "r": vx - v_width / 2,
+        "t": -(vy + v_height / 2),
+        "b": vy - v_height / 2,
+    }[edge]

@@ -114,10 +114,7 @@ class _Likeness(Distance):
         measured = np.stack([item.points.ravel() for item in candidates])
         size = motion.size_of(measured[:, 2], measured[:, 3])[:, None, None]
         variance = spread[None, :, :2] + (motion.POSITION_NOISE * size) ** 2
-        moved = np.abs(measured[:, None, :2] - place[None, :, :2])
-        grown = np.abs(measured[:, None, 2:] - place[None, :, 2:]) / 2
-        # distance of the centres, less what one edge alone explains
-        moved -= ALIGNED * np.minimum(moved, grown)
+        moved = self._moved(measured, place, candidates, objects)
         away = (moved**2 / variance).sum(axis=2)
         vague = np.log(variance / (motion.POSITION_NOISE * size) ** 2).sum(axis=2)
         ratio = np.log(measured[:, None, 3] / place[None, :, 3]) / SHAPE_TOLERANCE
@@ -134,6 +131,24 @@ class _Likeness(Distance):
             + WEAK * weak[:, None]
         )
         return total
+
+    @staticmethod
+    def _moved(measured: Floats, place: Floats, candidates: Sequence[Any], objects: Sequence[Any]) -> Floats:
+        """(N, M, 2): how far each candidate lies from where each object should be, on both axes."""
+        off = measured[:, None] - place[None]
+        moved: Floats = np.abs(off[:, :, :2])
+        grown = np.abs(off[:, :, 2:]) / 2
+        # the distance of the centres, less what one edge alone explains
+        moved -= ALIGNED * np.minimum(moved, grown)
+        new = np.array([[edge in item.data.edges for edge in "ltrb"] for item in candidates])
+        old = np.array([[edge in item.last_detection.data.edges for edge in "ltrb"] for item in objects])
+        cut = new[:, None] & old[None]
+        for axis in (0, 1):
+            # both cut by the same border of the frame: only the other edge tells where they are
+            low, high = off[:, :, axis] - off[:, :, axis + 2] / 2, off[:, :, axis] + off[:, :, axis + 2] / 2
+            moved[:, :, axis] = np.where(cut[:, :, axis], np.abs(high), moved[:, :, axis])
+            moved[:, :, axis] = np.where(cut[:, :, axis + 2], np.abs(low), moved[:, :, axis])
+        return moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from math import exp, inf, log
 from pipeline.config import TrackerConfig
 from pipeline.counting.geometry import Xy
 from pipeline.counting.motion import COAST_S
-from pipeline.counting.sighting import Sighting, outside
+from pipeline.counting.sighting import Sighting, outside, outward
 
 LEAST_SEEN = 3
 LEAST_SCORE = 3.15
@@ -231,7 +231,11 @@ def join_cost(item: Item, track: Track, gap_s: float, frame: tuple[int, int]) ->
     shape = (JOIN_TALL * tall + (1 - JOIN_TALL) * min(tall, wide)) / JOIN_SHAPE
     flip = 0.0 if leading(item.votes) == leading(track.votes) else JOIN_FLIP
     edge = JOIN_AT_EDGE if bool(old.edges) != bool(new.edges) else 0.0
-    came_in = any(track.last.extent_px(e) > GREW * new.extent_px(e) for e in new.edges if e not in old.edges)
+    came_in = any(
+        track.last.extent_px(e) > GREW * new.extent_px(e)
+        for e in new.edges
+        if e not in old.edges or outward(item.speed_px_s, e) > 0
+    )
     turn = _length((vx - track.first_speed_px_s[0], vy - track.first_speed_px_s[1])) / size
     return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)
 

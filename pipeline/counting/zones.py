@@ -18,7 +18,7 @@ from pipeline.config import ZoneConfig
 from pipeline.counting.geometry import depth
 from pipeline.counting.sighting import Sighting
 
-BORDER = 0.05
+BORDER = 0.1
 """Half width of the border, in heights of the object."""
 STAYS = 1024
 """Stays per class that the dwell time is taken from, the latest."""
