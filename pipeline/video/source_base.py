@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -110,6 +111,12 @@ class Source(Protocol):
     def close(self) -> None:
         """Ends `frames`; any thread may call it, more than once."""
         ...
+
+
+def wait_until(due_s: float, ended: Callable[[], bool]) -> None:
+    """Waits for `due_s` of the monotonic clock, or until `ended`, looked at ten times a second."""
+    while (left_s := due_s - time.monotonic()) > 0 and not ended():
+        time.sleep(min(left_s, 0.1))
 
 
 class Picker:

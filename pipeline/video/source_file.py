@@ -24,6 +24,7 @@ from pipeline.video.source_base import (
     SourceFrame,
     SourceInfo,
     SourceStats,
+    wait_until,
 )
 from pipeline.video.source_decode import (
     FILE_OPTIONS,
@@ -165,9 +166,9 @@ class FileSource:
                     self._stats.skip(reason)
                 else:
                     if self._config.realtime:
-                        now_s = time.monotonic()
-                        started_s = now_s - timed.pts_s if started_s is None else started_s
-                        self._stop.wait(max(0.0, started_s + timed.pts_s - now_s))
+                        if started_s is None:
+                            started_s = time.monotonic() - timed.pts_s
+                        wait_until(started_s + timed.pts_s, self._ended)
                     if self._ended():
                         return
                     yield self._source_frame(index, timed)

@@ -16,7 +16,7 @@ from pipeline.config import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
-from pipeline.video.source_base import DEFAULT_FPS, Picker, SourceFrame, SourceInfo, SourceStats
+from pipeline.video.source_base import DEFAULT_FPS, Picker, SourceFrame, SourceInfo, SourceStats, wait_until
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -86,17 +86,20 @@ class ImagesSource:
     def close(self) -> None:
         self._closed.set()
 
+    def _ended(self) -> bool:
+        return self._closed.is_set() or self._stop.is_set()
+
     def frames(self) -> Iterator[SourceFrame]:
         picker = Picker(None, self._config.skip)  # fps is the rate of the images itself
         index = self._first_index
         started_s = time.monotonic() - index / self._fps
         while self._config.loop or index < len(self._paths):
-            if self._closed.is_set() or self._stop.is_set():
+            if self._ended():
                 return
             epoch, place = divmod(index, len(self._paths))
             pts_s = (index + self._shift) / self._fps
             if self._config.realtime:
-                self._stop.wait(max(0.0, started_s + index / self._fps - time.monotonic()))
+                wait_until(started_s + index / self._fps, self._ended)
             image = read_image(self._paths[place])
             if image is None:
                 self._stats.damage(f"{self._paths[place]}: cannot be read as an image")

@@ -12,7 +12,7 @@ from pipeline.config import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes
 from pipeline.video.convert import copy_planes
-from pipeline.video.source_base import Picker, SourceFrame, SourceInfo, SourceStats
+from pipeline.video.source_base import Picker, SourceFrame, SourceInfo, SourceStats, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,9 @@ class SyntheticSource:
     def close(self) -> None:
         self._closed.set()
 
+    def _ended(self) -> bool:
+        return self._closed.is_set() or self._stop.is_set()
+
     def frames(self) -> Iterator[SourceFrame]:
         fps, stop_s = self._options.fps, self._config.stop_s
         picker = Picker(self._config.fps, self._config.skip, fps)
@@ -113,14 +116,14 @@ class SyntheticSource:
         before = max(0, self._first_index - self._config.skip - 1)
         started_s = time.monotonic() - self._first_index / fps
         index = before
-        while not self._closed.is_set() and not self._stop.is_set():
+        while not self._ended():
             pts_s = (index + self._shift) / fps
             if stop_s is not None and pts_s >= stop_s - 1e-6:
                 return
             reason = picker.reason_to_skip(index, pts_s)
             if index >= self._first_index:
                 if self._config.realtime:
-                    self._stop.wait(max(0.0, started_s + index / fps - time.monotonic()))
+                    wait_until(started_s + index / fps, self._ended)
                 self._stats.decoded += 1
                 if reason:
                     self._stats.skip(reason)

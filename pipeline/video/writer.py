@@ -27,8 +27,8 @@ from pipeline.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.source_base import Picker
 
-MOVFLAGS = "hybrid_fragmented+frag_keyframe+negative_cts_offsets"
-"""Fragments until it is closed, a plain MP4 after; the last flag makes time begin at 0 in spite of B-frames."""
+MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
+"""Fragments while it is written, a plain MP4 once closed; `delay_moov` lets time begin at 0 in spite of B-frames."""
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
@@ -36,6 +36,7 @@ _ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _FLUSH_PACKETS = 0x0200
 """AVFMT_FLAG_FLUSH_PACKETS: what is muxed reaches the file, it does not wait in a buffer."""
 _CLOCK = 90_000
+_TICK = _CLOCK // 1000
 _KEYFRAME_S = 2.0
 _START = re.compile(r"^start_s=([0-9.]+)$")
 
@@ -73,7 +74,7 @@ class VideoWriter:
         self._picker = Picker(config.fps, 0, fps)
         self._reformatter = VideoReformatter()
         self._start_s: float | None = None
-        self._last_pts = -1
+        self._last_pts = -_TICK
         self._last_key = 0
         self._broken = False
         self._closed = False
@@ -90,7 +91,7 @@ class VideoWriter:
             ) from error
 
     def _add_stream(self, config: VideoConfig) -> VideoStream:
-        options = {"preset": config.preset, "crf": f"{config.crf:g}"}
+        options = {"preset": config.preset, "crf": f"{config.crf:g}", "forced-idr": "1"}
         if config.codec == "hevc":
             options["x265-params"] = "log-level=none"
         rate = Fraction(self._fps).limit_denominator(1001)
@@ -100,7 +101,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, _CLOCK)
-        context.gop_size = max(1, round(self._fps * _KEYFRAME_S))
+        context.gop_size = max(1, round(self._fps * _KEYFRAME_S * 2))  # `encode` asks for keyframes by time
         if config.codec == "hevc":
             context.codec_tag = "hvc1"
         if config.threads is not None:
@@ -132,7 +133,7 @@ class VideoWriter:
         return True
 
     def encode(self, frame: av.VideoFrame, pts_s: float) -> None:
-        """Encodes a frame of `frame()`, shown from `pts_s` on. Times that do not rise are moved on by a tick.
+        """Encodes a frame of `frame()`, shown from `pts_s` on. Times that do not rise are moved on by 1 ms.
 
         Raises:
             OutputError: it could not be written, e.g. on a full disk; once, later frames are passed over.
@@ -143,7 +144,7 @@ class VideoWriter:
             self._start_s = pts_s
             self._container.metadata["comment"] = f"start_s={pts_s:.6f}"
         frame = self._fitted(frame)
-        pts = max(self._last_pts + 1, round((pts_s - self._start_s) * _CLOCK))
+        pts = max(self._last_pts + _TICK, round((pts_s - self._start_s) * _CLOCK))
         frame.pts, frame.time_base = pts, Fraction(1, _CLOCK)
         if self._last_pts < 0 or pts - self._last_key >= _KEYFRAME_S * _CLOCK:
             frame.pict_type = PictureType.I
@@ -265,12 +266,12 @@ def _copy_packets(
     video = source.streams.video[0]
     try:
         for packet in source.demux(video):
-            if packet.dts is None or packet.pts is None or packet.time_base is None:
+            if packet.dts is None or packet.pts is None or packet.is_corrupt:
                 continue
             tick = packet.time_base * _CLOCK
             pts, dts = round(packet.pts * tick), round(packet.dts * tick)
             if offset is None:
-                offset = max(shift - round((video.start_time or 0) * tick), end - dts)
+                offset = max(shift, end) - pts  # the first packet is a keyframe: nothing is shown before it
             duration = round((packet.duration or 0) * tick)
             packet.time_base = Fraction(1, _CLOCK)
             packet.pts, packet.dts, packet.duration = pts + offset, dts + offset, duration

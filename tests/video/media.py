@@ -36,6 +36,10 @@ def picture(number: int, width: int = 160, height: int = 120) -> NDArray[np.uint
     return image
 
 
+def drawn(number: int, width: int = 160, height: int = 120) -> Planes:
+    return Planes.from_rgb(picture(number % 256, width, height))
+
+
 def number_of(planes: Planes) -> int:
     """The number that `picture` drew, read back from the pixels."""
     block, rows = planes.width // BITS, planes.height // 4

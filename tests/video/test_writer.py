@@ -1,0 +1,233 @@
+"""The annotated video: real timestamps, sizes, and what is left of it when its process or its disk fails."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.config import StreamConfig, VideoConfig
+from pipeline.errors import OutputError
+from pipeline.video.convert import planes_of
+from pipeline.video.source import open_source
+from pipeline.video.writer import VideoWriter, concat_parts, part_path
+from tests.video.media import drawn, number_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def played(path: Path) -> list[tuple[float, int]]:
+    """(time, number drawn) of every frame."""
+    with av.open(str(path)) as container:
+        return [(round(frame.time, 4), number_of(planes_of(frame))) for frame in container.decode(video=0)]
+
+
+def write(path: Path, times_s: list[float], first: int = 0, **settings: Any) -> Path:
+    fps = settings.pop("source_fps", 25.0)
+    with VideoWriter(path, 160, 120, fps, VideoConfig(**settings)) as writer:
+        for number, time_s in enumerate(times_s):
+            writer.write(drawn(first + number), time_s)
+    return path
+
+
+def test_frames_keep_their_real_times_from_zero_on(tmp_path: Path) -> None:
+    times_s = [7.0, 7.04, 7.08, 7.5, 7.51, 9.0, 9.04, 13.0]
+    path = write(tmp_path / "out.mp4", times_s)
+    assert played(path) == [(pytest.approx(t - 7.0, abs=1e-3), n) for n, t in enumerate(times_s)]
+    assert not part_path(path).exists()
+
+
+def test_times_that_do_not_rise_are_moved_on(tmp_path: Path) -> None:
+    rows = played(write(tmp_path / "out.mp4", [0.0, 0.04, 0.04, 0.03, 0.12]))
+    assert [number for _, number in rows] == [0, 1, 2, 3, 4]
+    assert all(before < after for (before, _), (after, _) in itertools.pairwise(rows))
+
+
+def test_drawing_on_the_encoders_own_planes_costs_no_copy(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.mp4", 150, 90, 25, VideoConfig()) as writer:
+        for number in range(3):
+            frame, planes = writer.frame()
+            assert (planes.width, planes.height) == (150, 90)
+            source = drawn(number, 150, 90)
+            planes.y[:], planes.u[:], planes.v[:] = source.y, source.u, source.v
+            writer.encode(frame, number / 25)
+    assert [number for _, number in played(tmp_path / "out.mp4")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("width", "height"), [(161, 121), (160, 121), (161, 120)])
+def test_an_odd_edge_is_cut_away(tmp_path: Path, width: int, height: int) -> None:
+    with VideoWriter(tmp_path / "out.mp4", width, height, 25, VideoConfig(crf=10)) as writer:
+        source = drawn(9, width, height)
+        writer.write(source, 0.0)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        planes = planes_of(next(container.decode(video=0)))
+        assert (planes.width, planes.height) == (160, 120)
+        assert np.abs(planes.y.astype(int) - source.y[:120, :160]).mean() < 3
+
+
+def test_size_and_fps_of_the_configuration(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.mp4", [i / 25 for i in range(50)], size=(321, 241), fps=5)
+    rows = played(path)
+    assert len(rows) == 10
+    assert [round(b[0] - a[0], 3) for a, b in itertools.pairwise(rows)] == [0.2] * 9
+    with av.open(str(path)) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (320, 240)
+
+
+def test_hevc(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.mp4", [i / 25 for i in range(5)], codec="hevc", preset="ultrafast")
+    assert [number for _, number in played(path)] == [0, 1, 2, 3, 4]
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_a_video_without_frames_leaves_nothing_behind(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.mp4", 160, 120, 25, VideoConfig()):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITE_FOR_EVER = """
+import sys
+from pathlib import Path
+from pipeline.config import VideoConfig
+from pipeline.video.writer import VideoWriter
+from tests.video.media import drawn
+writer = VideoWriter(Path(sys.argv[1]), 160, 120, 25, VideoConfig())
+for number in range(int(sys.argv[2]), 10**9):
+    writer.write(drawn(number), number / 25)
+    print(number, flush=True)
+"""
+
+
+def killed_at(path: Path, first: int, last: int) -> int:
+    """Writes frames from `first` in another process, killed (-9) behind `last`; the last number it has written."""
+    command = [sys.executable, "-c", WRITE_FOR_EVER, str(path), str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= last:
+                break
+        process.kill()
+        rest = process.stdout.read().split()
+    return int(rest[-1]) if rest else last
+
+
+def test_after_kill_9_the_video_can_be_played_and_lacks_three_seconds_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    last = killed_at(path, 0, 240)
+    rows = played(part_path(path))
+    assert [number for _, number in rows] == [n % 256 for n in range(len(rows))]
+    assert last - len(rows) < 75
+    assert not path.exists()
+
+
+@pytest.mark.slow
+def test_pieces_of_killed_writers_are_joined_at_their_own_times(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / f"{name}.mp4" for name in "abc")
+    killed_at(first, 0, 120)
+    count = len(played(part_path(first)))
+    killed_at(second, 150, 290)
+    part_path(third).touch()  # killed before its first fragment
+    write(tmp_path / "d.mp4", [16.0, 16.5, 17.0], first=3)
+    out = tmp_path / "joined.mp4"
+    parts = [part_path(first), part_path(second), part_path(third), tmp_path / "gone.mp4", tmp_path / "d.mp4"]
+    assert concat_parts(parts, out) == 3
+    rows = played(out)
+    times_s = [time_s for time_s, _ in rows]
+    assert times_s[:count] == pytest.approx([i / 25 for i in range(count)], abs=1e-3)
+    assert times_s[count] == pytest.approx(6.0, abs=1e-3)
+    assert rows[count][1] == 150
+    assert times_s[-3:] == pytest.approx([16.0, 16.5, 17.0], abs=1e-3)
+    assert [number for _, number in rows[-3:]] == [3, 4, 5]
+    assert all(before < after for before, after in itertools.pairwise(times_s))
+    assert not list(tmp_path.glob("*.joining"))
+
+
+def test_pieces_that_overlap_stand_behind_each_other(tmp_path: Path) -> None:
+    parts = [write(tmp_path / f"{n}.mp4", [i / 25 for i in range(10)], first=n * 10) for n in range(3)]
+    assert concat_parts(parts, parts[0]) == 3
+    rows = played(parts[0])
+    assert [number for _, number in rows] == list(range(30))
+    assert all(before < after for (before, _), (after, _) in itertools.pairwise(rows))
+
+
+def test_joining_nothing_leaves_the_target_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"old")
+    assert concat_parts([tmp_path / "missing.mp4"], out) == 0
+    assert out.read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="out.mp4.part: cannot be written: .*--out") as caught:
+        VideoWriter(tmp_path / "file" / "out.mp4", 160, 120, 25, VideoConfig())
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="preset 'fastest' is not known; expected one of ultrafast"):
+        VideoWriter(tmp_path / "out.mp4", 160, 120, 25, VideoConfig(preset="fastest"))
+
+
+FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+from pipeline.config import VideoConfig
+from pipeline.errors import OutputError
+from pipeline.video.writer import VideoWriter
+from tests.video.media import drawn
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+writer = VideoWriter(Path(sys.argv[1]), 160, 120, 25, VideoConfig(crf=5))
+told = 0
+for number in range(1000):
+    try:
+        writer.write(drawn(number), number / 25)
+    except OutputError as error:
+        told += 1
+        print(error)
+assert writer.broken
+writer.close()
+print("told", told)
+"""
+
+
+def test_a_disk_that_fills_up_is_told_once_and_what_was_written_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "told 1"
+    assert "out.mp4.part: cannot be written: File too large; free some space" in done.stdout
+    left = open_source(StreamConfig(source=str(part_path(path))), stop=threading.Event())
+    assert sum(1 for _ in left.frames()) >= 25
+    assert not path.exists()
+
+
+def test_a_full_device(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    part_path(path).symlink_to("/dev/full")
+    writer = VideoWriter(path, 160, 120, 25, VideoConfig())
+
+    def fill() -> None:
+        for number in range(500):
+            writer.write(drawn(number), number / 25)
+        writer.close()
+
+    with pytest.raises(OutputError, match="No space left on device; free some space"):
+        fill()
+    assert writer.broken
+    writer.close()
