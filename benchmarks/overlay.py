@@ -1,6 +1,6 @@
 """CPU time of drawing one 1080p frame's annotations: ours into yuv420p planes, and torchvision's way.
 
-    python benchmarks/overlay.py [--out FILE.json] [--repeat N]
+    python -m benchmarks.overlay [--out FILE.json] [--repeat N]
 
 Ours is the whole picture (translucent masks, outlines, labels, trails, two lines and a zone with counts, the
 panel), from 28 x 28 masks, in place. torchvision's `draw_segmentation_masks` draws the masks alone, into a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.messages import Tracks
@@ -54,19 +54,20 @@ class Labels:
             identity = int(tracks.ids[row])
             stamp = self._stamp(identity, int(tracks.class_ids[row]))
             width, height = stamp.width, stamp.height
-            most_x, most_y = max(0, planes.width - width), max(0, planes.height - height)
-            places = [
-                (int(min(max(x, 0), most_x)), int(min(max(y, 0), most_y)))
-                for x, y in label_places(x0, y0, x1, y1, width, height)
-            ]
+            most = max(0, planes.width - width), max(0, planes.height - height)
+            places = label_places(x0, y0, x1, y1, width, height)
             last = self._chosen.get(identity)
-            stays = last is not None and 0 <= tracks.pts_s - last.since_s < STAY_S
-            if last is not None and stays and taken.free(*places[last.number], width, height):
-                chosen[identity] = last
-            else:
-                free = (n for n, place in enumerate(places) if taken.free(*place, width, height))
-                chosen[identity] = Chosen(next(free, 0), tracks.pts_s)
-            place = places[chosen[identity].number]
+            order: Iterable[int] = range(len(places))
+            if last is not None and 0 <= tracks.pts_s - last.since_s < STAY_S:
+                order = (last.number, *order)
+            number, place = 0, _inside(places[0], most)
+            for candidate in order:
+                moved = _inside(places[candidate], most)
+                if taken.free(*moved, width, height):
+                    number, place = candidate, moved
+                    break
+            kept = last is not None and last.number == number and tracks.pts_s - last.since_s < STAY_S
+            chosen[identity] = last if last is not None and kept else Chosen(number, tracks.pts_s)
             taken.take(*place, width, height)
             stamp.put(planes, *place)
         self._chosen = chosen
@@ -83,6 +84,11 @@ class Labels:
         else:
             self._stamps.move_to_end(key)
         return stamp
+
+
+def _inside(place: tuple[float, float], most: tuple[int, int]) -> tuple[int, int]:
+    """The place, moved into the frame, whose last possible place is `most`."""
+    return int(min(max(place[0], 0), most[0])), int(min(max(place[1], 0), most[1]))
 
 
 def label_places(
