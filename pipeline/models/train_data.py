@@ -198,7 +198,7 @@ def show(example: Example, rng: np.random.Generator, augment: bool = True) -> Sh
             planes = Planes(planes.y[:, ::-1], planes.u[:, ::-1], planes.v[:, ::-1])
             labels = labels[:, ::-1]
         planes, labels = _cover(planes, np.ascontiguousarray(labels), rng)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             zoom = rng.uniform(0.6, 1.0)
             into = (round(into[0] * zoom), round(into[1] * zoom))
     box = Letterbox.fit(planes.width, planes.height, into)

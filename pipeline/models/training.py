@@ -39,7 +39,7 @@ NORM_MOMENTUM = 0.03
 
 EMA_DECAY = 0.998
 
-MASKS_PER_IMAGE = 12
+MASKS_PER_IMAGE = 16
 """Regions of an image on which the mask head learns in a step; it is the dearest part of a step."""
 
 
