@@ -6,17 +6,24 @@ random is taken. Besides the model it measures a faultless one, whose masks lose
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a file: `import pipeline` must not find the neighbour of that name
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 import json
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import INPUT_SIZE, STREET, MaskRcnn
+from pipeline.models.maskrcnn import MaskRcnn
+from pipeline.models.maskrcnn_file import STREET
+from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
 from pipeline.models.train_data import HELD_OUT_SEEDS, through_h264
 from pipeline.planes import Planes

@@ -11,15 +11,19 @@ to the last; start-up is told apart.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a file: `import pipeline` must not find the neighbour of that name
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import argparse
 import json
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import av
 import numpy as np
