@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn import Letterbox
-from pipeline.models.train_data import Moment, mask_targets
+from pipeline.models.train_data import Moment
+from pipeline.models.train_view import mask_targets
 
 COUNTED_PX = 64
 COUNTED_SHARE = 0.25

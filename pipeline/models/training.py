@@ -23,16 +23,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from pipeline.messages import MASK_SIZE
-from pipeline.models.maskrcnn import (
-    STREET_CLASSES,
-    build,
-    choose_device,
-    fill,
-    load_weights,
-    normalise,
-    save_weights,
-)
-from pipeline.models.train_data import TRAIN_SEEDS, Cache, Render, Shown, mask_targets, show
+from pipeline.models.maskrcnn import choose_device
+from pipeline.models.maskrcnn_file import STREET_CLASSES, fill, load_weights, save_weights
+from pipeline.models.maskrcnn_net import build, normalise
+from pipeline.models.train_data import TRAIN_SEEDS, Cache, Render
+from pipeline.models.train_view import Shown, mask_targets, show
 
 NORM_MOMENTUM = 0.03
 """Of batch norm: small batches give noisy statistics."""

@@ -13,20 +13,9 @@ from safetensors.torch import save_file
 from pipeline.errors import ModelError
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, Segmenter
-from pipeline.models.maskrcnn import (
-    INPUT_SIZE,
-    PADDING,
-    STREET,
-    STREET_CLASSES,
-    Letterbox,
-    MaskRcnn,
-    build,
-    choose_device,
-    fold_batch_norm,
-    lay,
-    load_weights,
-    save_weights,
-)
+from pipeline.models.maskrcnn import PADDING, Letterbox, MaskRcnn, choose_device, lay
+from pipeline.models.maskrcnn_file import STREET, STREET_CLASSES, load_weights, save_weights
+from pipeline.models.maskrcnn_net import INPUT_SIZE, build, fold_batch_norm
 from pipeline.models.masks_ap import average_precision, paste
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.planes import Planes

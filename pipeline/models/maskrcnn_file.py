@@ -1,0 +1,111 @@
+"""The file that holds a Mask R-CNN: safetensors with class names, input size, version and checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+
+from pipeline.errors import ModelError
+from pipeline.models.maskrcnn_net import INPUT_SIZE
+
+FORMAT = "tallycam-maskrcnn"
+VERSION = "1"
+"""Rises when `build` changes so that older weights do not fit."""
+
+STREET = Path(__file__).parent / "weights" / "street.safetensors"
+STREET_CLASSES = ("person", "bicycle", "car", "bus")
+
+
+def _kept(name: str) -> bool:
+    """Batch norm's count of its updates is of no use to anyone."""
+    return not name.endswith("num_batches_tracked")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
+    """Writes safetensors: convolutions and linear layers as float16; replaces `path` at once."""
+    tensors = {
+        name: (value.half() if value.dim() > 1 else value).detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+        if _kept(name)
+    }
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "classes": json.dumps(list(classes)),
+        "input": f"{INPUT_SIZE[0]}x{INPUT_SIZE[1]}",
+        "sha256": _digest(tensors),
+    }
+    part = path.with_suffix(".part")
+    save_file(tensors, part, metadata=metadata)
+    part.chmod(0o644)
+    part.replace(path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Weights as float32 and class names of a file of `save_weights`.
+
+    Raises:
+        ModelError: no such file, not a file of this kind and version, or damaged.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a safetensors file, or cut short ({_line(error)})") from error
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        came = f"{metadata.get('format', 'no format')} {metadata.get('version', '')}".strip()
+        raise ModelError(f"{path}: holds {came}, expected {FORMAT} {VERSION}, as `tallycam train` writes")
+    expected = f"{INPUT_SIZE[0]}x{INPUT_SIZE[1]}"
+    if metadata.get("input") != expected:
+        raise ModelError(f"{path}: made for input {metadata.get('input')}, expected {expected}")
+    if metadata.get("sha256") != _digest(tensors):
+        raise ModelError(f"{path}: damaged (its checksum does not fit); fetch or train it again")
+    return {name: value.float() for name, value in tensors.items()}, _class_names(path, metadata)
+
+
+def _class_names(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        names = json.loads(metadata.get("classes", ""))
+    except json.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{path}: names no classes")
+    return tuple(names)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def fill(model: MaskRCNN, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies weights into the model.
+
+    Raises:
+        ModelError: a tensor is missing, unknown or of another shape.
+    """
+    own = {name: value for name, value in model.state_dict().items() if _kept(name)}
+    for name in sorted(own.keys() ^ tensors.keys()):
+        raise ModelError(f"{path}: tensor {name} is {'missing' if name in own else 'unknown'}")
+    for name, value in own.items():
+        if value.shape != tensors[name].shape:
+            came, want = tuple(tensors[name].shape), tuple(value.shape)
+            raise ModelError(f"{path}: tensor {name} has shape {came}, expected {want}")
+    model.load_state_dict(dict(tensors), strict=False)

@@ -1,0 +1,131 @@
+"""The network of the model that ships: a compact torchvision Mask R-CNN (He et al. 2017).
+
+Backbone MobileNetV3-Large with reduced tail (Howard et al. 2019), a feature pyramid of 64 channels at strides
+4 to 32, small heads: 2.8 M parameters. The network sees luma and chroma as they are: a conversion to RGB is
+linear, so the first convolution can do it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import mobilenet_v3_large
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+
+INPUT_SIZE = (512, 288)
+"""Width and height of the network's input, pixels, multiples of 32."""
+
+CHANNELS = 64
+ANCHOR_SIZES_PX = (16, 32, 64, 128)
+"""Side of the square anchor at strides 4, 8, 16 and 32, pixels of the input."""
+
+ASPECT_RATIOS = (0.5, 1.0, 2.2)
+"""Height over width: cars and buses, bicycles, people."""
+
+NEUTRAL = (110.0, 128.0, 128.0)
+SPREAD = (50.0, 20.0, 20.0)
+"""The input is (plane - NEUTRAL) / SPREAD."""
+
+
+def normalise(images: Tensor) -> Tensor:
+    """(B, 3, H, W) uint8 y u v to float32 in channels-last order, on the same device."""
+    neutral = torch.tensor(NEUTRAL, device=images.device).view(1, 3, 1, 1)
+    spread = torch.tensor(SPREAD, device=images.device).view(1, 3, 1, 1)
+    return ((images.float() - neutral) / spread).contiguous(memory_format=torch.channels_last)
+
+
+def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: int = 50) -> MaskRCNN:
+    """The network with random weights.
+
+    Args:
+        classes: how many, without background.
+        score: detections below it are dropped.
+        nms: box IoU within one class above which the weaker of two detections is dropped.
+        detections: at most so many a frame.
+    """
+    body = mobilenet_v3_large(weights=None, reduced_tail=True).features[:16]
+    backbone = BackboneWithFPN(
+        body,
+        return_layers={"3": "0", "6": "1", "12": "2", "15": "3"},
+        in_channels_list=[24, 40, 112, 80],
+        out_channels=CHANNELS,
+        extra_blocks=_NoExtra(),
+        norm_layer=nn.BatchNorm2d,
+    )
+    levels = ["0", "1", "2", "3"]
+    return MaskRCNN(
+        backbone,
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((size,) for size in ANCHOR_SIZES_PX), (ASPECT_RATIOS,) * len(ANCHOR_SIZES_PX)
+        ),
+        rpn_pre_nms_top_n_train=400,
+        rpn_pre_nms_top_n_test=200,
+        rpn_post_nms_top_n_train=300,
+        rpn_post_nms_top_n_test=100,
+        rpn_fg_iou_thresh=0.6,
+        rpn_batch_size_per_image=128,
+        box_roi_pool=MultiScaleRoIAlign(levels, 7, 2, canonical_scale=150),
+        box_head=TwoMLPHead(CHANNELS * 7 * 7, 256),
+        box_predictor=FastRCNNPredictor(256, classes + 1),
+        box_score_thresh=score,
+        box_nms_thresh=nms,
+        box_detections_per_img=detections,
+        box_batch_size_per_image=64,
+        box_positive_fraction=0.4,
+        mask_roi_pool=MultiScaleRoIAlign(levels, 14, 2, canonical_scale=300),
+        mask_head=MaskRCNNHeads(CHANNELS, (CHANNELS,) * 3, 1, norm_layer=nn.BatchNorm2d),
+        mask_predictor=MaskRCNNPredictor(CHANNELS, CHANNELS, classes + 1),
+    )
+
+
+class _NoExtra(ExtraFPNBlock):  # type: ignore[misc]
+    """Keeps torchvision from adding its pooled fifth level: no object is that large."""
+
+    def forward(
+        self, results: list[Tensor], x: list[Tensor], names: list[str]
+    ) -> tuple[list[Tensor], list[str]]:
+        return results, names
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Folds every batch norm that follows a convolution into it, in place; for inference only."""
+    for child in module.children():
+        fold_batch_norm(child)
+    if not isinstance(module, nn.Sequential):
+        return
+    names = list(module._modules)
+    for first, second in pairwise(names):
+        convolution, norm = module._modules[first], module._modules[second]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module._modules[first] = fuse_conv_bn_eval(convolution, norm)
+            module._modules[second] = nn.Identity()
+
+
+def detect(model: MaskRCNN, images: Tensor, sizes: list[tuple[int, int]]) -> list[dict[str, Tensor]]:
+    """Runs the parts of a model in evaluation mode on images that are already laid into its input.
+
+    Args:
+        model: of `build`.
+        images: (B, 3, H, W) float32.
+        sizes: height and width of each frame inside its image.
+
+    Returns:
+        For each image `boxes` (N, 4) in pixels of the input, `scores` (N,), `labels` (N,) from 1 and `masks`
+        (N, 1, 28, 28), 0..1.
+    """
+    features: OrderedDict[str, Tensor] = model.backbone(images)
+    proposals, _ = model.rpn(ImageList(images, sizes), features)
+    detections, _ = model.roi_heads(features, proposals, sizes)
+    found: list[dict[str, Tensor]] = detections
+    return found
