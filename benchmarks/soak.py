@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak [--minutes 10] [--warm-up 2]
 
-Runs `tallycam run` on `synthetic:` with the model that ships and with video, reads the memory and the open files of every
+Runs `tallycam run` on `synthetic:` with the model that ships and with video, reads memory and open files of every
 process once a second, and fits a line through what comes after the warm-up. At the end nothing may be left.
 """
 
