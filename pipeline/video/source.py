@@ -51,7 +51,7 @@ def open_source(
     Args:
         stop: ends the source's frames when set.
         first_index: for sources with an end: the first frame wanted; all are the same as in a playing from 0.
-        near: a frame at or before `first_index` known from an earlier life, which spares decoding up to it.
+        near: a frame at or before `first_index` handed on in an earlier life; spares decoding all before it.
         decoder_threads: default: up to four for files, one for live sources, which adds no delay.
 
     Raises:

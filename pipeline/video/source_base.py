@@ -88,7 +88,7 @@ class SourceFrame:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A frame of a source that was seen in an earlier life: lets a file be entered again nearby."""
+    """A frame that a source handed on in an earlier life: lets a file be entered again there."""
 
     index: int
     pts_s: float

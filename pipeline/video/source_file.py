@@ -6,7 +6,6 @@ import itertools
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -91,7 +90,7 @@ class FileSource:
     """A video with a beginning and an end.
 
     Entered at `first_index`, it gives the very frames that an uninterrupted playing gives from there on; `near`,
-    a frame seen before, spares decoding everything in front of it. All counters count from `first_index` on.
+    a frame handed on before, spares decoding everything in front of it. All counters count from `first_index` on.
 
     Args:
         stop: ends the frames when set.
@@ -132,6 +131,10 @@ class FileSource:
         width, height = shown_size(head.frame)
         assert self._facts is not None  # set with the first frame
         self._info: SourceInfo = replace(self._facts, width=width, height=height)
+        if self._info.duration_s == 0.0:
+            raise SourceError(
+                f"{opening.shown}: start_s {config.start_s:g} is not before the end of the video"
+            )
         self._converter: Converter = Converter(width, height)
 
     @property
@@ -158,7 +161,7 @@ class FileSource:
     def frames(self) -> Iterator[SourceFrame]:
         picker = Picker(self._config.fps, self._config.skip, fps_or_default(self._info.fps))
         started_s: float | None = None
-        for index, timed in self._numbered(picker):
+        for index, timed in self._numbered():
             reason = picker.reason_to_skip(index, timed.pts_s)
             if index >= self._first_index:
                 self._stats.decoded += 1
@@ -207,27 +210,25 @@ class FileSource:
                 return
             offset_s, epoch = last.pts_s + step_s - self._start_s, last.jumps + 1
 
-    def _numbered(self, picker: Picker) -> Iterator[tuple[int, _Timed]]:
+    def _numbered(self) -> Iterator[tuple[int, _Timed]]:
         """The frames with their index, from the known one on if there is one, else from the first on."""
         if self._near is not None:
-            yield from self._from_near(self._near, picker)
+            yield from self._from_near(self._near)
         else:
             yield from enumerate(self._loops())
 
-    def _from_near(self, near: Position, picker: Picker) -> Iterator[tuple[int, _Timed]]:
+    def _from_near(self, near: Position) -> Iterator[tuple[int, _Timed]]:
         """The frames from the known one on; from the very first one if it is not found where it should be."""
-        before = deque[_Timed](maxlen=self._config.skip + 2)
+        before_s = -1.0
         playing = self._play(near.pts_s - _SEEK_MARGIN_S)
         for timed in playing:
-            if abs(timed.pts_s - near.pts_s) < _SAME_S and before and before[-1].pts_s < near.pts_s - _SAME_S:
-                for back, earlier in zip(range(len(before), 0, -1), before, strict=True):
-                    picker.reason_to_skip(near.index - back, earlier.pts_s)
+            if abs(timed.pts_s - near.pts_s) < _SAME_S and 0.0 <= before_s < near.pts_s - _SAME_S:
                 rest = itertools.chain([timed], playing)
                 yield from enumerate(itertools.takewhile(self._before_stop, rest), near.index)
                 return
             if timed.pts_s > near.pts_s:
                 break
-            before.append(timed)
+            before_s = timed.pts_s
         yield from enumerate(self._loops())
 
     def _play(self, from_s: float) -> Iterator[_Timed]:

@@ -191,3 +191,8 @@ def test_damage_anywhere_gives_an_error_or_frames_but_nothing_else(tmp_path: Pat
             assert len(numbers(opened(path))) <= 200
         except SourceError as error:
             assert "\n" not in str(error)
+
+
+def test_a_start_behind_the_end(clip: Path) -> None:
+    with pytest.raises(SourceError, match="clip.mp4: start_s 60 is not before the end"):
+        open_source(StreamConfig(source=str(clip), start_s=60), stop=threading.Event())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import StreamConfig
+from pipeline.video import source_file
 from pipeline.video.source import Position, Source, open_source
 from tests.video.media import number_of, pixels, write_video
 
@@ -121,6 +122,24 @@ def test_a_known_frame_spares_decoding_and_changes_nothing(
     source = opened(path, first_index=160, near=Position(known[0], known[1]), **settings)
     again = [(f.index, round(f.pts_s, 6), f.epoch, number_of(pixels(f))) for f in source.frames()]
     assert again == [row for row in whole if row[0] >= 160]
+
+
+def test_a_known_frame_is_entered_from_the_keyframe_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "long.mp4", 220, gop=25)
+    source = opened(path, first_index=160, near=Position(160, 160 / 25))
+    converted: list[int] = []
+    real = source_file.decoded
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        for frame in real(*args, **kwargs):
+            converted.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(source_file, "decoded", counted)
+    assert [frame.index for frame in source.frames()] == list(range(160, 220))
+    assert len(converted) < 120
 
 
 def test_a_known_frame_that_is_not_there_is_not_trusted(tmp_path: Path) -> None:
