@@ -105,16 +105,14 @@ def recount(
     ] = None,
 ) -> None:
     """Count the past again from an instances log, with other lines or zones."""
-    import json
-
     from pipeline.live import final_table
+    from pipeline.records.summary import build, write_json
     from pipeline.recount import recount as count_again
-    from pipeline.runs import write_whole
 
     name, view = count_again(log, config_load.load(config, overrides or ()))
     Console().print(final_table({name: view}))
     if json_file is not None:
-        write_whole(json_file, json.dumps({"streams": {name: view.as_summary()}}, indent=2) + "\n")
+        write_json(json_file, build({name: view.as_summary(str(log))}))
 
 
 @app.command()

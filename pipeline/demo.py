@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.messages import Counts
+from pipeline.records.summary import write_json
 from pipeline.results import StreamView
 from pipeline.run import run
-from pipeline.runs import write_whole
 from pipeline.scene.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
 from pipeline.scene.truth import Truth, read_truth
 from pipeline.scene.world import Scene
@@ -68,7 +67,7 @@ def demo(
     """Runs the pipeline over a clip and scores its counts; the scores are also in `DIR/demo.json`."""
     view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
     scores = compare(view.counts, truth)
-    write_whole(out / "demo.json", json.dumps([asdict(score) for score in scores], indent=1) + "\n")
+    write_json(out / "demo.json", [asdict(score) for score in scores])
     return view, scores
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
@@ -256,8 +255,3 @@ KINDS: tuple[type[Message], ...] = (
     Beat, Stop,
 )  # fmt: skip
 """The place in this table is the kind byte on the wire: append only."""
-
-
-def no_masks(count: int) -> Array:
-    """(count, 28, 28) uint8 zeros."""
-    return np.zeros((count, MASK_SIZE, MASK_SIZE), np.uint8)

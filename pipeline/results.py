@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.messages import Counts
+from pipeline.records.summary import StreamSummary
 from pipeline.supervisor import Entry
 from pipeline.topology import Process
 
@@ -42,24 +42,25 @@ class StreamView:
     pts_s: float = 0.0
     queued: int = 0
 
-    def as_summary(self) -> dict[str, Any]:
+    def as_summary(self, source: str) -> StreamSummary:
         """The stream's part of `summary.json`."""
         skipped = self.counts.skipped
-        return {
-            "frames": {
-                "decoded": self.decoded,
-                "processed": self.counts.frames - sum(skipped.values()),
-                "dropped": dict(Counter(self.dropped) + Counter(skipped)),
+        return StreamSummary(
+            decoded=self.decoded,
+            processed=self.counts.frames - sum(skipped.values()),
+            dropped=Counter(self.dropped) + Counter(skipped),
+            unique=self.counts.unique,
+            lines=self.counts.lines,
+            zones=self.counts.zones,
+            fps=round(self.fps, 3),
+            latency_ms={"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
+            extra={
+                "source": source,
+                "media_s": round(self.pts_s, 6),
+                "damage": {"errors": self.damaged, "last": self.trouble},
+                "reconnects": self.reconnects,
             },
-            "unique": self.counts.unique,
-            "lines": self.counts.lines,
-            "zones": self.counts.zones,
-            "fps": round(self.fps, 3),
-            "latency_ms": {"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
-            "media_s": round(self.pts_s, 6),
-            "damage": {"errors": self.damaged, "last": self.trouble},
-            "reconnects": self.reconnects,
-        }
+        )
 
 
 def views(entries: Iterable[Entry]) -> dict[str, StreamView]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pipeline import __version__
 from pipeline.config import Config
 from pipeline.engines.local import LocalEngine
 from pipeline.models import registry
-from pipeline.redact import redact
+from pipeline.records.summary import build, write_json
 from pipeline.results import StreamView, device, restarts, views
-from pipeline.runs import open_run, write_whole
+from pipeline.runs import open_run
 from pipeline.supervisor import Entry, Supervisor
 
 
@@ -50,29 +48,21 @@ def run(
         failure = supervisor.run()
         streams = views(supervisor.entries)
         if failure is None or any(view.counts.frames for view in streams.values()):
-            summary = _summary(config, streams, supervisor.entries, opened.spec.run, opened.started_s)
-            summary["complete"] = failure is None
-            write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+            entries = supervisor.entries
+            summary = build(
+                {name: view.as_summary(config.streams[name].source) for name, view in streams.items()},
+                complete=failure is None,
+                run=opened.spec.run,
+                version=__version__,
+                started=_utc(opened.started_s),
+                ended=_utc(time.time()),
+                device=device(entries),
+                restarts=restarts(entries),
+            )
+            write_json(out / "summary.json", summary)
     if failure is not None:
         raise failure
     return streams
-
-
-def _summary(
-    config: Config, streams: dict[str, StreamView], entries: list[Entry], name: str, started_s: float
-) -> dict[str, Any]:
-    parts = {}
-    for stream, view in streams.items():
-        parts[stream] = view.as_summary() | {"source": redact(config.streams[stream].source)}
-    return {
-        "streams": parts,
-        "run": name,
-        "version": __version__,
-        "started": _utc(started_s),
-        "ended": _utc(time.time()),
-        "device": device(entries),
-        "restarts": restarts(entries),
-    }
 
 
 def _utc(seconds: float) -> str:

@@ -20,6 +20,7 @@ from pipeline.config import Config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.links import Endpoints
 from pipeline.records.rows import rows_path
+from pipeline.records.summary import write_json
 from pipeline.spec import RunSpec
 
 PREFIX = "tallycam-"
@@ -64,7 +65,7 @@ class Run:
             {"targets": [f"{shown}:{port}"], "labels": {"process": name}}
             for name, port in sorted(ports.items())
         ]
-        write_whole(self.out / "prometheus-targets.json", json.dumps(targets, indent=1))
+        write_json(self.out / "prometheus-targets.json", targets)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,7 @@ def open_run(
     name, lives, started_s = _identity(out, started_s, resume)
     if not resume:
         _empty(out, config)
-    write_whole(out / "run.json", json.dumps({"run": name, "lives": lives + 1, "started_s": started_s}))
+    write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
     if tracks is not None and len(config.streams) > 1:
@@ -159,17 +160,3 @@ def sweep() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError):
             continue  # somebody else's, or being made just now
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, never a part.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    new = path.with_name(path.name + ".new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -62,8 +62,8 @@ def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
     return plain
 
 
-def write(path: Path | str, summary: Mapping[str, Any]) -> None:
-    """Writes `summary` to `path`; a reader sees the old file or the whole new one.
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes plain values to `path`; a reader sees the old file or the whole new one.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full; an older file stays as it was.
@@ -73,7 +73,7 @@ def write(path: Path | str, summary: Mapping[str, Any]) -> None:
     try:
         try:
             with part.open("w", encoding="utf-8") as file:
-                json.dump(_plain(summary), file, indent=2, ensure_ascii=False, allow_nan=False)
+                json.dump(_plain(value), file, indent=2, ensure_ascii=False, allow_nan=False)
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())

@@ -12,7 +12,6 @@ import threading
 import time
 
 import cv2
-import numpy as np
 
 from pipeline.links import Endpoints, Hub, Waiter
 from pipeline.messages import (
@@ -21,23 +20,24 @@ from pipeline.messages import (
     EndOfStream,
     FrameRef,
     Hello,
-    Instances,
     Leases,
     Message,
     Released,
     Report,
-    no_masks,
 )  # fmt: skip
 from pipeline.messages import Ring as RingMessage
 from pipeline.metrics import StageMetrics
+from pipeline.models.base import Found
+from pipeline.stages.found import QUARANTINED, instances_of
 from pipeline.stages.ledger import Held, Ledger
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.video.ring import Ring
 from pipeline.video.source import Position, Source, SourceFrame, open_source
 
+LATE = "late"
+"""A live source had a newer frame before the reader took this one."""
 LEASE_TIMEOUT_S = 60.0
 """A lease older than this is given to another worker."""
-QUARANTINED = "quarantined"
 
 
 class Decode:
@@ -236,7 +236,7 @@ class Decode:
         self._ledger.overdue(now(), LEASE_TIMEOUT_S)
         self._count_drops()
         for seq, held in self._ledger.quarantined():
-            hub.send(self._track, nothing_found(self._ref(seq, held), QUARANTINED))
+            hub.send(self._track, instances_of(self._ref(seq, held), Found.nothing(), QUARANTINED))
         if self._read_all and not self._ledger.waiting:
             end = EndOfStream(stream=self._name, frames=self._ledger.next_seq, complete=self._complete)
             hub.send(self._track, end)
@@ -262,29 +262,11 @@ class Decode:
             "frames": info.frames or 0,
             "duration_s": info.duration_s or 0.0,
         }
+        late = {LATE: stats.skipped[LATE]} if LATE in stats.skipped else {}
         return Report(
             frames_in=stats.decoded,
             frames_out=self._ledger.next_seq,
-            dropped=dict(self._ledger.dropped),
+            dropped=dict(self._ledger.dropped) | late,
             values=values,
             texts={"error": stats.last_error, "kind": info.kind},
         )
-
-
-def nothing_found(ref: FrameRef, why: str) -> Instances:
-    """The message for a frame that no model saw."""
-    return Instances(
-        stream=ref.stream,
-        epoch=ref.epoch,
-        seq=ref.seq,
-        index=ref.index,
-        pts_s=ref.pts_s,
-        wall_s=ref.wall_s,
-        width=ref.width,
-        height=ref.height,
-        skipped=why,
-        boxes_px=np.zeros((0, 4), np.float32),
-        scores=np.zeros(0, np.float32),
-        class_ids=np.zeros(0, np.int16),
-        masks=no_masks(0),
-    )

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import cv2
-import numpy as np
 
 from pipeline.links import Endpoints, Peer, Waiter
-from pipeline.messages import OK, Ask, FrameRef, Instances, Leases, Report
+from pipeline.messages import Ask, FrameRef, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.base import Found, Segmenter
+from pipeline.stages.found import instances_of
 from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
 from pipeline.video.ring import Ring, RingError
@@ -149,7 +149,7 @@ class Segment:
             if not ring.holds(ref.slot, ref.epoch, ref.seq):
                 stream.dropped("lease_lost")
                 continue  # the lease had ended meanwhile: another worker has this frame
-            instances = as_instances(ref, one)
+            instances = instances_of(ref, one)
             if instances.skipped:
                 self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
                 stream.dropped(instances.skipped)
@@ -168,24 +168,3 @@ class Segment:
             values=values,
             texts={"device": self._device},
         )
-
-
-def as_instances(ref: FrameRef, found: Found) -> Instances:
-    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so."""
-    finite = bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
-    used = found if finite else Found.nothing()
-    return Instances(
-        stream=ref.stream,
-        epoch=ref.epoch,
-        seq=ref.seq,
-        index=ref.index,
-        pts_s=ref.pts_s,
-        wall_s=ref.wall_s,
-        width=ref.width,
-        height=ref.height,
-        skipped=OK if finite else "not_finite",
-        boxes_px=used.boxes_px,
-        scores=used.scores,
-        class_ids=used.class_ids,
-        masks=used.masks,
-    )

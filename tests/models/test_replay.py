@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError, TallycamError
-from pipeline.messages import FrameRef, Instances, no_masks
+from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models import registry
 from pipeline.models.replay import Replay
 from pipeline.planes import Planes
@@ -22,7 +22,7 @@ def record(seq: int, index: int, scores: list[float]) -> Instances:
     return Instances(
         stream="gate", epoch=0, seq=seq, index=index, pts_s=index / 10, wall_s=0.0, width=64, height=48,
         boxes_px=boxes, scores=np.array(scores, np.float32), class_ids=np.zeros(count, np.int16),
-        masks=no_masks(count),
+        masks=np.zeros((count, MASK_SIZE, MASK_SIZE), np.uint8),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.records.summary import StreamSummary, build, write
+from pipeline.records.summary import StreamSummary, build, write_json
 
 GATE = StreamSummary(
     decoded=750,
@@ -27,7 +27,7 @@ GATE = StreamSummary(
 
 
 def test_the_contract_holds(tmp_path: Path) -> None:
-    write(tmp_path / "summary.json", build({"gate": GATE}, version="0.1.0", run="r1"))
+    write_json(tmp_path / "summary.json", build({"gate": GATE}, version="0.1.0", run="r1"))
     assert json.loads((tmp_path / "summary.json").read_text()) == {
         "streams": {
             "gate": {
@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "summary.json"
-    write(path, build({}))
+    write_json(path, build({}))
     before = path.read_bytes()
 
     def full(fd: int) -> None:
@@ -63,11 +63,11 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"summary.json: cannot be written: No space left on device"):
-        write(path, build({"gate": GATE}))
+        write_json(path, build({"gate": GATE}))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["summary.json"]
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"none/summary.json: cannot be written: No such file or directory"):
-        write(tmp_path / "none" / "summary.json", build({}))
+        write_json(tmp_path / "none" / "summary.json", build({}))

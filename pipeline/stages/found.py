@@ -1,0 +1,34 @@
+"""What a model found in a frame, as the message that `track` takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.messages import OK, FrameRef, Instances
+from pipeline.models.base import Found
+
+QUARANTINED = "quarantined"
+"""The frame was with a worker at too many deaths."""
+NOT_FINITE = "not_finite"
+"""The model answered with numbers that are none."""
+
+
+def instances_of(ref: FrameRef, found: Found, skipped: str = OK) -> Instances:
+    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so."""
+    if not (np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all()):
+        found, skipped = Found.nothing(), NOT_FINITE
+    return Instances(
+        stream=ref.stream,
+        epoch=ref.epoch,
+        seq=ref.seq,
+        index=ref.index,
+        pts_s=ref.pts_s,
+        wall_s=ref.wall_s,
+        width=ref.width,
+        height=ref.height,
+        skipped=skipped,
+        boxes_px=found.boxes_px,
+        scores=found.scores,
+        class_ids=found.class_ids,
+        masks=found.masks,
+    )
