@@ -13,10 +13,9 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.config import StreamConfig, TrackerConfig
-from pipeline.counting.geometry import MASK_INSIDE, Floats, feet, overlaps
+from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
 from pipeline.counting.sighting import Moment, Sighting, touched
 from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
@@ -205,12 +204,7 @@ def _shadows(rows: list[int], instances: Instances) -> list[bool]:
     overlap = np.tril(overlaps(places, places), -1)
     result = [False] * len(rows)
     for young, old in zip(*np.nonzero(overlap >= SHADOW_OVERLAP), strict=True):
-        result[young] = result[young] or _same(masks[young], masks[old])
+        result[young] = result[young] or (
+            mask_overlap(places[young], masks[young], places[old], masks[old]) >= SHADOW_OVERLAP
+        )
     return result
-
-
-def _same(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
-    """Whether two masks over nearly the same box show one object. Empty masks leave it to the boxes."""
-    a, b = first >= MASK_INSIDE, second >= MASK_INSIDE
-    union = int((a | b).sum())
-    return union == 0 or int((a & b).sum()) >= SHADOW_OVERLAP * union

@@ -67,6 +67,12 @@ def left_of(start: Xy, end: Xy, points: Floats) -> Floats:
     return distance
 
 
+def point_left_of(start: Xy, end: Xy, point: Xy) -> float:
+    """`left_of` for one point."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    return ((point[0] - start[0]) * dy - (point[1] - start[1]) * dx) / float(np.hypot(dx, dy))
+
+
 def mask_median(start: Xy, end: Xy, box_px: Floats, mask: NDArray[np.uint8]) -> float:
     """Median of the signed distance over an instance's mask: its sign is the side that holds most of the mask.
 
@@ -152,3 +158,35 @@ def overlaps(first_px: Floats, second_px: Floats) -> Floats:
     union = first_area[:, None] + second_area[None] - inter
     result: Floats = inter / np.maximum(union, 1e-9)
     return result
+
+
+def mask_overlap(
+    first_px: Floats, first: NDArray[np.uint8], second_px: Floats, second: NDArray[np.uint8]
+) -> float:
+    """Intersection over union of two masks, sampled on a grid over the overlap of their boxes.
+
+    Args:
+        first_px, second_px: boxes (4,), x0 y0 x1 y1.
+        first, second: masks (28, 28) spread over the boxes; an empty one stands for its whole box.
+
+    Returns:
+        0..1.
+    """
+    low, high = np.maximum(first_px[:2], second_px[:2]), np.minimum(first_px[2:], second_px[2:])
+    if (high <= low).any():
+        return 0.0
+    step = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
+    xs, ys = (low[axis] + step * (high[axis] - low[axis]) for axis in (0, 1))
+    both = np.ones((MASK_SIZE, MASK_SIZE), np.bool_)
+    areas = []
+    for box, mask in ((first_px, first), (second_px, second)):
+        inside = mask >= MASK_INSIDE
+        if not inside.any():
+            inside = np.ones_like(inside)
+        cell = (box[2:] - box[:2]) / MASK_SIZE
+        columns = np.clip((xs - box[0]) / cell[0], 0, MASK_SIZE - 1).astype(np.int64)
+        rows = np.clip((ys - box[1]) / cell[1], 0, MASK_SIZE - 1).astype(np.int64)
+        both &= inside[np.ix_(rows, columns)]
+        areas.append(float(inside.sum() * cell.prod()))
+    common = float(both.mean() * (high - low).prod())
+    return common / max(areas[0] + areas[1] - common, 1e-9)

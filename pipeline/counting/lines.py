@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.config import LineConfig
-from pipeline.counting.geometry import Xy, left_of, mask_median, path_meets
+from pipeline.counting.geometry import Xy, left_of, mask_median, path_meets, point_left_of
 from pipeline.counting.sighting import Sighting
 
 PATH_POINTS = 64
@@ -105,7 +105,7 @@ class LineCounter:
             if last.extent_px(edge) < CUT * course.whole.get(edge, 0.0):
                 place, _ = self._anchor(last)
                 outside = self._outside(edge, place)
-                side = int(np.sign(left_of(self._start, self._end, np.array(outside))))
+                side = _sign(point_left_of(self._start, self._end, outside))
                 direction = self._move(course, outside, side, last.moment.pts_s)
                 if direction is not None:
                     return direction, last
@@ -130,10 +130,10 @@ class LineCounter:
             box = np.array(sighting.place_px)
             return sighting.center, mask_median(self._start, self._end, box, sighting.mask)
         place = sighting.foot if self._config.anchor == "foot" else sighting.center
-        return place, float(left_of(self._start, self._end, np.array(place)))
+        return place, point_left_of(self._start, self._end, place)
 
     def _side(self, distance: float, height_px: float) -> int:
-        side = int(np.sign(distance))
+        side = _sign(distance)
         if side == 0:
             return 0
         band = min(self._config.deadband * height_px, self._room[side] / 2)
@@ -141,10 +141,10 @@ class LineCounter:
 
     def _came_in(self, course: _Course, sighting: Sighting, place: Xy) -> None:
         """If the line runs between the object and the border, it may have been crossed out of sight."""
-        here = np.sign(left_of(self._start, self._end, np.array(place)))
+        here = _sign(point_left_of(self._start, self._end, place))
         for edge in sighting.edges:
             outside = self._outside(edge, place)
-            side = int(np.sign(left_of(self._start, self._end, np.array(outside))))
+            side = _sign(point_left_of(self._start, self._end, outside))
             if side and side != here and path_meets([outside, place], self._start, self._end):
                 course.side, course.path, course.edge = side, [outside], edge
                 course.cut_px = sighting.extent_px(edge)
@@ -159,6 +159,10 @@ class LineCounter:
             "t": (place[0], -away),
             "b": (place[0], height + away),
         }[edge]
+
+
+def _sign(value: float) -> int:
+    return int(value > 0) - int(value < 0)
 
 
 def _append(path: list[Xy], place: Xy) -> None:

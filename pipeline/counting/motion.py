@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.counting.geometry import Floats
 
-POSITION_NOISE = 0.17
+POSITION_NOISE = 0.09
 """Standard deviation of a detected centre, in object sizes."""
-DOUBT = 1.63
+DOUBT = 1.6
 """How much larger these are for a detection of score 0 than for one of score 1."""
 JUMP = 2.0
 """How much larger they are on an axis on which the box changes its length, for each unit of the logarithm."""
@@ -26,7 +26,7 @@ ACCELERATION = 0.52
 """Change of speed within one second, object sizes per second."""
 SHAPE_DRIFT = 0.07
 """Change of width or height within one second, in object sizes."""
-COAST_S = 1.77
+COAST_S = 1.8
 """Time over which the speed of an object that is not seen fades."""
 
 

@@ -32,21 +32,21 @@ from pipeline.messages import Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""
-NEW_HOLD_S = 1.09
+NEW_HOLD_S = 1.1
 """How long a track that is not established is looked for, at the most."""
-WORST = 6.72
+WORST = 6.7
 """Distance from which on a detection is not the object."""
-ALIGNED = 0.5
+ALIGNED = 0.79
 """0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
 objects that are half hidden."""
 MOST_SHAPE = 4.0
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
-OVERLAP_WEIGHT = 4.03
-VAGUE = 0.49
+OVERLAP_WEIGHT = 4.0
+VAGUE = 0.39
 """Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
-OTHER_CLASS = 3.0
+OTHER_CLASS = 3.4
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
 WEAK = 0.99
 """Added to the distance of a weak detection: strong ones choose first."""

@@ -19,7 +19,7 @@ from pipeline.counting.motion import COAST_S
 from pipeline.counting.sighting import Sighting, outside, outward
 
 LEAST_SEEN = 3
-LEAST_SCORE = 3.15
+LEAST_SCORE = 3.0
 """Sum of the scores of all sightings of a confirmed track."""
 LEAST_SHARE = 0.3
 """Share of the frames since it began in which a track must have been seen to be confirmed."""

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.geometry import depth, feet, left_of, mask_median, overlaps, path_meets, segments_meet
+from pipeline.counting.geometry import (
+    depth,
+    feet,
+    left_of,
+    mask_median,
+    mask_overlap,
+    overlaps,
+    path_meets,
+    point_left_of,
+    segments_meet,
+)
 
 COORDINATE = st.integers(-50, 50).map(float)
 POINT = st.tuples(COORDINATE, COORDINATE)
@@ -21,6 +31,14 @@ def test_left_hand_of_who_walks_up_the_screen_is_the_left_of_the_screen() -> Non
 def test_left_hand_of_who_walks_to_the_right_is_the_upper_half() -> None:
     right = ((0.0, 100.0), (200.0, 100.0))
     assert left_of(*right, np.array([[50.0, 60.0], [50.0, 130.0]])).tolist() == [40.0, -30.0]
+
+
+@given(start=POINT, end=POINT, point=POINT)
+def test_side_of_one_point_is_the_side_of_many(
+    start: tuple[float, float], end: tuple[float, float], point: tuple[float, float]
+) -> None:
+    if start != end:
+        assert point_left_of(start, end, point) == left_of(start, end, np.array([point]))[0]
 
 
 def test_segments_meet_at_a_point_an_end_and_along_a_common_part() -> None:
@@ -108,3 +126,18 @@ def test_overlap_of_boxes() -> None:
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], float)
     assert overlaps(boxes, boxes) == pytest.approx(np.array([[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1]]))
     assert overlaps(boxes, np.zeros((0, 4))).shape == (3, 0)
+
+
+def test_overlap_of_masks_is_that_of_what_they_hold_not_of_their_boxes() -> None:
+    box = np.array([0.0, 0.0, 28.0, 28.0])
+    left, right = np.zeros((28, 28), np.uint8), np.zeros((28, 28), np.uint8)
+    left[:, :14] = right[:, 14:] = 255
+    assert mask_overlap(box, left, box, right) == 0.0
+    assert mask_overlap(box, left, box, left) == pytest.approx(1.0)
+    assert mask_overlap(box, left, box + np.array([7, 0, 7, 0]), left) == pytest.approx(1 / 3, abs=0.03)
+    assert mask_overlap(box, left, box + 100, left) == 0.0
+
+
+def test_overlap_of_empty_masks_is_that_of_their_boxes() -> None:
+    box, none = np.array([0.0, 0.0, 28.0, 28.0]), np.zeros((28, 28), np.uint8)
+    assert mask_overlap(box, none, box + np.array([14, 0, 14, 0]), none) == pytest.approx(1 / 3)
