@@ -17,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import ModelError
 from pipeline.planes import Planes, planes_bytes
 
 TRAIN_SEEDS = range(1_000_000, 2_000_000)
@@ -115,18 +116,27 @@ def through_h264(planes: Planes, crf: int) -> Planes:
 
 
 class Cache:
-    """Examples of one size in a folder of flat arrays, so that training reads them without decoding."""
+    """Examples of one size in a folder of flat arrays, so that training reads them without decoding.
+
+    Raises:
+        ModelError: the folder holds something else.
+    """
 
     def __init__(self, folder: Path) -> None:
-        about = json.loads((folder / "about.json").read_text())
-        self.classes: tuple[str, ...] = tuple(about["classes"])
-        self._class_ids: list[list[int]] = about["class_ids"]
-        self._size: tuple[int, int] = (about["width"], about["height"])
-        count = len(self._class_ids)
-        planes = np.memmap(folder / "planes.u8", np.uint8, "r")
-        labels = np.memmap(folder / "labels.u8", np.uint8, "r")
-        self._planes = planes.reshape(count, planes_bytes(*self._size))
-        self._labels = labels.reshape(count, self._size[1], self._size[0])
+        try:
+            about = json.loads((folder / "about.json").read_text())
+            self.classes: tuple[str, ...] = tuple(about["classes"])
+            self._class_ids: list[list[int]] = about["class_ids"]
+            self._size: tuple[int, int] = (about["width"], about["height"])
+            count = len(self._class_ids)
+            planes = np.memmap(folder / "planes.u8", np.uint8, "r")
+            labels = np.memmap(folder / "labels.u8", np.uint8, "r")
+            self._planes = planes.reshape(count, planes_bytes(*self._size))
+            self._labels = labels.reshape(count, self._size[1], self._size[0])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{folder}: not a whole cache of rendered moments ({error}); remove it, or name another folder"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._class_ids)
@@ -146,6 +156,7 @@ class Cache:
     ) -> Cache:
         """Renders the scenes of `seeds`; two of three moments go through H.264 at a random quality."""
         folder.mkdir(parents=True, exist_ok=True)
+        width = height = 0
         class_ids: list[list[int]] = []
         with (folder / "planes.u8").open("wb") as planes, (folder / "labels.u8").open("wb") as labels:
             for done, seed in enumerate(seeds, start=1):

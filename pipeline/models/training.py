@@ -53,9 +53,9 @@ class Recipe:
     """
 
     seed: int = 1
-    steps: int = 6000
-    batch: int = 6
-    rate: float = 1.5e-3
+    steps: int = 3800
+    batch: int = 4
+    rate: float = 1.2e-3
     warm_up: int = 200
     decay: float = 0.02
     clip: float = 5.0
@@ -272,7 +272,7 @@ def train(
         say: takes one line of progress.
 
     Raises:
-        ModelError: `start` does not fit, or there is no such device.
+        ModelError: `start` does not fit, `cache` holds something else, or there is no such device.
     """
     if (cache / "about.json").is_file():
         examples = Cache(cache)

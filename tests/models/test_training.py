@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pipeline.errors import ModelError
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn import Letterbox
 from pipeline.models.maskrcnn_file import STREET_CLASSES, load_weights
@@ -112,6 +113,12 @@ def test_moments_are_rendered_once(tmp_path: Path) -> None:
             say=lines.append,
         )
     assert sum("4 rendered moments found" in line for line in lines) == 1
+
+
+def test_a_folder_of_something_else_is_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "about.json").write_text('{"classes": ["person"]}')
+    with pytest.raises(ModelError, match="not a whole cache of rendered moments"):
+        train(tmp_path / "w.safetensors", pictures, cache=tmp_path, device="cpu")
 
 
 def test_rate_rises_then_falls_to_nearly_nothing() -> None:
