@@ -12,18 +12,20 @@ from pipeline.models.training import train as train_model
 from pipeline.scene.world import Rendered, Scene
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
-MOMENTS = 6
-"""Moments of one scene: a street costs more to lay out than to draw."""
+RUNS = 6
+"""Runs of frames of one scene: a street costs more to lay out than to draw."""
+FRAMES = 4
+"""Consecutive frames of a run: a video encoder codes the last of them as a change of those before."""
 
 
-def moments(seed: int) -> Iterator[Rendered]:
-    """Random moments of the scene with that seed, quiet or busy; always the same ones."""
+def runs(seed: int) -> Iterator[list[Rendered]]:
+    """Short runs of frames at random times of the scene with that seed, quiet or busy; always the same ones."""
     rng = np.random.default_rng(seed)
     scene = Scene.from_seed(
         seed, width=WIDTH, height=HEIGHT, fps=FPS, duration_s=DURATION_S, traffic=float(rng.uniform(0.7, 2.5))
     )
-    for index in rng.integers(0, scene.frame_count, MOMENTS):
-        yield scene.frame(int(index))
+    for first in rng.integers(0, scene.frame_count - FRAMES, RUNS):
+        yield [scene.frame(int(first) + step) for step in range(FRAMES)]
 
 
 def train(
@@ -36,7 +38,7 @@ def train(
     """
     train_model(
         out,
-        moments,
+        runs,
         cache=cache,
         scenes=scenes,
         recipe=Recipe(seed=seed, steps=steps),

@@ -65,8 +65,9 @@ class Moment(Protocol):
     def instances(self) -> Sequence[Instance]: ...
 
 
-Render = Callable[[int], Iterable[Moment]]
-"""From a scene's seed to some moments of it, always the same for the same seed and of one size."""
+Render = Callable[[int], Iterable[Sequence[Moment]]]
+"""From a scene's seed to some runs of consecutive frames of it, always the same for the same seed and of one even
+size. The last frame of a run is learnt from; those before it are there for the video encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +99,30 @@ def example_of(moment: Moment, classes: Sequence[str]) -> Example:
     return Example(Planes.from_rgb(moment.image), labels, np.array(class_ids, np.int64))
 
 
-def through_h264(planes: Planes, crf: int) -> Planes:
-    """The frame after encoding and decoding with H.264 (even sizes)."""
+def through_h264(frames: Sequence[Planes], crf: int) -> Planes:
+    """The last of some consecutive frames after encoding and decoding all of them with H.264.
+
+    Args:
+        frames: at least one, of one even size.
+        crf: x264's quality, 0 (no loss) to 51.
+    """
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = planes.width, planes.height, "yuv420p"
+    encoder.width, encoder.height, encoder.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
     encoder.time_base = Fraction(1, 25)
     encoder.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
     encoder.thread_count = 1
-    stacked = np.concatenate([plane.reshape(-1) for plane in (planes.y, planes.u, planes.v)])
-    frame = av.VideoFrame.from_ndarray(stacked.reshape(-1, planes.width), format="yuv420p")
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    packets = []
+    for pts, planes in enumerate(frames):
+        stacked = np.concatenate([plane.reshape(-1) for plane in (planes.y, planes.u, planes.v)])
+        frame = av.VideoFrame.from_ndarray(stacked.reshape(-1, planes.width), format="yuv420p")
+        frame.pts = pts
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
     decoded = [out for packet in packets for out in decoder.decode(packet)] + decoder.decode(None)
-    flat = np.ascontiguousarray(decoded[0].to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
-    return Planes.view(flat, planes.width, planes.height)
+    flat = np.ascontiguousarray(decoded[-1].to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
+    return Planes.view(flat, frames[-1].width, frames[-1].height)
 
 
 class Cache:
@@ -154,18 +164,19 @@ class Cache:
         classes: Sequence[str],
         progress: Callable[[int], None] = lambda done: None,
     ) -> Cache:
-        """Renders the scenes of `seeds`; two of three moments go through H.264 at a random quality."""
+        """Renders the scenes of `seeds`; two of three runs go through H.264 at a random quality."""
         folder.mkdir(parents=True, exist_ok=True)
         width = height = 0
         class_ids: list[list[int]] = []
         with (folder / "planes.u8").open("wb") as planes, (folder / "labels.u8").open("wb") as labels:
             for done, seed in enumerate(seeds, start=1):
                 rng = np.random.default_rng(seed)
-                for moment in render(seed):
-                    example = example_of(moment, classes)
+                for run in render(seed):
+                    example = example_of(run[-1], classes)
                     seen = example.planes
                     if rng.random() < 2 / 3:
-                        seen = through_h264(seen, int(rng.integers(20, 37)))
+                        frames = [Planes.from_rgb(moment.image) for moment in run]
+                        seen = through_h264(frames, int(rng.integers(20, 37)))
                     for plane in (seen.y, seen.u, seen.v):
                         planes.write(plane.tobytes())
                     labels.write(example.labels.tobytes())

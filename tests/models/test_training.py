@@ -63,8 +63,8 @@ def picture(seed: int, width: int = 160, height: int = 90) -> Picture:
     return Picture(image, labels, tuple(things))
 
 
-def pictures(seed: int) -> Iterable[Picture]:
-    return [picture(seed * 10 + place) for place in range(4)]
+def pictures(seed: int) -> Iterable[list[Picture]]:
+    return [[picture(seed * 10 + place)] for place in range(4)]
 
 
 @pytest.mark.slow
@@ -177,9 +177,16 @@ def test_mask_target_of_half_a_box_is_half_full() -> None:
 
 def test_h264_keeps_the_picture_in_its_place() -> None:
     planes = Planes.from_rgb(picture(5, 320, 180).image)
-    coded = through_h264(planes, 28)
+    coded = through_h264([planes], 28)
     assert (coded.width, coded.height) == (320, 180)
     assert 0 < np.abs(coded.y.astype(int) - planes.y).mean() < 6
+
+
+def test_of_a_run_of_frames_the_last_comes_out() -> None:
+    run = [Planes.from_rgb(picture(seed, 320, 180).image) for seed in range(4)]
+    coded = through_h264(run, 28)
+    apart = [np.abs(coded.y.astype(int) - planes.y).mean() for planes in run]
+    assert min(apart) == apart[-1] < 6
 
 
 # -- the metric ---------------------------------------------------------------------------------------------
