@@ -174,6 +174,7 @@ class Sink:
         if half_used or now() - self._wanted_s > HELLO_S:
             self._wanted_s = now()
             self._wanted_to = self._next_seq + credit
+            self._metrics.credits(credit)
             track.send(
                 Want(
                     stream=self._name,
