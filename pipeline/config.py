@@ -18,6 +18,10 @@ Relative = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Point = tuple[Relative, Relative]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Classes = Annotated[tuple[str, ...], Field(min_length=1)]
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+]  # fmt: skip
 
 
 class Part(BaseModel):
@@ -38,12 +42,20 @@ def _apart(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return points
 
 
+def _has_area(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    (x0, y0), rest = points[0], points[1:]
+    parts = [(a[0] - x0) * (b[1] - y0) - (b[0] - x0) * (a[1] - y0) for a, b in pairwise(rest)]
+    if max(map(abs, parts)) < 1e-6:
+        raise ValueError("all points are on one line; a zone needs an area")
+    return points
+
+
 class ModelConfig(Part):
     """Which model finds the objects. Without `path` or `name` it is the one that ships."""
 
     name: str | None = Field(None, description="a model by name: `street` is the one that ships")
     path: Path | None = Field(None, description="a model file: .onnx or .safetensors")
-    classes: tuple[str, ...] | None = Field(None, description="class names where the file holds none")
+    classes: Classes | None = Field(None, description="class names where the file holds none")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
     score: float = Field(0.5, ge=0.0, le=1.0, description="instances below this score are not used")
     nms: float = Field(0.6, gt=0.0, le=1.0, description="box IoU above which the weaker of two is dropped")
@@ -55,7 +67,7 @@ class ModelConfig(Part):
     @model_validator(mode="after")
     def _one_of(self) -> ModelConfig:
         if self.name is not None and self.path is not None:
-            raise ValueError("give name or path, not both")
+            raise ValueError("give name or path, not both; --set model.name=null takes the name away")
         return self
 
 
@@ -64,7 +76,7 @@ class LineConfig(Part):
     direction counts who crosses from the left hand to the right hand, the second the other way."""
 
     points: tuple[Point, Point]
-    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all")
+    classes: Classes | None = Field(None, description="only these classes; default: all")
     directions: tuple[Name, Name] = ("forward", "back")
     anchor: Literal["foot", "center", "mask"] = "foot"
     deadband: float = Field(0.1, ge=0.0, le=2.0, description="part of the object's own height")
@@ -90,8 +102,10 @@ class LineConfig(Part):
 class ZoneConfig(Part):
     """A polygon with occupancy, entries, exits and dwell time."""
 
-    points: Annotated[tuple[Point, ...], Field(min_length=3), AfterValidator(_apart)]
-    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all")
+    points: Annotated[
+        tuple[Point, ...], Field(min_length=3), AfterValidator(_apart), AfterValidator(_has_area)
+    ]
+    classes: Classes | None = Field(None, description="only these classes; default: all")
     anchor: Literal["foot", "center"] = "foot"
 
 
@@ -112,7 +126,7 @@ class StreamConfig(Part):
         None, description="width, height of a camera or rendered scene"
     )
     slots: int = Field(12, ge=3, le=256, description="frames that may be under way at once")
-    classes: tuple[str, ...] | None = Field(None, description="only these classes; default: all of the model")
+    classes: Classes | None = Field(None, description="only these classes; default: all of the model")
     lines: dict[Name, LineConfig] = {}
     zones: dict[Name, ZoneConfig] = {}
 
@@ -143,7 +157,7 @@ class VideoConfig(Part):
     """The annotated video of each stream."""
 
     codec: Literal["h264", "hevc", "none"] = Field("h264", description="none: count without video")
-    preset: str = Field("veryfast", description="speed of the encoder, as x264 and x265 name it")
+    preset: Preset = Field("veryfast", description="speed of the encoder, as x264 and x265 name it")
     crf: float = Field(23.0, ge=0, le=51, description="quality: smaller is better and larger")
     fps: float | None = Field(None, gt=0, description="default: as the source")
     size: tuple[Pixels, Pixels] | None = Field(None, description="width, height; default: as the source")

@@ -141,13 +141,23 @@ def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
          "streams.gate.lines.door.anchor: expected 'foot', 'center' or 'mask', got 'feet'"),
         (with_stream("zones: {yard: {points: [[0, 0], [1, 1]]}}"),
          "streams.gate.zones.yard.points: expected at least 3, got a list of 2"),
-        ("model: {name: street, path: x.onnx}\n" + with_stream(""), "model: give name or path, not both"),
+        (with_stream("zones: {yard: {points: [[0, 0], [1, 1], [0.5, 0.5]]}}"),
+         "streams.gate.zones.yard.points: all points are on one line; a zone needs an area"),
+        (with_stream("classes: []"), "streams.gate.classes: expected at least 1, got a list of 0"),
+        ("model: {name: street, path: x.onnx}\n" + with_stream(""),
+         "model: give name or path, not both; --set model.name=null takes the name away"),
         ("mdel: {}\n" + with_stream(""), "unknown key `mdel`; did you mean `model`?"),
         ("metrics: {qqq: 1}\n" + with_stream(""), "metrics: unknown key `qqq`; known are enabled, host, port"),
     ],
 )  # fmt: skip
 def test_one_line_says_where_what_came_and_what_was_expected(write: Write, text: str, says: str) -> None:
     assert mistake(write(text)) == f"gate.yaml: {says}"
+
+
+def test_an_unknown_preset_is_told_with_the_known_ones(write: Write) -> None:
+    text = mistake(write("output: {video: {preset: warp}}\n" + with_stream("")))
+    assert text.startswith("gate.yaml: output.video.preset: expected 'ultrafast', 'superfast', 'veryfast',")
+    assert text.endswith("'veryslow' or 'placebo', got 'warp'")
 
 
 def test_two_streams_with_one_name_are_refused_with_both_lines(write: Write) -> None:

@@ -29,9 +29,6 @@ from pipeline.video.source_base import Picker
 
 MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
 """Fragments while it is written, a plain MP4 once closed; `delay_moov` lets time begin at 0 in spite of B-frames."""
-PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
 _ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _FLUSH_PACKETS = 0x0200
 """AVFMT_FLAG_FLUSH_PACKETS: what is muxed reaches the file, it does not wait in a buffer."""
@@ -62,8 +59,6 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float, config: VideoConfig) -> None:
-        if config.preset not in PRESETS:
-            raise OutputError(f"preset {config.preset!r} is not known; expected one of {', '.join(PRESETS)}")
         self.path = path
         self.part = part_path(path)
         self._size = (width, height)

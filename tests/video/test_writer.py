@@ -173,11 +173,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_preset_is_told_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="preset 'fastest' is not known; expected one of ultrafast"):
-        VideoWriter(tmp_path / "out.mp4", 160, 120, 25, VideoConfig(preset="fastest"))
-
-
 FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
