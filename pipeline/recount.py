@@ -8,9 +8,9 @@ from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.messages import Counts
-from pipeline.models.registry import check_classes
 from pipeline.records.log import read_log
 from pipeline.results import StreamView
+from pipeline.run import check_classes
 
 
 def recount(log: Path, config: Config) -> tuple[str, StreamView]:
@@ -18,12 +18,12 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
 
     Raises:
         ConfigError: the configuration has several streams, and none of the log's name.
+        ModelError: the configuration names a class that the log does not have.
         RecordError: `log` is not a log, or is damaged.
     """
     header, records = read_log(log)
-    stream = _stream_of(config, header.stream)
-    for name, line in stream.lines.items():
-        check_classes(header.classes, line.classes or (), f"lines.{name}.classes")
+    name, stream = _stream_of(config, header.stream)
+    check_classes(header.classes, name, stream)
     counter = StreamCounter(header.stream, stream, config.tracker, header.classes)
     view = StreamView()
     for instances in records:
@@ -36,11 +36,11 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
     return header.stream, view
 
 
-def _stream_of(config: Config, name: str) -> StreamConfig:
+def _stream_of(config: Config, name: str) -> tuple[str, StreamConfig]:
     if name in config.streams:
-        return config.streams[name]
+        return name, config.streams[name]
     if len(config.streams) == 1:
-        return next(iter(config.streams.values()))
+        return next(iter(config.streams.items()))
     raise ConfigError(
         f"streams: the log is of stream {name!r}, the configuration has {', '.join(config.streams)}"
     )

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import Config
+from pipeline.config import Config, StreamConfig
 from pipeline.engines.local import LocalEngine
 from pipeline.models import registry
+from pipeline.records.events import parse_url
 from pipeline.records.summary import build, write_json
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.runs import open_run
 from pipeline.supervisor import Entry, Supervisor
+from pipeline.video.source_address import parse_source
 
 
 def check(config: Config) -> tuple[str, ...]:
     """The model's class names, after checking that the model has every class that the configuration names.
 
     Raises:
+        ConfigError: the URL of the events is not one.
         ModelError: the model is not one, or lacks a class.
     """
+    if config.output.events is not None:
+        parse_url(config.output.events)
     classes = registry.classes_of(config.model)
-    for where, wanted in _wanted(config):
-        registry.check_classes(classes, wanted, where)
+    for name, stream in config.streams.items():
+        check_classes(classes, name, stream)
     return classes
 
 
@@ -43,6 +48,8 @@ def run(
         TallycamError: why it ended early; the summary of what was done is written all the same.
     """
     classes = check(config)
+    for stream in config.streams.values():
+        parse_source(stream.source)  # a missing file is told now, not when all processes have started
     with open_run(config, out.absolute(), classes, tracks and tracks.absolute(), resume=resume) as opened:
         supervisor = Supervisor(opened, LocalEngine(opened.spec_path, opened.notes_file), on_tick)
         failure = supervisor.run()
@@ -69,13 +76,14 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _wanted(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for name, stream in config.streams.items():
-        if stream.classes:
-            yield f"streams.{name}.classes", stream.classes
-        for line_name, line in stream.lines.items():
-            if line.classes:
-                yield f"streams.{name}.lines.{line_name}.classes", line.classes
-        for zone_name, zone in stream.zones.items():
-            if zone.classes:
-                yield f"streams.{name}.zones.{zone_name}.classes", zone.classes
+def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> None:
+    """Checks that the model knows every class that the stream `name` and its lines and zones ask for.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    parts = {"": stream.classes}
+    parts |= {f".lines.{line}": config.classes for line, config in stream.lines.items()}
+    parts |= {f".zones.{zone}": config.classes for zone, config in stream.zones.items()}
+    for part, classes in parts.items():
+        registry.check_classes(known, classes or (), f"streams.{name}{part}.classes")

@@ -89,7 +89,7 @@ class EventStore:
 
     def __init__(self, url: str, run: str) -> None:
         self.run = run
-        parsed = _parse(url)
+        parsed = parse_url(url)
         self._shown = redact(url)
         self._insert: Any = sqlite.insert if parsed.get_backend_name() == "sqlite" else postgresql.insert
         try:
@@ -188,7 +188,12 @@ class EventStore:
         return OutputError(f"{self._shown}: events {what}: {redact(reason)}")
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """The database that `output.events` names.
+
+    Raises:
+        ConfigError: not a URL of SQLite or PostgreSQL.
+    """
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
