@@ -19,7 +19,7 @@ from typing import IO, Self
 from pipeline.config import Config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.links import Endpoints
-from pipeline.records.rows import rows_path
+from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
 from pipeline.spec import RunSpec
 
@@ -105,6 +105,9 @@ def open_run(
         raise ConfigError(
             f"{out}: another tallycam is writing here; give another folder with --out"
         ) from None
+    if tracks is not None:
+        for stream in config.streams:
+            check_rows(rows_path(tracks, stream, len(config.streams)))
     started_s = time.time()
     name, lives, started_s = _identity(out, started_s, resume)
     if not resume:
@@ -112,9 +115,6 @@ def open_run(
     write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
-    if tracks is not None and len(config.streams) > 1:
-        for stream in config.streams:
-            rows_path(tracks, stream, len(config.streams)).parent.mkdir(parents=True, exist_ok=True)
     spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)
     run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, notes, lock)
     spec.write(run.spec_path)

@@ -5,6 +5,7 @@ Format: MOTChallenge 2015 (Leal-Taixe et al., https://arxiv.org/abs/1504.01942, 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class RowWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._part = path.with_name(path.name + ".part")
+        check_rows(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("w", encoding="ascii")
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
@@ -68,6 +69,20 @@ class RowWriter:
 
     def close(self) -> None:
         self._file.close()
+
+
+def check_rows(path: Path) -> None:
+    """Makes the folder of `path`.
+
+    Raises:
+        OutputError: rows cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}; give another file") from None
 
 
 def rows_path(tracks: Path, stream: str, streams: int) -> Path:
