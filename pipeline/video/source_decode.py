@@ -67,13 +67,18 @@ def open_container(
     try:
         return av.open(url, "r", format=demuxer, options=options, timeout=timeout_s)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        code = getattr(error, "errno", None)
         # An interrupted wait is reported in many ways, as invalid data, too.
         if timeout_s is not None and time.monotonic() - began_s >= timeout_s:
             why = f"no answer within {timeout_s:g} s"
-        elif isinstance(error, av.error.InvalidDataError):
+        elif isinstance(error, av.error.InvalidDataError) or (
+            code == errno.EINVAL and url.startswith("file:")
+        ):
             why = _NOT_A_VIDEO if demuxer is None else f"what answers there is not {demuxer.upper()}"
         elif isinstance(error, av.error.HTTPUnauthorizedError):
             why = "the server refuses the user name or password (401)"
+        elif "://" in url and code == errno.EIO:
+            why = "cannot be reached; is the host name right?"
         else:
             why = f"cannot be opened: {reason(error)}"
         raise SourceError(f"{shown}: {why}") from error
