@@ -43,7 +43,7 @@ def run(
     engine: Annotated[str, typer.Option(help="where the stages run: local")] = "local",
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in DIR after a crash")] = False,
 ) -> None:
-    """Count in one or more streams: video with counts, events and a summary in DIR."""
+    """Count in the streams that CONFIG, a YAML file, names: video with counts, events and a summary in DIR."""
     from pipeline.live import LiveTable, final_table, notes
     from pipeline.run import run as run_pipeline
 
@@ -61,7 +61,7 @@ def run(
 
 @app.command()
 def check(config: ConfigPath, overrides: Overrides = None, source: Source = None) -> None:
-    """Say whether a configuration is right, and what it would do."""
+    """Say whether CONFIG, a YAML file, is right, and what it would do."""
     from pipeline.run import check as check_run
 
     loaded = config_load.load(config, overrides or (), source)
@@ -104,7 +104,7 @@ def recount(
         Path | None, typer.Option("--json", help="write the counts there", metavar="FILE")
     ] = None,
 ) -> None:
-    """Count the past again from an instances log, with other lines or zones."""
+    """Count the past again from LOG, DIR/log/STREAM.log of a run, with the lines and zones of CONFIG."""
     from pipeline.live import final_table
     from pipeline.records.summary import build, write_json
     from pipeline.recount import recount as count_again
@@ -118,7 +118,7 @@ def recount(
 @app.command()
 def demo(
     seed: Annotated[
-        int | None, typer.Option(help="render another scene, and count that", metavar="N")
+        int | None, typer.Option(help="render another scene, and count that", metavar="N", min=0)
     ] = None,
     out: Out = Path("out/demo"),
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.config import Config
+from pipeline.errors import OutputError
 from pipeline.messages import Counts
 from pipeline.records.summary import write_json
 from pipeline.results import StreamView
@@ -57,7 +58,12 @@ def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:
     if seed is None:
         return DEMO_VIDEO, read_truth(DEMO_TRUTH)
     video, truth = out / f"scene-{seed}.mp4", out / f"scene-{seed}-truth.json.gz"
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written: {error.strerror}; give another folder with --out"
+        ) from None
     return video, write_clip(Scene.from_seed(seed), video, truth)
 
 

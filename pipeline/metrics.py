@@ -108,7 +108,7 @@ class StageMetrics:
         except OSError as error:
             raise ConfigError(
                 f"metrics: cannot listen on {host} port {port}: {error.strerror or error}; "
-                "give another metrics.port, or 0 for any free one"
+                "give another metrics.port, or 0 for any free one, and metrics.host of this machine"
             ) from None
         return int(self._server[0].server_port)
 
