@@ -91,35 +91,41 @@ def open_run(
         ConfigError: another run is writing there, or there is nothing to resume.
         OutputError: the folder cannot be written.
     """
-    try:
-        (out / "log").mkdir(parents=True, exist_ok=True)
-        lock = (out / "run.lock").open("a+")
-        notes = (out / "log" / "stages.txt").open("ab" if resume else "wb")
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written: {error.strerror}; give another folder with --out"
-        ) from None
+    if tracks is not None:
+        for stream in config.streams:
+            check_rows(rows_path(tracks, stream, len(config.streams)))
+    name, lives, started_s = _identity(out, time.time(), resume)
+    with contextlib.ExitStack() as undo:
+        try:
+            (out / "log").mkdir(parents=True, exist_ok=True)
+            lock = undo.enter_context((out / "run.lock").open("a+"))
+            _lock(lock, out)
+            notes = undo.enter_context((out / "log" / "stages.txt").open("ab" if resume else "wb"))
+            if not resume:
+                _empty(out, config)
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
+        except OSError as error:
+            place = error.filename or out
+            raise OutputError(
+                f"{place}: cannot be written: {error.strerror}; give another folder with --out"
+            ) from None
+        write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
+        sweep()
+        spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)
+        run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, notes, lock)
+        spec.write(run.spec_path)
+        (folder / "pid").write_text(str(os.getpid()))
+        undo.pop_all()
+    return run
+
+
+def _lock(lock: IO[str], out: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ConfigError(
             f"{out}: another tallycam is writing here; give another folder with --out"
         ) from None
-    if tracks is not None:
-        for stream in config.streams:
-            check_rows(rows_path(tracks, stream, len(config.streams)))
-    started_s = time.time()
-    name, lives, started_s = _identity(out, started_s, resume)
-    if not resume:
-        _empty(out, config)
-    write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
-    sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
-    spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)
-    run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, notes, lock)
-    spec.write(run.spec_path)
-    (folder / "pid").write_text(str(os.getpid()))
-    return run
 
 
 def _identity(out: Path, now_s: float, resume: bool) -> tuple[str, int, float]:
