@@ -173,19 +173,25 @@ def read_log(path: Path | str) -> tuple[LogHeader, Iterator[Instances]]:
             before it) it is damaged in the middle.
     """
     path = Path(path)
+    with _opened(path) as file:
+        header = _Reader(file, path).header()
+    if header is None:
+        raise RecordError(f"{path}: is not a whole instances log: it ends within its header")
+    return header, _records(path)
+
+
+def _records(path: Path) -> Iterator[Instances]:
+    """Opens the log when the first record is asked for, so that nothing stays open if none is."""
+    reader = _Reader(_opened(path), path)
+    reader.header()
+    yield from reader.records()
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
-    reader = _Reader(file, path)
-    try:
-        header = reader.header()
-        if header is None:
-            raise RecordError(f"{path}: is not a whole instances log: it ends within its header")
-    except BaseException:
-        file.close()
-        raise
-    return header, reader.records()
 
 
 class _Reader:
