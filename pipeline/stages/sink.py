@@ -30,9 +30,7 @@ class Output:
         self._path = place.out / f"{name}.mp4"
         self._parts = _earlier_parts(self._path, place.incarnation)
         video = place.config.output.video
-        self._writer = VideoWriter(
-            self._path, ring.width, ring.height, video.fps or ring.fps or DEFAULT_FPS, video
-        )
+        self._writer = VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
         self._overlay = Overlay(place.config.streams[name], video, place.classes, ring.width, ring.height)
 
     def wants(self, tracks: Tracks) -> bool:
