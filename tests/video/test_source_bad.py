@@ -126,7 +126,7 @@ def test_other_addresses_are_refused_with_what_is_expected(source: str) -> None:
 def test_a_playlist_cannot_reach_other_files(tmp_path: Path, clip: Path) -> None:
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{clip}\n#EXT-X-ENDLIST\n")
-    refused(playlist)
+    assert "list.m3u8: not a video that can be read" in refused(playlist)
     concat = tmp_path / "list.ffconcat"
     concat.write_text(f"ffconcat version 1.0\nfile '{clip}'\n")
     refused(concat)
