@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pipeline.records.summary import build, write_json
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.runs import open_run
 from pipeline.supervisor import Entry, Supervisor
-from pipeline.video.source_address import parse_source
+from pipeline.video.source import open_source, parse_source
 
 
 def check(config: Config) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ def run(
     """
     classes = check(config)
     for stream in config.streams.values():
-        parse_source(stream.source)  # a missing file is told now, not when all processes have started
+        try_source(stream)
     with open_run(config, out.absolute(), classes, tracks and tracks.absolute(), resume=resume) as opened:
         supervisor = Supervisor(opened, LocalEngine(opened.spec_path, opened.notes_file), on_tick)
         failure = supervisor.run()
@@ -70,6 +71,17 @@ def run(
     if failure is not None:
         raise failure
     return streams
+
+
+def try_source(stream: StreamConfig) -> None:
+    """Opens a source on disk and closes it: what is wrong with it is told now, not when all processes have
+    started and the results of an earlier run are gone.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    if parse_source(stream.source).kind in ("file", "images"):
+        open_source(stream, stop=threading.Event()).close()
 
 
 def _utc(seconds: float) -> str:

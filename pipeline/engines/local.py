@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO, Protocol
 
 from pipeline.topology import Process
+
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""OpenMP's threads would spin while they wait for each other, on cores that the other stages need."""
 
 
 class Handle(Protocol):
@@ -47,5 +51,9 @@ class LocalEngine:
     def start(self, process: Process, incarnation: int) -> Handle:
         command = [sys.executable, "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._notes, stderr=self._notes, close_fds=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._notes,
+            stderr=self._notes,
+            env=QUIET_THREADS | os.environ,
         )
