@@ -266,7 +266,7 @@ def train(
         render: from a seed to rendered moments of a scene.
         cache: folder for the rendered moments, about 600 KB each at 640x360.
         scenes: how many to render.
-        recipe: how to train; the default made the shipped weights.
+        recipe: how to train; weights/README.md says how the shipped weights were made.
         start: weights to begin with instead of random ones.
         device: as in `MaskRcnn`.
         say: takes one line of progress.
