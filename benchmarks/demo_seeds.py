@@ -1,6 +1,6 @@
 """Counts of freshly rendered streets beside their truth: model, tracker and counting on scenes none of them has seen.
 
-    python -m benchmarks.demo_seeds [--seeds 1-20] [--out DIR]
+    python -m benchmarks.demo_seeds [--seeds 1-20] [--out DIR] [--recount]
 
 Each scene is what `tallycam demo --seed N` renders and counts, without the video. Errors are sums over scenes of
 |counted - true|, over the sum of true.
@@ -21,6 +21,7 @@ import tempfile
 from benchmarks.measure import save, table
 from pipeline import demo
 from pipeline.config import Config
+from pipeline.recount import recount
 from pipeline.run import run
 from pipeline.scene.truth import Truth, read_truth
 
@@ -43,13 +44,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Counts of freshly rendered streets beside their truth.")
     parser.add_argument("--seeds", default="1-20", help="first-last")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "tallycam-bench" / "seeds")
+    parser.add_argument("--recount", action="store_true", help="count the logs of earlier runs again")
     given = parser.parse_args()
     first, last = map(int, given.seeds.split("-"))
     rows: list[dict[str, float]] = []
     for seed in range(first, last + 1):
         video, truth = prepared(seed, given.out)
         config = without_video(demo.configuration(truth, video))
-        view = run(config, given.out / f"run-{seed}")[demo.STREAM]
+        log = given.out / f"run-{seed}" / "log" / f"{demo.STREAM}.log"
+        if given.recount and log.exists():
+            _, view = recount(log, config)
+        else:
+            view = run(config, given.out / f"run-{seed}")[demo.STREAM]
         scores = demo.compare(view.counts, truth)
         row: dict[str, float] = {"seed": seed, "speed": round(demo.speed(view, truth), 2)}
         for kind in KINDS:

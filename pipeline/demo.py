@@ -18,6 +18,8 @@ from pipeline.scene.world import Scene
 from pipeline.supervisor import Entry
 
 STREAM = "demo"
+SCORE = 0.7
+"""Instances below this score are not used: the model that ships is sure of what it has learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def configuration(truth: Truth, video: Path) -> Config:
     }
     zones = {zone.name: {"points": zone.polygon, "classes": zone.classes} for zone in truth.layout.zones}
     stream = {"source": str(video), "lines": lines, "zones": zones}
-    return Config.model_validate({"streams": {STREAM: stream}})
+    return Config.model_validate({"model": {"score": SCORE}, "streams": {STREAM: stream}})
 
 
 def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:

@@ -3,7 +3,7 @@
 The same instances and the same configuration give the same tracks, events and totals, bit for bit: after a
 crash the log of instances is played again, and the past can be counted again with other lines.
 
-The way of one frame: `Tracker` links its instances to tracks, `Registry` makes objects of tracks, `Tally`
+The way of one frame: instances that repeat others are left out, `Tracker` links its instances to tracks, `Registry` makes objects of tracks, `Tally`
 counts the objects at lines and zones.
 """
 
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.counting.duplicates import without_duplicates
 from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
 from pipeline.counting.sighting import Moment, Sighting, touched
 from pipeline.counting.step import Step, Totals, TrackRow
@@ -70,6 +71,7 @@ class StreamCounter:
         events: list[CountEvent] = []
         rows: list[TrackRow] = []
         shown: list[tuple[int, Item]] = []
+        instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
         spots = feet(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._registry.frame(self._frame)

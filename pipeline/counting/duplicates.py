@@ -1,0 +1,65 @@
+"""Instances that only repeat others: a second box on one object, or one box around two people that have their own.
+
+The masks of objects cover what is seen of each, so those of different objects hardly overlap, however much
+their boxes do. An instance most of whose mask is covered by better ones of its class shows nothing new; non-maximum
+suppression by boxes keeps it, because its box is unlike each of theirs. Unlike matrix NMS (Wang et al., SOLOv2,
+2020, section 3.3), which compares pairs, the union of all better masks counts here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.messages import Instances
+
+COVERED = 0.6
+"""Part of a mask that better ones cover, from which on the instance is a duplicate."""
+
+SIDE_CELLS = 384
+"""Cells of the longer side of the frame on which masks are compared."""
+
+FILLS = 0.97
+"""Part of its box that a mask fills, from which on it tells no more than the box: detectors without masks."""
+
+
+def without_duplicates(instances: Instances) -> Instances:
+    """The instances, less those that repeat better ones. The order of the others stays."""
+    count = len(instances.scores)
+    if count < 2:
+        return instances
+    scale = SIDE_CELLS / max(instances.width, instances.height)
+    shape = (int(np.ceil(instances.height * scale)), int(np.ceil(instances.width * scale)))
+    inside = instances.masks >= 128
+    tells = inside.mean((1, 2)) < FILLS
+    corners = _cells(instances.boxes_px * scale, shape)
+    keep = np.ones(count, bool)
+    covered: dict[int, NDArray[np.bool_]] = {}
+    for row in np.argsort(-instances.scores, kind="stable").tolist():
+        if not tells[row]:
+            continue
+        x0, y0, x1, y1 = corners[row]
+        cells = cv2.resize(instances.masks[row], (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR) >= 128
+        canvas = covered.setdefault(int(instances.class_ids[row]), np.zeros(shape, bool))
+        there = canvas[y0:y1, x0:x1]
+        area = np.count_nonzero(cells)
+        if area and np.count_nonzero(there & cells) >= COVERED * area:
+            keep[row] = False
+        else:
+            there |= cells
+    if keep.all():
+        return instances
+    return msgspec.structs.replace(
+        instances, **{name: getattr(instances, name)[keep] for name in Instances.ARRAYS}
+    )
+
+
+def _cells(boxes: NDArray[np.floating], shape: tuple[int, int]) -> list[list[int]]:
+    """Boxes in cells: x0 y0 x1 y1, inside the frame, at least one cell each."""
+    limit = np.array([shape[1], shape[0]])
+    low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(boxes[:, 2:]), low + 1, limit).astype(int)
+    result: list[list[int]] = np.hstack([low, high]).tolist()
+    return result
