@@ -3,8 +3,8 @@
 The same instances and the same configuration give the same tracks, events and totals, bit for bit: after a
 crash the log of instances is played again, and the past can be counted again with other lines.
 
-The way of one frame: instances that repeat others are left out, `Tracker` links its instances to tracks, `Registry` makes objects of tracks, `Tally`
-counts the objects at lines and zones.
+The way of one frame: instances that repeat others are left out, `Tracker` links the rest to tracks, `Registry`
+makes objects of tracks, `Tally` counts the objects at lines and zones.
 """
 
 from __future__ import annotations
