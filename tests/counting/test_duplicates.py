@@ -12,7 +12,8 @@ ELLIPSE = np.hypot(*np.mgrid[-1 : 1 : MASK_SIZE * 1j, -1 : 1 : MASK_SIZE * 1j]) 
 
 def frame(*found: tuple[tuple[float, float, float, float], float, int], masks: object = None) -> Instances:
     count = len(found)
-    shapes = np.stack([ELLIPSE * np.uint8(255)] * count) if masks is None else np.asarray(masks, np.uint8)
+    ellipses = np.repeat((ELLIPSE * np.uint8(255))[None], count, axis=0)
+    shapes = ellipses if masks is None else np.asarray(masks, np.uint8)
     return Instances(
         stream="gate", epoch=0, seq=0, index=0, pts_s=0.0, wall_s=0.0, width=640, height=360,
         boxes_px=np.array([box for box, _, _ in found], np.float32).reshape(-1, 4),
