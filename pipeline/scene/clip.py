@@ -16,7 +16,7 @@ from pipeline.scene.world import Rendered, Scene
 DATA = Path(__file__).parent / "data"
 DEMO_VIDEO = DATA / "demo.mp4"
 DEMO_TRUTH = DATA / "demo-truth.json.gz"
-DEMO_SEED = 50
+DEMO_SEED = 11
 
 
 def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) -> Truth:
