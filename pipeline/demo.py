@@ -18,7 +18,7 @@ from pipeline.scene.world import Scene
 from pipeline.supervisor import Entry
 
 STREAM = "demo"
-SCORE = 0.7
+SCORE = 0.8
 """Instances below this score are not used: the model that ships is sure of what it has learnt."""
 
 

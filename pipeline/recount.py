@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
 from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
-from pipeline.messages import Counts
+from pipeline.messages import Counts, Instances
 from pipeline.records.log import read_log
 from pipeline.results import StreamView
 from pipeline.run import check_classes
 
 
 def recount(log: Path, config: Config) -> tuple[str, StreamView]:
-    """Name of the stream and what is counted with the lines and zones that `config` has for it.
+    """Name of the stream and what is counted with the lines, zones and `model.score` that `config` has for it.
 
     Raises:
         ConfigError: the configuration has several streams, and none of the log's name.
@@ -27,13 +30,23 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
     counter = StreamCounter(header.stream, stream, config.tracker, header.classes)
     view = StreamView()
     for instances in records:
-        counter.update(instances)
+        counter.update(at_least(instances, config.model.score))
         view.decoded += 1
         view.pts_s = instances.pts_s
     counter.finish()
     totals = counter.totals()
     view.counts = Counts(frames=view.decoded, unique=totals.unique, lines=totals.lines, zones=totals.zones)
     return header.stream, view
+
+
+def at_least(instances: Instances, score: float) -> Instances:
+    """The instances whose score is not below `score`: a log also holds the weaker ones of an earlier setting."""
+    keep = instances.scores >= np.float32(score)
+    if keep.all():
+        return instances
+    return msgspec.structs.replace(
+        instances, **{name: getattr(instances, name)[keep] for name in Instances.ARRAYS}
+    )
 
 
 def _stream_of(config: Config, name: str) -> tuple[str, StreamConfig]:

@@ -31,6 +31,16 @@ def test_a_new_line_counts_the_past(tmp_path: Path) -> None:
     assert "east" in shown
 
 
+def test_a_higher_score_leaves_weak_instances_out(tmp_path: Path) -> None:
+    config = scene(tmp_path, 60)
+    again = tmp_path / "again.json"
+    arguments = ("recount", tmp_path / "made.log", config, "--json", again)
+    assert tallycam(*arguments)[0] == 0
+    assert json.loads(again.read_text())["streams"]["gate"]["unique"]["person"] > 0
+    assert tallycam(*arguments, "--set", "model.score=0.95")[0] == 0
+    assert sum(json.loads(again.read_text())["streams"]["gate"]["unique"].values()) == 0
+
+
 def test_a_file_that_is_no_log_is_one_line(tmp_path: Path) -> None:
     config = scene(tmp_path, 2)
     code, _, err = tallycam("recount", config, config)
