@@ -50,7 +50,8 @@ def main():
             output = target.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "23"})
             output.width, output.height, output.pix_fmt = width, height, "yuv420p"
             output.codec_context.thread_count = 2
-        for frame, (boxes, scores, classes, masks) in zip(source.decode(stream), rows, strict=False):
+        for number, frame in enumerate(source.decode(stream)):
+            boxes, scores, classes, masks = rows[number % len(rows)]
             full = paste(masks, boxes, height, width) if draw and len(boxes) else None
             found = sv.Detections(boxes, mask=full, confidence=scores, class_id=classes.astype(int))
             found = tracker.update_with_detections(found)
