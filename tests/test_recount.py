@@ -12,7 +12,9 @@ def test_the_log_of_a_run_gives_the_counts_of_the_run(tmp_path: Path) -> None:
     assert tallycam("run", config, "--out", out, "--set", "output.video.codec=none")[0] == 0
     (tmp_path / "clip.mp4").unlink()
     (tmp_path / "made.log").unlink()
-    code, shown, err = tallycam("recount", out / "log" / "gate.log", config, "--json", tmp_path / "again.json")
+    code, shown, err = tallycam(
+        "recount", out / "log" / "gate.log", config, "--json", tmp_path / "again.json"
+    )
     assert code == 0, err
     assert "middle" in shown
     again = json.loads((tmp_path / "again.json").read_text())["streams"]["gate"]
