@@ -56,7 +56,7 @@ def without_duplicates(instances: Instances) -> Instances:
     )
 
 
-def _cells(boxes: NDArray[np.floating], shape: tuple[int, int]) -> list[list[int]]:
+def _cells(boxes: NDArray[np.float32], shape: tuple[int, int]) -> list[list[int]]:
     """Boxes in cells: x0 y0 x1 y1, inside the frame, at least one cell each."""
     limit = np.array([shape[1], shape[0]])
     low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
