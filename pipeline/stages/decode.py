@@ -34,6 +34,8 @@ from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.video.ring import Ring
 from pipeline.video.source import Position, Source, SourceFrame, open_source
 
+GATHER_S = 0.005
+"""A file's frames go to a worker several at once; so long they may wait for each other."""
 LATE = "late"
 """A live source had a newer frame before the reader took this one."""
 LEASE_TIMEOUT_S = 60.0
@@ -59,6 +61,8 @@ class Decode:
         self._epoch = 0
         self._pts_s = 0.0
         self._said_s = 0.0
+        self._served_s = 0.0
+        self._live = False
         self._source: Source | None = None
         self._dropped: dict[str, int] = {}
 
@@ -81,7 +85,7 @@ class Decode:
             self._begin(source)
             heart.ready()
             while heart.beat(self._report, now()):
-                waiter.wait(0.05)
+                waiter.wait(GATHER_S if self._asks and self._ledger.waiting else 0.05)
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
                 for peer, message in hub.receive_all():
@@ -117,6 +121,7 @@ class Decode:
                 self._config, stop=self._stop, first_index=wanted.last_index + 1, near=position
             )
         info = source.info
+        self._live = info.live
         self._source = source
         next_seq = wanted.next_seq
         if info.live and position is not None:
@@ -162,7 +167,8 @@ class Decode:
         if seq is not None:
             self._ring.publish(slot, held.epoch, seq)
         self._metrics.processing(now() - start_s)
-        os.eventfd_write(self._wake, 1)
+        if any(self._enough(ask) for _, ask in list(self._asks.values())):
+            os.eventfd_write(self._wake, 1)
 
     def _handle(self, hub: Hub, peer: bytes, message: Message) -> None:
         if isinstance(message, Ask):
@@ -199,12 +205,15 @@ class Decode:
     def _serve(self, hub: Hub) -> None:
         """Answers those who asked, in the order in which they asked."""
         for worker, (peer, ask) in list(self._asks.items()):
+            if not self._enough(ask):
+                break
             leased = self._ledger.lease(worker, ask.incarnation, ask.frames, now())
             if not leased:
                 break
             for seq, held in leased:
                 self._ring.publish(held.slot, held.epoch, seq)
             del self._asks[worker]
+            self._served_s = now()
             if hub.send(peer, Leases(frames=tuple(self._ref(seq, held) for seq, held in leased))):
                 self._metrics.frames_out(len(leased))
             else:
@@ -213,6 +222,13 @@ class Decode:
         self._metrics.queue(self._ledger.waiting)
         if self._source is not None:
             self._metrics.source(self._source.stats.reconnects, self._source.stats.errors)
+
+    def _enough(self, ask: Ask) -> bool:
+        """Whether to answer now: a camera's frame goes at once, a file's in company or after a moment."""
+        waiting = self._ledger.waiting
+        if self._live or self._read_all or waiting >= min(ask.frames, self._config.slots // 3):
+            return True
+        return waiting > 0 and now() - self._served_s > GATHER_S
 
     def _ref(self, seq: int, held: Held) -> FrameRef:
         return FrameRef(
