@@ -47,8 +47,12 @@ def name_of(process: psutil.Process) -> str:
 
 
 def private_mb(process: psutil.Process) -> float:
-    """Memory of the process alone: frames in shared memory are not in it."""
-    return float(process.memory_full_info().uss) / 2**20
+    """Anonymous memory of the process: neither frames in shared memory nor the pages of libraries, which
+    other programs come to share and leave again."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    raise psutil.NoSuchProcess(process.pid)
 
 
 def watch(root: psutil.Process, minutes: float) -> dict[str, list[tuple[float, float, int]]]:
@@ -61,7 +65,7 @@ def watch(root: psutil.Process, minutes: float) -> dict[str, list[tuple[float, f
         for process in [root, *root.children()]:
             try:
                 series.setdefault(name_of(process), []).append((at_s, private_mb(process), process.num_fds()))
-            except psutil.NoSuchProcess:
+            except (psutil.NoSuchProcess, OSError):
                 continue
         time.sleep(1.0)
     return series
