@@ -158,7 +158,7 @@ def ours(video: Path, log: Path, codec: str) -> tuple[Rate, float]:
                     "lines": {"middle": {"points": [[0.5, 1.0], [0.5, 0.0]]}},
                 }
             },
-            "output": {"video": {"codec": codec, "preset": "veryfast", "threads": 2}},
+            "output": {"video": {"codec": codec, "preset": "veryfast"}},
             "metrics": {"enabled": True},
         }
         path = Path(folder) / "street.yaml"

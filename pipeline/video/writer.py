@@ -99,6 +99,7 @@ class VideoWriter:
         context.gop_size = max(1, round(self._fps * _KEYFRAME_S * 2))  # `encode` asks for keyframes by time
         if config.codec == "hevc":
             context.codec_tag = "hvc1"
+        context.thread_type = "AUTO"  # PyAV's default cuts each frame into slices, which wait for each other
         if config.threads is not None:
             context.thread_count = config.threads
         self._container.flags |= _FLUSH_PACKETS
