@@ -10,19 +10,11 @@ import typer
 from rich.console import Console
 
 from pipeline import __version__, config_load
+from pipeline.commands.options import ConfigPath, Out, Overrides, Source
 from pipeline.errors import TallycamError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 OUT = Path("out")
-
-ConfigPath = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="a YAML file; see configs/", show_default=False)
-]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one value")]
-Source = Annotated[
-    str | None, typer.Option(help="a file, folder, URL, camera:N or synthetic:SEED", metavar="URI")
-]
-Out = Annotated[Path, typer.Option(help="folder of the results", metavar="DIR")]
 
 
 @app.callback(invoke_without_command=True)
@@ -79,8 +71,8 @@ def train(
         "street.safetensors"
     ),
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 1,
-    steps: Annotated[int, typer.Option(help="optimiser steps", min=1)] = 2500,
-    scenes: Annotated[int, typer.Option(help="scenes to render, six moments each", min=1)] = 600,
+    steps: Annotated[int, typer.Option(help="optimiser steps", min=1)] = 4500,
+    scenes: Annotated[int, typer.Option(help="scenes to render, six moments each", min=1)] = 900,
     cache: Annotated[Path, typer.Option(help="keeps the rendered moments", metavar="DIR")] = Path(
         "out/train"
     ),

@@ -12,11 +12,13 @@ import pipeline
 
 LAYERS = (
     ("cli", "__main__"),
-    ("demo", "evaluate", "train", "recount", "run", "live", "results"),
+    ("commands",),
+    ("demo", "train", "recount", "run", "live", "results", "images"),
     ("supervisor",),
     ("engines", "runs"),
     ("stages",),
     ("web",),
+    ("evaluation",),
     ("video", "scene"),
     ("models",),
     ("counting",),

@@ -7,9 +7,13 @@ its visible instances.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -125,6 +129,19 @@ def through_h264(frames: Sequence[Planes], crf: int) -> Planes:
     return Planes.view(flat, frames[-1].width, frames[-1].height)
 
 
+def _examples(render: Render, classes: Sequence[str], seed: int) -> list[Example]:
+    """What is learnt from the scene of that seed."""
+    rng = np.random.default_rng(seed)
+    examples = []
+    for run in render(seed):
+        example = example_of(run[-1], classes)
+        if rng.random() < 2 / 3:
+            frames = [Planes.from_rgb(moment.image) for moment in run]
+            example = replace(example, planes=through_h264(frames, int(rng.integers(20, 37))))
+        examples.append(example)
+    return examples
+
+
 class Cache:
     """Examples of one size in a folder of flat arrays, so that training reads them without decoding.
 
@@ -164,20 +181,29 @@ class Cache:
         classes: Sequence[str],
         progress: Callable[[int], None] = lambda done: None,
     ) -> Cache:
-        """Renders the scenes of `seeds`; two of three runs go through H.264 at a random quality."""
+        """Renders the scenes of `seeds`, one process a core: the same examples whatever their number.
+
+        Two of three runs go through H.264 at a random quality.
+
+        Args:
+            folder: made where it is missing.
+            render: a function that can be pickled.
+            seeds: of the scenes.
+            classes: those to learn.
+            progress: called with the number of scenes done.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         width = height = 0
         class_ids: list[list[int]] = []
-        with (folder / "planes.u8").open("wb") as planes, (folder / "labels.u8").open("wb") as labels:
-            for done, seed in enumerate(seeds, start=1):
-                rng = np.random.default_rng(seed)
-                for run in render(seed):
-                    example = example_of(run[-1], classes)
-                    seen = example.planes
-                    if rng.random() < 2 / 3:
-                        frames = [Planes.from_rgb(moment.image) for moment in run]
-                        seen = through_h264(frames, int(rng.integers(20, 37)))
-                    for plane in (seen.y, seen.u, seen.v):
+        with (
+            (folder / "planes.u8").open("wb") as planes,
+            (folder / "labels.u8").open("wb") as labels,
+            ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool,
+        ):
+            scenes = pool.map(partial(_examples, render, tuple(classes)), seeds)
+            for done, examples in enumerate(scenes, start=1):
+                for example in examples:
+                    for plane in (example.planes.y, example.planes.u, example.planes.v):
                         planes.write(plane.tobytes())
                     labels.write(example.labels.tobytes())
                     class_ids.append([int(value) for value in example.class_ids])

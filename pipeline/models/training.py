@@ -53,7 +53,7 @@ class Recipe:
     """
 
     seed: int = 1
-    steps: int = 3800
+    steps: int = 4500
     batch: int = 4
     rate: float = 1.2e-3
     warm_up: int = 200
@@ -253,7 +253,7 @@ def train(
     render: Render,
     *,
     cache: Path,
-    scenes: int = 800,
+    scenes: int = 900,
     recipe: Recipe | None = None,
     start: Path | None = None,
     device: str = "auto",
