@@ -121,6 +121,15 @@ class OnnxSegmenter:
         return names
 
 
+def classes_of(config: ModelConfig) -> tuple[str, ...]:
+    """Names from the file's metadata or the configuration; the model is loaded only where neither tells.
+
+    Raises:
+        ModelError: as `OnnxSegmenter`.
+    """
+    return class_names(config) or OnnxSegmenter(config).classes
+
+
 def class_names(config: ModelConfig) -> tuple[str, ...] | None:
     """Names from the file's metadata, else from the configuration, else None. Needs no ONNX Runtime.
 

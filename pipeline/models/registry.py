@@ -1,11 +1,16 @@
-"""Which model a configuration means, and its class names without loading it."""
+"""Which model a configuration means, and its class names without loading it: one table of kinds.
+
+A model of the user's own needs no row: `model.name: package.module:Name` is imported (docs/models.md).
+"""
 
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterable
-from pathlib import Path
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
@@ -13,10 +18,56 @@ from pipeline.models.base import Segmenter
 
 STREET = "street"
 """Name of the model that ships, and the default."""
-STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
-REPLAY = "replay"
-"""Name prefix of the model that returns what an instances log holds: `replay:PATH`."""
-SUFFIXES = (".onnx", ".safetensors")
+OWN = "own"
+"""The kind of a model that is named by its import path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of model. Its code is imported when it is used, not before.
+
+    Attributes:
+        name: what `kind` returns.
+        load: import path of what makes a `Segmenter` of a `ModelConfig`; it raises `ModelError`.
+        classes_of: import path of what tells the class names of a `ModelConfig`, without loading the model where
+            a file's metadata tells; it raises `ModelError`.
+        names: values of `model.name` that mean it; one that ends in a colon is followed by anything.
+        suffixes: endings of `model.path` that mean it, in lower case.
+    """
+
+    name: str
+    load: str
+    classes_of: str
+    names: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+
+    def has(self, name: str) -> bool:
+        """Whether `model.name: name` means this kind."""
+        return any(name.startswith(own) if own.endswith(":") else name == own for own in self.names)
+
+
+KINDS = (
+    Kind(
+        name="maskrcnn",
+        load="pipeline.models.maskrcnn_choice:load",
+        classes_of="pipeline.models.maskrcnn_choice:classes_of",
+        names=(STREET,),
+        suffixes=(".safetensors",),
+    ),
+    Kind(
+        name="onnx",
+        load="pipeline.models.onnx:OnnxSegmenter",
+        classes_of="pipeline.models.onnx:classes_of",
+        suffixes=(".onnx",),
+    ),
+    Kind(
+        name="replay",
+        load="pipeline.models.replay:load",
+        classes_of="pipeline.models.replay:classes_of",
+        names=("replay:",),
+    ),
+)
+"""THE table of models. The first row that fits is taken."""
 
 
 def load(config: ModelConfig) -> Segmenter:
@@ -25,25 +76,11 @@ def load(config: ModelConfig) -> Segmenter:
     Raises:
         ModelError: no such model, not a model, or it cannot run here.
     """
-    match kind(config):
-        case "onnx":
-            from pipeline.models.onnx import OnnxSegmenter
-
-            return OnnxSegmenter(config)
-        case "replay":
-            from pipeline.models.replay import Replay
-
-            return Replay(replay_path(config), config.score)
-        case _:
-            from pipeline.models.maskrcnn import MaskRcnn
-
-            return MaskRcnn.load(
-                config.path,
-                device=config.device,
-                score=config.score,
-                nms=config.nms,
-                threads=config.threads,
-            )
+    found = find(config)
+    made: Segmenter = _imported(found.load)(config)
+    if found.name == OWN:
+        _check_own(found.load, made)
+    return made
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
@@ -52,17 +89,52 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     Raises:
         ModelError: as `load`.
     """
-    match kind(config):
-        case "onnx":
-            from pipeline.models.onnx import OnnxSegmenter, class_names
+    found = find(config)
+    if found.name != OWN:
+        return tuple(_imported(found.classes_of)(config))
+    # A model of the user's own: class names that do not depend on the configuration need no model to be loaded.
+    classes = getattr(_imported(found.load), "classes", None)
+    if isinstance(classes, tuple):
+        return classes
+    return load(config).classes
 
-            return class_names(config) or OnnxSegmenter(config).classes
-        case "replay":
-            from pipeline.models.replay import classes_of_log
 
-            return classes_of_log(replay_path(config))
-        case _:
-            return _safetensors_classes(config.path or STREET_FILE)
+def kind(config: ModelConfig) -> str:
+    """Name of the kind of model.
+
+    Raises:
+        ModelError: as `find`.
+    """
+    return find(config).name
+
+
+def find(config: ModelConfig) -> Kind:
+    """The kind of model that a configuration means.
+
+    Raises:
+        ModelError: the name or the ending of the file is not known.
+    """
+    if config.path is not None:
+        suffix = config.path.suffix.lower()
+        fits = [one for one in KINDS if suffix in one.suffixes]
+        if not fits:
+            endings = " or ".join(sorted({ending for one in KINDS for ending in one.suffixes}))
+            raise ModelError(f"model.path: got {config.path}, expected a file ending in {endings}")
+        if not config.path.is_file():
+            raise ModelError(f"model.path: there is no file {config.path}")
+        return fits[0]
+    name = config.name or STREET
+    for one in KINDS:
+        if one.has(name):
+            return one
+    module, colon, attribute = name.partition(":")
+    if colon and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        return Kind(OWN, load=name, classes_of=name)
+    known = ", ".join(f"{own}PATH" if own.endswith(":") else own for one in KINDS for own in one.names)
+    raise ModelError(
+        f"model.name: got {name}, there is {known}, and package.module:Name for one of your own; "
+        f"a model in a file goes by model.path"
+    )
 
 
 def check_classes(classes: tuple[str, ...], wanted: Iterable[str], where: str = "classes") -> None:
@@ -79,46 +151,41 @@ def check_classes(classes: tuple[str, ...], wanted: Iterable[str], where: str = 
         raise ModelError(f"{where}: the model has no class {name!r}; {hint}")
 
 
-def kind(config: ModelConfig) -> str:
-    """`onnx`, `maskrcnn` or `replay`.
+def _imported(path: str) -> Callable[[ModelConfig], Any]:
+    """What `module:name` names. Modules in the current folder are found, too.
 
     Raises:
-        ModelError: the name or the ending of the file is not known.
+        ModelError: there is no such module, or nothing of that name in it.
     """
-    if config.path is not None:
-        suffix = config.path.suffix.lower()
-        if suffix not in SUFFIXES:
-            raise ModelError(
-                f"model.path: got {config.path}, expected a file ending in {' or '.join(SUFFIXES)}"
-            )
-        if not config.path.is_file():
-            raise ModelError(f"model.path: there is no file {config.path}")
-        return "onnx" if suffix == ".onnx" else "maskrcnn"
-    name = config.name or STREET
-    if name.startswith(f"{REPLAY}:"):
-        return REPLAY
-    if name != STREET:
-        raise ModelError(f"model.name: got {name}, there is {STREET}; other models go by model.path")
-    return "maskrcnn"
-
-
-def replay_path(config: ModelConfig) -> Path:
-    return Path((config.name or "").removeprefix(f"{REPLAY}:"))
-
-
-def _safetensors_classes(path: Path) -> tuple[str, ...]:
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise ModelError(f"{path}: there is no such model file")
+    module_name, _, attribute = path.partition(":")
+    if "" not in sys.path:
+        sys.path.append("")  # after all the rest: a file in the current folder hides no installed package
     try:
-        with safe_open(path, framework="numpy") as file:
-            names = json.loads((file.metadata() or {}).get("classes", "null"))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise ModelError(f"{path}: is not a model file: {error}") from error
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ModelError(f"{path}: holds no class names; expected `classes`, a JSON list, in its metadata")
-    return tuple(names)
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # whatever a module that somebody wrote raises
+        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ModelError(f"model.name: got {path}, but {module_name} cannot be imported: {what}") from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise ModelError(f"model.name: got {path}, but {module_name} has no class or function {attribute}")
+    return found  # type: ignore[no-any-return]
+
+
+def _check_own(path: str, model: object) -> None:
+    """A model that somebody wrote is looked at once, so that a slip is told here and not in the middle of a run."""
+    for name in ("warm_up", "segment"):
+        if not callable(getattr(model, name, None)):
+            raise ModelError(
+                f"model.name: {path} gives no model: it has no method {name} (see docs/models.md)"
+            )
+    classes = getattr(model, "classes", None)
+    if not isinstance(classes, tuple) or not classes or not all(isinstance(one, str) for one in classes):
+        raise ModelError(f"model.name: {path}: classes is {classes!r}, expected a tuple of names")
+    if not isinstance(getattr(model, "device", None), str):
+        raise ModelError(
+            f"model.name: {path}: device is missing, expected where it runs in words, e.g. 'cpu'"
+        )
 
 
 def _some(names: tuple[str, ...], most: int = 8) -> str:

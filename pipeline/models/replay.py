@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.messages import FrameRef, Instances
 from pipeline.models.base import Found
@@ -71,12 +72,22 @@ def _scaled(record: Instances, width: int, height: int) -> np.ndarray[tuple[int,
     return np.asarray(record.boxes_px * scale, np.float32)
 
 
-def classes_of_log(path: Path) -> tuple[str, ...]:
+def path_of(config: ModelConfig) -> Path:
+    """PATH of `model.name: replay:PATH`."""
+    return Path((config.name or "").partition(":")[2])
+
+
+def load(config: ModelConfig) -> Replay:
+    """As `Replay`."""
+    return Replay(path_of(config), config.score)
+
+
+def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """Class names of a log, reading one frame of it at the most.
 
     Raises:
         RecordError: it cannot be read.
     """
-    header, records = read_log(path)
+    header, records = read_log(path_of(config))
     next(records, None)  # an iterator that has begun closes its file when it goes
     return tuple(header.classes)

@@ -33,7 +33,7 @@ def test_ending_of_the_file_tells_the_kind(tmp_path: Path) -> None:
 
 
 def test_unknown_model_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.name: got stret, there is street"):
+    with pytest.raises(ModelError, match=r"model\.name: got stret, there is street, "):
         registry.load(ModelConfig(name="stret"))
     with pytest.raises(ModelError, match=r"best\.pt, expected a file ending in \.onnx or \.safetensors"):
         registry.load(ModelConfig(path=tmp_path / "best.pt"))
