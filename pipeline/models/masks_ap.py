@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn import Letterbox
+from pipeline.models.paste import paste
 from pipeline.models.train_data import Moment
 from pipeline.models.train_view import mask_targets
 
@@ -25,39 +26,6 @@ COUNTED_PX = 64
 COUNTED_SHARE = 0.25
 DETECTIONS = 100
 """Per frame, as in COCO."""
-
-
-def paste(mask: NDArray[np.uint8], box_px: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
-    """Spreads a mask grid over its box: bilinear between cell centres, 128 or more at a pixel's centre is inside.
-
-    Args:
-        mask: (S, S) uint8.
-        box_px: (4,) x0 y0 x1 y1, pixels.
-        width: of the frame.
-        height: of the frame.
-
-    Returns:
-        (height, width) bool.
-    """
-    whole = np.zeros((height, width), np.bool_)
-    x0, y0, x1, y1 = (float(value) for value in box_px)
-    columns = np.arange(max(0, int(np.ceil(x0 - 0.5))), min(width, int(np.ceil(x1 - 0.5))))
-    rows = np.arange(max(0, int(np.ceil(y0 - 0.5))), min(height, int(np.ceil(y1 - 0.5))))
-    if not len(columns) or not len(rows):
-        return whole
-    side = len(mask)
-    across = _between((columns + 0.5 - x0) / (x1 - x0) * side - 0.5, side)
-    down = _between((rows + 0.5 - y0) / (y1 - y0) * side - 0.5, side)
-    inside = down @ mask.astype(np.float32) @ across.T >= 127.5
-    whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = inside
-    return whole
-
-
-def _between(places: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """(len(places), side): the weights of linear interpolation at each place among `side` cells."""
-    clipped = np.clip(places, 0, side - 1)
-    weights = 1 - np.abs(clipped[:, None] - np.arange(side))
-    return np.asarray(np.maximum(weights, 0), np.float32)
 
 
 def perfect(moment: Moment, classes: Sequence[str]) -> Found:

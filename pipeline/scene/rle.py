@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 
 def encode(mask: NDArray[np.bool_]) -> str:
     """(H, W) bool -> COCO compressed counts."""
-    height, width = mask.shape
     columns = np.flatnonzero(mask.any(axis=0))
     if not len(columns):
-        return _text([height * width])
+        return _text([mask.size])
     x0, x1 = int(columns[0]), int(columns[-1]) + 1
-    flat = mask[:, x0:x1].ravel(order="F")
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flat, [False])).astype(np.int8))) + x0 * height
+    return encode_part(mask[:, x0:x1], x0, 0, mask.shape[1], mask.shape[0])
+
+
+def encode_part(part: NDArray[np.bool_], x: int, y: int, width: int, height: int) -> str:
+    """As `encode`, for a mask of `width` x `height` that is empty outside of `part`, (h, w) bool at column x, row y."""
+    strip = np.zeros((part.shape[1], height), np.bool_)
+    strip[:, y : y + part.shape[0]] = part.T
+    flat = strip.reshape(-1)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flat, [False])).astype(np.int8))) + x * height
     counts = np.diff(np.concatenate(([0], edges, [height * width]))).tolist()
     if counts[-1] == 0:
         counts.pop()

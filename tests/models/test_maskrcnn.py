@@ -16,7 +16,8 @@ from pipeline.models.base import Found, Segmenter
 from pipeline.models.maskrcnn import PADDING, Letterbox, MaskRcnn, choose_device, lay
 from pipeline.models.maskrcnn_file import STREET, STREET_CLASSES, load_weights, save_weights
 from pipeline.models.maskrcnn_net import INPUT_SIZE, build, fold_batch_norm
-from pipeline.models.masks_ap import average_precision, paste
+from pipeline.models.masks_ap import average_precision
+from pipeline.models.paste import paste
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.planes import Planes
 from pipeline.scene.world import Rendered, Scene

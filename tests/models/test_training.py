@@ -17,7 +17,8 @@ from pipeline.models.base import Found
 from pipeline.models.maskrcnn import Letterbox
 from pipeline.models.maskrcnn_file import STREET_CLASSES, load_weights
 from pipeline.models.maskrcnn_net import INPUT_SIZE
-from pipeline.models.masks_ap import average_precision, paste, perfect
+from pipeline.models.masks_ap import average_precision, perfect
+from pipeline.models.paste import paste
 from pipeline.models.train_data import Cache, example_of, through_h264
 from pipeline.models.train_view import mask_targets, show
 from pipeline.models.training import Progress, Recipe, fit, train
