@@ -80,6 +80,10 @@ class Canvas:
         letters, above = glyphs(text, size)
         self.over(letters, colour, opacity, int(x), max(0, round(baseline) - above))
 
+    def layers(self) -> tuple[Floats, Floats]:
+        """What was drawn, for pictures in RGB: (h, w, 3) colour times opacity and (h, w) opacity, each 0..1."""
+        return self._colour, self._opacity
+
     def stamp(self) -> Stamp:
         def whole(values: Floats) -> Plane:
             return np.asarray(np.rint(values).clip(0, 255), np.uint8)

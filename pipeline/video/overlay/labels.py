@@ -107,6 +107,11 @@ def label_places(
 
 def label(text: str, identity: int, size: int) -> Stamp:
     """A dark pill with a dot of the object's colour before the text."""
+    return label_canvas(text, identity, size).stamp()
+
+
+def label_canvas(text: str, identity: int, size: int) -> Canvas:
+    """What `label` is made of."""
     colour = object_colour(identity)
     height = round(size * 2.0)
     pad = round(size * 0.55)
@@ -115,4 +120,4 @@ def label(text: str, identity: int, size: int) -> Stamp:
     canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, 0.78)
     canvas.panel(pad, (canvas.height - dot) / 2, dot, dot, dot / 2, colour, 1.0)
     canvas.text(text, pad + dot + size * 0.45, (canvas.height + size) / 2, size, WHITE)
-    return canvas.stamp()
+    return canvas
