@@ -1,32 +1,38 @@
-"""Any YOLO segmentation export, run by ONNX Runtime. The arithmetic is in `yolo.py`."""
+"""A model in an ONNX file, run by ONNX Runtime. What its outputs mean is told by their shapes: see `LAYOUTS`."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models import yolo
 from pipeline.models.base import Found
+from pipeline.models.onnx_file import Classes, classes_in
+from pipeline.models.onnx_layout import Layout, Outputs, Probed
+from pipeline.models.onnx_rcnn import Rcnn
+from pipeline.models.onnx_session import first_line, open_session
+from pipeline.models.rfdetr import RfDetr
+from pipeline.models.yolo import Yolo
 from pipeline.planes import Planes, planes_bytes
 
+LAYOUTS: tuple[type[Layout], ...] = (Yolo, RfDetr, Rcnn)
+"""The families of exports that are known, tried in this order."""
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 USUAL_SIDE = 640
 """Side of the input where the model leaves it open."""
-EXPECTED = "expected a YOLO segmentation export (v5 or v8/11 layout with prototypes)"
+GREY = 114 / 255
+"""What a model is shown when its outputs are looked at."""
 
 
 class OnnxSegmenter:
-    """A YOLO segmentation model (a `pipeline.models.base.Segmenter`).
+    """A model in an ONNX file (a `pipeline.models.base.Segmenter`).
 
     Raises:
-        ModelError: no ONNX Runtime, not a model, inputs or outputs of another kind, no CUDA where it is asked for.
+        ModelError: no ONNX Runtime, not a model, inputs or outputs of another kind, no such device.
     """
 
     classes: tuple[str, ...]
@@ -35,18 +41,22 @@ class OnnxSegmenter:
     def __init__(self, config: ModelConfig) -> None:
         if config.path is None:
             raise ModelError("model.path: missing; give a file ending in .onnx")
-        self._path, self._score, self._nms = config.path, config.score, config.nms
-        names = class_names(config)
-        self._session, self.device = _session(config)
+        self._path = config.path
+        names = classes_in(config)
+        self._session, self.device = open_session(config.path, config)
         self._read_input()
-        self._read_outputs()
-        detections, prototypes = self._run([np.full((*self._hw, 3), yolo.GREY, np.uint8)])
-        layout = yolo.Layout.of(detections.shape, prototypes.shape, self._hw)
-        if layout is None:
-            shapes = f"{list(detections.shape)} and {list(prototypes.shape)}"
-            raise ModelError(f"{self._path}: outputs of shape {shapes}; {EXPECTED}")
-        self._layout = layout
-        self.classes = self._named(names, layout.classes)
+        probe = np.full((self._batch or 1, 3, *self._hw), GREY, self._dtype)
+        model = Probed(
+            path=config.path,
+            outputs=self._run(probe),
+            input_hw=self._hw,
+            open_size=self._open_size,
+            names=names,
+            score=config.score,
+            nms=config.nms,
+        )
+        self._layout = self._layout_of(model)
+        self.classes = self._layout.classes
 
     def warm_up(self) -> None:
         width, height = self._hw[1] // 2 * 2, self._hw[0] // 2 * 2
@@ -54,71 +64,61 @@ class OnnxSegmenter:
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
         """One `Found` a frame. A model exported for a fixed batch is run as often as needed."""
-        step = self._batch or max(1, len(frames))
+        step = min(self._batch or len(frames) or 1, self._layout.most or len(frames) or 1)
         found: list[Found] = []
         for first in range(0, len(frames), step):
             found += self._batch_of(frames[first : first + step])
         return found
 
     def _batch_of(self, frames: Sequence[Planes]) -> list[Found]:
-        height, width = self._hw
-        boxes = [yolo.Letterbox.fit(frame.width, frame.height, width, height) for frame in frames]
-        images = [box.image(frame, width, height) for box, frame in zip(boxes, frames, strict=True)]
-        detections, prototypes = self._run(images)
-        found = []
-        for row, (box, frame) in enumerate(zip(boxes, frames, strict=True)):
-            likely = yolo.candidates(detections[row], self._layout, prototypes.shape[1], self._score)
-            likely = likely[np.flatnonzero(likely.class_ids < len(self.classes))]
-            if self._layout.kind != "final":
-                likely = yolo.suppress(likely, self._nms)
-            found.append(yolo.finish(likely, prototypes[row], box, frame, self._hw))
-        return found
+        shape = (self._batch or len(frames), 3, *self._layout.size(frames[0]))
+        blob: NDArray[Any] = np.zeros(shape, self._dtype)
+        boxes = [self._layout.lay(frame, blob[row]) for row, frame in enumerate(frames)]
+        outputs = self._run(blob)
+        pairs = enumerate(zip(frames, boxes, strict=True))
+        return [self._layout.found(outputs, row, frame, box) for row, (frame, box) in pairs]
 
-    def _run(self, images: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Detections and prototypes, float32, at least one row for each of the (H, W, 3) uint8 RGB images."""
-        blob = np.zeros((self._batch or len(images), 3, *self._hw), self._dtype)
-        for row, image in enumerate(images):
-            np.multiply(image.transpose(2, 0, 1), np.float32(1 / 255), out=blob[row], casting="same_kind")
+    def _run(self, blob: NDArray[Any]) -> Outputs:
+        """All outputs for (B, 3, H, W): whole numbers as int64, others as float32."""
+        given = blob if self._has_batch else blob[0]
         try:
-            outputs = self._session.run(self._outputs, {self._input: blob})
+            values = self._session.run(None, {self._input: given})
         except Exception as error:  # ONNX Runtime's errors have no base of their own
-            raise ModelError(f"{self._path}: ONNX Runtime could not run it: {_first_line(error)}") from error
-        detections, prototypes = (np.asarray(output, np.float32) for output in outputs)
-        return detections, prototypes
+            raise ModelError(f"{self._path}: ONNX Runtime could not run it: {first_line(error)}") from error
+        outputs = zip((output.name for output in self._session.get_outputs()), values, strict=True)
+        return {name: _as_number(value) for name, value in outputs if isinstance(value, np.ndarray)}
 
     def _read_input(self) -> None:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise ModelError(f"{self._path}: {len(inputs)} inputs; {EXPECTED}, which has one")
+            found = ", ".join(f"{one.name} {one.shape}" for one in inputs)
+            raise ModelError(f"{self._path}: {len(inputs)} inputs ({found}); expected one, the picture")
         shape, kind = inputs[0].shape, inputs[0].type
         if kind not in FLOATS:
             raise ModelError(f"{self._path}: input of type {kind}; expected tensor(float) or tensor(float16)")
-        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
-            raise ModelError(f"{self._path}: input of shape {shape}; expected (batch, 3, height, width)")
-        self._input, self._dtype = inputs[0].name, FLOATS[kind]
-        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
-        height, width = (side if isinstance(side, int) and side > 0 else USUAL_SIDE for side in shape[2:])
-        self._hw = (height, width)
-
-    def _read_outputs(self) -> None:
-        outputs = self._session.get_outputs()
-        detections = [output.name for output in outputs if len(output.shape) == 3]
-        prototypes = [output.name for output in outputs if len(output.shape) == 4]
-        if len(detections) != 1 or len(prototypes) != 1:
-            shapes = ", ".join(f"{output.name} {output.shape}" for output in outputs)
-            raise ModelError(f"{self._path}: outputs {shapes}; {EXPECTED}")
-        self._outputs = [detections[0], prototypes[0]]
-
-    def _named(self, names: tuple[str, ...] | None, count: int | None) -> tuple[str, ...]:
-        if names is None:
-            if count is None:
-                raise ModelError(f"{self._path}: holds no class names; give them as model.classes")
-            return yolo.COCO if count == len(yolo.COCO) else tuple(f"class{n}" for n in range(count))
-        if count is not None and len(names) != count:
+        if len(shape) not in (3, 4) or (isinstance(shape[-3], int) and shape[-3] != 3):
             raise ModelError(
-                f"{self._path}: {len(names)} class names for {count} classes; mend model.classes"
+                f"{self._path}: input of shape {shape}; expected (batch, 3, height, width) or (3, height, width)"
             )
-        return names
+        self._input, self._dtype = inputs[0].name, FLOATS[kind]
+        self._has_batch = len(shape) == 4
+        given = shape[0] if self._has_batch else 1
+        self._batch = given if isinstance(given, int) and given > 0 else None
+        known = [isinstance(side, int) and side > 0 for side in shape[-2:]]
+        height, width = (
+            side if is_known else USUAL_SIDE for side, is_known in zip(shape[-2:], known, strict=True)
+        )
+        self._hw, self._open_size = (height, width), not any(known)
+
+    def _layout_of(self, model: Probed) -> Layout:
+        for layout in LAYOUTS:
+            if (fits := layout.of(model)) is not None:
+                return fits
+        found = ", ".join(f"{name} {list(value.shape)}" for name, value in model.outputs.items())
+        known = "; ".join(layout.KNOWN for layout in LAYOUTS)
+        raise ModelError(
+            f"{self._path}: outputs {found or 'of no arrays'} are of no layout known here: {known}"
+        )
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
@@ -127,132 +127,11 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     Raises:
         ModelError: as `OnnxSegmenter`.
     """
-    return class_names(config) or OnnxSegmenter(config).classes
+    names = classes_in(config)
+    return OnnxSegmenter(config).classes if names is None else Classes.of(names).names
 
 
-def class_names(config: ModelConfig) -> tuple[str, ...] | None:
-    """Names from the file's metadata, else from the configuration, else None. Needs no ONNX Runtime.
-
-    Raises:
-        ModelError: the file cannot be read, is not an ONNX model, or its names are not names.
-    """
-    assert config.path is not None
-    text = metadata(config.path).get("names")
-    if text is None:
-        return config.classes
-    try:
-        names = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ModelError(f"{config.path}: class names are unreadable: {text[:60]!r}") from error
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
-        raise ModelError(f"{config.path}: class names are {text[:60]!r}; expected {{0: 'name', ...}}")
-    return tuple(names)
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """`metadata_props` of an ONNX file, without reading its weights (ModelProto in onnx.proto3).
-
-    Raises:
-        ModelError: the file cannot be read or is not an ONNX model.
-    """
-    props: dict[str, str] = {}
-    graphs = 0
-    try:
-        with path.open("rb") as file:
-            end = path.stat().st_size
-            while file.tell() < end:
-                field, length = _field(file)
-                if file.tell() + length > end:
-                    raise ValueError("cut off")
-                if field == 14:
-                    pair = _pair(file, file.tell() + length)
-                    props[pair.get(1, "")] = pair.get(2, "")
-                else:
-                    graphs += field == 7
-                    file.seek(length, 1)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: there is no such model file") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ModelError(f"{path}: is not an ONNX model ({error})") from error
-    if graphs != 1:
-        raise ModelError(f"{path}: is not an ONNX model (it holds no graph)")
-    return props
-
-
-def _field(file: IO[bytes]) -> tuple[int, int]:
-    """Number of the protobuf field that begins here, and how many bytes of it follow."""
-    key = _varint(file)
-    match key & 7:
-        case 0:
-            _varint(file)
-            return key >> 3, 0
-        case 1:
-            return key >> 3, 8
-        case 2:
-            return key >> 3, _varint(file)
-        case 5:
-            return key >> 3, 4
-    raise ValueError("no protobuf message")
-
-
-def _pair(file: IO[bytes], end: int) -> dict[int, str]:
-    pair: dict[int, str] = {}
-    while file.tell() < end:
-        field, length = _field(file)
-        pair[field] = file.read(min(length, end - file.tell())).decode()
-    return pair
-
-
-def _varint(file: IO[bytes]) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise ValueError("cut off")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("no protobuf message")
-
-
-def _session(config: ModelConfig) -> tuple[Any, str]:
-    """An `onnxruntime.InferenceSession` and the device it runs on."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ModelError(
-            f"{config.path}: ONNX Runtime is not installed; pip install 'tallycam[onnx]'"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised; its own log goes to stderr behind our back
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # cores belong to other stages, too
-    if config.threads is not None:
-        options.intra_op_num_threads = config.threads
-    wanted = config.device
-    providers: list[Any] = ["CPUExecutionProvider"]
-    can_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    number = wanted.partition(":")[2] or "0"
-    if wanted.partition(":")[0] not in ("auto", "cpu", "cuda") or not number.isdecimal():
-        raise ModelError(f"model.device: got {wanted}, expected auto, cpu, cuda or cuda:N")
-    if wanted != "cpu" and can_cuda:
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(number)}))
-    try:
-        session = onnxruntime.InferenceSession(str(config.path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's errors have no base of their own
-        raise ModelError(f"{config.path}: ONNX Runtime cannot load it: {_first_line(error)}") from error
-    on_cuda = "CUDAExecutionProvider" in session.get_providers()
-    if wanted.startswith("cuda") and not on_cuda:
-        raise ModelError(
-            f"model.device: got {wanted}, but ONNX Runtime has no CUDA here; install onnxruntime-gpu or use cpu"
-        )
-    return session, f"cuda:{number}" if on_cuda else "cpu"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _as_number(value: NDArray[Any]) -> NDArray[Any]:
+    if value.dtype == np.bool_ or np.issubdtype(value.dtype, np.floating):
+        return np.asarray(value, np.float32)
+    return np.asarray(value, np.int64)

@@ -11,9 +11,13 @@ import pytest
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.messages import FrameRef
 from pipeline.models import yolo
-from pipeline.models.onnx import OnnxSegmenter, class_names, metadata
+from pipeline.models.coco import COCO
+from pipeline.models.onnx import OnnxSegmenter
+from pipeline.models.onnx_file import classes_in, metadata
 from pipeline.planes import Planes
+from pipeline.stages.found import NOT_FINITE, instances_of
 
 onnx = pytest.importorskip("onnx", reason="needs the development package onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -224,12 +228,33 @@ def test_open_input_size_is_640(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.boxes_px, [[220, 120, 420, 200]], atol=1e-3)
 
 
-def test_not_a_number_is_never_an_object(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["v8", "v5", "final"])
+@pytest.mark.parametrize("where", ["score", "box", "coefficient"])
+def test_not_a_number_where_an_object_should_be_is_seen_by_whoever_takes_it(
+    tmp_path: Path, layout: str, where: str
+) -> None:
     nan = float("nan")
-    rows = [row_v8((nan, 16, 20, 8), [0.9], ONES), row_v8((9, 9, 9, 9), [nan], ONES)]
-    rows += [row_v8((40, 40, 9, 9), [0.9], [nan, 0, 0, 0])]
-    path = build(tmp_path / "nan.onnx", rows)
-    assert len(OnnxSegmenter(config(path)).segment([frame()])[0].scores) == 0
+    box = (nan, 16, 20, 28) if where == "box" else (9, 16, 20, 28)
+    score = nan if where == "score" else 0.9
+    coefficients = [nan, 0, 0, 0] if where == "coefficient" else ONES
+    row = {
+        "v8": row_v8(box, [score], coefficients),
+        "v5": row_v5(box, 0.9, [score], coefficients),
+        "final": [*box, score, 0.0, *coefficients],
+    }
+    path = build(tmp_path / "nan.onnx", [row[layout]], layout=layout, names="['a']")
+    (found,) = OnnxSegmenter(config(path)).segment([frame()])
+    ref = FrameRef(
+        stream="s", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=SIDE, height=SIDE
+    )
+    instances = instances_of(ref, found)
+    assert instances.skipped == NOT_FINITE and not len(instances.scores)
+
+
+def test_not_a_number_that_is_no_object_does_no_harm(tmp_path: Path) -> None:
+    rows = [row_v8((float("nan"), 16, 20, 8), [0.1], ONES), row_v8((9, 9, 9, 9), [0.9], ONES)]
+    (found,) = OnnxSegmenter(config(build(tmp_path / "nan.onnx", rows))).segment([frame()])
+    np.testing.assert_allclose(found.scores, [0.9], atol=1e-6)
 
 
 def test_names_of_the_file_go_before_names_of_the_configuration(tmp_path: Path) -> None:
@@ -239,21 +264,21 @@ def test_names_of_the_file_go_before_names_of_the_configuration(tmp_path: Path) 
     assert OnnxSegmenter(config(named, classes=("x", "y"))).classes == ("cat", "dog")
     assert OnnxSegmenter(config(bare, classes=("x", "y"))).classes == ("x", "y")
     assert metadata(named)["task"] == "segment"
-    assert class_names(config(bare)) is None
+    assert classes_in(config(bare)) is None
     with pytest.raises(ModelError, match="3 class names for 2 classes"):
         OnnxSegmenter(config(bare, classes=("x", "y", "z")))
 
 
 def test_eighty_nameless_classes_are_those_of_coco(tmp_path: Path) -> None:
     path = build(tmp_path / "coco.onnx", [row_v8((9, 9, 9, 9), [0.9] + [0.0] * 79, ONES)])
-    assert OnnxSegmenter(config(path)).classes == yolo.COCO
-    assert len(set(yolo.COCO)) == 80
+    assert OnnxSegmenter(config(path)).classes == COCO
+    assert len(set(COCO)) == 80
 
 
 @pytest.mark.parametrize("names", ["{0: 'a', 2: 'b'}", "__import__('os')", "[1, 2]", "{", "5"])
 def test_names_that_are_no_names_are_refused(tmp_path: Path, names: str) -> None:
     path = build(tmp_path / "names.onnx", [row_v8((9, 9, 9, 9), [0.9, 0.1], ONES)], names=names)
-    with pytest.raises(ModelError, match="class names are"):
+    with pytest.raises(ModelError, match="class names"):
         OnnxSegmenter(config(path))
 
 
@@ -296,7 +321,9 @@ def _one_node(path: Path, kind: int, shape: list[Any]) -> Path:
 
 def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     kinds = onnx.TensorProto
-    with pytest.raises(ModelError, match="expected a YOLO segmentation export"):
+    with pytest.raises(
+        ModelError, match=r"outputs out \[1, 3, 64, 64\] are of no layout known here: YOLO"
+    ):
         OnnxSegmenter(config(_one_node(tmp_path / "identity.onnx", kinds.FLOAT, [1, 3, 64, 64])))
     with pytest.raises(ModelError, match=r"input of type tensor\(uint8\); expected"):
         OnnxSegmenter(config(_one_node(tmp_path / "bytes.onnx", kinds.UINT8, [1, 3, 64, 64])))
@@ -306,7 +333,7 @@ def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_outputs_that_fit_no_layout_are_refused(tmp_path: Path) -> None:
     path = build(tmp_path / "odd.onnx", [[0.0] * 5], layout="final", names="{0: 'a'}")
-    with pytest.raises(ModelError, match=r"outputs of shape \[1, 7, 5\]"):
+    with pytest.raises(ModelError, match=r"outputs output0 \[1, 7, 5\], output1 .*YOLO.*RF-DETR.*Mask R-CNN"):
         OnnxSegmenter(config(path))
 
 
@@ -343,7 +370,7 @@ def test_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 def test_layouts_are_told_apart_by_shape(
     detections: tuple[int, ...], prototypes: tuple[int, ...], expected: tuple[str, int | None]
 ) -> None:
-    layout = yolo.Layout.of(detections, prototypes, (640, 640))
+    layout = yolo.DetectionLayout.of(detections, prototypes, (640, 640))
     assert layout is not None and (layout.kind, layout.classes) == expected
 
 
@@ -358,9 +385,10 @@ def test_real_export_small_masks_equal_full_size_ones(shared_data: Path) -> None
         (found,) = model.segment([planes])
         assert sum(model.classes[row] == "person" for row in found.class_ids) >= people
 
-        box = yolo.Letterbox.fit(planes.width, planes.height, 640, 640)
-        detections, prototypes = model._run([box.image(planes, 640, 640)])
-        likely = yolo.suppress(yolo.candidates(detections[0], model._layout, 32, 0.4), 0.6)
+        blob = np.zeros((1, 3, 640, 640), np.float32)
+        box = model._layout.lay(planes, blob[0])
+        detections, prototypes = model._run(blob).values()
+        likely = yolo.suppress(yolo.candidates(detections[0], model._layout.layout, 32, 0.4), 0.6)
         overlaps = []
         for row, coefficients in enumerate(likely.coefficients):
             logits = (coefficients @ prototypes[0].reshape(32, -1)).reshape(160, 160)
