@@ -37,18 +37,11 @@ class Output:
         """Whether the frame is to be in the video (`output.video.fps`)."""
         return self._writer.wants(tracks.pts_s)
 
-    def copy(self, ring: Ring, slot: int) -> None:
-        """Takes the pixels over, so that the slot can be given back."""
-        self._frame, self._planes = self._writer.frame()
-        source = ring.planes(slot)
-        self._planes.y[:] = source.y
-        self._planes.u[:] = source.u
-        self._planes.v[:] = source.v
-
-    def write(self, tracks: Tracks) -> None:
-        """Draws on the pixels that were copied, and encodes them."""
-        self._overlay.draw(self._planes, tracks)
-        self._writer.encode(self._frame, tracks.pts_s)
+    def write(self, ring: Ring, slot: int, tracks: Tracks) -> None:
+        """Draws on the pixels where they lie, and encodes them: nobody else reads this frame any more."""
+        frame, planes = self._writer.frame_on(ring.pixels(slot))
+        self._overlay.draw(planes, tracks)
+        self._writer.encode(frame, tracks.pts_s)
 
     def close(self) -> None:
         self._writer.close()
@@ -156,7 +149,7 @@ class Sink:
             self._ring.close()
             self._ring = None
         try:
-            self._ring = Ring.attach(where.path)
+            self._ring = Ring.attach(where.path, draw=True)
         except RingError:
             self._where = None  # gone again already: the next answer tells of another
             return
@@ -190,36 +183,30 @@ class Sink:
                 self._pending.popleft()  # came twice: `track` was started anew
                 continue
             start_s = now()
-            copied = self._copy(tracks)
-            if copied is None:
+            if self._video and not self._write(tracks):
                 return
             self._pending.popleft()
             self._next_seq += 1
             self._last = tracks
             decoder.send(Released(stream=self._name, seq=tracks.seq))
             self._metrics.frames_in()
-            if copied and self._output is not None:
-                self._output.write(tracks)
             self._done(tracks, start_s)
 
-    def _copy(self, tracks: Tracks) -> bool | None:
-        """Takes the pixels over. None: they will come; False: they are gone, or nobody wants them."""
-        if not self._video:
-            return False
+    def _write(self, tracks: Tracks) -> bool:
+        """Puts the frame into the video. False: its pixels are yet to come."""
         assert self._where is not None
         if self._ring is None or self._output is None:
-            return None
+            return False
         slot = self._ring.find(tracks.seq)
         if slot is not None:
-            wanted = self._output.wants(tracks)
-            if wanted:
-                self._output.copy(self._ring, slot)
-            return wanted
-        if tracks.seq < self._where.first_seq:
-            self._dropped[GONE] = self._dropped.get(GONE, 0) + 1
-            self._metrics.dropped(GONE)
+            if self._output.wants(tracks):
+                self._output.write(self._ring, slot, tracks)
+            return True
+        if tracks.seq >= self._where.first_seq:
             return False
-        return None
+        self._dropped[GONE] = self._dropped.get(GONE, 0) + 1
+        self._metrics.dropped(GONE)
+        return True
 
     def _done(self, tracks: Tracks, start_s: float) -> None:
         latency_s = max(0.0, time.time() - tracks.wall_s)

@@ -69,26 +69,30 @@ class Ring:
         return ring
 
     @classmethod
-    def attach(cls, path: str) -> Ring:
-        """Maps the ring at `path` for reading.
+    def attach(cls, path: str, draw: bool = False) -> Ring:
+        """Maps the ring at `path`, for reading, or to draw on frames that nobody else reads any more.
 
         Raises:
             RingError: it is gone, or is not a ring.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, (os.O_RDWR if draw else os.O_RDONLY) | os.O_CLOEXEC)
         except OSError as error:
             raise RingError(f"{path}: the ring is gone ({error.strerror})") from error
         header = np.frombuffer(os.pread(descriptor, 32, 0).ljust(32, b"\0"), np.int64)
         if header[0] != _MAGIC:
             os.close(descriptor)
             raise RingError(f"{path}: not a ring of frames")
-        return cls(descriptor, path, int(header[1]), int(header[2]), int(header[3]), writable=False)
+        return cls(descriptor, path, int(header[1]), int(header[2]), int(header[3]), writable=draw)
+
+    def pixels(self, slot: int) -> NDArray[np.uint8]:
+        """(planes_bytes,) uint8 view on a slot: y, u, v without padding; read-only in a reader."""
+        start = self._start + slot * self._slot_bytes
+        return self._bytes[start : start + planes_bytes(self.width, self.height)]
 
     def planes(self, slot: int) -> Planes:
         """Views on the planes of a slot; read-only in a reader."""
-        start = self._start + slot * self._slot_bytes
-        return Planes.view(self._bytes[start : start + self._slot_bytes], self.width, self.height)
+        return Planes.view(self.pixels(slot), self.width, self.height)
 
     def open_slot(self, slot: int) -> Planes:
         """The planes of a slot, to be written; until `publish` no reader takes them for a frame."""

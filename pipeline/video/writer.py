@@ -20,6 +20,7 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from pipeline.config import VideoConfig
 from pipeline.errors import OutputError
@@ -46,7 +47,7 @@ def part_path(path: Path) -> Path:
 class VideoWriter:
     """Writes frames of one size with their own timestamps.
 
-    The cheapest way: `frame()` gives an encoder frame and views on its planes; fill and draw, then `encode`.
+    The cheapest way: `frame_on(pixels)` makes an encoder frame of memory that is there; draw on it, then `encode`.
 
     Args:
         path: the finished file; `PATH.part` until `close`.
@@ -114,22 +115,34 @@ class VideoWriter:
         """Whether the frame at `pts_s` is to be written (`fps` of the configuration). Ask once a frame."""
         return not self._broken and not self._picker.reason_to_skip(0, pts_s)
 
-    def frame(self) -> tuple[av.VideoFrame, Planes]:
-        """A new frame of the size given, and views on its planes (rows padded); its pixels are not set."""
-        frame = av.VideoFrame(*self._size, "yuv420p")
-        return frame, planes_of(frame)
+    def frame_on(self, pixels: NDArray[np.uint8]) -> tuple[av.VideoFrame, Planes]:
+        """A frame that lies in the memory given, and views on its planes to draw on.
+
+        Args:
+            pixels: (planes_bytes,) uint8, y u v without padding. Encoding reads them and keeps nothing of them.
+                Odd sizes and heights that are no multiple of 4 are copied: PyAV takes no others as they lie.
+        """
+        width, height = self._size
+        if width % 2 == 0 and height % 4 == 0:
+            rows = pixels.reshape(height * 3 // 2, width)
+            frame = av.VideoFrame.from_numpy_buffer(rows, format="yuv420p")
+            return frame, Planes.view(pixels, width, height)
+        frame = av.VideoFrame(width, height, "yuv420p")
+        planes = planes_of(frame)
+        copy_planes(Planes.view(pixels, width, height), planes)
+        return frame, planes
 
     def write(self, planes: Planes, pts_s: float) -> bool:
         """Copies and encodes one frame if it is wanted; whether it was."""
         if not self.wants(pts_s):
             return False
-        frame, target = self.frame()
-        copy_planes(planes, target)
+        frame = av.VideoFrame(*self._size, "yuv420p")
+        copy_planes(planes, planes_of(frame))
         self.encode(frame, pts_s)
         return True
 
     def encode(self, frame: av.VideoFrame, pts_s: float) -> None:
-        """Encodes a frame of `frame()`, shown from `pts_s` on. Times that do not rise are moved on by 1 ms.
+        """Encodes a frame of `frame_on()`, shown from `pts_s` on. Times that do not rise are moved on by 1 ms.
 
         Raises:
             OutputError: it could not be written, e.g. on a full disk; once, later frames are passed over.

@@ -46,6 +46,16 @@ def test_a_reader_cannot_write() -> None:
         del planes
 
 
+def test_who_draws_writes_where_the_frame_lies() -> None:
+    with Ring.create(2, 9, 7) as ring, Ring.attach(ring.path, draw=True) as reader:
+        reader.pixels(1)[:] = 7
+        planes = ring.planes(1)
+        assert (planes.y == 7).all()
+        assert (planes.v == 7).all()
+        assert not (ring.planes(0).y == 7).any()
+        del planes
+
+
 def test_a_frame_that_is_replaced_while_it_is_read_is_noticed() -> None:
     frame = noise(16, 16)
     with Ring.create(2, 16, 16) as ring, Ring.attach(ring.path) as reader:

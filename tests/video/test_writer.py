@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.config import StreamConfig, VideoConfig
 from pipeline.errors import OutputError
-from pipeline.video.convert import planes_of
+from pipeline.planes import planes_bytes
+from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.source import open_source
 from pipeline.video.writer import VideoWriter, concat_parts, part_path
 from tests.video.media import drawn, number_of
@@ -50,15 +51,17 @@ def test_times_that_do_not_rise_are_moved_on(tmp_path: Path) -> None:
     assert all(before < after for (before, _), (after, _) in itertools.pairwise(rows))
 
 
-def test_drawing_on_the_encoders_own_planes_costs_no_copy(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "out.mp4", 150, 90, 25, VideoConfig()) as writer:
-        for number in range(3):
-            frame, planes = writer.frame()
-            assert (planes.width, planes.height) == (150, 90)
-            source = drawn(number, 150, 90)
-            planes.y[:], planes.u[:], planes.v[:] = source.y, source.u, source.v
+@pytest.mark.parametrize(("width", "height"), [(160, 120), (150, 90), (151, 91)])
+def test_a_frame_is_drawn_and_encoded_where_it_lies(tmp_path: Path, width: int, height: int) -> None:
+    pixels = np.zeros(planes_bytes(width, height), np.uint8)
+    with VideoWriter(tmp_path / "out.mp4", width, height, 25, VideoConfig()) as writer:
+        for number in range(12):
+            frame, planes = writer.frame_on(pixels)
+            assert (planes.width, planes.height) == (width, height)
+            copy_planes(drawn(number, width, height), planes)
             writer.encode(frame, number / 25)
-    assert [number for _, number in played(tmp_path / "out.mp4")] == [0, 1, 2]
+            pixels[:] = 255  # the slot is another frame's at once, while the encoder still looks ahead
+    assert [number for _, number in played(tmp_path / "out.mp4")] == list(range(12))
 
 
 @pytest.mark.parametrize(("width", "height"), [(161, 121), (160, 121), (161, 120)])
