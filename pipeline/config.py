@@ -6,17 +6,18 @@ Coordinates are relative: 0..1 of the frame's width and height. Durations are se
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.points import apart, apart_from_itself, at_least, corners, with_area
 from pipeline.redact import redact
 
 Relative = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Point = tuple[Relative, Relative]
+Metres = tuple[float, float]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Classes = Annotated[tuple[str, ...], Field(min_length=1)]
 Preset = Literal[
@@ -33,21 +34,6 @@ class Part(BaseModel):
         """What is printed of a part never holds a password."""
         for name, value in super().__repr_args__():
             yield name, redact(value) if isinstance(value, str) else value
-
-
-def _apart(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    for first, second in pairwise(points):
-        if abs(first[0] - second[0]) + abs(first[1] - second[1]) < 1e-4:
-            raise ValueError(f"two neighbouring points are the same: {list(first)}")
-    return points
-
-
-def _has_area(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    (x0, y0), rest = points[0], points[1:]
-    parts = [(a[0] - x0) * (b[1] - y0) - (b[0] - x0) * (a[1] - y0) for a, b in pairwise(rest)]
-    if max(map(abs, parts)) < 1e-6:
-        raise ValueError("all points are on one line; a zone needs an area")
-    return points
 
 
 class ModelConfig(Part):
@@ -72,24 +58,22 @@ class ModelConfig(Part):
 
 
 class LineConfig(Part):
-    """A line that objects cross. Walk from the first point to the second as seen on the screen: the first
-    direction counts who crosses from the left hand to the right hand, the second the other way."""
+    """A line that objects cross, straight or with bends. Walk from the first point to the last as seen on the
+    screen: the first direction counts who crosses from the left hand to the right hand, the second the other way."""
 
-    points: tuple[Point, Point]
+    points: Annotated[
+        tuple[Point, ...],
+        Field(max_length=64, description="two or more, in order", json_schema_extra={"minItems": 2}),
+        AfterValidator(at_least(2)),
+        AfterValidator(apart),
+        AfterValidator(apart_from_itself),
+    ]
     classes: Classes | None = Field(None, description="only these classes; default: all")
     directions: tuple[Name, Name] = ("forward", "back")
     anchor: Literal["foot", "center", "mask"] = "foot"
     deadband: float = Field(0.1, ge=0.0, le=2.0, description="part of the object's own height")
     cooldown_s: float = Field(0.0, ge=0.0, description="pause before the same object may count again")
-
-    _points_apart = field_validator("points")(_apart)
-
-    @field_validator("points", mode="before")
-    @classmethod
-    def _two_points(cls, value: object) -> object:
-        if isinstance(value, list | tuple) and len(value) != 2:
-            raise ValueError(f"got {len(value)} points, a line has 2")
-        return value
+    net: bool = Field(False, description="show the first direction less the second in the video, too")
 
     @field_validator("directions")
     @classmethod
@@ -103,10 +87,33 @@ class ZoneConfig(Part):
     """A polygon with occupancy, entries, exits and dwell time."""
 
     points: Annotated[
-        tuple[Point, ...], Field(min_length=3), AfterValidator(_apart), AfterValidator(_has_area)
+        tuple[Point, ...],
+        Field(max_length=64, description="three or more, in order", json_schema_extra={"minItems": 3}),
+        AfterValidator(at_least(3)),
+        AfterValidator(apart),
+        AfterValidator(with_area),
     ]
     classes: Classes | None = Field(None, description="only these classes; default: all")
+    by: Literal["anchor", "mask"] = Field(
+        "anchor", description="inside by one point, or by a part of the mask"
+    )
     anchor: Literal["foot", "center"] = "foot"
+    share: float = Field(0.5, gt=0.0, le=1.0, description="by: mask: how much of it must be inside")
+
+
+class GroundConfig(Part):
+    """Four points of the ground in the picture, and where they are in metres: what speeds are measured with."""
+
+    points: Annotated[
+        tuple[Point, Point, Point, Point],
+        Field(description="no three of them on one line"),
+        AfterValidator(corners),
+    ]
+    metres: Annotated[
+        tuple[Metres, Metres, Metres, Metres],
+        Field(description="x, y of the same points on the ground, in metres from any place"),
+        AfterValidator(corners),
+    ]
 
 
 class StreamConfig(Part):
@@ -129,6 +136,9 @@ class StreamConfig(Part):
     classes: Classes | None = Field(None, description="only these classes; default: all of the model")
     lines: dict[Name, LineConfig] = {}
     zones: dict[Name, ZoneConfig] = {}
+    ground: GroundConfig | None = Field(
+        None, description="with it, the speed of who crosses a line is measured"
+    )
 
     @field_validator("source")
     @classmethod
@@ -147,6 +157,7 @@ class StreamConfig(Part):
 class TrackerConfig(Part):
     """How instances become objects. In seconds and object sizes, so that it fits every stream."""
 
+    engine: Literal["own", "norfair"] = Field("own", description="norfair: the same on Norfair, slower")
     hold_s: float = Field(0.7, gt=0, description="how long an unseen object is looked for")
     confirm_s: float = Field(0.4, ge=0, description="how long an object must be seen before it counts")
     join_s: float = Field(3.0, ge=0, description="gap over which fragments of one object are joined")

@@ -9,11 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages import MASK_SIZE
+from pipeline.points import Xy, segments_meet
+
+__all__ = [
+    "Floats",
+    "Xy",
+    "depth",
+    "feet",
+    "left_of",
+    "mask_cells",
+    "mask_overlap",
+    "overlaps",
+    "path_meets",
+    "point_left_of",
+    "segments_meet",
+    "within",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
-Xy: TypeAlias = tuple[float, float]
-"""x, y in pixels."""
-
 MASK_INSIDE = 128
 """Mask values from here on are inside the object."""
 
@@ -73,49 +86,46 @@ def point_left_of(start: Xy, end: Xy, point: Xy) -> float:
     return ((point[0] - start[0]) * dy - (point[1] - start[1]) * dx) / float(np.hypot(dx, dy))
 
 
-def mask_median(start: Xy, end: Xy, box_px: Floats, mask: NDArray[np.uint8]) -> float:
-    """Median of the signed distance over an instance's mask: its sign is the side that holds most of the mask.
+def mask_cells(box_px: Floats, mask: NDArray[np.uint8]) -> Floats:
+    """Centres of the cells of an instance's mask.
 
     Args:
         box_px: (4,), x0 y0 x1 y1.
-        mask: (28, 28); an empty one stands for the whole box.
+        mask: (28, 28), 0..255, spread over the box; an empty one stands for the whole box.
 
     Returns:
-        Pixels, positive on the left hand as in `left_of`.
+        (N, 2), x y in pixels, N >= 1.
     """
     inside = mask >= MASK_INSIDE
     rows, columns = np.nonzero(inside if inside.any() else np.ones_like(inside))
     cell = (box_px[2:] - box_px[:2]) / MASK_SIZE
-    points = box_px[:2] + (np.stack([columns, rows], axis=1) + 0.5) * cell
-    return float(np.median(left_of(start, end, points)))
-
-
-def _turn(a: Xy, b: Xy, c: Xy) -> float:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-
-
-def _within(a: Xy, b: Xy, c: Xy) -> bool:
-    """Whether c, which lies on the line through a and b, lies between them."""
-    return min(a[0], b[0]) <= c[0] <= max(a[0], b[0]) and min(a[1], b[1]) <= c[1] <= max(a[1], b[1])
-
-
-def segments_meet(a: Xy, b: Xy, c: Xy, d: Xy) -> bool:
-    """Whether the closed segments a-b and c-d share a point."""
-    c_side, d_side = _turn(a, b, c), _turn(a, b, d)
-    a_side, b_side = _turn(c, d, a), _turn(c, d, b)
-    if ((c_side > 0 > d_side) or (c_side < 0 < d_side)) and ((a_side > 0 > b_side) or (a_side < 0 < b_side)):
-        return True
-    return (
-        (c_side == 0 and _within(a, b, c))
-        or (d_side == 0 and _within(a, b, d))
-        or (a_side == 0 and _within(c, d, a))
-        or (b_side == 0 and _within(c, d, b))
-    )
+    cells: Floats = box_px[:2] + (np.stack([columns, rows], axis=1) + 0.5) * cell
+    return cells
 
 
 def path_meets(path: list[Xy], start: Xy, end: Xy) -> bool:
     """Whether a chain of positions meets the segment start-end."""
     return any(segments_meet(a, b, start, end) for a, b in pairwise(path))
+
+
+def within(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
+    """Which points lie inside a polygon (even-odd rule), as in `depth`.
+
+    Args:
+        polygon: (K, 2), K >= 3, not closed.
+        points: (N, 2).
+
+    Returns:
+        (N,).
+    """
+    first, second = polygon, np.roll(polygon, -1, axis=0)
+    edge = second - first
+    x, y = points[:, :1], points[:, 1:]
+    spans = (first[:, 1] > y) != (second[:, 1] > y)
+    rise = np.where(spans, edge[:, 1], 1.0)
+    hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])
+    inside: NDArray[np.bool_] = hits.sum(axis=1) % 2 == 1
+    return inside
 
 
 def depth(polygon: Floats, point: Xy) -> float:

@@ -1,13 +1,14 @@
 """Directed crossings of one line.
 
-An object crosses when its confirmed side changes while its path meets the segment. A side is confirmed only
+An object crosses when its confirmed side changes while its path goes through the line. A side is confirmed only
 beyond the dead band, a part of the object's own height: standing, shaking and turning back on the line count
 nothing, coming back counts the other way. The path is kept from the last position on the confirmed side on,
-so that walking around an end of the segment counts nothing.
+so that walking around an end of the line counts nothing, nor does a bend that is crossed in and out again.
 
 At the border of the frame an object is cut, and its anchor cannot reach a line along the border. So the band
-is never more than half of the room between line and border, and an object that grew while it came in came
-from outside; one that shrank and vanished at the border went outside.
+is never more than half of the room between line and border; an object that grew while it came in came from
+outside, and one that shrank and vanished at the border went outside; so did one that would have been outside
+one frame later.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.config import LineConfig
-from pipeline.counting.geometry import Xy, left_of, mask_median, path_meets, point_left_of
+from pipeline.counting.geometry import Xy
+from pipeline.counting.polyline import Polyline
 from pipeline.counting.sighting import Sighting
 
 PATH_POINTS = 64
@@ -26,6 +28,8 @@ CUT = 0.8
 """An object whose visible part is below this share of its whole was cut by the border."""
 BEYOND = 0.05
 """How far outside the frame an object is thought to come from, in widths of the frame."""
+STEP_S = 1.0
+"""The longest time between two sightings from which it is told where an object was one such time before or after."""
 
 
 @dataclass(slots=True)
@@ -39,6 +43,9 @@ class _Course:
     """What was to be seen of it then."""
     whole: dict[str, float] = field(default_factory=dict)
     """Border -> extent when it last did not touch that border."""
+    arriving: bool = False
+    first: Sighting | None = None
+    before: Sighting | None = None
     last: Sighting | None = None
 
 
@@ -53,12 +60,8 @@ class LineCounter:
     def __init__(self, config: LineConfig, frame: tuple[int, int]) -> None:
         self._config = config
         self._frame = frame
-        (x0, y0), (x1, y1) = config.points
-        self._start: Xy = (x0 * frame[0], y0 * frame[1])
-        self._end: Xy = (x1 * frame[0], y1 * frame[1])
-        corners = np.array([[0, 0], [frame[0], 0], [0, frame[1]], [frame[0], frame[1]]], np.float64)
-        distance = left_of(self._start, self._end, corners)
-        self._room = {1: max(0.0, float(distance.max())), -1: max(0.0, float(-distance.min()))}
+        self._line = Polyline([(x * frame[0], y * frame[1]) for x, y in config.points])
+        self._room = self._line.room(frame)
         self._courses: dict[int, _Course] = {}
 
     def see(self, item: int, sighting: Sighting, arriving: bool = False) -> str | None:
@@ -75,10 +78,12 @@ class LineCounter:
         place, distance = self._anchor(sighting)
         course = self._courses.get(item)
         if course is None:
-            course = self._courses[item] = _Course()
+            course = self._courses[item] = _Course(arriving=arriving, first=sighting)
             if arriving and sighting.edges:
                 self._came_in(course, sighting, place)
-        course.last = sighting
+        elif course.arriving and course.before is None and course.last is not None and not course.edge:
+            self._flew_in(course, course.last, sighting)
+        course.before, course.last = course.last, sighting
         for edge in "ltrb":
             if edge not in sighting.edges:
                 course.whole[edge] = sighting.extent_px(edge)
@@ -101,15 +106,37 @@ class LineCounter:
         if course is None or course.last is None:
             return None
         last = course.last
-        for edge in last.edges:
-            if last.extent_px(edge) < CUT * course.whole.get(edge, 0.0):
-                place, _ = self._anchor(last)
-                outside = self._outside(edge, place)
-                side = _sign(point_left_of(self._start, self._end, outside))
-                direction = self._move(course, outside, side, last.moment.pts_s)
-                if direction is not None:
-                    return direction, last
+        over = [edge for edge in last.edges if last.extent_px(edge) < CUT * course.whole.get(edge, 0.0)]
+        if not over and course.before is not None:
+            over = list(self._beyond(course.before, last))
+        for edge in over:
+            outside = self._outside(edge, self._anchor(last)[0])
+            side = _sign(self._line.distance(outside))
+            direction = self._move(course, outside, side, last.moment.pts_s)
+            if direction is not None:
+                return direction, last
         return None
+
+    def join(self, item: int, later: int) -> tuple[str, Sighting] | None:
+        """The object `later` has turned out to be `item`, seen again: it goes on under the name of `item`.
+
+        Returns:
+            The direction and the first sighting of `later` if the line lay between the two.
+        """
+        course, rest = self._courses.pop(item, None), self._courses.pop(later, None)
+        if course is None or rest is None or rest.first is None:
+            if kept := course or rest:
+                self._courses[item] = kept
+            return None
+        self._courses[item] = rest
+        place, distance = self._anchor(rest.first)
+        side = self._side(distance, rest.first.height_px)
+        if rest.side == 0:
+            rest.side, rest.path = course.side, course.path + rest.path
+        rest.whole = course.whole | rest.whole
+        direction = self._move(course, place, side, rest.first.moment.pts_s)
+        rest.first, rest.counted_s = course.first, max(rest.counted_s, course.counted_s)
+        return None if direction is None else (direction, course.last or rest.first)  # type: ignore[return-value]
 
     def _move(self, course: _Course, place: Xy, side: int, pts_s: float) -> str | None:
         _append(course.path, place)
@@ -117,7 +144,7 @@ class LineCounter:
             return None
         before, path = course.side, course.path
         course.side, course.path = side, [place]
-        if before in (0, side) or not path_meets(path, self._start, self._end):
+        if before in (0, side) or self._line.crossings(path) * before <= 0:
             return None
         if pts_s - course.counted_s < self._config.cooldown_s:
             return None
@@ -127,10 +154,9 @@ class LineCounter:
     def _anchor(self, sighting: Sighting) -> tuple[Xy, float]:
         """The position that makes the path, and the signed distance that tells the side."""
         if self._config.anchor == "mask":
-            box = np.array(sighting.place_px)
-            return sighting.center, mask_median(self._start, self._end, box, sighting.mask)
+            return self._line.mask_anchor(np.array(sighting.place_px), sighting.mask)
         place = sighting.foot if self._config.anchor == "foot" else sighting.center
-        return place, point_left_of(self._start, self._end, place)
+        return place, self._line.distance(place)
 
     def _side(self, distance: float, height_px: float) -> int:
         side = _sign(distance)
@@ -141,14 +167,37 @@ class LineCounter:
 
     def _came_in(self, course: _Course, sighting: Sighting, place: Xy) -> None:
         """If the line runs between the object and the border, it may have been crossed out of sight."""
-        here = _sign(point_left_of(self._start, self._end, place))
+        here = _sign(self._line.distance(place))
         for edge in sighting.edges:
             outside = self._outside(edge, place)
-            side = _sign(point_left_of(self._start, self._end, outside))
-            if side and side != here and path_meets([outside, place], self._start, self._end):
+            side = _sign(self._line.distance(outside))
+            if side and side != here and self._line.meets([outside, place]):
                 course.side, course.path, course.edge = side, [outside], edge
                 course.cut_px = sighting.extent_px(edge)
                 return
+
+    def _flew_in(self, course: _Course, first: Sighting, second: Sighting) -> None:
+        """An object so fast that it was outside one such step before its first sighting."""
+        for edge in self._beyond(second, first):
+            place = self._anchor(first)[0]
+            outside = self._outside(edge, place)
+            side = _sign(self._line.distance(outside))
+            if side and side != course.side:
+                course.side, course.path = side, [outside, place]
+                return
+
+    def _beyond(self, one: Sighting, other: Sighting) -> str:
+        """The border of the frame over which one more step like that from `one` to `other` leads, if any."""
+        if not 0 < abs(other.moment.pts_s - one.moment.pts_s) <= STEP_S:
+            return ""
+        x, y = (2 * other.center[axis] - one.center[axis] for axis in (0, 1))
+        width, height = self._frame
+        return (
+            ("l" if x < 0 else "")
+            + ("t" if y < 0 else "")
+            + ("r" if x > width else "")
+            + ("b" if y > height else "")
+        )
 
     def _outside(self, edge: str, place: Xy) -> Xy:
         width, height = self._frame

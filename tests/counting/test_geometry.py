@@ -11,13 +11,13 @@ from pipeline.counting.geometry import (
     depth,
     feet,
     left_of,
-    mask_median,
     mask_overlap,
     overlaps,
     path_meets,
     point_left_of,
     segments_meet,
 )
+from pipeline.counting.polyline import Polyline
 
 COORDINATE = st.integers(-50, 50).map(float)
 POINT = st.tuples(COORDINATE, COORDINATE)
@@ -118,8 +118,8 @@ def test_side_of_a_mask_is_where_most_of_it_lies() -> None:
     mask[:4, 9:] = 255
     box = np.array([90.0, 0.0, 118.0, 28.0])
     up = ((104.0, 100.0), (104.0, 0.0))
-    assert mask_median(*up, box, mask) > 0
-    assert mask_median(*up, box, mask[:, ::-1]) < 0
+    assert Polyline(up).mask_anchor(box, mask)[1] > 0
+    assert Polyline(up).mask_anchor(box, mask[:, ::-1])[1] < 0
 
 
 def test_overlap_of_boxes() -> None:

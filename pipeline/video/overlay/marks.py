@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -39,6 +40,17 @@ def to_right_hand(start: tuple[float, float], end: tuple[float, float]) -> tuple
     return -dy / length, dx / length
 
 
+def middle_of(
+    points: Sequence[tuple[float, float]],
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The place half way along a chain of points, and the unit vector to the right hand of who walks by there."""
+    ends = list(accumulate((math.dist(a, b) for a, b in pairwise(points)), initial=0.0))
+    number = next(n for n, end in enumerate(ends) if end >= ends[-1] / 2 and n > 0)
+    a, b = points[number - 1], points[number]
+    share = (ends[-1] / 2 - ends[number - 1]) / max(1e-6, ends[number] - ends[number - 1])
+    return (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])), to_right_hand(a, b)
+
+
 class LineMark:
     """A counting line: the stroke with an arrow each way, and a plate with its name and counts.
 
@@ -49,14 +61,14 @@ class LineMark:
         self, name: str, config: LineConfig, width: int, height: int, sizes: Sizes, taken: Taken
     ) -> None:
         self.name, self._config, self._sizes = name, config, sizes
-        (x0, y0), (x1, y1) = ((x * width, y * height) for x, y in config.points)
-        self._across = to_right_hand((x0, y0), (x1, y1))
-        self._strokes = tuple(self._stroke((x0, y0), (x1, y1), width, height, lit) for lit in (False, True))
+        points = [(x * width, y * height) for x, y in config.points]
+        self._middle, self._across = middle_of(points)
+        self._strokes = tuple(self._stroke(points, width, height, lit) for lit in (False, True))
         self._plates: dict[tuple[int, int, bool], Stamp] = {}
         widest = self._plate(8888, 8888, lit=False)
         # The end nearer to the frame's edge: there the plate hides least.
         ends = sorted(
-            ((x0, y0), (x1, y1)), key=lambda end: min(end[0], end[1], width - end[0], height - end[1])
+            (points[0], points[-1]), key=lambda end: min(end[0], end[1], width - end[0], height - end[1])
         )
         self._place = _place_plate(widest, ends, width, height, sizes, taken)
         taken.take(*self._place, widest.width, widest.height)
@@ -83,26 +95,23 @@ class LineMark:
             self._plates[key] = self._plate(first, second, lit)
         self._plates[key].put(planes, *self._place)
 
-    def _stroke(
-        self, start: tuple[float, float], end: tuple[float, float], width: int, height: int, lit: bool
-    ) -> Scatter:
+    def _stroke(self, line: Sequence[tuple[float, float]], width: int, height: int, lit: bool) -> Scatter:
         stroke, reach = self._sizes.stroke, self._sizes.stroke * 13
-        left, top = (int(min(start[n], end[n]) - reach) // 2 * 2 for n in range(2))
-        canvas = Canvas(
-            round(abs(end[0] - start[0]) + 2 * reach) + 4, round(abs(end[1] - start[1]) + 2 * reach) + 4
-        )
-        points = [(start[0] - left, start[1] - top), (end[0] - left, end[1] - top)]
+        low, high = (tuple(pick(point[n] for point in line) for n in range(2)) for pick in (min, max))
+        left, top = (int(low[n] - reach) // 2 * 2 for n in range(2))
+        canvas = Canvas(round(high[0] - low[0] + 2 * reach) + 4, round(high[1] - low[1] + 2 * reach) + 4)
+        points = [(x - left, y - top) for x, y in line]
         colour = LIT if lit else WHITE
         if lit:
             canvas.stroke(points, stroke * 5, LIT, 0.30)
         canvas.stroke(points, stroke * 2.4, DARK, 0.45)
         canvas.stroke(points, stroke, colour, 1.0)
-        for x, y in points:
+        for x, y in (points[0], points[-1]):
             canvas.panel(x - stroke * 2, y - stroke * 2, stroke * 4, stroke * 4, stroke * 2, DARK, 0.6)
             canvas.panel(
                 x - stroke * 1.4, y - stroke * 1.4, stroke * 2.8, stroke * 2.8, stroke * 1.4, colour, 1.0
             )
-        middle = ((points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2)
+        middle = (self._middle[0] - left, self._middle[1] - top)
         for sign in (1, -1):
             x, y = (middle[n] + sign * self._across[n] * stroke * 6.5 for n in range(2))
             direction = (sign * self._across[0], sign * self._across[1])
