@@ -36,6 +36,24 @@ class Part(BaseModel):
             yield name, redact(value) if isinstance(value, str) else value
 
 
+class MotionConfig(Part):
+    """What `model: {name: motion}` takes for an object. Areas are parts of the frame's area."""
+
+    min_area: float = Field(0.0008, gt=0.0, lt=1.0, description="smaller ones are noise, leaves, birds")
+    max_area: float = Field(
+        0.4, gt=0.0, le=1.0, description="larger ones are lamps, clouds, the camera itself"
+    )
+    contrast: float = Field(
+        16.0, ge=2.0, le=100.0, description="squared distance from the background, in its variances"
+    )
+    shadows: bool = Field(
+        True, description="leave out shadows: darker, but of the background's colour and texture"
+    )
+    split: bool = Field(True, description="one object for each person of a group, where the shape tells")
+    learn_s: float = Field(2.0, ge=0.0, description="nothing is found while the background is learnt")
+    absorb_s: float = Field(30.0, gt=0.0, description="what stands still so long becomes background")
+
+
 class ModelConfig(Part):
     """Which model finds the objects. Without `path` or `name` it is the one that ships."""
 
@@ -49,6 +67,8 @@ class ModelConfig(Part):
     max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a fuller batch")
     workers: int = Field(1, ge=1, le=16, description="how many segmentation processes")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; default: its choice")
+    motion: MotionConfig = MotionConfig()
+    options: dict[str, Any] = Field({}, description="for a model of your own: whatever it understands")
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelConfig:
