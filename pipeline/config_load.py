@@ -74,6 +74,21 @@ def load(path: Path | str, overrides: Sequence[str] = (), source: str | None = N
     given: set[Place] = set()
     data = _with_environment(data, (), given, path, skip=_single_source(data) if source is not None else None)
     _beside(data, path.parent, fixed=source is not None)
+    return _checked(data, path, overridden, given)
+
+
+def load_without_file(overrides: Sequence[str] = ()) -> Config:
+    """The defaults with `a.b=value` changes, for commands that use the model alone; its one stream has no source.
+
+    Raises:
+        ConfigError: one line for each mistake.
+    """
+    data: dict[str, Any] = {"streams": {"none": {"source": "none"}}}
+    overridden = [_override(data, text) for text in overrides]
+    return _checked(data, Path("the defaults"), overridden, set())
+
+
+def _checked(data: dict[str, Any], path: Path, overridden: Sequence[Place], given: set[Place]) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:

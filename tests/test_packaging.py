@@ -18,6 +18,7 @@ import pipeline
 
 MODULES = {
     "opencv-python-headless": "cv2",
+    "pillow": "PIL",
     "prometheus-client": "prometheus_client",
     "pyyaml": "yaml",
     "pyzmq": "zmq",

@@ -15,3 +15,9 @@ Source = Annotated[
     str | None, typer.Option(help="a file, folder, URL, camera:N or synthetic:SEED", metavar="URI")
 ]
 Out = Annotated[Path, typer.Option(help="folder of the results", metavar="DIR")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="a model by name, or its file; default: the one that ships")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="take the model's settings from there", metavar="CONFIG")
+]

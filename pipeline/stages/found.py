@@ -13,9 +13,14 @@ NOT_FINITE = "not_finite"
 """The model answered with numbers that are none."""
 
 
+def is_finite(found: Found) -> bool:
+    """Whether boxes and scores are numbers; masks are bytes, which always are."""
+    return bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
+
+
 def instances_of(ref: FrameRef, found: Found, skipped: str = OK) -> Instances:
     """The message for a frame. Numbers that are not finite make it a frame without instances, and say so."""
-    if not (np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all()):
+    if not is_finite(found):
         found, skipped = Found.nothing(), NOT_FINITE
     return Instances(
         stream=ref.stream,

@@ -1,0 +1,76 @@
+"""`tallycam image`: the objects of photos."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import ConfigOption, Model, Out, Overrides
+
+
+def image(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="images, folders and patterns", show_default=False)
+    ],
+    out: Out = Path("out/image"),
+    count: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS", help="count these objects; may be given again")
+    ] = None,
+    model: Model = None,
+    score: Annotated[
+        float | None, typer.Option(help="objects below this score are left out", min=0.0, max=1.0)
+    ] = None,
+    config: ConfigOption = None,
+    overrides: Overrides = None,
+) -> None:
+    """Find the objects of photos: pictures with boxes, masks and both, cut-outs and a COCO JSON in DIR.
+
+    An image that cannot be read is named and left out; the exit code is 0 if there was one that could be, else 2.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pipeline.commands.model_choice import choose
+    from pipeline.errors import TallycamError
+    from pipeline.images.job import Event, process
+    from pipeline.images.paths import gather
+
+    settings = choose(model, config, overrides or (), score=score)
+    wanted = tuple(dict.fromkeys(count or ()))
+    gathered = gather(paths)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+    def say(text: str) -> None:
+        console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    progress = Progress(*columns, console=console, transient=True)
+    bar = progress.add_task("images", total=len(gathered.paths))
+    with progress if console.is_terminal else nullcontext():  # elsewhere it would print an empty line
+
+        def tell(event: Event) -> None:
+            progress.advance(bar)
+            if event.text:
+                say(event.text)
+            if event.counts:
+                print(f"{event.path}: {_counted(event.counts)}")
+
+        for trouble in gathered.troubles:
+            say(trouble)
+        if not gathered.paths:
+            raise TallycamError("image: there is no image to read")
+        outcome = process(gathered.paths, out, settings, count=wanted, on_event=tell)
+    if not outcome.images:
+        raise TallycamError(f"image: none of {len(gathered.paths)} images could be used")
+    totals = {name: outcome.objects[name] for name in wanted} or outcome.objects
+    found = _counted({name: n for name, n in totals.items() if n or name in wanted}) or "no objects"
+    left_out = f", {len(outcome.troubles)} left out" if outcome.troubles else ""
+    print(f"{outcome.images} image{'s' * (outcome.images != 1)}{left_out}: {found}")
+    print(f"Results are in {out}")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in counts.items())

@@ -1,0 +1,1 @@
+"""Photos instead of video: what `tallycam image` finds, reads, draws and writes."""

@@ -1,0 +1,158 @@
+"""Boxes, masks, labels and counts on a photo.
+
+The overlay of videos draws on yuv420p planes, in which colour has half the resolution. A photo would lose by going
+there and back, so the same strokes, fills and labels are put on its red, green and blue planes: every pixel outside
+of what is drawn stays the one that was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images.reading import Picture
+from pipeline.models.base import Found
+from pipeline.models.paste import Corner, paste_part
+from pipeline.video.overlay.canvas import Canvas, text_width
+from pipeline.video.overlay.labels import label_canvas, label_places
+from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint
+from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes, Taken
+
+FILL = 0.45
+"""Opacity of a mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silhouette:
+    """The pixels of one object.
+
+    Attributes:
+        corner: column and row of the upper left pixel of `inside`.
+        inside: (h, w) bool.
+    """
+
+    corner: Corner
+    inside: NDArray[np.bool_]
+
+
+def silhouettes(found: Found, width: int, height: int) -> list[Silhouette]:
+    """One for each row of `found`."""
+    return [
+        Silhouette(*paste_part(mask, box, width, height))
+        for mask, box in zip(found.masks, found.boxes_px, strict=True)
+    ]
+
+
+def draw(
+    picture: Picture,
+    found: Found,
+    shapes: Sequence[Silhouette],
+    classes: tuple[str, ...],
+    *,
+    boxes: bool,
+    masks: bool,
+    counts: Mapping[str, int] | None = None,
+) -> Picture:
+    """A new picture: `boxes` with number, class and score, `masks` filled and outlined, `counts` in the corner.
+
+    An object's number, from 1, is its row in `found`; it has the same colour in every picture.
+    """
+    height, width = picture.shape[:2]
+    sizes = Sizes.of(min(height, width))
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    order = [
+        int(row) for row in np.argsort(found.boxes_px[:, 3], kind="stable")
+    ]  # near objects over far ones
+    taken = Taken(width, height)
+    panel = _panel(counts, sizes) if counts else None
+    if panel is not None:
+        taken.take(sizes.margin, sizes.margin, panel.width, panel.height)
+    if masks:
+        for row in order:
+            _fill(planes, shapes[row], _levels(row), sizes.outline)
+    if boxes:
+        for row in order:
+            _frame(planes, found.boxes_px[row], _levels(row), sizes.outline)
+        for row in reversed(order):
+            name = classes[int(found.class_ids[row])]
+            pill = label_canvas(f"{row + 1} {name} {found.scores[row]:.2f}", row + 1, sizes.label)
+            _label(planes, pill, found.boxes_px[row].tolist(), taken)
+    if panel is not None:
+        _put(planes, panel, sizes.margin, sizes.margin)
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+
+def cut_out(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
+    """(h, w, 4) uint8 RGBA: one object, smooth at its border, transparent and black around it."""
+    (x, y), inside = shape.corner, shape.inside
+    height, width = inside.shape
+    alpha = cv2.GaussianBlur(inside.astype(np.uint8) * np.uint8(255), (3, 3), 0)
+    part = np.zeros((height, width, 4), np.uint8)
+    part[..., :3] = picture[y : y + height, x : x + width] * (alpha > 0)[..., None]
+    part[..., 3] = alpha
+    return part
+
+
+def _levels(row: int) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in object_colour(row + 1))
+    return red, green, blue
+
+
+def _fill(planes: NDArray[np.uint8], shape: Silhouette, levels: tuple[int, int, int], wide: int) -> None:
+    (x, y), inside = shape.corner, shape.inside.astype(np.uint8)
+    if not inside.any():
+        return
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    paths = [fixed(cv2.approxPolyDP(one, 0.8, True)[:, 0].astype(np.float64)) for one in contours]
+    for plane, level in zip(planes, levels, strict=True):
+        part = plane[y : y + inside.shape[0], x : x + inside.shape[1]]
+        tint(part, inside, level, FILL)
+        strokes(part, paths, True, level, wide)
+
+
+def _frame(
+    planes: NDArray[np.uint8], box_px: NDArray[np.float32], levels: tuple[int, int, int], wide: int
+) -> None:
+    x0, y0, x1, y1 = (float(value) for value in box_px)
+    corners = fixed(np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]]))
+    for plane, level in zip(planes, levels, strict=True):
+        strokes(plane, [corners], True, level, wide + 1)
+
+
+def _label(planes: NDArray[np.uint8], pill: Canvas, box: Sequence[float], taken: Taken) -> None:
+    most = max(0, planes.shape[2] - pill.width), max(0, planes.shape[1] - pill.height)
+    x0, y0, x1, y1 = box
+    places = [
+        (int(min(max(x, 0), most[0])), int(min(max(y, 0), most[1])))
+        for x, y in label_places(x0, y0, x1, y1, pill.width, pill.height)
+    ]
+    x, y = next((place for place in places if taken.free(*place, pill.width, pill.height)), places[0])
+    taken.take(x, y, pill.width, pill.height)
+    _put(planes, pill, x, y)
+
+
+def _put(planes: NDArray[np.uint8], canvas: Canvas, x: int, y: int) -> None:
+    """Lays a canvas over the picture with its corner at (x, y); what lies outside is cut off."""
+    colour, opacity = canvas.layers()
+    part = planes[:, y : y + canvas.height, x : x + canvas.width]
+    seen = np.s_[: part.shape[1], : part.shape[2]]
+    mixed = part * (1 - opacity[seen]) + 255 * colour[seen].transpose(2, 0, 1)
+    part[:] = np.rint(mixed).clip(0, 255)
+
+
+def _panel(counts: Mapping[str, int], sizes: Sizes) -> Canvas:
+    """One row for each class that is counted."""
+    size = sizes.plate
+    pad, step = size, round(size * 2.0)
+    width = max(text_width(name, size) + 2 * size + text_width(str(n), size) for name, n in counts.items())
+    canvas = Canvas(width + 2 * pad, 2 * pad + size + step * (len(counts) - 1))
+    canvas.panel(0, 0, canvas.width, canvas.height, size * 0.7, DARK, PANEL_OPACITY)
+    for number, (name, count) in enumerate(counts.items()):
+        line = pad + size + step * number
+        canvas.text(name, pad, line, size, SOFT)
+        canvas.text(str(count), canvas.width - pad - text_width(str(count), size), line, size, WHITE)
+    return canvas
