@@ -20,8 +20,8 @@ from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
 from pipeline.counting.sighting import Moment, Sighting, touched
 from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
-from pipeline.counting.tracker import Seen, Tracker
-from pipeline.counting.unique import Item, Registry
+from pipeline.counting.tracker import make_tracker
+from pipeline.counting.unique import Item, Registry, Speed
 from pipeline.messages import OK, Instances, Tracks
 from pipeline.records.event import CountEvent
 
@@ -47,7 +47,7 @@ class StreamCounter:
     ) -> None:
         self._classes = tuple(classes)
         self._stream_classes = stream.classes
-        self._tracker = Tracker(tracker)
+        self._tracker = make_tracker(tracker)
         self._registry = Registry(tracker)
         self._tally = Tally(name, stream)
         self._frame: tuple[int, int] | None = None
@@ -75,13 +75,15 @@ class StreamCounter:
         scaled = self._as_first_frame(instances, self._frame)
         spots = feet(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._registry.frame(self._frame)
-        seen = self._tracker.update(scaled, dt_s)
-        shadows = _shadows([entry.row for entry in seen], scaled)
-        for entry, shadow in zip(seen, shadows, strict=True):
-            sighting = self._sighting(entry, instances, scaled, spots)
-            item = self._see(entry, sighting, shadow, events, rows)
+        linked = self._tracker.update(scaled, dt_s)
+        seen = linked.rows.tolist()
+        shadows = _shadows(seen, scaled)
+        speeds = linked.speed_px_s.tolist()
+        for track, row, speed, shadow in zip(linked.tracks.tolist(), seen, speeds, shadows, strict=True):
+            sighting = self._sighting(track, row, instances, scaled, spots)
+            item = self._see(track, sighting, tuple(speed), shadow, events, rows)
             if item is not None and self._tally.wanted(self._classes[item.class_id]):
-                shown.append((entry.row, item))
+                shown.append((row, item))
         for number in self._registry.over(self._clock_s):
             events += self._tally.end(number, self._classes[self._registry.item(number).class_id])
             self._registry.retire(number)
@@ -114,8 +116,9 @@ class StreamCounter:
             instances, boxes_px=instances.boxes_px * scale, width=frame[0], height=frame[1]
         )
 
-    def _sighting(self, entry: Seen, instances: Instances, scaled: Instances, spots: Floats) -> Sighting:
-        row = entry.row
+    def _sighting(
+        self, track: int, row: int, instances: Instances, scaled: Instances, spots: Floats
+    ) -> Sighting:
         x0, y0, x1, y1 = scaled.boxes_px[row].tolist()
         left, top, right, bottom = instances.boxes_px[row].tolist()
         return Sighting(
@@ -124,7 +127,7 @@ class StreamCounter:
             place_px=(x0, y0, x1, y1),
             foot=(float(spots[row, 0]), float(spots[row, 1])),
             center=((x0 + x1) / 2, (y0 + y1) / 2),
-            height_px=self._registry.height_px(entry.track, y1 - y0),
+            height_px=self._registry.height_px(track, y1 - y0),
             score=float(instances.scores[row]),
             class_id=int(instances.class_ids[row]),
             edges=touched((x0, y0, x1, y1), (scaled.width, scaled.height)),
@@ -132,20 +135,26 @@ class StreamCounter:
         )
 
     def _see(
-        self, entry: Seen, sighting: Sighting, shadow: bool, events: list[CountEvent], rows: list[TrackRow]
+        self,
+        number: int,
+        sighting: Sighting,
+        speed_px_s: Speed,
+        shadow: bool,
+        events: list[CountEvent],
+        rows: list[TrackRow],
     ) -> Item | None:
-        """Takes one sighting; returns its object if there is one by now."""
-        track = self._registry.see(entry.track, sighting, entry.speed_px_s, shadow, self._clock_s)
+        """Takes one sighting of track `number`; returns its object if there is one by now."""
+        track = self._registry.see(number, sighting, speed_px_s, shadow, self._clock_s)
         if track.item is not None:
             item = self._registry.item(track.item)
             self._count(item, sighting, False, events, rows)
             return item
-        confirmed = self._registry.confirm(entry.track, self._clock_s)
+        confirmed = self._registry.confirm(number, self._clock_s)
         if confirmed is None:
             return None
-        if confirmed.track != entry.track:
+        if confirmed.track != number:
             self._tracker.forget(confirmed.track)
-            confirmed.track = entry.track
+            confirmed.track = number
         arriving = track.first.moment.pts_s > self._began_s
         for past in track.waiting:
             self._count(confirmed, past, arriving, events, rows)

@@ -32,15 +32,17 @@ def without_duplicates(instances: Instances) -> Instances:
         return instances
     scale = SIDE_CELLS / max(instances.width, instances.height)
     shape = (int(np.ceil(instances.height * scale)), int(np.ceil(instances.width * scale)))
-    inside = instances.masks >= 128
-    tells = inside.mean((1, 2)) < FILLS
     corners = _cells(instances.boxes_px * scale, shape)
+    tells = _meet(corners, instances.class_ids)
+    if not tells.any():
+        return instances
+    tells[tells] = (instances.masks[tells] >= 128).mean((1, 2)) < FILLS
     keep = np.ones(count, bool)
     covered: dict[int, NDArray[np.bool_]] = {}
     for row in np.argsort(-instances.scores, kind="stable").tolist():
         if not tells[row]:
             continue
-        x0, y0, x1, y1 = corners[row]
+        x0, y0, x1, y1 = corners[row].tolist()
         cells = cv2.resize(instances.masks[row], (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR) >= 128
         canvas = covered.setdefault(int(instances.class_ids[row]), np.zeros(shape, bool))
         there = canvas[y0:y1, x0:x1]
@@ -56,10 +58,20 @@ def without_duplicates(instances: Instances) -> Instances:
     )
 
 
-def _cells(boxes: NDArray[np.float32], shape: tuple[int, int]) -> list[list[int]]:
-    """Boxes in cells: x0 y0 x1 y1, inside the frame, at least one cell each."""
+def _cells(boxes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Boxes in cells: (N, 4) x0 y0 x1 y1, inside the frame, at least one cell each."""
     limit = np.array([shape[1], shape[0]])
-    low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(boxes[:, 2:]), low + 1, limit).astype(int)
-    result: list[list[int]] = np.hstack([low, high]).tolist()
+    result = np.empty(boxes.shape, np.int64)
+    result[:, :2] = np.clip(np.floor(boxes[:, :2]), 0, limit - 1)
+    result[:, 2:] = np.clip(np.ceil(boxes[:, 2:]), result[:, :2] + 1, limit)
     return result
+
+
+def _meet(cells: NDArray[np.int64], class_ids: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """(N,) whether each box shares a cell with another one of its class: the others are nobody's duplicates."""
+    meet: NDArray[np.bool_] = class_ids[:, None] == class_ids
+    for axis in (0, 1):
+        low, high = cells[:, axis], cells[:, axis + 2]
+        meet &= (low[:, None] < high) & (low < high[:, None])
+    np.fill_diagonal(meet, False)
+    return meet.any(axis=1)

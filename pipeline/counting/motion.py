@@ -29,65 +29,64 @@ SHAPE_DRIFT = 0.07
 COAST_S = 1.8
 """Time over which the speed of an object that is not seen fades."""
 
+_NOISE = np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) ** 2
+_FIRST = np.array([FIRST_SPEED, FIRST_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
+_DRIVE = np.array([ACCELERATION, ACCELERATION, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
 
-def size_of(width: Floats, height: Floats) -> Floats:
-    """One length for an object of any shape: about the height of a person, the length of a car."""
-    result: Floats = 1.5 * np.sqrt(np.maximum(width * height, 1.0))
+
+def area_of(place: Floats) -> Floats:
+    """(N, 4) places -> (N, 1) squares of the objects' sizes. The size of an object of any shape is one length:
+    about the height of a person, the length of a car."""
+    result: Floats = 2.25 * np.maximum(place[:, 2:3] * place[:, 3:4], 1.0)
     return result
 
 
 class Motion:
-    """State of all objects; each has a row from `add` until `drop`.
+    """State of all objects, one row each.
 
     Attributes:
-        place: (R, 4) float64, centre x, centre y, width, height, pixels.
-        speed: (R, 4) float64, their change in one second.
-        spread: (R, 4) float64, variance of `place`.
+        place: (N, 4) float64, centre x, centre y, width, height, pixels.
+        speed: (N, 4) float64, their change in one second.
+        spread: (N, 4) float64, variance of `place`.
     """
 
     def __init__(self) -> None:
-        self.place = np.zeros((64, 4))
-        self.speed = np.zeros((64, 4))
-        self.spread = np.ones((64, 4))
-        self._mixed = np.zeros((64, 4))
-        self._speed_spread = np.zeros((64, 4))
-        self._coasting = np.zeros(64, np.bool_)
-        self._used = np.zeros(64, np.bool_)
+        self.place = np.zeros((0, 4))
+        self.speed = np.zeros((0, 4))
+        self.spread = np.zeros((0, 4))
+        self._mixed = np.zeros((0, 4))
+        self._speed_spread = np.zeros((0, 4))
+        self._coasting = np.zeros(0, np.bool_)
 
-    def add(self, measured: Floats) -> int:
-        """A new object at `measured` (4,); returns its row."""
-        free = np.flatnonzero(~self._used)
-        if not len(free):
-            self._grow()
-            free = np.flatnonzero(~self._used)
-        row = int(free[0])
-        size = float(size_of(measured[2], measured[3]))
-        self._used[row] = True
-        self._coasting[row] = False
-        self.place[row] = measured
-        self.speed[row] = 0.0
-        self.spread[row] = _noise(np.array([size]))[0]
-        self._mixed[row] = 0.0
-        self._speed_spread[row] = (
-            np.array([FIRST_SPEED, FIRST_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2 * size**2
-        )
-        return row
+    def add(self, measured: Floats) -> None:
+        """New objects at `measured` (K, 4), in rows after the others."""
+        area = area_of(measured)
+        nothing = np.zeros_like(measured)
+        self.place = np.concatenate([self.place, measured])
+        self.speed = np.concatenate([self.speed, nothing])
+        self.spread = np.concatenate([self.spread, _NOISE * area])
+        self._mixed = np.concatenate([self._mixed, nothing])
+        self._speed_spread = np.concatenate([self._speed_spread, _FIRST * area])
+        self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
-    def drop(self, row: int) -> None:
-        self._used[row] = False
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forgets the objects whose `rows` (N,) are False; the others move up."""
+        self.place, self.speed, self.spread = self.place[rows], self.speed[rows], self.spread[rows]
+        self._mixed, self._speed_spread = self._mixed[rows], self._speed_spread[rows]
+        self._coasting = self._coasting[rows]
 
     def advance(self, dt_s: float) -> None:
         """Moves every object on by `dt_s` seconds."""
-        size = size_of(self.place[:, 2], self.place[:, 3])[:, None]
-        drive = (np.array([ACCELERATION, ACCELERATION, SHAPE_DRIFT, SHAPE_DRIFT]) * size) ** 2
+        drive = _DRIVE * area_of(self.place)
         self.place += self.speed * dt_s
-        self.place[:, 2:] = np.maximum(self.place[:, 2:], 1.0)
-        self.spread += 2 * dt_s * self._mixed + dt_s**2 * self._speed_spread + drive * dt_s**3 / 3
-        self._mixed += dt_s * self._speed_spread + drive * dt_s**2 / 2
+        np.maximum(self.place[:, 2:], 1.0, out=self.place[:, 2:])
+        self.spread += 2 * dt_s * self._mixed + dt_s**2 * self._speed_spread + drive * (dt_s**3 / 3)
+        self._mixed += dt_s * self._speed_spread + drive * (dt_s**2 / 2)
         self._speed_spread += drive * dt_s
         fade = np.exp(-dt_s / COAST_S)
-        self.speed[self._coasting] *= fade
         self.speed[:, 2:] *= fade
+        if self._coasting.any():
+            self.speed[self._coasting] *= fade
         self._coasting[:] = True
 
     def correct(self, rows: NDArray[np.int64], measured: Floats, scores: Floats) -> None:
@@ -97,39 +96,33 @@ class Motion:
             measured: (K, 4), as `place`.
             scores: (K,), 0..1: a doubtful detection, often of an object half hidden, moves the object less.
         """
-        noise = _noise(size_of(measured[:, 2], measured[:, 3])) * (1 + DOUBT * (1 - scores))[:, None] ** 2
-        jump = np.abs(np.log(np.maximum(measured[:, 2:], 1.0) / self.place[rows, 2:]))
-        noise[:, :2] *= (1 + JUMP * jump) ** 2
-        total = self.spread[rows] + noise
-        gain, speed_gain = self.spread[rows] / total, self._mixed[rows] / total
-        error = measured - self.place[rows]
-        self.place[rows] += gain * error
+        place, spread, mixed = self.place[rows], self.spread[rows], self._mixed[rows]
+        noise = _NOISE * area_of(measured) * ((1 + DOUBT * (1 - scores)) ** 2)[:, None]
+        noise[:, :2] *= (1 + JUMP * np.abs(np.log(measured[:, 2:] / place[:, 2:]))) ** 2
+        total = spread + noise
+        gain, speed_gain = spread / total, mixed / total
+        error = measured - place
+        self.place[rows] = place + gain * error
         self.speed[rows] += speed_gain * error
-        self._speed_spread[rows] -= speed_gain * self._mixed[rows]
-        self._mixed[rows] -= gain * self._mixed[rows]
-        self.spread[rows] -= gain * self.spread[rows]
+        self._speed_spread[rows] -= speed_gain * mixed
+        self._mixed[rows] = mixed - gain * mixed
+        self.spread[rows] = spread - gain * spread
         self._coasting[rows] = False
-
-    def _grow(self) -> None:
-        for name in ("place", "speed", "spread", "_mixed", "_speed_spread", "_coasting", "_used"):
-            old: NDArray[np.generic] = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-
-
-def _noise(size: Floats) -> Floats:
-    """(K,) sizes -> (K, 4) variances."""
-    noise: Floats = (
-        np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) * size[:, None]
-    ) ** 2
-    return noise
 
 
 def measurements(boxes_px: Floats) -> Floats:
     """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4) centre x, centre y, width, height (1 pixel at least)."""
+    result = np.empty_like(boxes_px)
     size = boxes_px[:, 2:] - boxes_px[:, :2]
-    return np.concatenate([boxes_px[:, :2] + size / 2, np.maximum(size, 1.0)], axis=1)
+    result[:, :2] = boxes_px[:, :2] + size / 2
+    np.maximum(size, 1.0, out=result[:, 2:])
+    return result
 
 
 def boxes(place: Floats) -> Floats:
     """The other way round."""
-    return np.concatenate([place[:, :2] - place[:, 2:] / 2, place[:, :2] + place[:, 2:] / 2], axis=1)
+    result = np.empty_like(place)
+    half = place[:, 2:] / 2
+    result[:, :2] = place[:, :2] - half
+    result[:, 2:] = place[:, :2] + half
+    return result

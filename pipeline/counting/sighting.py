@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.geometry import Xy
+from pipeline.counting.geometry import Floats, Xy
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,16 @@ class Sighting:
         if edge in "lr":
             return self.place_px[2] - self.place_px[0]
         return self.place_px[3] - self.place_px[1]
+
+
+def touches(boxes_px: Floats, frame: tuple[int, int]) -> NDArray[np.bool_]:
+    """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4): whether each touches the left, top, right, bottom border of a frame of
+    (width, height) pixels: comes within 1 % of the frame to it, 2 pixels at least."""
+    near = np.maximum(2.0, 0.01 * np.array(frame))
+    result = np.empty(boxes_px.shape, np.bool_)
+    np.less_equal(boxes_px[:, :2], near, out=result[:, :2])
+    np.greater_equal(boxes_px[:, 2:], np.array(frame) - near, out=result[:, 2:])
+    return result
 
 
 def touched(place_px: Sequence[float], frame: tuple[int, int]) -> str:

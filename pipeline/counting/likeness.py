@@ -1,0 +1,156 @@
+"""How unlike it is that a detection shows the object of a track: the cost of every pair that is worth a look.
+
+The cost is a negative logarithm of likelihood: half the squared Mahalanobis distance of place and height, with
+the uncertainty of the place itself, and what overlap, class and weakness of the detection say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.counting import motion
+from pipeline.counting.geometry import Floats
+from pipeline.counting.motion import POSITION_NOISE
+from pipeline.counting.sighting import touches
+from pipeline.messages import Instances
+
+Rows = NDArray[np.int64]
+
+WORST = 6.7
+"""Distance from which on a detection is not the object."""
+ALIGNED = 0.79
+"""0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
+objects that are half hidden."""
+MOST_SHAPE = 4.0
+"""The most that a difference of heights can cost."""
+SHAPE_TOLERANCE = 0.49
+"""Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
+OVERLAP_WEIGHT = 4.0
+VAGUE = 0.39
+"""Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
+OTHER_CLASS = 3.4
+"""Added to the distance where the classes differ: a flip is believed only where all else agrees."""
+WEAK = 0.99
+"""Added to the distance of a weak detection: strong ones choose first."""
+WEAK_SCORE = 0.4
+"""Detections below this score never begin a track."""
+
+_REACH = float(np.sqrt(2 * WORST))
+"""Standard deviations beyond which the place alone costs `WORST`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The instances of one frame, as the tracker sees them.
+
+    Attributes:
+        place: (N, 4) centre x, centre y, width, height, pixels.
+        scores: (N,) 0..1.
+        class_ids: (N,).
+        weak: (N,) whether too weak to begin a track.
+        edges: (N, 4) whether the box touches the left, top, right, bottom border of the frame.
+    """
+
+    place: Floats
+    scores: Floats
+    class_ids: NDArray[np.int16]
+    weak: NDArray[np.bool_]
+    edges: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, instances: Instances) -> Candidates:
+        boxes_px = instances.boxes_px.astype(np.float64)
+        return cls(
+            place=motion.measurements(boxes_px),
+            scores=instances.scores.astype(np.float64),
+            class_ids=instances.class_ids,
+            weak=instances.scores < WEAK_SCORE,
+            edges=touches(boxes_px, (instances.width, instances.height)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Where the tracks should be.
+
+    Attributes:
+        place: (M, 4) as in `Candidates`.
+        spread: (M, 4) variance of it.
+        class_ids: (M,).
+        edges: (M, 4) borders that each touched when it was last seen.
+    """
+
+    place: Floats
+    spread: Floats
+    class_ids: NDArray[np.int16]
+    edges: NDArray[np.bool_]
+
+
+def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
+    """All pairs whose cost is below `WORST`: rows of `new` (K,), rows of `old` (K,), costs (K,)."""
+    rows, columns = _near(new, old)
+    if not len(rows):
+        return rows, columns, np.zeros(0)
+    place, expected = new.place[rows], old.place[columns]
+    noise = 2.25 * POSITION_NOISE**2 * (place[:, 2] * place[:, 3])
+    off = place - expected
+    moved = _moved(off, new.edges[rows] & old.edges[columns])
+    variance = old.spread[columns, :2] + noise[:, None]
+    away = moved * moved / variance
+    ratio = np.log(place[:, 3] / expected[:, 3])
+    vague = np.log(variance[:, 0] * variance[:, 1] / (noise * noise))
+    costs: Floats = (
+        0.5 * (away[:, 0] + away[:, 1])
+        + (VAGUE / 2) * vague
+        + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MOST_SHAPE)
+        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected))
+        + OTHER_CLASS * (new.class_ids[rows] != old.class_ids[columns])
+        + WEAK * new.weak[rows]
+    )
+    good = costs < WORST
+    return rows[good], columns[good], costs[good]
+
+
+def _near(new: Candidates, old: Expected) -> tuple[Rows, Rows]:
+    """Pairs close enough, on both axes, that their cost may be below `WORST`; none such is left out."""
+    reach = (_REACH * POSITION_NOISE * 1.5) * np.sqrt(new.place[:, 2:3] * new.place[:, 3:4]) + new.place[
+        :, 2:
+    ] / 2
+    low, high = new.place[:, :2] - reach, new.place[:, :2] + reach
+    reach = _REACH * np.sqrt(old.spread[:, :2]) + old.place[:, 2:] / 2
+    first, last = old.place[:, :2] - reach, old.place[:, :2] + reach
+    near = (low[:, :1] <= last[:, 0]) & (first[:, 0] <= high[:, :1])
+    near &= low[:, 1:] <= last[:, 1]
+    near &= first[:, 1] <= high[:, 1:]
+    rows, columns = near.nonzero()
+    return rows, columns
+
+
+def _moved(off: Floats, cut: NDArray[np.bool_]) -> Floats:
+    """(K, 2): how far each candidate lies from where the object should be, on both axes: the distance of the
+    centres, less what one edge alone explains.
+
+    Args:
+        off: (K, 4) candidate less expected place.
+        cut: (K, 4) borders that both touch: there only the other edge tells where they are.
+    """
+    moved: Floats = np.abs(off[:, :2])
+    half = off[:, 2:] / 2
+    moved -= ALIGNED * np.minimum(moved, np.abs(half))
+    if cut.any():
+        low, high = np.abs(off[:, :2] - half), np.abs(off[:, :2] + half)
+        moved = np.where(cut[:, 2:], low, np.where(cut[:, :2], high, moved))
+    return moved
+
+
+def _overlap(off: Floats, place: Floats, expected: Floats) -> Floats:
+    """(K,) intersection over union of boxes, from their sizes and the distance of their centres."""
+    common = (place[:, 2:] + expected[:, 2:]) / 2 - np.abs(off[:, :2])
+    np.minimum(common, np.minimum(place[:, 2:], expected[:, 2:]), out=common)
+    np.maximum(common, 0.0, out=common)
+    shared = common[:, 0] * common[:, 1]
+    result: Floats = shared / (place[:, 2] * place[:, 3] + expected[:, 2] * expected[:, 3] - shared)
+    return result

@@ -1,0 +1,203 @@
+"""The same tracker on Norfair: its list of objects, its two rounds and its life of an object, with our cost,
+motion and assignment put in. Slower, because Norfair handles each object by itself; kept to compare with.
+
+Ids are this stream's own: Norfair's `global_id` counts over the whole process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from norfair.distances import Distance
+from norfair.filter import FilterFactory
+from norfair.tracker import Detection
+from norfair.tracker import Tracker as Norfair
+from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+
+from pipeline.config import TrackerConfig
+from pipeline.counting.geometry import Floats
+from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
+from pipeline.counting.motion import Motion
+from pipeline.counting.tracker import ESTABLISHED_SEEN, Linked, Patience, outside_now
+from pipeline.messages import Instances
+
+LIFE_FRAMES = 1 << 40
+"""Norfair counts patience in frames; here it is counted in seconds, so Norfair's never runs out."""
+
+
+class _RowFilter:
+    """What Norfair takes for a Kalman filter: one row of `Motion`, which moves and corrects all at once."""
+
+    def __init__(self, bank: Motion, points: Floats) -> None:
+        self._bank = bank
+        self.row = len(bank.place)
+        bank.add(points.reshape(1, 4))
+
+    @property
+    def x(self) -> Floats:
+        """(8, 1): place and speed. A copy: Norfair resets parts of it that it believes unseen, of which
+        there are none here."""
+        state: Floats = np.concatenate([self._bank.place[self.row], self._bank.speed[self.row]])[:, None]
+        return state
+
+    def predict(self) -> None:
+        """Nothing: `Motion.advance` has been called."""
+
+    def update(self, points: Floats, noise: object = None, sensors: object = None) -> None:
+        """Nothing: `Motion.correct` will be called."""
+
+
+class _RowFilters(FilterFactory):
+    def __init__(self, bank: Motion) -> None:
+        self._bank = bank
+
+    def create_filter(self, initial_detection: Floats) -> _RowFilter:
+        return _RowFilter(self._bank, initial_detection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    row: int
+    of: Candidates
+
+    @property
+    def weak(self) -> bool:
+        return bool(self.of.weak[self.row])
+
+
+class _Likeness(Distance):
+    """`likeness.pairs`, as a matrix."""
+
+    def __init__(self, bank: Motion) -> None:
+        self._bank = bank
+
+    def get_distances(self, objects: Sequence[Any], candidates: Any) -> Floats:
+        matrix = np.full((len(candidates), len(objects)), np.inf)
+        if not matrix.size:
+            return matrix
+        of, rows = candidates[0].data.of, np.array([item.data.row for item in candidates])
+        new = Candidates(of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows])
+        kept = np.array([item.filter.row for item in objects])
+        lasts = [item.last_detection.data for item in objects]
+        old = Expected(
+            place=self._bank.place[kept],
+            spread=self._bank.spread[kept],
+            class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
+            edges=np.array([last.of.edges[last.row] for last in lasts]),
+        )
+        found, tracks, costs = pairs(new, old)
+        matrix[found, tracks] = costs
+        return matrix
+
+
+class _Norfair(Norfair):
+    """Norfair's tracker with the best assignment for all together."""
+
+    def match_dets_and_objs(
+        self, distance_matrix: Floats, distance_threshold: float
+    ) -> tuple[list[int], list[int]]:
+        if not distance_matrix.size:
+            return [], []
+        capped = np.minimum(distance_matrix, distance_threshold)
+        candidates, objects = linear_sum_assignment(capped)
+        good = capped[candidates, objects] < distance_threshold
+        return candidates[good].tolist(), objects[good].tolist()
+
+
+class NorfairTracker:
+    """A `Tracker`."""
+
+    def __init__(self, config: TrackerConfig) -> None:
+        self._patience = Patience(config.hold_s)
+        self._motion = Motion()
+        self._norfair = _Norfair(
+            distance_function="euclidean",
+            distance_threshold=WORST,
+            hit_counter_max=LIFE_FRAMES * 1000,
+            # a new object begins with one life and gains two with each hit
+            initialization_delay=LIFE_FRAMES * 2 * (ESTABLISHED_SEEN - 1),
+            pointwise_hit_counter_max=LIFE_FRAMES,
+            filter_factory=_RowFilters(self._motion),
+            past_detections_length=0,
+        )
+        # Norfair's constructor takes names and scalar functions only; its update takes any `Distance`
+        vars(self._norfair)["distance_function"] = _Likeness(self._motion)
+        self._unseen_s: dict[int, float] = {}
+        self._numbers: dict[int, int] = {}
+        self._next = 1
+
+    def update(self, instances: Instances, dt_s: float) -> Linked:
+        """As `Tracker.update`."""
+        self._advance(dt_s, (instances.width, instances.height))
+        new = Candidates.of(instances)
+        found = [
+            Detection(points=place.reshape(2, 2), data=_Origin(row, new))
+            for row, place in enumerate(new.place)
+        ]
+        self._norfair.update(found, period=LIFE_FRAMES)
+        now = {id(item) for item in found}
+        items: Sequence[Any] = self._norfair.tracked_objects
+        begun = [item for item in items if item.age == 0]
+        # Norfair begins an object with every detection that is left
+        for item in begun:
+            if not item.last_detection.data.weak:
+                self._numbers[item.initializing_id] = self._next
+                self._next += 1
+        self._end({item.initializing_id for item in begun if item.last_detection.data.weak})
+        seen: list[Any] = [item for item in self._norfair.tracked_objects if id(item.last_detection) in now]
+        for item in seen:
+            self._unseen_s[item.initializing_id] = 0.0
+        old = [item for item in seen if item.age > 0]
+        of = [item.last_detection.data.row for item in old]
+        kept = np.array([item.filter.row for item in old], np.int64)
+        self._motion.correct(kept, new.place[of], new.scores[of])
+        seen.sort(key=lambda item: item.initializing_id)
+        return Linked(
+            np.array([self._numbers[item.initializing_id] for item in seen], np.int64),
+            np.array([item.last_detection.data.row for item in seen], np.int64),
+            self._motion.speed[[item.filter.row for item in seen]],
+        )
+
+    def forget(self, track: int) -> None:
+        """As `Tracker.forget`."""
+        self._end({key for key, number in self._numbers.items() if number == track})
+
+    def _advance(self, dt_s: float, frame: tuple[int, int]) -> None:
+        """Moves tracks on, and ends those that have not been seen for too long or have left the frame."""
+        hold_s, new_hold_s = self._patience.limits(dt_s)
+        self._motion.advance(dt_s)
+        items: Sequence[Any] = self._norfair.tracked_objects
+        over = set()
+        for item in items:
+            key, last = item.initializing_id, item.last_detection.data
+            self._unseen_s[key] += dt_s
+            row = slice(item.filter.row, item.filter.row + 1)
+            edges = last.of.edges[last.row : last.row + 1]
+            if self._unseen_s[key] > (new_hold_s if item.is_initializing else hold_s) or (
+                edges.any() and outside_now(self._motion.place[row], self._motion.speed[row], edges, frame)[0]
+            ):
+                over.add(key)
+        self._end(over)
+
+    def _end(self, keys: set[int]) -> None:
+        """Ends Norfair's objects of these `initializing_id`s."""
+        if not keys:
+            return
+        kept: list[Any] = []
+        rows = np.ones(len(self._motion.place), np.bool_)
+        items: Sequence[Any] = self._norfair.tracked_objects
+        for item in items:
+            if item.initializing_id in keys:
+                rows[item.filter.row] = False
+                self._unseen_s.pop(item.initializing_id, None)
+                self._numbers.pop(item.initializing_id, None)
+            else:
+                kept.append(item)
+        self._motion.keep(rows)
+        places = np.cumsum(rows) - 1
+        for item in kept:
+            item.filter.row = int(places[item.filter.row])
+        self._norfair.tracked_objects = kept
