@@ -277,7 +277,7 @@ def test_standing_object_leaves_no_trail() -> None:
     planes = grey()
     for step in range(50):
         trails.update(step * 0.1, np.array([1]), np.array([[100.0 + step % 2 * 0.5, 100.0]], np.float32))
-        trails.draw(planes, step * 0.1)
+        trails.draw(planes)
     assert same(planes, grey())
 
 

@@ -75,7 +75,7 @@ class Overlay:
             zone.put_area(planes)
         if self._video.trails:
             self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
-            self._trails.draw(planes, tracks.pts_s)
+            self._trails.draw(planes)
         for row in rows:
             self._draw_object(planes, boxes[row], tracks.masks[row], int(tracks.ids[row]))
         for name in tracks.crossed:
@@ -116,8 +116,6 @@ class Overlay:
         inside = _inside(mask, box, (left, top, right, bottom), 1)
         inside_chroma = _inside(mask, box, (left, top, right, bottom), 2)
         tint(luma, inside, levels[0], FILL_LUMA)
-        tint(planes.u[chroma], inside_chroma, levels[1], FILL_CHROMA)
-        tint(planes.v[chroma], inside_chroma, levels[2], FILL_CHROMA)
         coarse = max(right - left, bottom - top) > COARSE_PX
         traced = inside_chroma if coarse else inside
         found, _ = cv2.findContours(traced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -125,7 +123,9 @@ class Overlay:
         for contour in found:
             points = cv2.approxPolyDP(contour, 0.8, True)[:, 0].astype(np.float64)
             contours.append(points * 2 + (0.5 - left % 2, 0.5 - top % 2) if coarse else points)
-        self._outline(planes, (left, top), luma, chroma, contours, levels)
+        strokes(luma, [fixed(points) for points in contours], True, levels[0], self._sizes.outline)
+        tint(planes.u[chroma], inside_chroma, levels[1], FILL_CHROMA)
+        tint(planes.v[chroma], inside_chroma, levels[2], FILL_CHROMA)
 
     def _outline(
         self,

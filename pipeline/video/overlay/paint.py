@@ -104,13 +104,14 @@ class Scatter:
 
     Attributes:
         at: of luma and of chroma, (rows, columns) of the pixels.
-        keep: of luma and of chroma, (n,) uint16.
+        keep: of luma and of chroma, (n,) uint16, 256 is all.
         add: of each plane, (n,) uint16.
     """
 
     at: tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]
     keep: tuple[NDArray[np.uint16], ...]
     add: tuple[NDArray[np.uint16], ...]
+    _flat: dict[tuple[int, int], NDArray[np.intp]]
 
     @classmethod
     def of(cls, stamp: Stamp, x: int, y: int, width: int, height: int) -> Scatter:
@@ -126,8 +127,9 @@ class Scatter:
             adds.append(stamp.add[number][rows, columns].astype(np.uint16))
             if number < 2:
                 places.append((rows + y // step, columns + x // step))
-                keeps.append(keep[rows, columns].astype(np.uint16))
-        return cls(tuple(places), tuple(keeps), tuple(adds))
+                kept = keep[rows, columns].astype(np.uint16)
+                keeps.append(kept + (kept >> 7))
+        return cls(tuple(places), tuple(keeps), tuple(adds), {})
 
     def put(self, planes: Planes) -> None:
         for number, plane in enumerate((planes.y, planes.u, planes.v)):
@@ -135,8 +137,10 @@ class Scatter:
             # One running index instead of two: three times as fast. Rows may be padded.
             stride, width = plane.strides[0], plane.shape[1]
             flat = np.lib.stride_tricks.as_strided(plane, ((plane.shape[0] - 1) * stride + width,), (1,))
-            places = at[0] * stride + at[1]
-            flat[places] = (flat[places] * keep + 127) // 255 + self.add[number]
+            places = self._flat.get((number > 0, stride))
+            if places is None:
+                places = self._flat[number > 0, stride] = at[0] * stride + at[1]
+            flat[places] = ((flat[places] * keep) >> 8) + self.add[number]
 
 
 def tint(plane: Plane, inside: Plane, level: int, opacity: float) -> None:

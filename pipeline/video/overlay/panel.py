@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.paint import Stamp
 from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes
 
+WIDEST = re.compile(r"\d")
+"""Digits: as wide as an 8, the panel keeps its width while time passes."""
 ROWS = 8
 """Classes that the panel lists, at the most."""
 
@@ -22,6 +25,8 @@ class CountPanel:
         self._classes, self._sizes = tuple(classes), sizes
         self._words: tuple[str, str, tuple[tuple[str, int], ...]] | None = None
         self._stamp: Stamp | None = None
+        self._time = ""
+        self._clock: Stamp | None = None
 
     def put(
         self, planes: Planes, stream: str, pts_s: float, unique: dict[str, int]
@@ -35,12 +40,23 @@ class CountPanel:
                 *rows[: ROWS - 1],
                 (f"{len(rows) - ROWS + 1} more classes", sum(n for _, n in rows[ROWS - 1 :])),
             ]
-        words = (stream, clock(pts_s), tuple(rows))
+        time = clock(pts_s)
+        words = (stream, WIDEST.sub("8", time), tuple(rows))
         if self._stamp is None or words != self._words:
             self._words, self._stamp = words, self._draw(*words)
-        margin = self._sizes.margin
+        if self._clock is None or time != self._time:
+            self._time, self._clock = time, self._hands(time)
+        margin, size = self._sizes.margin, self._sizes.plate
         self._stamp.put(planes, margin, margin)
+        self._clock.put(planes, margin + self._stamp.width - size - self._clock.width, margin)
         return margin, margin, self._stamp.width, self._stamp.height
+
+    def _hands(self, time: str) -> Stamp:
+        """The time alone: it changes every second, the rest of the panel seldom."""
+        size = self._sizes.plate
+        canvas = Canvas(text_width(time, size), 3 * size)
+        canvas.text(time, canvas.width - text_width(time, size), 2 * size, size, SOFT)
+        return canvas.stamp()
 
     def _draw(self, stream: str, time: str, rows: tuple[tuple[str, int], ...]) -> Stamp:
         size = self._sizes.plate
@@ -52,7 +68,6 @@ class CountPanel:
         canvas.panel(0, 0, canvas.width, canvas.height, size * 0.7, DARK, PANEL_OPACITY)
         baseline = pad + size
         canvas.text(stream, pad, baseline, size, WHITE)
-        canvas.text(time, canvas.width - pad - text_width(time, size), baseline, size, SOFT)
         if rows:
             rule = round(baseline + size * 0.65)
             canvas.over(

@@ -1,25 +1,25 @@
-"""Where the objects came from: the foot points of the last seconds, fading with age."""
+"""Where the objects came from: the foot points of the last seconds, thinner with age."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
+from itertools import pairwise
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.messages import Array
 from pipeline.planes import Planes
-from pipeline.video.overlay.paint import FIXED, bundle, fixed, object_colour, strokes, yuv
+from pipeline.video.overlay.paint import FIXED, object_colour, strokes, yuv
 
 TRAIL_S = 2.0
 """Media seconds of an object's path that are shown."""
 MOST_TRAILS = 512
 MOST_POINTS = 64
 """Points of one trail, at the most."""
-SHADES = 5
-STRONGEST = 215
-"""Opacity of the newest part, of 255."""
+FARTHEST_PX = 1e5
+"""Places farther away than this are drawn there: fixed-point coordinates have an end."""
 
 
 class Trails:
@@ -43,6 +43,7 @@ class Trails:
             if not (math.isfinite(x) and math.isfinite(y)):
                 continue
             path = self._paths.setdefault(identity, deque(maxlen=MOST_POINTS))
+            x, y = (min(max(value, -FARTHEST_PX), FARTHEST_PX) for value in (x, y))
             if path:  # half-way to the new point: the foot of a mask trembles
                 x, y = (path[-1][1] + x) / 2, (path[-1][2] + y) / 2
             if len(path) > 1 and math.dist(path[-2][1:], (x, y)) < self._spacing:
@@ -58,37 +59,21 @@ class Trails:
         while len(self._paths) > MOST_TRAILS:
             self._paths.popitem(last=False)
 
-    def draw(self, planes: Planes, now_s: float) -> None:
+    def draw(self, planes: Planes) -> None:
         for identity, path in self._paths.items():
             if len(path) > 1 and math.dist(path[0][1:], path[-1][1:]) >= self._wide:
-                table = np.array(path, np.float32)
-                self._draw(planes, table[:, 1:], now_s - table[:, 0], yuv(object_colour(identity)))
+                self._draw(planes, np.array(path)[:, 1:], yuv(object_colour(identity)))
 
-    def _draw(self, planes: Planes, points: Array, ages_s: Array, levels: tuple[int, int, int]) -> None:
-        """Luma fades: opacity is drawn on a small plane, then laid over. Chroma takes the stroke alone.
+    def _draw(self, planes: Planes, points: NDArray[np.float64], levels: tuple[int, int, int]) -> None:
+        """A comet's tail: nothing is blended, its older parts are thinner.
 
-        `points`: (n, 2) float32, x y in pixels, oldest first. `ages_s`: (n,) float32.
+        `points`: (n, 2) x y in pixels, oldest first.
         """
-        wide = self._wide
-        points = points.clip((-64.0, -64.0), (planes.width + 64.0, planes.height + 64.0))
-        left, top = (max(0, int(low) - wide - 1) // 2 * 2 for low in points.min(axis=0))
-        right = min(planes.width, int(points[:, 0].max()) + wide + 2)
-        bottom = min(planes.height, int(points[:, 1].max()) + wide + 2)
-        if left >= right or top >= bottom:
-            return
-        places = fixed(points - np.array([left, top], np.float32))
-        strength = (STRONGEST * (1 - ages_s / TRAIL_S)).clip(0, STRONGEST)
-        step = -(-(len(places) - 1) // SHADES)
-        opacity = np.zeros((bottom - top, right - left), np.uint8)
-        lines = bundle(places, wide)
-        for first in range(0, len(places) - 1, step):
-            last = min(first + step, len(places) - 1)
-            parts = [line[first : last + 1] for line in lines]
-            cv2.polylines(opacity, parts, False, (int(strength[last]),), 1, cv2.LINE_AA, FIXED)
-        luma = planes.y[top:bottom, left:right]
-        cv2.multiply(luma, cv2.bitwise_not(opacity), dst=luma, scale=1 / 255)
-        cv2.add(luma, cv2.convertScaleAbs(opacity, alpha=levels[0] / 255), dst=luma)
-        newer = places[len(places) // 5 :] // 2
-        for plane, level in ((planes.u, levels[1]), (planes.v, levels[2])):
-            below = plane[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
-            strokes(below, [newer], False, level, max(1, wide // 2))
+        places = (points * (1 << FIXED)).astype(np.int32)
+        last = len(places) - 1
+        cuts = [last * part // self._wide for part in range(self._wide + 1)]
+        for wide, (first, end) in enumerate(pairwise(cuts), start=1):
+            if first < end:
+                strokes(planes.y, [places[first : end + 1]], False, levels[0], wide)
+        strokes(planes.u, [places // 2], False, levels[1], max(1, self._wide // 2))
+        strokes(planes.v, [places // 2], False, levels[2], max(1, self._wide // 2))
