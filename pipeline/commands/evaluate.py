@@ -1,0 +1,149 @@
+"""`tallycam evaluate`: tracks, masks or counts against ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.report import Evaluation
+
+app = typer.Typer(no_args_is_help=True, help="Hold tracks, masks or counts against ground truth.")
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="default: evaluation.json beside what is evaluated", metavar="FILE"),
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", help="the page; default: beside the JSON", metavar="FILE")
+]
+
+
+@app.command()
+def tracks(
+    truth: Annotated[
+        list[Path],
+        typer.Option(help="MOTChallenge truth, or a folder of NAME/gt.txt; repeatable", metavar="PATH"),
+    ],
+    found: Annotated[
+        list[Path],
+        typer.Option("--tracks", help="the tracks, or a folder of NAME.txt; repeatable", metavar="PATH"),
+    ],
+    lines: Annotated[
+        str,
+        typer.Option(
+            help="parts of the width at which upright lines stand, a configuration with lines, or none",
+            metavar="PARTS|CONFIG",
+        ),
+    ] = "0.25,0.5,0.75",
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="of the frames, where no seqinfo.ini tells; NAME=WxH for one sequence", metavar="WxH"
+        ),
+    ] = None,
+    moving: Annotated[
+        list[str] | None,
+        typer.Option(help="a sequence whose camera moves: no lines there; repeatable", metavar="NAME"),
+    ] = None,
+    tolerance: Annotated[
+        int, typer.Option(help="frames between a true crossing and the one that matches it", min=0)
+    ] = 15,
+    json_file: JsonFile = None,
+    html_file: HtmlFile = None,
+) -> None:
+    """HOTA, IDF1, MOTA, unique counts and line crossings of MOTChallenge track files."""
+    from pipeline.evaluation.track_files import pair
+    from pipeline.evaluation.track_lines import with_lines
+    from pipeline.evaluation.tracks import score_tracks
+    from pipeline.evaluation.tracks_report import tracks_report
+
+    sequences, notes = with_lines(pair(truth, found, size or []), lines, moving or [])
+    scores = score_tracks(sequences, tolerance)
+    subject = f"{', '.join(map(str, found))} against {', '.join(map(str, truth))}"
+    folder = found[0] if found[0].is_dir() else found[0].parent
+    _tell(tracks_report(scores, subject, notes), folder, json_file, html_file)
+
+
+@app.command()
+def masks(
+    truth: Annotated[
+        Path,
+        typer.Option(help="a COCO document with masks, or the truth of a rendered scene", metavar="FILE"),
+    ],
+    found: Annotated[
+        Path,
+        typer.Option(
+            help="COCO results, instances.json of `tallycam image`, an instances log, or a folder with one",
+            metavar="PATH",
+        ),
+    ],
+    score: Annotated[float, typer.Option(help="masks below it count for AP alone", min=0.0, max=1.0)] = 0.5,
+    json_file: JsonFile = None,
+    html_file: HtmlFile = None,
+) -> None:
+    """COCO AP, mean IoU, precision and recall of instance masks, and a table by class."""
+    from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
+    from pipeline.evaluation.masks import score_masks
+    from pipeline.evaluation.masks_report import masks_report
+
+    true = read_truth_masks(truth)
+    guesses = read_found_masks(found, true)
+    report = masks_report(score_masks(true, guesses, score), f"{found} against {truth}", guesses.notes)
+    _tell(report, found if found.is_dir() else found.parent, json_file, html_file)
+
+
+@app.command()
+def counts(
+    truth: Annotated[
+        Path,
+        typer.Option(
+            help="the truth of a rendered scene, or CSV: time_s,line,class,direction", metavar="FILE"
+        ),
+    ],
+    run: Annotated[Path, typer.Option(help="folder of a run: events.db and summary.json", metavar="DIR")],
+    stream: Annotated[
+        str | None, typer.Option(help="which one, where there are several", metavar="NAME")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="media seconds between a true event and the one that matches it", min=0.0)
+    ] = 1.0,
+    events: Annotated[
+        str | None, typer.Option(help="the database, if it is not events.db", metavar="URL")
+    ] = None,
+    json_file: JsonFile = None,
+    html_file: HtmlFile = None,
+) -> None:
+    """Events of a run against true ones: F1 by line, class and direction, unique objects and zones."""
+    from pipeline.evaluation.count_truth import read_count_truth
+    from pipeline.evaluation.counts import score_counts
+    from pipeline.evaluation.counts_report import counts_report
+
+    scores = score_counts(read_count_truth(truth), run, stream, tolerance_s=tolerance, events_url=events)
+    _tell(counts_report(scores, f"{run}, stream {scores.stream}, against {truth}"), run, json_file, html_file)
+
+
+def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_file: Path | None) -> None:
+    """Prints the tables and writes JSON and page."""
+    from rich.console import Console
+
+    from pipeline.evaluation.page import evaluation_page, write_text
+    from pipeline.evaluation.report import rich_table
+    from pipeline.records.summary import write_json
+
+    json_path = json_file or folder / "evaluation.json"
+    html_path = html_file or json_path.with_suffix(".html")
+    console = Console()
+    for sheet in evaluation.sheets:
+        console.print(rich_table(sheet))
+    for note in evaluation.notes:
+        console.print(note, style="yellow", highlight=False)
+    console.print(
+        "  ".join(f"{fact.name} {fact.value}" for fact in evaluation.facts), highlight=False, soft_wrap=True
+    )
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(json_path, evaluation.data)
+    write_text(html_path, evaluation_page(evaluation))
+    console.print(f"The page is {html_path}, the figures are in {json_path}", highlight=False, soft_wrap=True)

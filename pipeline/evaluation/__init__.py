@@ -1,0 +1,1 @@
+"""Counts, tracks and masks held against ground truth: figures, tables, and pages with plots."""

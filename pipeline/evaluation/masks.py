@@ -1,0 +1,233 @@
+"""Masks held against the truth: COCO's average precision, and matches at IoU 0.5 for masks above a score.
+
+AP: Lin et al. 2014, by pycocotools. Matches are COCO's too: in the order of their scores, each mask takes the free
+true object of its class that it overlaps best, by 0.5 at the least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.mask_files import FoundMasks, Mask, TrueMasks
+from pipeline.evaluation.report import EvaluationError, percent
+
+MATCHED_IOU = 0.5
+DETECTIONS = 100
+"""Of one image, as in COCO."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class, or all. Shares in percent, NaN where there is nothing to tell.
+
+    Attributes:
+        ap, ap50, ap75, recall: COCO's, over all scores.
+        true, found: objects that count, and masks above the score; crowd and what matched it is left out.
+        hits: pairs of both at IoU 0.5.
+        iou: mean IoU of the pairs.
+        iou_all: mean IoU over all true objects, 0 for those that were missed.
+        pixel_iou: of all pixels of the class together.
+        curve: (recall, precision) at IoU 0.5, 0..1.
+    """
+
+    name: str
+    ap: float
+    ap50: float
+    ap75: float
+    recall: float
+    true: int
+    found: int
+    hits: int
+    iou: float
+    iou_all: float
+    pixel_iou: float
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def precision_at(self) -> float:
+        return percent(self.hits, self.found)
+
+    @property
+    def recall_at(self) -> float:
+        return percent(self.hits, self.true)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskScores:
+    """All classes.
+
+    Attributes:
+        sizes: COCO's AP of small, medium and large objects (areas below 32^2, 96^2 and above).
+        ious: of all pairs.
+        score: masks below it count for AP alone.
+    """
+
+    classes: tuple[ClassScore, ...]
+    total: ClassScore
+    sizes: tuple[float, float, float]
+    ious: tuple[float, ...]
+    images: int
+    score: float
+
+
+def score_masks(truth: TrueMasks, found: FoundMasks, score: float = 0.5) -> MaskScores:
+    """Scores what was found.
+
+    Args:
+        score: from which on masks are compared one by one.
+
+    Raises:
+        EvaluationError: pycocotools is not installed, or the truth holds no object.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise EvaluationError(
+            f"evaluate masks needs the package {error.name}; install tallycam[evaluate]"
+        ) from None
+    images = [place for place in range(len(truth.names)) if found.seen is None or place in found.seen]
+    true = [mask for mask in truth.masks if found.seen is None or mask.image in found.seen]
+    if not any(not mask.crowd for mask in true):
+        raise EvaluationError("the truth holds no object that counts in the images that were looked at")
+    with redirect_stdout(StringIO()):
+        one, other = COCO(), COCO()
+        one.dataset = _dataset(truth, images, true)
+        one.createIndex()
+        other.dataset = _dataset(truth, images, found.masks)
+        other.createIndex()
+        coco = COCOeval(one, other, "segm")
+        coco.params.maxDets = [1, 10, DETECTIONS]
+        coco.evaluate()
+        coco.accumulate()
+    precision = coco.eval["precision"][:, :, :, :, -1]  # IoU, recall, class, size
+    recall = coco.eval["recall"][:, :, 0, -1]
+    pairs = [_matches(coco, number, score) for number in range(len(truth.classes))]
+    pixels = [_pixels(true, found.masks, name, score) for name in truth.classes]
+    classes = tuple(
+        _class_score(name, precision[:, :, number, 0], recall[:, number], pairs[number], pixels[number])
+        for number, name in enumerate(truth.classes)
+    )
+    ious = [iou for pair in pairs for iou in pair[0]]
+    counts = sum(pair[1] for pair in pairs), sum(pair[2] for pair in pairs)
+    total = _class_score("all", precision[..., 0], recall, (ious, *counts), (0, 0))
+    known = [one.pixel_iou for one in classes if np.isfinite(one.pixel_iou)]
+    total = _replace_pixels(total, float(np.mean(known)) if known else float("nan"))
+    small, medium, large = (_mean(precision[..., size]) for size in (1, 2, 3))
+    return MaskScores(classes, total, (small, medium, large), tuple(ious), len(images), score)
+
+
+def _dataset(truth: TrueMasks, images: list[int], masks: Sequence[Mask]) -> dict[str, Any]:
+    from pycocotools import mask as coco
+
+    areas = coco.area([mask.rle for mask in masks]).tolist() if masks else []
+    annotations = [
+        {
+            "id": number,
+            "image_id": mask.image + 1,
+            "category_id": truth.classes.index(mask.class_name) + 1,
+            "segmentation": mask.rle,
+            "area": area,
+            "bbox": [0, 0, 0, 0],
+            "iscrowd": int(mask.crowd),
+            "score": mask.score,
+        }
+        for number, (mask, area) in enumerate(zip(masks, areas, strict=True), start=1)
+    ]
+    return {
+        "info": {},
+        "images": [
+            {"id": place + 1, "width": truth.sizes[place][0], "height": truth.sizes[place][1]}
+            for place in images
+        ],
+        "categories": [{"id": number + 1, "name": name} for number, name in enumerate(truth.classes)],
+        "annotations": annotations,
+    }
+
+
+def _matches(coco: Any, number: int, score: float) -> tuple[list[float], int, int]:
+    """IoU of each pair of one class at IoU 0.5, how many objects count, and how many masks do."""
+    ious: list[float] = []
+    true = found = 0
+    per_class = len(coco.params.areaRng) * len(coco.params.imgIds)
+    for image in coco.evalImgs[number * per_class : number * per_class + len(coco.params.imgIds)]:
+        if image is None:
+            continue
+        true += int((~np.asarray(image["gtIgnore"], bool)).sum())
+        used = np.asarray(image["dtScores"]) >= score
+        ignored = np.asarray(image["dtIgnore"][0], bool)
+        matched = np.asarray(image["dtMatches"][0], np.int64)
+        found += int((used & ~ignored).sum())
+        key = image["image_id"], image["category_id"]
+        column = {one["id"]: place for place, one in enumerate(coco._gts[key])}
+        hits = np.flatnonzero(used & ~ignored & (matched > 0)).tolist()
+        ious += [float(coco.ious[key][row][column[int(matched[row])]]) for row in hits]
+    return ious, true, found
+
+
+def _pixels(true: Sequence[Mask], found: Sequence[Mask], name: str, score: float) -> tuple[int, int]:
+    """Pixels of a class in both and in either, over all images; those of crowd count nowhere."""
+    from pycocotools import mask as coco
+
+    parts: dict[int, tuple[list[Any], list[Any], list[Any]]] = {}
+    for mask in true:
+        if mask.class_name == name:
+            parts.setdefault(mask.image, ([], [], []))[2 if mask.crowd else 0].append(mask.rle)
+    for mask in found:
+        if mask.class_name == name and mask.score >= score:
+            parts.setdefault(mask.image, ([], [], []))[1].append(mask.rle)
+    both = either = 0
+    for one, other, crowd in parts.values():
+        beside = int(coco.area(coco.merge(crowd))) if crowd else 0
+        either += int(coco.area(coco.merge([*one, *other, *crowd]))) - beside
+        if one and other:
+            common = coco.merge([coco.merge(one), coco.merge(other)], intersect=True)
+            both += int(coco.area(coco.merge([common, *crowd]))) - beside
+    return both, either
+
+
+def _class_score(
+    name: str,
+    precision: NDArray[np.float64],
+    recall: NDArray[np.float64],
+    pairs: tuple[list[float], int, int],
+    pixels: tuple[int, int],
+) -> ClassScore:
+    """`precision`: (IoU, recall[, class]); `recall`: (IoU[, class])."""
+    ious, true, found = pairs
+    at_half = precision[0].reshape(precision.shape[1], -1)
+    known = at_half[:, (at_half > -1).all(axis=0)]
+    levels = np.linspace(0.0, 1.0, precision.shape[1]).tolist()
+    curve = tuple(zip(levels, known.mean(axis=1).tolist(), strict=True)) if known.size else ()
+    return ClassScore(
+        name=name,
+        ap=_mean(precision),
+        ap50=_mean(precision[0]),
+        ap75=_mean(precision[5]),
+        recall=_mean(recall),
+        true=true,
+        found=found,
+        hits=len(ious),
+        iou=100 * float(np.mean(ious)) if ious else float("nan"),
+        iou_all=percent(sum(ious), true),
+        pixel_iou=percent(*pixels),
+        curve=curve,
+    )
+
+
+def _replace_pixels(score: ClassScore, pixel_iou: float) -> ClassScore:
+    """All classes together: the mean of theirs, so that a class with few pixels counts as much."""
+    return replace(score, pixel_iou=pixel_iou)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Percent: mean of the values that COCO could compute (it marks the others by -1)."""
+    known = values[values > -1]
+    return 100 * float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,91 @@
+"""The report on masks: figures, tables and plots."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation import svg
+from pipeline.evaluation.masks import MATCHED_IOU, ClassScore, MaskScores
+from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, shown
+
+BINS = 20
+
+
+def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) -> Evaluation:
+    """All that is said of an evaluation of masks; `notes` come first."""
+    total = scores.total
+    small, medium, large = scores.sizes
+    facts = (
+        Fact("AP", shown(total.ap), f"COCO, IoU 0.50 to 0.95, {scores.images} images"),
+        Fact("AP50", shown(total.ap50), f"AP75 {shown(total.ap75)}"),
+        Fact("mean IoU", shown(total.iou), "of the masks that matched"),
+        Fact("pixel IoU", shown(total.pixel_iou), "mean of the classes"),
+        Fact("precision", shown(total.precision_at), f"at IoU 0.5, score {scores.score:g}"),
+        Fact("recall", shown(total.recall_at), f"{total.hits} of {total.true} objects"),
+    )
+    classes = (*scores.classes, total)
+    by_class = Sheet(
+        "IoU by class",
+        (
+            "class",
+            "true",
+            "found",
+            "matched",
+            "precision %",
+            "recall %",
+            "IoU %",
+            "IoU, missed 0 %",
+            "pixel IoU %",
+        ),
+        tuple(map(_at_half, classes)),
+        f"Masks of score {scores.score:g} or more, matched one to one at IoU {MATCHED_IOU}. IoU: mean of the hits; "
+        "IoU0: with 0 for objects that were missed; pixels: IoU of all pixels of a class together.",
+        total=True,
+    )
+    coco = Sheet(
+        "COCO, all scores",
+        ("class", "AP %", "AP50 %", "AP75 %", "recall %"),
+        tuple((one.name, one.ap, one.ap50, one.ap75, one.recall) for one in classes),
+        f"AP by size: small {shown(small)}, medium {shown(medium)}, large {shown(large)}.",
+        total=True,
+    )
+    data: dict[str, Any] = {
+        "kind": "masks", "images": scores.images, "score": scores.score, **_data(total),
+        "ap_small": small, "ap_medium": medium, "ap_large": large,
+        "classes": {one.name: _data(one) for one in scores.classes},
+    }  # fmt: skip
+    figures = tuple(_figures(scores))
+    return Evaluation("Masks against the truth", subject, facts, (by_class, coco), figures, data, notes)
+
+
+def _at_half(one: ClassScore) -> tuple[Cell, ...]:
+    return (
+        one.name, one.true, one.found, one.hits, one.precision_at, one.recall_at, one.iou, one.iou_all,
+        one.pixel_iou,
+    )  # fmt: skip
+
+
+def _data(one: ClassScore) -> dict[str, Any]:
+    data = asdict(one)
+    del data["curve"], data["name"]
+    return data | {"precision": one.precision_at, "recall_at_score": one.recall_at}
+
+
+def _figures(scores: MaskScores) -> list[Figure]:
+    seen = [one for one in scores.classes if one.true]
+    groups = [svg.Bars(one.name, (one.iou, one.pixel_iou)) for one in seen[:24]]
+    figures = [Figure("IoU by class, %", svg.bars(groups, ("of pairs", "of pixels"), most=100.0))]
+    groups = [svg.Bars(one.name, (one.precision_at, one.recall_at)) for one in seen[:24]]
+    title = f"Precision and recall at score {scores.score:g}, %"
+    figures.append(Figure(title, svg.bars(groups, ("precision", "recall"), most=100.0)))
+    most = sorted(seen, key=lambda one: -one.true)[: len(svg.COLOURS)]
+    lines = [svg.Curve(one.name, one.curve, place) for place, one in enumerate(most) if one.curve]
+    plot = svg.curves(lines, x=(0.0, 1.0, "recall"), y=(0.0, 1.0, "precision"))
+    figures.append(Figure("Precision over recall at IoU 0.5", plot))
+    counts, _ = np.histogram(scores.ious, BINS, (0.5, 1.0))
+    plot = svg.columns(counts.tolist(), x=(0.5, 1.0, "IoU of a pair"), y="pairs")
+    figures.append(Figure("How well masks fit", plot))
+    return figures

@@ -1,0 +1,36 @@
+"""JSON files of truth, plain or gzipped, and those of rendered scenes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.evaluation.report import EvaluationError
+from pipeline.scene.truth import Truth
+
+
+def read_json(path: Path) -> Any:
+    """Plain values of a `.json` or `.json.gz` file.
+
+    Raises:
+        EvaluationError: it cannot be read or is not JSON.
+    """
+    try:
+        raw = path.read_bytes()
+        return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError) as error:
+        raise EvaluationError(f"{path}: is not JSON: {error}") from None
+
+
+def scene_truth(path: Path, data: Any) -> Truth:
+    """The truth of a rendered scene from its JSON values."""
+    try:
+        return msgspec.convert(data, Truth)
+    except msgspec.ValidationError as error:
+        raise EvaluationError(f"{path}: is not the truth of a rendered scene: {error}") from None
