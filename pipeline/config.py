@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.points import apart, apart_from_itself, at_least, corners, with_area
+from pipeline.points import apart, apart_from_itself, at_least, corners, seen_alike, with_area
 from pipeline.redact import redact
 
 Relative = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -134,6 +134,12 @@ class GroundConfig(Part):
         Field(description="x, y of the same points on the ground, in metres from any place"),
         AfterValidator(corners),
     ]
+
+    @model_validator(mode="after")
+    def _seen_from_above(self) -> GroundConfig:
+        if not seen_alike(self.points, self.metres):
+            raise ValueError("points and metres do not go round in the same order: no camera sees them so")
+        return self
 
 
 class StreamConfig(Part):

@@ -70,7 +70,8 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     width: int
     height: int
     skipped: str = OK
-    """Why the model did not see this frame (`quarantined`, `static`), or empty."""
+    """Why the model did not see this frame, or empty: `quarantined`; `static`: nothing moved, the instances are those
+    of an earlier frame; `not_finite`: it did, but answered with numbers that are none."""
     boxes_px: Array
     """(N, 4) float32: x0 y0 x1 y1 in pixels of the decoded frame."""
     scores: Array
@@ -210,7 +211,19 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, dict[str, dict[str, int]]] = {}
     """Line -> class -> direction -> crossings."""
     zones: dict[str, dict[str, dict[str, float]]] = {}
-    """Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+    """Zone -> class -> {"now", "entries", "exits", "dwell_s", "dwell_p95_s", "peak", "appeared", "vanished"}."""
+    speeds: dict[str, dict[str, dict[str, float]]] = {}
+    """Line -> class -> {"count", "median_kmh", "p85_kmh", "p95_kmh"}, where the ground is calibrated."""
+    od: dict[str, dict[str, dict[str, int]]] = {}
+    """Origin -> destination -> class -> objects: the first and the last line or zone that each of them met."""
+
+
+def net_of(lines: dict[str, dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """Line -> class -> crossings in the first direction less those in the second, of `Counts.lines`."""
+    return {
+        line: {cls: 2 * next(iter(by.values()), 0) - sum(by.values()) for cls, by in classes.items()}
+        for line, classes in lines.items()
+    }
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

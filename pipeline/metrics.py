@@ -6,10 +6,9 @@ Names follow the Prometheus rules: prefix `tallycam_`, base units, `_total` for 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 from wsgiref.simple_server import WSGIServer
 
@@ -23,16 +22,10 @@ from prometheus_client import (
     generate_latest,
     start_http_server,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
-
-Lines = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""Line -> class -> direction -> crossings."""
-Zones = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Zone -> class -> {"now", "entries", "exits", "dwell_s"}."""
+from pipeline.metrics_counts import Counts, Histograms, Lines, Shown, Zones
 
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -57,7 +50,7 @@ class StageMetrics:
         self.stage = stage
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
-        self._counts = _Counts()
+        self._counts = Counts()
         self._streams: dict[str, StreamMetrics] = {}
         self._server: tuple[WSGIServer, threading.Thread] | None = None
         self.registry.register(self._counts)
@@ -84,14 +77,23 @@ class StageMetrics:
         self._families.up.labels(name).set(up)
         self._counts.restarts = {**self._counts.restarts, name: restarts}
 
-    def counts(self, stream: str, lines: Lines, zones: Zones, unique: Mapping[str, int]) -> None:
-        """Shows the counts of a stream, as totals.
+    def counts(
+        self,
+        stream: str,
+        lines: Lines,
+        zones: Zones,
+        unique: Mapping[str, int],
+        *,
+        dwell: Histograms = MappingProxyType({}),
+        speed: Histograms = MappingProxyType({}),
+    ) -> None:
+        """Shows the counts of a stream, as totals; `dwell` by zone in seconds, `speed` by line in km/h.
 
         Call it only when what was counted before a restart is counted again: nothing is shown until then.
         A total that fell would look like a new start from 0, and Prometheus would count everything twice.
         The mappings are read later by another thread: pass ones that do not change any more.
         """
-        self._counts.streams = {**self._counts.streams, stream: (lines, zones, unique)}
+        self._counts.streams = {**self._counts.streams, stream: Shown(lines, zones, unique, dwell, speed)}
 
     def text(self) -> str:
         """What `/metrics` answers."""
@@ -161,6 +163,10 @@ class StreamMetrics:
             counter = self._dropped[reason] = self._families.dropped.labels(*self._labels, reason)
         counter.inc(frames)
 
+    def static(self, frames: int = 1) -> None:
+        """Frames in which nothing moved, so that the model was spared them; they are counted all the same."""
+        self._static.inc(frames)
+
     def slots(self, used: int, total: int) -> None:
         """Slots of the stream's ring: those that hold a frame under way, and all of them."""
         self._slots_used.set(used)
@@ -181,6 +187,10 @@ class StreamMetrics:
         self._reconnects_shown, self._errors_shown = reconnects, errors
 
     # Bound at the first use, so that a stage shows nothing that it does not have.
+
+    @cached_property
+    def _static(self) -> Counter:
+        return self._families.static.labels(*self._labels)
 
     @cached_property
     def _slots_used(self) -> Gauge:
@@ -225,6 +235,7 @@ class _Families:
         self.frames_in = counter("frames_in", "Frames that the stage took.")
         self.frames_out = counter("frames_out", "Frames that the stage passed on.")
         self.dropped = counter("frames_dropped", "Frames left out, by reason.", (*_STAGE, "reason"))
+        self.static = counter("frames_static", "Frames that the model was spared because nothing moved.")
         self.reconnects = counter("reconnects", "Times that a live source came back.")
         self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
         self.processing = seconds("processing", "Time that the stage worked on one frame.")
@@ -242,54 +253,3 @@ class _Families:
             registry=registry,
             buckets=BATCH_BUCKETS,
         )
-
-
-@dataclass(eq=False)
-class _Counts(Collector):
-    """Totals that live elsewhere and are shown as they are; each attribute is replaced whole, never changed."""
-
-    streams: Mapping[str, tuple[Lines, Zones, Mapping[str, int]]] = field(default_factory=dict)
-    restarts: Mapping[str, int] = field(default_factory=dict)
-
-    def collect(self) -> Iterator[Metric]:
-        restarts = CounterMetricFamily("tallycam_restarts", "Restarts of a process.", labels=["process"])
-        for process, total in self.restarts.items():
-            restarts.add_metric([process], total)
-        yield restarts
-        yield from self._collect_counts()
-
-    def _collect_counts(self) -> Iterator[Metric]:
-        crossings = CounterMetricFamily(
-            "tallycam_line_crossings",
-            "Objects that crossed a line.",
-            labels=["stream", "line", "class", "direction"],
-        )
-        objects = GaugeMetricFamily("tallycam_unique_objects", "Unique objects.", labels=["stream", "class"])
-        zone_labels = ["stream", "zone", "class"]
-        inside = GaugeMetricFamily("tallycam_zone_objects", "Objects inside a zone now.", labels=zone_labels)
-        entries = CounterMetricFamily(
-            "tallycam_zone_entries", "Objects that entered a zone.", labels=zone_labels
-        )
-        exits = CounterMetricFamily("tallycam_zone_exits", "Objects that left a zone.", labels=zone_labels)
-        dwell = CounterMetricFamily(
-            "tallycam_zone_dwell_seconds", "Media time that objects spent in a zone.", labels=zone_labels
-        )
-        by_key: dict[str, CounterMetricFamily | GaugeMetricFamily] = {
-            "now": inside,
-            "entries": entries,
-            "exits": exits,
-            "dwell_s": dwell,
-        }
-        for stream, (lines, zones, unique) in self.streams.items():
-            for line, classes in lines.items():
-                for class_name, directions in classes.items():
-                    for direction, total in directions.items():
-                        crossings.add_metric([stream, line, class_name, direction], total)
-            for class_name, count in unique.items():
-                objects.add_metric([stream, class_name], count)
-            for zone, zone_classes in zones.items():
-                for class_name, values in zone_classes.items():
-                    for key, family in by_key.items():
-                        if key in values:
-                            family.add_metric([stream, zone, class_name], values[key])
-        yield from (crossings, objects, inside, entries, exits, dwell)

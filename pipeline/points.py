@@ -64,6 +64,16 @@ def corners(points: tuple[Xy, ...]) -> tuple[Xy, ...]:
     return points
 
 
+def seen_alike(points: tuple[Xy, ...], places: tuple[Xy, ...]) -> bool:
+    """Whether four points can be a picture of four places, or of their mirror image: the horizon is not
+    between them (Hartley and Zisserman, 21.1)."""
+    turns = [
+        turn(points[i], points[j], points[k]) * turn(places[i], places[j], places[k]) > 0
+        for i, j, k in combinations(range(len(points)), 3)
+    ]
+    return len(set(turns)) == 1
+
+
 def turn(a: Xy, b: Xy, c: Xy) -> float:
     """Twice the area of the triangle a b c: its sign tells on which side of a-b c lies, 0 on it."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

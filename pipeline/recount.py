@@ -35,7 +35,14 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
         view.pts_s = instances.pts_s
     counter.finish()
     totals = counter.totals()
-    view.counts = Counts(frames=view.decoded, unique=totals.unique, lines=totals.lines, zones=totals.zones)
+    view.counts = Counts(
+        frames=view.decoded,
+        unique=totals.unique,
+        lines=totals.lines,
+        zones=totals.zones,
+        speeds=totals.speeds,
+        od=totals.od,
+    )
     return header.stream, view
 
 

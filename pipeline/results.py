@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.messages import Counts
+from pipeline.messages import Counts, net_of
 from pipeline.records.summary import StreamSummary
 from pipeline.supervisor import Entry
 from pipeline.topology import Process
@@ -51,7 +51,10 @@ class StreamView:
             dropped=Counter(self.dropped) + Counter(skipped),
             unique=self.counts.unique,
             lines=self.counts.lines,
+            net=net_of(self.counts.lines),
             zones=self.counts.zones,
+            speeds=self.counts.speeds,
+            od=self.counts.od,
             fps=round(self.fps, 3),
             latency_ms={"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
             extra={

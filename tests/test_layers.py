@@ -25,7 +25,7 @@ LAYERS = (
     ("records",),
     ("links", "wire", "messages", "planes"),
     ("topology", "spec"),
-    ("metrics", "config_load", "config_yaml", "config", "points", "redact", "errors"),
+    ("metrics", "metrics_counts", "config_load", "config_yaml", "config", "points", "redact", "errors"),
 )
 """From top to bottom, the modules and packages right below `pipeline`. One that is not there yet is no mistake."""
 

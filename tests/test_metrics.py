@@ -7,15 +7,18 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.counting.spread import Histogram
 from pipeline.errors import ConfigError
 from pipeline.metrics import StageMetrics
 
 LINES = {"door": {"person": {"in": 3, "out": 0}}}
-ZONES = {"yard": {"car": {"now": 1, "entries": 2, "exits": 1, "dwell_s": 3.5}}}
+ZONES = {"yard": {"car": {"now": 1, "entries": 2, "exits": 1, "dwell_s": 3.5, "peak": 2}}}
+STAYS = Histogram(((2.0, 0), (5.0, 3), (inf, 4)), 21.5)
 
 
 def values(metrics: StageMetrics, name: str) -> dict[tuple[str, ...], float]:
@@ -44,7 +47,9 @@ def busy() -> StageMetrics:
     stream.source(reconnects=1, errors=4)
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
-    metrics.counts("gate", LINES, ZONES, {"person": 4})
+    metrics.counts(
+        "gate", LINES, ZONES, {"person": 4}, dwell={"yard": {"car": STAYS}}, speed={"door": {"person": STAYS}}
+    )
     return metrics
 
 
@@ -80,7 +85,19 @@ def test_counts_are_shown_as_totals() -> None:
     assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 1}
     assert values(metrics, "tallycam_zone_entries_total") == {("car", "gate", "yard"): 2}
     assert values(metrics, "tallycam_zone_exits_total") == {("car", "gate", "yard"): 1}
-    assert values(metrics, "tallycam_zone_dwell_seconds_total") == {("car", "gate", "yard"): 3.5}
+    assert values(metrics, "tallycam_zone_objects_peak") == {("car", "gate", "yard"): 2}
+    assert values(metrics, "tallycam_line_net") == {("person", "door", "gate"): 3}
+
+
+def test_stays_and_speeds_are_histograms() -> None:
+    metrics = busy()
+    assert values(metrics, "tallycam_zone_dwell_seconds_bucket") == {
+        ("car", "2.0", "gate", "yard"): 0,
+        ("car", "5.0", "gate", "yard"): 3,
+        ("car", "+Inf", "gate", "yard"): 4,
+    }
+    assert values(metrics, "tallycam_zone_dwell_seconds_sum") == {("car", "gate", "yard"): 21.5}
+    assert values(metrics, "tallycam_line_speed_kmh_count") == {("person", "door", "gate"): 4}
 
 
 def test_after_a_restart_no_count_is_shown_until_it_is_known_again() -> None:

@@ -100,7 +100,11 @@ class StreamCounter:
 
     def totals(self) -> Totals:
         """All counts so far."""
-        return Totals(self._unique(), self._tally.line_totals(), self._tally.zone_totals())
+        return self._tally.totals(self._unique())
+
+    def heat(self) -> dict[str, Floats]:
+        """Class -> (rows, columns): object-seconds at each spot of the frame so far."""
+        return self._tally.heat()
 
     def final_ids(self) -> dict[int, int]:
         """Id of every object as shown -> its final id."""

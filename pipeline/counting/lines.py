@@ -44,7 +44,9 @@ class _Course:
     whole: dict[str, float] = field(default_factory=dict)
     """Border -> extent when it last did not touch that border."""
     arriving: bool = False
-    first: Sighting | None = None
+    first_side: int = 0
+    head: list[Xy] = field(default_factory=list)
+    """The path up to the first confirmed side."""
     before: Sighting | None = None
     last: Sighting | None = None
 
@@ -78,7 +80,7 @@ class LineCounter:
         place, distance = self._anchor(sighting)
         course = self._courses.get(item)
         if course is None:
-            course = self._courses[item] = _Course(arriving=arriving, first=sighting)
+            course = self._courses[item] = _Course(arriving=arriving)
             if arriving and sighting.edges:
                 self._came_in(course, sighting, place)
         elif course.arriving and course.before is None and course.last is not None and not course.edge:
@@ -117,26 +119,29 @@ class LineCounter:
                 return direction, last
         return None
 
-    def join(self, item: int, later: int) -> tuple[str, Sighting] | None:
-        """The object `later` has turned out to be `item`, seen again: it goes on under the name of `item`.
+    def join(self, item: int, later: int, pts_s: float) -> str | None:
+        """The object `later`, first seen at `pts_s`, has turned out to be `item`: it goes on with the past of both.
 
         Returns:
-            The direction and the first sighting of `later` if the line lay between the two.
+            The direction in which it crossed the line between the two, or None.
         """
-        course, rest = self._courses.pop(item, None), self._courses.pop(later, None)
-        if course is None or rest is None or rest.first is None:
-            if kept := course or rest:
-                self._courses[item] = kept
+        rest = self._courses.get(later)
+        course = None if rest is None else self._courses.pop(item, None)
+        if course is None or rest is None:
             return None
-        self._courses[item] = rest
-        place, distance = self._anchor(rest.first)
-        side = self._side(distance, rest.first.height_px)
-        if rest.side == 0:
-            rest.side, rest.path = course.side, course.path + rest.path
         rest.whole = course.whole | rest.whole
-        direction = self._move(course, place, side, rest.first.moment.pts_s)
-        rest.first, rest.counted_s = course.first, max(rest.counted_s, course.counted_s)
-        return None if direction is None else (direction, course.last or rest.first)  # type: ignore[return-value]
+        rest.counted_s = max(course.counted_s, rest.counted_s)
+        way = course.path + rest.head
+        if rest.first_side == 0:
+            rest.side, rest.path = course.side, _thinned(course.path + rest.path)
+            rest.first_side, rest.head = course.first_side, course.head
+            return None
+        side = rest.first_side
+        if course.first_side:
+            rest.first_side, rest.head = course.first_side, course.head
+        else:
+            rest.head = _thinned(way)
+        return self._crossed(rest, course.side, side, way, pts_s)
 
     def _move(self, course: _Course, place: Xy, side: int, pts_s: float) -> str | None:
         _append(course.path, place)
@@ -144,6 +149,12 @@ class LineCounter:
             return None
         before, path = course.side, course.path
         course.side, course.path = side, [place]
+        if course.first_side == 0:
+            course.first_side, course.head = side, path
+        return self._crossed(course, before, side, path, pts_s)
+
+    def _crossed(self, course: _Course, before: int, side: int, path: list[Xy], pts_s: float) -> str | None:
+        """The direction if a path from one confirmed side to the next went through the line."""
         if before in (0, side) or self._line.crossings(path) * before <= 0:
             return None
         if pts_s - course.counted_s < self._config.cooldown_s:
@@ -173,6 +184,7 @@ class LineCounter:
             side = _sign(self._line.distance(outside))
             if side and side != here and self._line.meets([outside, place]):
                 course.side, course.path, course.edge = side, [outside], edge
+                course.first_side, course.head = side, [outside]
                 course.cut_px = sighting.extent_px(edge)
                 return
 
@@ -218,3 +230,9 @@ def _append(path: list[Xy], place: Xy) -> None:
     path.append(place)
     if len(path) > PATH_POINTS:
         del path[1:-1:2]
+
+
+def _thinned(path: list[Xy]) -> list[Xy]:
+    while len(path) > PATH_POINTS:
+        path = [path[0], *path[1:-1:2], path[-1]]
+    return path

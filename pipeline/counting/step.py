@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.counting.spread import Histogram
 from pipeline.messages import Tracks
 from pipeline.records.event import CountEvent
 
@@ -35,9 +36,18 @@ class Totals:
     Attributes:
         unique: class -> objects.
         lines: line -> class -> direction -> crossings; every direction is there, also with 0.
-        zones: zone -> class -> `now`, `entries`, `exits`, and `dwell_s`, the median stay.
+        zones: zone -> class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s`, the median stay and the one
+            that 95 % do not exceed, `peak`, `appeared`, `vanished`; see `zones.py`.
+        speeds: line -> class -> `count` of measured crossings, `median_kmh`, `p85_kmh`, `p95_kmh`.
+        od: origin -> destination -> class -> objects; lines and zones by name.
+        dwell: zone -> class -> stays that are over, seconds.
+        speed: line -> class -> speeds, km/h.
     """
 
     unique: dict[str, int] = field(default_factory=dict)
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     zones: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    speeds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    od: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    dwell: dict[str, dict[str, Histogram]] = field(default_factory=dict)
+    speed: dict[str, dict[str, Histogram]] = field(default_factory=dict)

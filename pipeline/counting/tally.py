@@ -1,43 +1,52 @@
-"""What is counted of confirmed objects in one stream: lines, zones, and the events they give."""
+"""What is counted of confirmed objects in one stream: lines, zones, paths, speeds, and the events they give."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from pipeline.config import StreamConfig
+from pipeline.counting.geometry import Floats
+from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
+from pipeline.counting.paths import Heat, Journeys
 from pipeline.counting.sighting import Sighting
-from pipeline.counting.zones import ZoneCounter
+from pipeline.counting.spread import Spread
+from pipeline.counting.step import Totals
+from pipeline.counting.zones import Passage, ZoneCounter
 from pipeline.records.event import CountEvent, Kind
 
 
 class Tally:
-    """The lines and zones of one stream.
+    """The lines, zones, paths and speeds of one stream.
 
     Args:
         name: of the stream, for its events.
-        stream: lines, zones and classes.
+        stream: lines, zones, classes, ground.
     """
 
     def __init__(self, name: str, stream: StreamConfig) -> None:
         self._name = name
         self._stream = stream
         self._lines: dict[str, LineCounter] = {}
-        self._zones: dict[str, ZoneCounter] = {}
+        self._zones = {name: ZoneCounter(zone) for name, zone in stream.zones.items()}
+        self._journeys = Journeys(stream.lines, stream.zones)
+        self._heat: Heat | None = None
+        self._ground: Ground | None = None
         self._classes: set[str] = set(stream.classes or ())
         self._crossings: dict[str, dict[str, dict[str, int]]] = {
             name: {cls: dict.fromkeys(line.directions, 0) for cls in self._configured(line.classes)}
             for name, line in stream.lines.items()
         }
-        self._passages: dict[str, dict[str, dict[str, int]]] = {
-            name: {cls: {"entry": 0, "exit": 0} for cls in self._configured(zone.classes)}
-            for name, zone in stream.zones.items()
-        }
+        self._speeds: dict[str, dict[str, Spread]] = {name: {} for name in stream.lines}
 
     def begin(self, frame: tuple[int, int]) -> None:
         """The width and height of the stream's first frame in pixels are known."""
         self._lines = {name: LineCounter(line, frame) for name, line in self._stream.lines.items()}
-        self._zones = {name: ZoneCounter(zone, frame) for name, zone in self._stream.zones.items()}
+        for zone in self._zones.values():
+            zone.begin(frame)
+        self._heat = Heat(frame)
+        if self._stream.ground is not None:
+            self._ground = Ground(self._stream.ground, frame)
 
     def wanted(self, class_name: str) -> bool:
         """Whether the stream counts this class."""
@@ -47,6 +56,10 @@ class Tally:
         """The next sighting of a confirmed object of a wanted class; `arriving` as in `LineCounter.see`."""
         self._classes.add(class_name)
         events: list[CountEvent] = []
+        if self._heat is not None:
+            self._heat.see(item, class_name, sighting.foot, sighting.moment.pts_s)
+        if self._ground is not None:
+            self._ground.see(item, sighting)
         for name, line in self._lines.items():
             direction = line.see(item, sighting, arriving)
             if direction is not None and among(class_name, self._stream.lines[name].classes):
@@ -55,11 +68,12 @@ class Tally:
             if not among(class_name, self._stream.zones[name].classes):
                 zone.end(item)
                 continue
+            outside = not zone.inside(item)
             passage = zone.see(item, sighting, class_name)
+            if outside and zone.inside(item):
+                self._journeys.stop(item, class_name, "zone", name)
             if passage is not None:
-                counts = self._passages[name].setdefault(class_name, {"entry": 0, "exit": 0})
-                counts[passage] += 1
-                events.append(self._event("zone", name, class_name, passage, item, sighting))
+                events.append(self._passed(name, passage, class_name, item, sighting))
         return events
 
     def end(self, item: int, class_name: str) -> list[CountEvent]:
@@ -67,12 +81,58 @@ class Tally:
         events: list[CountEvent] = []
         for name, line in self._lines.items():
             left = line.end(item)
-            counted = self.wanted(class_name) and among(class_name, self._stream.lines[name].classes)
-            if left is not None and counted:
+            if left is not None and self._counts(name, class_name):
                 events.append(self._crossed(name, left[0], class_name, item, left[1]))
         for zone in self._zones.values():
             zone.end(item)
+        self._journeys.end(item)
+        for follower in (self._heat, self._ground):
+            if follower is not None:
+                follower.end(item)
         return events
+
+    def join(self, item: int, later: int, class_name: str, sighting: Sighting) -> list[CountEvent]:
+        """The object `later` has turned out to be `item`, seen again: it goes on with the past of both.
+
+        Args:
+            item: the older object; nothing more is seen under this id, and `end` has nothing left to end.
+            later: the one that began after `item` was lost.
+            class_name: of both together.
+            sighting: the first one of `later`.
+
+        Returns:
+            What nobody saw: lines and borders between the last sighting of `item` and the first of `later`.
+        """
+        events: list[CountEvent] = []
+        for name, line in self._lines.items():
+            direction = line.join(item, later, sighting.moment.pts_s)
+            if direction is not None and self._counts(name, class_name):
+                events.append(self._crossed(name, direction, class_name, item, sighting))
+        for name, zone in self._zones.items():
+            passage = zone.join(item, later)
+            if passage is not None:
+                events.append(self._passed(name, passage, class_name, item, sighting))
+        self._journeys.join(item, later)
+        return events
+
+    def totals(self, unique: dict[str, int]) -> Totals:
+        """All counts so far, with the unique objects that another one counts."""
+        zones = self._stream.zones
+        return Totals(
+            unique=unique,
+            lines=self.line_totals(),
+            zones={
+                name: zone.totals([*self._configured(zones[name].classes), *self._seen(zones[name].classes)])
+                for name, zone in self._zones.items()
+            },
+            speeds=self._speed_totals(),
+            od=self._journeys.table(),
+            dwell={name: zone.dwell() for name, zone in self._zones.items()},
+            speed={
+                name: {cls: spread.histogram() for cls, spread in classes.items()}
+                for name, classes in self._speeds.items()
+            },
+        )
 
     def line_totals(self) -> dict[str, dict[str, dict[str, int]]]:
         """Line -> class -> direction -> crossings, for every class configured or seen."""
@@ -83,38 +143,63 @@ class Tally:
             result[name] = dict(sorted({**zeros, **counted}.items()))
         return result
 
-    def zone_totals(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Zone -> class -> now, entries, exits, dwell_s, for every class configured or seen."""
-        return {
-            name: {
-                cls: self._zone(name, cls)
-                for cls in sorted({*self._passages[name], *self._seen(zone.classes)})
-            }
-            for name, zone in self._stream.zones.items()
-        }
-
     def inside(self) -> dict[str, dict[str, int]]:
         """Zone -> class -> objects inside now."""
         return {name: zone.now() for name, zone in self._zones.items()}
 
-    def _zone(self, name: str, class_name: str) -> dict[str, float]:
-        zone, counts = self._zones.get(name), self._passages[name].get(class_name, {})
+    def heat(self) -> dict[str, Floats]:
+        """Class -> (rows, columns): object-seconds at each spot of the frame."""
+        return {} if self._heat is None else self._heat.seconds
+
+    def _speed_totals(self) -> dict[str, dict[str, dict[str, float]]]:
         return {
-            "now": zone.now().get(class_name, 0) if zone else 0,
-            "entries": counts.get("entry", 0),
-            "exits": counts.get("exit", 0),
-            "dwell_s": zone.dwell_s(class_name) if zone else 0.0,
+            name: {
+                cls: {
+                    "count": spread.count,
+                    "median_kmh": round(spread.quantile(0.5), 1),
+                    "p85_kmh": round(spread.quantile(0.85), 1),
+                    "p95_kmh": round(spread.quantile(0.95), 1),
+                }
+                for cls, spread in sorted(classes.items())
+            }
+            for name, classes in self._speeds.items()
+            if classes
         }
+
+    def _counts(self, line: str, class_name: str) -> bool:
+        return self.wanted(class_name) and among(class_name, self._stream.lines[line].classes)
 
     def _crossed(
         self, name: str, direction: str, class_name: str, item: int, sighting: Sighting
     ) -> CountEvent:
         both = dict.fromkeys(self._stream.lines[name].directions, 0)
         self._crossings[name].setdefault(class_name, both)[direction] += 1
-        return self._event("line", name, class_name, direction, item, sighting)
+        self._journeys.stop(item, class_name, "line", name)
+        speed_kmh = None
+        if self._ground is not None:
+            speed_kmh = self._ground.speed_kmh(item, sighting.moment.pts_s)
+        if speed_kmh is not None:
+            self._speeds[name].setdefault(class_name, Spread(EDGES_KMH)).add(speed_kmh)
+        return self._event("line", name, class_name, direction, item, sighting, speed_kmh=speed_kmh)
+
+    def _passed(
+        self, name: str, passage: Passage, class_name: str, item: int, sighting: Sighting
+    ) -> CountEvent:
+        return self._event(
+            "zone", name, class_name, passage.direction, item, sighting, dwell_s=passage.dwell_s
+        )
 
     def _event(
-        self, kind: Kind, name: str, class_name: str, direction: str, item: int, sighting: Sighting
+        self,
+        kind: Kind,
+        name: str,
+        class_name: str,
+        direction: str,
+        item: int,
+        sighting: Sighting,
+        *,
+        dwell_s: float | None = None,
+        speed_kmh: float | None = None,
     ) -> CountEvent:
         moment = sighting.moment
         return CountEvent(
@@ -131,6 +216,8 @@ class Tally:
             wall_s=moment.wall_s,
             score=sighting.score,
             box_px=sighting.box_px,
+            dwell_s=dwell_s,
+            speed_kmh=speed_kmh,
         )
 
     def _seen(self, classes: Iterable[str] | None) -> list[str]:

@@ -1,27 +1,37 @@
 """Occupancy, entries, exits and dwell time of one zone, a polygon.
 
-An entry is a border crossed from outside to inside in sight of the camera, an exit the other way. An object
-that is first seen inside, or lost inside, is inside without an entry or an exit; its stay counts for the
-dwell time. Near the border the last state stands, so that shaking on it counts nothing.
+An object is inside by one point, or by the part of its mask that lies inside. An entry is a border crossed from
+outside to inside in sight of the camera, an exit the other way. An object that is first seen inside has appeared
+there, one that is lost inside has vanished there; its stay counts for the dwell time. Near the border the last
+state stands, so that shaking on it counts nothing. At every moment, over all classes:
+
+    entries + appeared = exits + vanished + inside now
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from statistics import median
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pipeline.config import ZoneConfig
-from pipeline.counting.geometry import depth
+from pipeline.counting.geometry import depth, mask_cells, within
 from pipeline.counting.sighting import Sighting
+from pipeline.counting.spread import Histogram, Spread
 
 BORDER = 0.1
-"""Half width of the border, in heights of the object."""
-STAYS = 1024
-"""Stays per class that the dwell time is taken from, the latest."""
+"""Half width of the border: in heights of the object, or as a part of its mask."""
+DWELL_EDGES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+"""Buckets of the dwell time for Prometheus."""
+
+
+class Passage(NamedTuple):
+    """A border crossing; `dwell_s` is the stay that an exit ends, in media seconds."""
+
+    direction: Literal["entry", "exit"]
+    dwell_s: float | None
 
 
 @dataclass(slots=True)
@@ -30,6 +40,35 @@ class _Stay:
     since_s: float
     last_s: float
     class_name: str
+    appeared: bool
+    """Whether it was inside when it was first seen."""
+
+
+@dataclass(slots=True)
+class _Numbers:
+    now: int = 0
+    peak: int = 0
+    entries: int = 0
+    exits: int = 0
+    appeared: int = 0
+    vanished: int = 0
+    dwell: Spread = field(default_factory=lambda: Spread(DWELL_EDGES_S))
+
+    def move(self, count: int) -> None:
+        self.now += count
+        self.peak = max(self.peak, self.now)
+
+    def as_dict(self) -> dict[str, float]:
+        return {
+            "now": self.now,
+            "entries": self.entries,
+            "exits": self.exits,
+            "dwell_s": round(self.dwell.quantile(0.5), 3),
+            "dwell_p95_s": round(self.dwell.quantile(0.95), 3),
+            "peak": self.peak,
+            "appeared": self.appeared,
+            "vanished": self.vanished,
+        }
 
 
 class ZoneCounter:
@@ -37,57 +76,134 @@ class ZoneCounter:
 
     Args:
         config: the zone, in relative coordinates.
-        frame: width and height in pixels.
     """
 
-    def __init__(self, config: ZoneConfig, frame: tuple[int, int]) -> None:
+    def __init__(self, config: ZoneConfig) -> None:
         self._config = config
-        self._polygon = np.array(config.points, np.float64) * np.array(frame, np.float64)
-        self._widest = float((self._polygon.max(axis=0) - self._polygon.min(axis=0)).min()) / 8
+        self._polygon = np.array(config.points, np.float64)
+        self._widest = 0.0
+        self._box = (0.0, 0.0, 0.0, 0.0)
         self._stays: dict[int, _Stay] = {}
-        self._dwell: dict[str, deque[float]] = {}
+        self._numbers: dict[str, _Numbers] = {}
 
-    def see(self, item: int, sighting: Sighting, class_name: str) -> Literal["entry", "exit"] | None:
+    def begin(self, frame: tuple[int, int]) -> None:
+        """The width and height of the frame in pixels are known."""
+        self._polygon = self._polygon * np.array(frame, np.float64)
+        low, high = self._polygon.min(axis=0), self._polygon.max(axis=0)
+        self._widest = float((high - low).min()) / 8
+        self._box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+    def see(self, item: int, sighting: Sighting, class_name: str) -> Passage | None:
         """The next sighting of an object. Returns the border crossing that it completes, or None."""
-        place = sighting.foot if self._config.anchor == "foot" else sighting.center
-        deep = depth(self._polygon, place)
+        inside, clear = self._state(sighting)
         pts_s = sighting.moment.pts_s
         stay = self._stays.get(item)
         if stay is None:
-            self._stays[item] = _Stay(deep > 0, pts_s, pts_s, class_name)
+            self._stays[item] = _Stay(inside, pts_s, pts_s, class_name, inside)
+            if inside:
+                self._of(class_name).appeared += 1
+                self._of(class_name).move(1)
             return None
-        stay.class_name = class_name
-        border = min(BORDER * sighting.height_px, self._widest)
+        if stay.class_name != class_name:
+            if stay.inside:
+                self._of(stay.class_name).move(-1)
+                self._of(class_name).move(1)
+            stay.class_name = class_name
         if stay.inside:
             stay.last_s = pts_s
-        if stay.inside == (deep > 0) or abs(deep) <= border:
+        if stay.inside == inside or not clear:
             return None
-        stay.inside = deep > 0
-        if stay.inside:
-            stay.since_s = stay.last_s = pts_s
-            return "entry"
-        self._leave(stay)
-        return "exit"
+        if inside:
+            return self._enter(stay, pts_s)
+        return self._exit(stay)
+
+    def inside(self, item: int) -> bool:
+        """Whether an object is inside."""
+        stay = self._stays.get(item)
+        return stay is not None and stay.inside
 
     def end(self, item: int) -> None:
         """The object will not be seen again."""
         stay = self._stays.pop(item, None)
         if stay is not None and stay.inside:
             self._leave(stay)
+            self._of(stay.class_name).vanished += 1
+
+    def join(self, item: int, later: int) -> Passage | None:
+        """The object `later` has turned out to be `item`, seen again: it goes on with the past of both.
+
+        Returns:
+            The border crossing that nobody saw, between the two.
+        """
+        after = self._stays.get(later)
+        before = None if after is None else self._stays.pop(item, None)
+        if before is None or after is None:
+            return None
+        result = None
+        if before.inside and not after.appeared:
+            result = self._exit(before)
+        elif after.appeared:
+            self._of(after.class_name).appeared -= 1
+            if before.inside:
+                self._of(before.class_name).move(-1)
+                after.since_s = before.since_s if after.inside else after.since_s
+            else:
+                self._of(after.class_name).entries += 1
+                result = Passage("entry", None)
+        after.appeared = before.appeared
+        return result
 
     def now(self) -> dict[str, int]:
         """Class -> objects inside."""
-        counts: dict[str, int] = {}
-        for stay in self._stays.values():
-            if stay.inside:
-                counts[stay.class_name] = counts.get(stay.class_name, 0) + 1
-        return counts
+        return {name: numbers.now for name, numbers in self._numbers.items() if numbers.now}
 
-    def dwell_s(self, class_name: str) -> float:
-        """Median stay in media seconds, of those that are over; 0 where there is none."""
-        stays = self._dwell.get(class_name)
-        return float(median(stays)) if stays else 0.0
+    def totals(self, classes: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Class -> now, entries, exits, dwell_s and dwell_p95_s (median and 95 % of the stays that are over), peak,
+        appeared, vanished: for `classes` and all that were seen."""
+        nothing = _Numbers()
+        return {
+            name: self._numbers.get(name, nothing).as_dict() for name in sorted({*classes, *self._numbers})
+        }
+
+    def dwell(self) -> dict[str, Histogram]:
+        """Class -> the stays that are over, seconds."""
+        return {name: numbers.dwell.histogram() for name, numbers in sorted(self._numbers.items())}
+
+    def _of(self, class_name: str) -> _Numbers:
+        return self._numbers.setdefault(class_name, _Numbers())
+
+    def _enter(self, stay: _Stay, pts_s: float) -> Passage:
+        stay.inside, stay.since_s, stay.last_s = True, pts_s, pts_s
+        self._of(stay.class_name).entries += 1
+        self._of(stay.class_name).move(1)
+        return Passage("entry", None)
+
+    def _exit(self, stay: _Stay) -> Passage:
+        self._leave(stay)
+        self._of(stay.class_name).exits += 1
+        return Passage("exit", stay.last_s - stay.since_s)
 
     def _leave(self, stay: _Stay) -> None:
-        stays = self._dwell.setdefault(stay.class_name, deque(maxlen=STAYS))
-        stays.append(stay.last_s - stay.since_s)
+        stay.inside = False
+        self._of(stay.class_name).move(-1)
+        self._of(stay.class_name).dwell.add(stay.last_s - stay.since_s)
+
+    def _state(self, sighting: Sighting) -> tuple[bool, bool]:
+        """Whether the object is inside, and whether that is clear: not near the border."""
+        if self._config.by == "mask":
+            share = self._share(sighting)
+            least = self._config.share
+            low, high = max(least - BORDER, least / 2), min(least + BORDER, (least + 1) / 2)
+            return share >= least, not low < share < high
+        place = sighting.foot if self._config.anchor == "foot" else sighting.center
+        deep = depth(self._polygon, place)
+        return deep > 0, abs(deep) > min(BORDER * sighting.height_px, self._widest)
+
+    def _share(self, sighting: Sighting) -> float:
+        """Which part of the mask lies inside, 0..1."""
+        x0, y0, x1, y1 = sighting.place_px
+        left, top, right, bottom = self._box
+        if x1 <= left or x0 >= right or y1 <= top or y0 >= bottom:
+            return 0.0
+        cells = mask_cells(np.array(sighting.place_px), sighting.mask)
+        return float(within(self._polygon, cells).mean())

@@ -25,6 +25,8 @@ class CountEvent:
         wall_s: Unix time at which the frame was decoded.
         score: of the instance in this frame, 0..1.
         box_px: x0 y0 x1 y1 in pixels of the decoded frame.
+        dwell_s: media seconds in the zone, of an exit.
+        speed_kmh: on the ground, of a crossing in a stream with a ground calibration.
     """
 
     stream: str
@@ -40,6 +42,8 @@ class CountEvent:
     wall_s: float
     score: float
     box_px: tuple[float, float, float, float]
+    dwell_s: float | None = None
+    speed_kmh: float | None = None
 
     @property
     def key(self) -> str:

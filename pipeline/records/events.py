@@ -13,6 +13,7 @@ from typing import Any, Self
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Engine,
     Float,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -70,6 +72,8 @@ EVENTS = Table(
     Column("y0", Float, nullable=False),
     Column("x1", Float, nullable=False),
     Column("y1", Float, nullable=False),
+    Column("dwell_s", Float, comment="media time in the zone, of an exit"),
+    Column("speed_kmh", Float, comment="on the ground, of a crossing"),
     UniqueConstraint("run", "key", name="events_once"),
     Index("events_by_time", "stream", "time"),
 )
@@ -102,6 +106,7 @@ class EventStore:
                 if parsed.get_backend_name() == "postgresql":
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
                 connection.execute(CreateTable(EVENTS, if_not_exists=True))
+                _add_newer_columns(connection)
                 for index in EVENTS.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
         except SQLAlchemyError as error:
@@ -180,12 +185,23 @@ class EventStore:
             "y0": y0,
             "x1": x1,
             "y1": y1,
+            "dwell_s": None if event.dwell_s is None else float(event.dwell_s),
+            "speed_kmh": None if event.speed_kmh is None else float(event.speed_kmh),
         }
 
     def _failure(self, what: str, error: SQLAlchemyError) -> OutputError:
         cause = getattr(error, "orig", None) or error
         reason = " ".join(str(cause).split())
         return OutputError(f"{self._shown}: events {what}: {redact(reason)}")
+
+
+def _add_newer_columns(connection: Connection) -> None:
+    """A table that an earlier version made lacks what came later; such columns may be empty."""
+    there = {column["name"] for column in inspect(connection).get_columns(EVENTS.name)}
+    for column in EVENTS.columns:
+        if column.name not in there and column.nullable:
+            kind = column.type.compile(connection.dialect)
+            connection.execute(text(f"ALTER TABLE {EVENTS.name} ADD COLUMN {column.name} {kind}"))
 
 
 def parse_url(url: str) -> URL:

@@ -24,7 +24,10 @@ class StreamSummary:
         dropped: reason -> frames; with `processed` they add up to `decoded`.
         unique: class -> unique objects.
         lines: line -> class -> direction -> crossings.
-        zones: zone -> class -> {"now", "entries", "exits", "dwell_s"}.
+        net: line -> class -> crossings in the first direction less those in the second.
+        zones: zone -> class -> {"now", "entries", "exits", "dwell_s", "dwell_p95_s", "peak", "appeared", "vanished"}.
+        speeds: line -> class -> {"count", "median_kmh", "p85_kmh", "p95_kmh"}; left out where nothing was measured.
+        od: origin -> destination -> class -> objects; left out without lines and zones.
         fps: processed frames by wall second.
         latency_ms: "p50" and "p99" of the time from decoding to the end, where measured.
         extra: more keys of the stream, e.g. `source`, `damage`; none of the names above.
@@ -35,7 +38,10 @@ class StreamSummary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     unique: Mapping[str, int] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    net: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     zones: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    speeds: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    od: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     fps: float = 0.0
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -49,7 +55,8 @@ class StreamSummary:
             "fps": self.fps,
             "latency_ms": {"p50": self.latency_ms.get("p50"), "p99": self.latency_ms.get("p99")},
         }
-        return _with_extra(contract, self.extra)
+        added = {"net": self.net, "speeds": self.speeds, "od": self.od}
+        return _with_extra(contract | {key: value for key, value in added.items() if value}, self.extra)
 
 
 def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:

@@ -160,7 +160,9 @@ class Track:
         self._shown_s = now()
         for name, book in self._books.items():
             totals = book.totals()
-            metrics.counts(name, totals.lines, totals.zones, totals.unique)
+            metrics.counts(
+                name, totals.lines, totals.zones, totals.unique, dwell=totals.dwell, speed=totals.speed
+            )
 
     def _all_told(self) -> bool:
         """Every stream is counted to its end, and every sink knows."""
@@ -184,4 +186,6 @@ def counts_of(book: Book) -> Counts:
         unique=totals.unique,
         lines=totals.lines,
         zones=totals.zones,
+        speeds=totals.speeds,
+        od=totals.od,
     )

@@ -89,7 +89,8 @@ def test_dwell_is_media_time_whatever_the_frame_rate() -> None:
 def test_a_zone_counts_only_its_classes() -> None:
     cars = SQUARE.model_copy(update={"classes": ("car",)})
     outcome = play(counter(zones={"square": cars}), walk([(150, 300), (490, 300)], [4]))
-    assert outcome.totals.zones["square"] == {"car": {"now": 0, "entries": 0, "exits": 0, "dwell_s": 0.0}}
+    assert list(outcome.totals.zones["square"]) == ["car"]
+    assert set(outcome.totals.zones["square"]["car"].values()) == {0}
     assert passages(outcome) == []
 
 

@@ -119,6 +119,8 @@ def test_events_are_read_back_with_their_utc_time(url: str) -> None:
         "y0": 2.0,
         "x1": 3.0,
         "y1": 4.0,
+        "dwell_s": None,
+        "speed_kmh": None,
     }
 
 
