@@ -54,6 +54,66 @@ class MotionConfig(Part):
     absorb_s: float = Field(30.0, gt=0.0, description="what stands still so long becomes background")
 
 
+class ZoneConfig(Part):
+    """A polygon with occupancy, entries, exits and dwell time."""
+
+    points: Annotated[
+        tuple[Point, ...],
+        Field(max_length=64, description="three or more, in order", json_schema_extra={"minItems": 3}),
+        AfterValidator(at_least(3)),
+        AfterValidator(apart),
+        AfterValidator(with_area),
+    ]
+    classes: Classes | None = Field(None, description="only these classes; default: all")
+    by: Literal["anchor", "mask"] = Field(
+        "anchor", description="inside by one point, or by a part of the mask"
+    )
+    anchor: Literal["foot", "center"] = "foot"
+    share: float = Field(0.5, gt=0.0, le=1.0, description="by: mask: how much of it must be inside")
+
+
+class FilterConfig(Part):
+    """Which of the model's instances are used; all conditions must hold. A stream's filter comes after the model's."""
+
+    classes: Classes | None = Field(None, description="only these classes; default: all")
+    scores: dict[str, Relative] = Field({}, description="class -> its own score in place of model.score")
+    min_height: Relative = Field(0.0, description="of the box, in parts of the frame's height")
+    max_height: Relative = Field(1.0, description="as min_height")
+    min_area: Relative = Field(0.0, description="of the mask, in parts of the frame's area")
+    max_area: Relative = Field(1.0, description="as min_area")
+    include: tuple[ZoneConfig, ...] = Field((), description="only instances in one of these areas")
+    exclude: tuple[ZoneConfig, ...] = Field((), description="no instances in any of these areas")
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _areas(cls, value: object) -> object:
+        """A list of points is an area as it is."""
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple({"points": one} if isinstance(one, list | tuple) else one for one in value)
+
+    @model_validator(mode="after")
+    def _limits(self) -> FilterConfig:
+        for what in ("height", "area"):
+            least, most = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if least >= most:
+                raise ValueError(f"min_{what} {least} is not below max_{what} {most}")
+        return self
+
+
+class StaticConfig(Part):
+    """When the model is spared a frame because nothing moves; what it found last then holds on."""
+
+    enabled: bool = True
+    threshold: float = Field(
+        10.0, gt=0, le=255, description="change of brightness, of 255, that counts as one"
+    )
+    area: float = Field(
+        0.0002, gt=0, lt=1, description="part of the frame that has to change before it counts as motion"
+    )
+    refresh_s: float = Field(2.0, gt=0, description="the model looks at least so often; media seconds")
+
+
 class ModelConfig(Part):
     """Which model finds the objects. Without `path` or `name` it is the one that ships."""
 
@@ -67,6 +127,7 @@ class ModelConfig(Part):
     max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a fuller batch")
     workers: int = Field(1, ge=1, le=16, description="how many segmentation processes")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; default: its choice")
+    filter: FilterConfig = FilterConfig()
     motion: MotionConfig = MotionConfig()
     options: dict[str, Any] = Field({}, description="for a model of your own: whatever it understands")
 
@@ -103,24 +164,6 @@ class LineConfig(Part):
         return value
 
 
-class ZoneConfig(Part):
-    """A polygon with occupancy, entries, exits and dwell time."""
-
-    points: Annotated[
-        tuple[Point, ...],
-        Field(max_length=64, description="three or more, in order", json_schema_extra={"minItems": 3}),
-        AfterValidator(at_least(3)),
-        AfterValidator(apart),
-        AfterValidator(with_area),
-    ]
-    classes: Classes | None = Field(None, description="only these classes; default: all")
-    by: Literal["anchor", "mask"] = Field(
-        "anchor", description="inside by one point, or by a part of the mask"
-    )
-    anchor: Literal["foot", "center"] = "foot"
-    share: float = Field(0.5, gt=0.0, le=1.0, description="by: mask: how much of it must be inside")
-
-
 class GroundConfig(Part):
     """Four points of the ground in the picture, and where they are in metres: what speeds are measured with."""
 
@@ -142,6 +185,11 @@ class GroundConfig(Part):
         return self
 
 
+def _or_a_switch(schema: dict[str, Any]) -> None:
+    """Tells editors that true and false do as well."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "boolean"}]
+
+
 class StreamConfig(Part):
     """One camera, file, folder or rendered scene, and what is counted in it."""
 
@@ -160,11 +208,22 @@ class StreamConfig(Part):
     )
     slots: int = Field(12, ge=3, le=256, description="frames that may be under way at once")
     classes: Classes | None = Field(None, description="only these classes; default: all of the model")
+    filter: FilterConfig = FilterConfig()
+    skip_static: StaticConfig = Field(
+        StaticConfig(enabled=False),
+        description="true, or settings: no inference while nothing moves",
+        json_schema_extra=_or_a_switch,
+    )
     lines: dict[Name, LineConfig] = {}
     zones: dict[Name, ZoneConfig] = {}
     ground: GroundConfig | None = Field(
         None, description="with it, the speed of who crosses a line is measured"
     )
+
+    @field_validator("skip_static", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        return {"enabled": value} if isinstance(value, bool) else value
 
     @field_validator("source")
     @classmethod

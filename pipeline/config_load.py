@@ -6,6 +6,7 @@ what was expected. No message holds the value of an environment variable or a pa
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import os
 import re
@@ -258,8 +259,13 @@ def _part_at(place: Place) -> type[Part]:
     """The configuration part that `place` leads to."""
     part: Any = Config
     for key in place:
-        of_values = get_origin(part) is dict
-        part = get_args(part)[1] if of_values else part.model_fields[str(key)].annotation
+        match get_origin(part):
+            case builtins.dict:
+                part = get_args(part)[1]
+            case builtins.tuple:
+                part = get_args(part)[0]
+            case _:
+                part = part.model_fields[str(key)].annotation
     if not (isinstance(part, type) and issubclass(part, Part)):
         raise TypeError(f"{_dotted(place)} is no part of the configuration")
     return part

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.counting.counter import STATIC
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.supervisor import Entry
 
@@ -116,6 +117,10 @@ def notes(streams: dict[str, StreamView]) -> list[str]:
                 f"{name}: {view.damaged} damaged parts of the source were left out; last: {view.trouble}"
             )
         dropped = {**view.dropped, **view.counts.skipped}
+        if static := dropped.pop(STATIC, 0):
+            lines.append(
+                f"{name}: {static} of {view.counts.frames} frames needed no inference: nothing moved"
+            )
         if total := sum(dropped.values()):
             reasons = ", ".join(f"{reason} {frames}" for reason, frames in dropped.items() if frames)
             lines.append(f"{name}: {total} frames dropped: {reasons}")

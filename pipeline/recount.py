@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.messages import Counts, Instances
+from pipeline.models.filters import InstanceFilter
 from pipeline.records.log import read_log
 from pipeline.results import StreamView
 from pipeline.run import check_classes
 
 
 def recount(log: Path, config: Config) -> tuple[str, StreamView]:
-    """Name of the stream and what is counted with the lines, zones and `model.score` that `config` has for it.
+    """Name of the stream and what is counted with the lines, zones, scores and filters that `config` has for it.
 
     Raises:
         ConfigError: the configuration has several streams, and none of the log's name.
@@ -28,9 +28,10 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
     name, stream = _stream_of(config, header.stream)
     check_classes(header.classes, name, stream)
     counter = StreamCounter(header.stream, stream, config.tracker, header.classes)
+    keep = InstanceFilter(config.model, stream, header.classes)
     view = StreamView()
     for instances in records:
-        counter.update(at_least(instances, config.model.score))
+        counter.update(filtered(instances, keep))
         view.decoded += 1
         view.pts_s = instances.pts_s
     counter.finish()
@@ -46,9 +47,9 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
     return header.stream, view
 
 
-def at_least(instances: Instances, score: float) -> Instances:
-    """The instances whose score is not below `score`: a log also holds the weaker ones of an earlier setting."""
-    keep = instances.scores >= np.float32(score)
+def filtered(instances: Instances, used: InstanceFilter) -> Instances:
+    """The instances that are used: a log also holds what an earlier setting let through."""
+    keep = used.keep(instances, instances.width, instances.height)
     if keep.all():
         return instances
     return msgspec.structs.replace(

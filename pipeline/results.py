@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pipeline.counting.counter import STATIC
 from pipeline.messages import Counts, net_of
 from pipeline.records.summary import StreamSummary
 from pipeline.supervisor import Entry
@@ -44,11 +45,12 @@ class StreamView:
 
     def as_summary(self, source: str) -> StreamSummary:
         """The stream's part of `summary.json`."""
-        skipped = self.counts.skipped
+        skipped = {reason: n for reason, n in self.counts.skipped.items() if reason != STATIC}
         return StreamSummary(
             decoded=self.decoded,
             processed=self.counts.frames - sum(skipped.values()),
             dropped=Counter(self.dropped) + Counter(skipped),
+            static=self.counts.skipped.get(STATIC, 0),
             unique=self.counts.unique,
             lines=self.counts.lines,
             net=net_of(self.counts.lines),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import Config, StreamConfig
+from pipeline.config import Config, FilterConfig, StreamConfig
 from pipeline.engines.local import LocalEngine
 from pipeline.models import registry
 from pipeline.records.events import parse_url
@@ -30,6 +30,7 @@ def check(config: Config) -> tuple[str, ...]:
     if config.output.events is not None:
         parse_url(config.output.events)
     classes = registry.classes_of(config.model)
+    check_filter(classes, "model.filter", config.model.filter)
     for name, stream in config.streams.items():
         check_classes(classes, name, stream)
     return classes
@@ -99,3 +100,17 @@ def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> No
     parts |= {f".zones.{zone}": config.classes for zone, config in stream.zones.items()}
     for part, classes in parts.items():
         registry.check_classes(known, classes or (), f"streams.{name}{part}.classes")
+    check_filter(known, f"streams.{name}.filter", stream.filter)
+
+
+def check_filter(known: tuple[str, ...], where: str, part: FilterConfig) -> None:
+    """Checks that the model knows every class that the filter at `where` names.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    registry.check_classes(known, part.classes or (), f"{where}.classes")
+    registry.check_classes(known, part.scores, f"{where}.scores")
+    for what, areas in (("include", part.include), ("exclude", part.exclude)):
+        for number, area in enumerate(areas):
+            registry.check_classes(known, area.classes or (), f"{where}.{what}[{number}].classes")

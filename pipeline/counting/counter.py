@@ -29,7 +29,7 @@ SHADOW_OVERLAP = 0.4
 """Overlap of boxes, and of masks, from which on two instances show one object."""
 
 STATIC = "static"
-"""`Instances.skipped` of a frame in which nothing moves: no time passes for the objects."""
+"""`Instances.skipped` of a frame in which nothing moves: it holds the instances of an earlier one, and is counted."""
 
 
 class StreamCounter:
@@ -57,9 +57,7 @@ class StreamCounter:
 
     def update(self, instances: Instances) -> Step:
         """Takes the next frame; frames come in the order of their `seq`."""
-        if instances.skipped != OK:
-            if instances.skipped == STATIC:
-                self._pts_s = max(self._pts_s, instances.pts_s)
+        if instances.skipped not in (OK, STATIC):
             return Step(self._tracks(instances, [], np.zeros((0, 2)), []), [], [])
         if self._frame is None:
             self._frame = (instances.width, instances.height)

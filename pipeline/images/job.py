@@ -18,6 +18,7 @@ from pipeline.images.paths import Names
 from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
 from pipeline.models.base import Found
+from pipeline.models.filters import InstanceFilter, wide_open
 from pipeline.planes import Planes
 from pipeline.records.summary import write_json
 from pipeline.stages.found import is_finite
@@ -81,8 +82,8 @@ def process(
     """Finds the objects of every image and writes pictures, cut-outs and `instances.json` into `out`.
 
     The model is the one that a worker of `tallycam run` would load from the same configuration, and it is asked in
-    the same way, frames as yuv420p in batches of `config.batch`; but it runs in this process: there is no stream to
-    be kept in step, so decoders, trackers and a supervisor would have nothing to do.
+    the same way, frames as yuv420p in batches of `config.batch`, with the same filter after it. But it runs in this
+    process: there is no stream to be kept in step, so decoders, trackers and a supervisor would have nothing to do.
 
     Args:
         count: classes whose objects are counted in each image and drawn in its corner; `on_event` gets the numbers.
@@ -91,8 +92,9 @@ def process(
         ModelError: no such model, or one without a class of `count`.
         OutputError: the folder cannot be written.
     """
-    model = registry.load(config)
+    model = registry.load(wide_open(config))
     registry.check_classes(model.classes, count, "--count")
+    used = InstanceFilter(config, None, model.classes)
     model.warm_up()
     outcome = Outcome(objects=dict.fromkeys(model.classes, 0))
     document = Document(model.classes, str(config.path or config.name or registry.STREET))
@@ -106,10 +108,11 @@ def process(
         try:
             for batch in _batches(paths, Names(out, paths, ENDINGS), config.batch, fail):
                 results = []
-                for work, found in zip(batch, model.segment([_planes(one) for one in batch]), strict=True):
-                    if not is_finite(found):
+                for work, answer in zip(batch, model.segment([_planes(one) for one in batch]), strict=True):
+                    if not is_finite(answer):
                         fail(work.path, f"{work.path}: the model answered with numbers that are none")
                         continue
+                    found = used.apply(answer, *work.size)
                     names = [model.classes[int(number)] for number in found.class_ids]
                     counts = {name: names.count(name) for name in count}
                     shapes = silhouettes(found, *work.size)

@@ -22,6 +22,7 @@ class StreamSummary:
         decoded: frames that came out of the source's decoder.
         processed: frames that went through the whole pipeline.
         dropped: reason -> frames; with `processed` they add up to `decoded`.
+        static: processed frames that the model was spared because nothing moved; shown where there are any.
         unique: class -> unique objects.
         lines: line -> class -> direction -> crossings.
         net: line -> class -> crossings in the first direction less those in the second.
@@ -36,6 +37,7 @@ class StreamSummary:
     decoded: int
     processed: int
     dropped: Mapping[str, int] = field(default_factory=dict)
+    static: int = 0
     unique: Mapping[str, int] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     net: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -47,8 +49,9 @@ class StreamSummary:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        frames = {"decoded": self.decoded, "processed": self.processed, "dropped": dict(self.dropped)}
         contract = {
-            "frames": {"decoded": self.decoded, "processed": self.processed, "dropped": dict(self.dropped)},
+            "frames": frames | ({"static": self.static} if self.static else {}),
             "unique": self.unique,
             "lines": self.lines,
             "zones": self.zones,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 
+from pipeline.counting.counter import STATIC
 from pipeline.links import Endpoints, Peer, Waiter
 from pipeline.messages import Ask, FrameRef, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
-from pipeline.models.base import Found, Segmenter
+from pipeline.models.filters import wide_open
 from pipeline.stages.found import instances_of
+from pipeline.stages.inference import Inference
 from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
 from pipeline.video.ring import Ring, RingError
@@ -104,9 +106,10 @@ class Segment:
         metrics = StageMetrics("segment")
         heart = Heart(self._place, endpoints, metrics)
         heart.beat(self._report, now())
-        model = registry.load(self._config.model)
+        model = registry.load(wide_open(self._config.model, list(self._config.streams.values())))
         self._device = model.device
         model.warm_up()
+        inference = Inference(model, self._config)
         identity = self._place.identity
         decoders = [Peer(endpoints.stream(i), identity) for i in self._streams.values()]
         tracks = [Peer(endpoints.track(i), identity) for i in range(trackers(self._config))]
@@ -125,32 +128,32 @@ class Segment:
                         if isinstance(message, Leases):
                             batch.add(index, message.frames, now())
                 continue
-            self._work(model, batch.take(), tracks, metrics)
+            self._work(inference, batch.take(), tracks, metrics)
             worked_s = now()
         heart.done(self._report())
 
     def _work(
-        self, model: Segmenter, refs: list[FrameRef], tracks: list[Peer], metrics: StageMetrics
+        self, inference: Inference, refs: list[FrameRef], tracks: list[Peer], metrics: StageMetrics
     ) -> None:
         held = [(ref, ring) for ref in refs if (ring := self._rings.get(ref)) is not None]
         if not held:
             return
         start_s = now()
-        frames = [ring.planes(ref.slot) for ref, ring in held]
-        by_ref: Callable[..., list[Found]] | None = getattr(model, "segment_refs", None)
-        found = by_ref([ref for ref, _ in held], frames) if by_ref else model.segment(frames)
-        del frames
+        seen = inference.run([ref for ref, _ in held], [ring.planes(ref.slot) for ref, ring in held])
         spent_s = now() - start_s
         self._busy_s += spent_s
-        metrics.batch(len(held))
-        for (ref, ring), one in zip(held, found, strict=True):
+        for frames in inference.runs:
+            metrics.batch(frames)
+        for (ref, ring), one in zip(held, seen, strict=True):
             stream = metrics.stream(ref.stream)
             stream.frames_in()
             if not ring.holds(ref.slot, ref.epoch, ref.seq):
                 stream.dropped("lease_lost")
                 continue  # the lease had ended meanwhile: another worker has this frame
-            instances = instances_of(ref, one)
-            if instances.skipped:
+            instances = instances_of(ref, one.found, one.skipped)
+            if instances.skipped == STATIC:
+                stream.static()
+            elif instances.skipped:
                 self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
                 stream.dropped(instances.skipped)
             tracks[tracker_of(self._streams[ref.stream], self._config)].send(instances)

@@ -208,7 +208,8 @@ def test_nothing_moves_for_a_minute_and_everyone_is_still_the_same() -> None:
             subject.update(instances([Thing((300, 300))], seq, pause_s + number / FPS))
             seq += 1
         for number in range(50, 1500):
-            subject.update(instances([], seq, pause_s + number / FPS, skipped="static"))
+            held = instances([Thing((300, 300))], seq, pause_s + number / FPS, skipped="static")
+            subject.update(held)
             seq += 1
     assert subject.totals().unique == {"person": 1}
 

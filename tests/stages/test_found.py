@@ -1,0 +1,48 @@
+"""From what a model found to the message: numbers that are none quarantine the frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.messages import FrameRef
+from pipeline.models.base import Found
+from pipeline.stages.found import NOT_FINITE, QUARANTINED, instances_of
+
+REF = FrameRef(
+    stream="gate", epoch=2, seq=7, index=9, pts_s=0.36, wall_s=5.0, slot=1, ring="/r", width=64, height=48
+)
+
+
+def found(**changes: Any) -> Found:
+    values = {
+        "boxes_px": np.array([[1, 2, 3, 4]], np.float32),
+        "scores": np.array([0.5], np.float32),
+        "class_ids": np.array([1], np.int16),
+        "masks": np.full((1, 28, 28), 255, np.uint8),
+    }
+    return Found(**(values | changes))
+
+
+def test_the_message_is_of_its_frame() -> None:
+    message = instances_of(REF, found())
+    assert (message.stream, message.epoch, message.seq, message.index) == ("gate", 2, 7, 9)
+    assert (message.pts_s, message.wall_s, message.width, message.height) == (0.36, 5.0, 64, 48)
+    assert message.skipped == "" and message.boxes_px.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["boxes_px", "scores"])
+def test_a_number_that_is_none_empties_the_frame_and_names_the_reason(field: str, bad: float) -> None:
+    values = getattr(found(), field).copy()
+    values[..., -1] = bad
+    message = instances_of(REF, found(**{field: values}))
+    assert message.skipped == NOT_FINITE
+    assert [len(getattr(message, name)) for name in message.ARRAYS] == [0, 0, 0, 0]
+
+
+def test_a_frame_that_no_worker_survived_has_no_instances() -> None:
+    message = instances_of(REF, Found.nothing(), QUARANTINED)
+    assert (message.skipped, len(message.boxes_px)) == ("quarantined", 0)
