@@ -7,6 +7,7 @@ are checked before an array is built. The instances log holds the same bytes.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -31,14 +32,18 @@ class _Kind:
     number: int
     cls: type[Message]
     decoder: msgspec.msgpack.Decoder[Any]
-    arrays: tuple[tuple[int, str, Spec], ...]
-    """(place among the fields, name, spec), in the order in which they are sent."""
+    arrays: tuple[tuple[int, str, np.dtype[Any], Spec], ...]
+    """(place among the fields, name, dtype, spec), in the order in which they are sent."""
 
 
 def _kind(number: int, cls: type[Message]) -> _Kind:
     hints = get_type_hints(cls)
     names = cls.__struct_fields__
-    arrays = tuple((i, name, cls.ARRAYS[name]) for i, name in enumerate(names) if name in cls.ARRAYS)
+    arrays = tuple(
+        (place, name, np.dtype(cls.ARRAYS[name][0]), cls.ARRAYS[name])
+        for place, name in enumerate(names)
+        if name in cls.ARRAYS
+    )
     if not arrays:
         return _Kind(number, cls, msgspec.msgpack.Decoder(cls), ())
     types = [tuple[int, ...] if name in cls.ARRAYS else hints[name] for name in names]
@@ -63,10 +68,10 @@ def encode(message: Message) -> bytes:
     fields = [getattr(message, name) for name in kind.cls.__struct_fields__]
     buffers: list[bytes] = []
     sizes: dict[str, int] = {}
-    for place, name, spec in kind.arrays:
+    for place, name, dtype, spec in kind.arrays:
         array: Array = fields[place]
         _check_shape(kind, name, spec, array.shape, sizes)
-        if array.dtype != np.dtype(spec[0]):
+        if array.dtype != dtype:
             raise WireError(f"{kind.cls.__name__}.{name}: got {array.dtype}, expected {spec[0]}")
         fields[place] = array.shape
         raw = array.tobytes()
@@ -105,11 +110,10 @@ def decode(data: bytes | memoryview) -> Message:
     fields = {name: getattr(header, name) for name in kind.cls.__struct_fields__}
     offset = end + _padding(end)
     sizes: dict[str, int] = {}
-    for _, name, spec in kind.arrays:
+    for _, name, dtype, spec in kind.arrays:
         shape: tuple[int, ...] = fields[name]
         _check_shape(kind, name, spec, shape, sizes)
-        dtype = np.dtype(spec[0])
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         if offset + count * dtype.itemsize > len(data):
             raise WireError(f"{kind.cls.__name__}.{name}: cut off")
         fields[name] = np.frombuffer(data, dtype, count, offset).reshape(shape)
@@ -122,9 +126,11 @@ def decode(data: bytes | memoryview) -> Message:
 
 def _check_shape(kind: _Kind, name: str, spec: Spec, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     wanted = spec[1]
-    fits = len(shape) == len(wanted) and all(
-        0 <= got <= _MOST_ROWS and got == (sizes.setdefault(want, got) if isinstance(want, str) else want)
-        for got, want in zip(shape, wanted, strict=True)
-    )
+    fits = len(shape) == len(wanted)
+    if fits:
+        for got, want in zip(shape, wanted, strict=True):
+            expected = sizes.setdefault(want, got) if isinstance(want, str) else want
+            if got != expected or not 0 <= got <= _MOST_ROWS:
+                fits = False
     if not fits:
         raise WireError(f"{kind.cls.__name__}.{name}: got shape {shape}, expected {wanted} with {sizes}")
