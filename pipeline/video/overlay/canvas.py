@@ -116,7 +116,7 @@ FONT_CAPITAL = 21.0
 """Height of its capitals at scale 1, pixels."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def glyphs(text: str, size: int) -> tuple[Floats, int]:
     """(h, w) coverage 0..1 of a text whose capitals are `size` pixels high, and the rows above the baseline.
 

@@ -12,7 +12,7 @@ from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.paint import Stamp, object_colour
 from pipeline.video.overlay.style import DARK, WHITE, Sizes, Taken
 
-MOST_LABELS = 512
+MOST_LABELS = 256
 """Label stamps kept: the ones longest unused go first."""
 STAY_S = 0.7
 """Media seconds for which a label keeps its place beside the object while that place is free."""
