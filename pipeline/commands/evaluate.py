@@ -129,7 +129,7 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     """Prints the tables and writes JSON and page."""
     from rich.console import Console
 
-    from pipeline.evaluation.page import evaluation_page, write_text
+    from pipeline.evaluation.page import evaluation_page, make_folder, write_text
     from pipeline.evaluation.report import rich_table
     from pipeline.records.summary import write_json
 
@@ -143,7 +143,7 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     console.print(
         "  ".join(f"{fact.name} {fact.value}" for fact in evaluation.facts), highlight=False, soft_wrap=True
     )
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(json_path, evaluation.data)
     write_text(html_path, evaluation_page(evaluation))
+    make_folder(json_path)
+    write_json(json_path, evaluation.data)
     console.print(f"The page is {html_path}, the figures are in {json_path}", highlight=False, soft_wrap=True)

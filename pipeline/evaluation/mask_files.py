@@ -9,7 +9,6 @@ from typing import Any
 
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.truth_files import read_json, scene_truth
-from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE
 from pipeline.models.paste import paste_part
 from pipeline.records.log import read_log
 from pipeline.scene.rle import encode_part
@@ -143,6 +142,8 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _scene_truth(path: Path, data: Any) -> TrueMasks:
+    from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE  # which imports PyTorch
+
     truth = scene_truth(path, data)
     masks = []
     for place, frame in enumerate(truth.frames):

@@ -28,7 +28,7 @@ h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 17px; margin: 34px 0 8px; }
 p { margin: 6px 0; max-width: 76ch; }
 .soft { color: var(--soft); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(148px, 1fr)); gap: 10px; margin: 22px 0 8px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(148px, 1fr)); gap: 10px; margin: 22px 0 14px; }
 .fact { background: var(--panel); border: 1px solid var(--edge); border-radius: 8px; padding: 10px 14px; }
 .fact b { display: block; font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .fact.wrong b { color: var(--bad); }
@@ -136,13 +136,25 @@ def write_text(path: Path, words: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    make_folder(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(words, encoding="utf-8")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}; give another file") from None
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder of a file.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot be made: {error.strerror}; give another file") from None

@@ -110,10 +110,8 @@ def curves(
         data = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
         for px, py in points[1:]:
             data += f"H{px:.1f}V{py:.1f}" if line.steps else f"L{px:.1f},{py:.1f}"
-        dashed = " dashed" if line.dashed else ""
-        parts.append(
-            f'<path class="line {COLOURS[line.place]}{dashed}" d="{data}">{_title(line.name)}</path>'
-        )
+        kind = f"{COLOURS[line.place]} pale" if line.pale else COLOURS[line.place]
+        parts.append(f'<path class="line {kind}" d="{data}">{_title(line.name)}</path>')
     return _svg(width, height, parts)
 
 
