@@ -17,11 +17,13 @@ import numpy as np
 from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.duplicates import without_duplicates
 from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
+from pipeline.counting.joining import Speed
 from pipeline.counting.sighting import Moment, Sighting, touched
+from pipeline.counting.smoothing import Smoother
 from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
 from pipeline.counting.tracker import make_tracker
-from pipeline.counting.unique import Item, Registry, Speed
+from pipeline.counting.unique import Item, Registry
 from pipeline.messages import OK, Instances, Tracks
 from pipeline.records.event import CountEvent
 
@@ -40,10 +42,16 @@ class StreamCounter:
         stream: lines, zones and classes.
         tracker: how instances become objects.
         classes: the model's class names.
+        rows: whether rows of a track file are wanted.
     """
 
     def __init__(
-        self, name: str, stream: StreamConfig, tracker: TrackerConfig, classes: Sequence[str]
+        self,
+        name: str,
+        stream: StreamConfig,
+        tracker: TrackerConfig,
+        classes: Sequence[str],
+        rows: bool = True,
     ) -> None:
         self._classes = tuple(classes)
         self._stream_classes = stream.classes
@@ -54,6 +62,8 @@ class StreamCounter:
         self._pts_s = 0.0
         self._began_s = 0.0
         self._clock_s = 0.0
+        self._smoother = Smoother(tracker.smooth_s) if rows else None
+        self._final: dict[int, int] = {}
 
     def update(self, instances: Instances) -> Step:
         """Takes the next frame; frames come in the order of their `seq`."""
@@ -67,7 +77,6 @@ class StreamCounter:
         self._pts_s = instances.pts_s
         self._clock_s += dt_s
         events: list[CountEvent] = []
-        rows: list[TrackRow] = []
         shown: list[tuple[int, Item]] = []
         instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
@@ -79,22 +88,25 @@ class StreamCounter:
         speeds = linked.speed_px_s.tolist()
         for track, row, speed, shadow in zip(linked.tracks.tolist(), seen, speeds, shadows, strict=True):
             sighting = self._sighting(track, row, instances, scaled, spots)
-            item = self._see(track, sighting, tuple(speed), shadow, events, rows)
+            item = self._see(track, sighting, tuple(speed), shadow, events)
             if item is not None and self._tally.wanted(self._classes[item.class_id]):
                 shown.append((row, item))
         for number in self._registry.over(self._clock_s):
-            events += self._tally.end(number, self._classes[self._registry.item(number).class_id])
-            self._registry.retire(number)
+            self._end(number, events)
+        rows = self._smoother.due(self._pts_s) if self._smoother else []
         return Step(self._tracks(instances, shown, spots, events), events, rows)
 
     def finish(self) -> list[CountEvent]:
         """The stream is over: events of objects that left over the border of the frame shortly before."""
         events: list[CountEvent] = []
         for number in self._registry.everyone():
-            item = self._registry.item(number)
-            if item.last_s < self._clock_s:
-                events += self._tally.end(number, self._classes[item.class_id])
+            if self._registry.item(number).last_s < self._clock_s:
+                self._end(number, events)
         return events
+
+    def last_rows(self) -> list[TrackRow]:
+        """The stream is over, or left: rows that waited for what would come after them."""
+        return self._smoother.rest() if self._smoother else []
 
     def totals(self) -> Totals:
         """All counts so far."""
@@ -106,7 +118,7 @@ class StreamCounter:
 
     def final_ids(self) -> dict[int, int]:
         """Id of every object as shown -> its final id."""
-        return {number: number for number in range(1, self._registry.count + 1)}
+        return {number: self._final.get(number, number) for number in range(1, self._registry.count + 1)}
 
     @staticmethod
     def _as_first_frame(instances: Instances, frame: tuple[int, int]) -> Instances:
@@ -143,13 +155,12 @@ class StreamCounter:
         speed_px_s: Speed,
         shadow: bool,
         events: list[CountEvent],
-        rows: list[TrackRow],
     ) -> Item | None:
         """Takes one sighting of track `number`; returns its object if there is one by now."""
         track = self._registry.see(number, sighting, speed_px_s, shadow, self._clock_s)
         if track.item is not None:
             item = self._registry.item(track.item)
-            self._count(item, sighting, False, events, rows)
+            self._count(item, sighting, False, events)
             return item
         confirmed = self._registry.confirm(number, self._clock_s)
         if confirmed is None:
@@ -159,19 +170,32 @@ class StreamCounter:
             confirmed.track = number
         arriving = track.first.moment.pts_s > self._began_s
         for past in track.waiting:
-            self._count(confirmed, past, arriving, events, rows)
+            self._count(confirmed, past, arriving, events)
         track.waiting.clear()
         return confirmed
 
-    def _count(
-        self, item: Item, sighting: Sighting, arriving: bool, events: list[CountEvent], rows: list[TrackRow]
-    ) -> None:
+    def _end(self, number: int, events: list[CountEvent]) -> None:
+        """Nothing more is seen of an object under this id."""
+        class_name = self._classes[self._registry.item(number).class_id]
+        same = self._registry.late_join(number)
+        if same is None:
+            self._registry.retire(number)
+        else:
+            if self._smoother is not None:
+                self._final[same.item] = same.final
+            if self._tally.wanted(class_name):
+                # what lies between the two, a line perhaps, was passed out of sight
+                events += self._tally.see(number, class_name, same.first, False)
+        events += self._tally.end(number, class_name)
+
+    def _count(self, item: Item, sighting: Sighting, arriving: bool, events: list[CountEvent]) -> None:
         class_name = self._classes[item.class_id]
         if self._tally.wanted(class_name):
             events += self._tally.see(item.item, class_name, sighting, arriving)
-            rows.append(
-                TrackRow(item.item, sighting.moment.index, class_name, sighting.score, sighting.box_px)
-            )
+            if self._smoother is not None:
+                moment = sighting.moment
+                row = TrackRow(item.item, moment.index, class_name, sighting.score, sighting.box_px)
+                self._smoother.add(row, moment.pts_s)
 
     def _tracks(
         self,

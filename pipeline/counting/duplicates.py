@@ -74,4 +74,5 @@ def _meet(cells: NDArray[np.int64], class_ids: NDArray[np.int16]) -> NDArray[np.
         low, high = cells[:, axis], cells[:, axis + 2]
         meet &= (low[:, None] < high) & (low < high[:, None])
     np.fill_diagonal(meet, False)
-    return meet.any(axis=1)
+    result: NDArray[np.bool_] = meet.any(axis=1)
+    return result

@@ -9,18 +9,17 @@ alike the sizes are. What happened to the track before is told afterwards, under
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp, inf, log
 
 from pipeline.config import TrackerConfig
-from pipeline.counting.geometry import Xy
-from pipeline.counting.motion import COAST_S
-from pipeline.counting.sighting import Sighting, outside, outward
+from pipeline.counting.joining import Speed, join_cost, leading
+from pipeline.counting.sighting import Sighting
 
 LEAST_SEEN = 3
 LEAST_SCORE = 3.0
 """Sum of the scores of all sightings of a confirmed track."""
+LEAST_MEAN = 0.45
+"""Mean score of the sightings of a confirmed track."""
 LEAST_SHARE = 0.3
 """Share of the frames since it began in which a track must have been seen to be confirmed."""
 SHADOW = 0.28
@@ -30,29 +29,9 @@ WAITING = 256
 LATE_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
 
-JOIN_NEAR = 0.54
-"""How far from the expected place a successor may begin, in sizes of the object."""
-JOIN_SPEED = 0.77
-"""And how much farther for each second of the gap, sizes per second."""
-JOIN_SHAPE = 0.42
-"""Logarithm of the ratio of heights that costs as much as the whole distance."""
-JOIN_TALL = 0.3
-"""How much of it is for the heights alone, the rest for what differs less, height or width: one of the two may
-be half hidden."""
-JOIN_ALIGNED = 0.8
-"""How much of the distance of the centres one edge may explain."""
-JOIN_FLIP = 0.5
-"""Costs: the classes differ."""
-JOIN_AT_EDGE = 0.3
-"""Costs: the one was lost at a border of the frame, or the other began at one, not both."""
-JOIN_CAME_IN = 1.0
-"""Costs: the other began at a border and grew as it came in."""
-JOIN_TURN = 0.1
-"""Costs of a change of speed by one size per second."""
-GREW = 1.15
-"""Growth of what is to be seen of an object from which on it is coming in."""
-Speed = tuple[float, float, float, float]
-"""Change of centre x, centre y, width and height, pixels per second."""
+LATE_COST = 1.6
+"""Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
+that appeared in sight of the camera meanwhile."""
 
 
 @dataclass(slots=True)
@@ -84,15 +63,16 @@ class Item:
     last_s: float
     speed_px_s: Speed
     votes: Counter[int]
+    first: Sighting
+    first_speed_px_s: Speed
+    final: int
+    """Its id when all is known: that of the object it was found to go on, or its own."""
+    joined: bool = False
+    """Whether it was found, late, to go on another one."""
 
     @property
     def class_id(self) -> int:
         return leading(self.votes)
-
-
-def leading(votes: Counter[int]) -> int:
-    """The class with the most votes; the smaller number where two have the same."""
-    return min(votes, key=lambda class_id: (-votes[class_id], class_id))
 
 
 class Registry:
@@ -150,14 +130,24 @@ class Registry:
         if (
             track.seen < LEAST_SEEN
             or lasted_s < self._config.confirm_s - 1e-6
-            or track.score < LEAST_SCORE
+            or track.score < max(LEAST_SCORE, LEAST_MEAN * track.seen)
             or track.seen < LEAST_SHARE * (self._frames - track.since + 1)
             or track.shadowed > SHADOW * track.seen
         ):
             return None
         item = self._predecessor(track)
         if item is None:
-            item = Item(self._next, number, track.last, now_s, track.speed_px_s, Counter())
+            item = Item(
+                self._next,
+                number,
+                track.last,
+                now_s,
+                track.speed_px_s,
+                Counter(),
+                track.first,
+                track.first_speed_px_s,
+                self._next,
+            )
             self._items[item.item] = item
             self._next += 1
         else:
@@ -177,6 +167,29 @@ class Registry:
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
             del self._tracks[number], self._seen_s[number]
         return sorted(item.item for item in self._items.values() if now_s - item.last_s > limit_s)
+
+    def late_join(self, number: int) -> Item | None:
+        """Looks once more whether an object that is over was seen later as another one, and gives that one, which
+        takes its place: it is the same object, counted once."""
+        lost = self._items[number]
+        if lost.last.edges:
+            return None
+        best, least = None, LATE_COST
+        for item in self._items.values():
+            gap_s = item.first.moment.pts_s - lost.last.moment.pts_s
+            if (
+                0 < gap_s <= self._config.join_s
+                and not item.joined
+                and not item.first.edges
+                and (cost := join_cost(lost, item, gap_s, self._size)) < least
+            ):
+                best, least = item, cost
+        if best is not None:
+            best.votes.update(lost.votes)
+            best.final, best.joined = lost.final, True
+            del self._items[number]
+            self.joins += 1
+        return best
 
     @property
     def count(self) -> int:
@@ -208,46 +221,3 @@ class Registry:
             ):
                 best, least = item, cost
         return best
-
-
-def join_cost(item: Item, track: Track, gap_s: float, frame: tuple[int, int]) -> float:
-    """How unlike it is that `track` goes on `item` after `gap_s`: below 1 they are taken for one object."""
-    old, new = item.last, track.first
-    vx, vy, vw, vh = item.speed_px_s
-    width, height = old.place_px[2] - old.place_px[0], old.place_px[3] - old.place_px[1]
-    then = (old.center[0] + vx * gap_s, old.center[1] + vy * gap_s, width + vw * gap_s, height + vh * gap_s)
-    if old.edges and outside(then, item.speed_px_s, old.edges, frame):
-        return inf
-    size = 1.5 * (old.width_px * old.height_px * new.width_px * new.height_px) ** 0.25
-    reach_s = COAST_S * (1 - exp(-gap_s / COAST_S))
-    # distance of the centres, less what one edge alone explains: the other one may be half hidden
-    slack = (abs(old.width_px - new.width_px) / 2, abs(old.extent_px("t") - new.extent_px("t")) / 2)
-    ahead = _distance(_moved(old.center, item.speed_px_s, reach_s), new.center, slack)
-    back = _distance(_moved(new.center, track.first_speed_px_s, -reach_s), old.center, slack)
-    speed = max(_length(item.speed_px_s[:2]), _length(track.first_speed_px_s[:2])) / size
-    away = min(ahead, (ahead + back) / 2) / size / (JOIN_NEAR + (JOIN_SPEED + 0.3 * speed) * gap_s)
-    tall = abs(log(old.height_px / new.height_px))
-    wide = abs(log(max(1.0, old.width_px) / max(1.0, new.width_px)))
-    shape = (JOIN_TALL * tall + (1 - JOIN_TALL) * min(tall, wide)) / JOIN_SHAPE
-    flip = 0.0 if leading(item.votes) == leading(track.votes) else JOIN_FLIP
-    edge = JOIN_AT_EDGE if bool(old.edges) != bool(new.edges) else 0.0
-    came_in = any(
-        track.last.extent_px(e) > GREW * new.extent_px(e)
-        for e in new.edges
-        if e not in old.edges or outward(item.speed_px_s, e) > 0
-    )
-    turn = _length((vx - track.first_speed_px_s[0], vy - track.first_speed_px_s[1])) / size
-    return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)
-
-
-def _moved(place: Xy, speed_px_s: Speed, time_s: float) -> Xy:
-    return place[0] + speed_px_s[0] * time_s, place[1] + speed_px_s[1] * time_s
-
-
-def _length(vector: Sequence[float]) -> float:
-    return float((vector[0] ** 2 + vector[1] ** 2) ** 0.5)
-
-
-def _distance(a: Xy, b: Xy, slack: Xy) -> float:
-    dx, dy = abs(a[0] - b[0]), abs(a[1] - b[1])
-    return _length((dx - JOIN_ALIGNED * min(dx, slack[0]), dy - JOIN_ALIGNED * min(dy, slack[1])))

@@ -7,11 +7,13 @@ the log is read again and everything stands where it stood.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Totals
+from pipeline.counting.step import Totals, TrackRow
 from pipeline.messages import EndOfStream, Instances, Tracks
 from pipeline.records.event import CountEvent
+from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
 from pipeline.stages.loop import Place
@@ -54,7 +56,9 @@ class Book:
         self._rows = (
             RowWriter(rows_path(place.tracks, name, len(place.config.streams))) if place.tracks else None
         )
-        self._counter = StreamCounter(name, self._config, place.config.tracker, place.classes)
+        self._counter = StreamCounter(
+            name, self._config, place.config.tracker, place.classes, rows=bool(place.tracks)
+        )
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         """The newest `Tracks`, oldest first."""
         self.events: list[CountEvent] = []
@@ -115,9 +119,16 @@ class Book:
         if end.complete:
             self.events += self._counter.finish()
         if self._rows is not None:
+            self._add_rows(self._counter.last_rows())
             self._rows.finish(self._counter.final_ids())
         if self._log is not None:
             self._log.sync()
+        self.write_heat()
+
+    def write_heat(self) -> None:
+        """Keeps where objects have been so far, for the picture of it."""
+        if heat := self._counter.heat():
+            write_heat(heat_path(self._place.out, self.name), heat)
 
     def owed(self, next_seq: int, credit: int) -> list[Tracks]:
         """`Tracks` from `next_seq` on, at most `credit`."""
@@ -139,5 +150,8 @@ class Book:
         self.last = instances
         if instances.skipped:
             self.skipped[instances.skipped] = self.skipped.get(instances.skipped, 0) + 1
+        self._add_rows(step.rows)
+
+    def _add_rows(self, rows: Iterable[TrackRow]) -> None:
         if self._rows is not None:
-            self._rows.add(Row(r.index, r.track, r.box_px, r.score) for r in step.rows)
+            self._rows.add(Row(row.index, row.track, row.box_px, row.score) for row in rows)

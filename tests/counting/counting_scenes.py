@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Step, Totals
+from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.messages import Instances
 from pipeline.records.event import CountEvent
 
@@ -78,6 +78,7 @@ class Outcome:
     events: list[CountEvent]
     totals: Totals
     final_ids: dict[int, int]
+    rows: list[TrackRow]
 
     def crossings(self, line: str = "line") -> list[str]:
         """Directions in which the line was crossed, in order."""
@@ -93,7 +94,8 @@ def play_at(subject: StreamCounter, frames: Iterable[tuple[float, Frame]]) -> Ou
     """Feeds frames at the given media seconds, then ends the stream."""
     steps = [subject.update(instances(frame, seq, pts_s)) for seq, (pts_s, frame) in enumerate(frames)]
     events = [event for step in steps for event in step.events] + subject.finish()
-    return Outcome(steps, events, subject.totals(), subject.final_ids())
+    rows = [row for step in steps for row in step.rows] + subject.last_rows()
+    return Outcome(steps, events, subject.totals(), subject.final_ids(), rows)
 
 
 def along(points: Sequence[Xy], seconds: Sequence[float], fps: float = FPS) -> list[Xy]:

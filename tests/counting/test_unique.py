@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from tests.counting.counting_scenes import FPS, HEIGHT, Thing, along, counter, instances, play, play_at, walk
+from tests.counting.counting_scenes import FPS, HEIGHT, UPRIGHT, Thing, along, counter, instances, play, play_at, walk
 
 
 def test_each_object_counts_once_for_its_class() -> None:
@@ -50,9 +50,8 @@ def test_ids_are_numbers_from_the_first_frame_they_are_shown_in() -> None:
 
 def test_rows_reach_back_to_before_the_object_was_confirmed() -> None:
     outcome = play(counter(), walk([(100, 300), (300, 300)], [3]))
-    rows = [row for step in outcome.steps for row in step.rows]
-    assert [row.index for row in rows] == list(range(76))
-    assert {row.track for row in rows} == {1}
+    assert [row.index for row in outcome.rows] == list(range(76))
+    assert {row.track for row in outcome.rows} == {1}
 
 
 def test_only_objects_seen_in_this_very_frame_are_shown() -> None:
@@ -134,6 +133,22 @@ def test_half_hidden_behind_a_car_counts_once() -> None:
         hidden = 60 <= number < 130
         frames.append([Thing((x, y - 32), (20, 28)) if hidden else Thing((x, y))])
     assert play(counter(), frames).totals.unique == {"person": 1}
+
+
+def test_lost_in_sight_and_found_out_of_reach_is_the_same_after_all_once_nobody_else_came_back() -> None:
+    frames = walk([(100, 300), (220, 300)], [3]) + [[]] * 20 + walk([(330, 300), (450, 300)], [3])
+    outcome = play(counter({"line": UPRIGHT}), frames + [[]] * 250)
+    assert max(step.tracks.unique.get("person", 0) for step in outcome.steps) == 2
+    assert outcome.totals.unique == {"person": 1}
+    assert outcome.final_ids == {1: 1, 2: 1}
+    assert outcome.crossings() == ["right"]
+
+
+def test_two_with_nobody_lost_between_them_stay_two() -> None:
+    frames = [
+        [Thing((100 + n, 300)), *([Thing((330 + n - 95, 300))] if n >= 95 else [])] for n in range(200)
+    ]
+    assert play(counter(), frames + [[]] * 250).totals.unique == {"person": 2}
 
 
 def test_who_comes_long_after_another_has_gone_is_someone_else() -> None:

@@ -1,0 +1,102 @@
+"""How unlike it is that one fragment goes on where another one was lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import exp, inf, log
+from typing import Protocol
+
+from pipeline.counting.geometry import Xy
+from pipeline.counting.motion import COAST_S
+from pipeline.counting.sighting import Sighting, outside, outward
+
+JOIN_NEAR = 0.54
+"""How far from the expected place a successor may begin, in sizes of the object."""
+JOIN_SPEED = 0.77
+"""And how much farther for each second of the gap, sizes per second."""
+JOIN_SHAPE = 0.42
+"""Logarithm of the ratio of heights that costs as much as the whole distance."""
+JOIN_TALL = 0.3
+"""How much of it is for the heights alone, the rest for what differs less, height or width: one of the two may
+be half hidden."""
+JOIN_ALIGNED = 0.8
+"""How much of the distance of the centres one edge may explain."""
+JOIN_FLIP = 0.5
+"""Costs: the classes differ."""
+JOIN_AT_EDGE = 0.3
+"""Costs: the one was lost at a border of the frame, or the other began at one, not both."""
+JOIN_CAME_IN = 1.0
+"""Costs: the other began at a border and grew as it came in."""
+JOIN_TURN = 0.1
+"""Costs of a change of speed by one size per second."""
+GREW = 1.15
+"""Growth of what is to be seen of an object from which on it is coming in."""
+
+Speed = tuple[float, float, float, float]
+"""Change of centre x, centre y, width and height, pixels per second."""
+
+
+class Ending(Protocol):
+    """A fragment that was lost."""
+
+    last: Sighting
+    speed_px_s: Speed
+    votes: Counter[int]
+
+
+class Beginning(Protocol):
+    """A fragment that may go on it."""
+
+    first: Sighting
+    last: Sighting
+    first_speed_px_s: Speed
+    votes: Counter[int]
+
+
+def leading(votes: Counter[int]) -> int:
+    """The class with the most votes; the smaller number where two have the same."""
+    return min(votes, key=lambda class_id: (-votes[class_id], class_id))
+
+
+def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, int]) -> float:
+    """How unlike it is that `found` goes on `lost` after `gap_s`: below 1 they are taken for one object."""
+    old, new = lost.last, found.first
+    vx, vy, vw, vh = lost.speed_px_s
+    width, height = old.place_px[2] - old.place_px[0], old.place_px[3] - old.place_px[1]
+    then = (old.center[0] + vx * gap_s, old.center[1] + vy * gap_s, width + vw * gap_s, height + vh * gap_s)
+    if old.edges and outside(then, lost.speed_px_s, old.edges, frame):
+        return inf
+    size = 1.5 * (old.width_px * old.height_px * new.width_px * new.height_px) ** 0.25
+    reach_s = COAST_S * (1 - exp(-gap_s / COAST_S))
+    # distance of the centres, less what one edge alone explains: the other one may be half hidden
+    slack = (abs(old.width_px - new.width_px) / 2, abs(old.extent_px("t") - new.extent_px("t")) / 2)
+    ahead = _distance(_moved(old.center, lost.speed_px_s, reach_s), new.center, slack)
+    back = _distance(_moved(new.center, found.first_speed_px_s, -reach_s), old.center, slack)
+    speed = max(_length(lost.speed_px_s[:2]), _length(found.first_speed_px_s[:2])) / size
+    away = min(ahead, (ahead + back) / 2) / size / (JOIN_NEAR + (JOIN_SPEED + 0.3 * speed) * gap_s)
+    tall = abs(log(old.height_px / new.height_px))
+    wide = abs(log(max(1.0, old.width_px) / max(1.0, new.width_px)))
+    shape = (JOIN_TALL * tall + (1 - JOIN_TALL) * min(tall, wide)) / JOIN_SHAPE
+    flip = 0.0 if leading(lost.votes) == leading(found.votes) else JOIN_FLIP
+    edge = JOIN_AT_EDGE if bool(old.edges) != bool(new.edges) else 0.0
+    came_in = any(
+        found.last.extent_px(e) > GREW * new.extent_px(e)
+        for e in new.edges
+        if e not in old.edges or outward(lost.speed_px_s, e) > 0
+    )
+    turn = _length((vx - found.first_speed_px_s[0], vy - found.first_speed_px_s[1])) / size
+    return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)
+
+
+def _moved(place: Xy, speed_px_s: Speed, time_s: float) -> Xy:
+    return place[0] + speed_px_s[0] * time_s, place[1] + speed_px_s[1] * time_s
+
+
+def _length(vector: Sequence[float]) -> float:
+    return float((vector[0] ** 2 + vector[1] ** 2) ** 0.5)
+
+
+def _distance(a: Xy, b: Xy, slack: Xy) -> float:
+    dx, dy = abs(a[0] - b[0]), abs(a[1] - b[1])
+    return _length((dx - JOIN_ALIGNED * min(dx, slack[0]), dy - JOIN_ALIGNED * min(dy, slack[1])))
