@@ -98,13 +98,16 @@ def recount(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the counts there", metavar="FILE")
     ] = None,
+    heatmap: Annotated[
+        Path | None, typer.Option(help="draw where objects went there, .png or .jpg", metavar="FILE")
+    ] = None,
 ) -> None:
     """Count the past again from LOG, DIR/log/STREAM.log of a run, with the lines and zones of CONFIG."""
     from pipeline.live import final_table
     from pipeline.records.summary import build, write_json
     from pipeline.recount import recount as count_again
 
-    name, view = count_again(log, config_load.load(config, overrides or ()))
+    name, view = count_again(log, config_load.load(config, overrides or ()), heatmap)
     Console().print(final_table({name: view}))
     if json_file is not None:
         write_json(json_file, build({name: view.as_summary(str(log))}))

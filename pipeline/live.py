@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.counting.counter import STATIC
+from pipeline.messages import net_of
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.supervisor import Entry
 
@@ -88,8 +89,14 @@ class LiveTable:
         return rate
 
 
-def final_table(streams: dict[str, StreamView]) -> Table:
+def final_table(streams: dict[str, StreamView]) -> RenderableType:
     """What was counted, in the end."""
+    return Group(
+        _counted(streams), *(_journeys(name, view) for name, view in streams.items() if view.counts.od)
+    )
+
+
+def _counted(streams: dict[str, StreamView]) -> Table:
     table = Table(title="Counted", title_justify="left")
     for column in ("stream", "what", "class"):
         table.add_column(column)
@@ -100,11 +107,34 @@ def final_table(streams: dict[str, StreamView]) -> Table:
         for line, classes in view.counts.lines.items():
             for cls, directions in classes.items():
                 words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
+                words += f"  net {net_of(view.counts.lines)[line][cls]}"
                 table.add_row(name, f"line {line}", cls, words)
+        for line, speeds in view.counts.speeds.items():
+            for cls, kmh in speeds.items():
+                words = f"median {kmh['median_kmh']:.0f}  85 % {kmh['p85_kmh']:.0f}  95 % {kmh['p95_kmh']:.0f} km/h"
+                table.add_row(name, f"speed at {line}", cls, words)
         for zone, classes_of_zone in view.counts.zones.items():
             for cls, numbers in classes_of_zone.items():
-                words = f"entries {numbers.get('entries', 0):.0f}  exits {numbers.get('exits', 0):.0f}"
+                words = "  ".join(
+                    f"{key} {numbers.get(key, 0):.0f}" for key in ("entries", "exits", "now", "peak")
+                )
                 table.add_row(name, f"zone {zone}", cls, words)
+                if median_s := numbers.get("dwell_s"):
+                    words = f"median {median_s:.1f} s  95 % {numbers.get('dwell_p95_s', 0):.1f} s"
+                    table.add_row(name, f"time in {zone}", cls, words)
+    return table
+
+
+def _journeys(name: str, view: StreamView) -> Table:
+    """From which line or zone to which."""
+    table = Table(title=f"From and to, {name}", title_justify="left")
+    for column in ("from", "to", "class"):
+        table.add_column(column)
+    table.add_column("count", justify="right")
+    for first, ends in view.counts.od.items():
+        for last, classes in ends.items():
+            for cls, count in classes.items():
+                table.add_row(first, last, cls, str(count))
     return table
 
 
@@ -165,7 +195,9 @@ def _lines(view: StreamView) -> str:
         for directions in classes.values():
             for direction, count in directions.items():
                 sums[direction] = sums.get(direction, 0) + count
-        rows.append(f"{line}: " + "  ".join(f"{direction} {count}" for direction, count in sums.items()))
+        words = "  ".join(f"{direction} {count}" for direction, count in sums.items())
+        net = sum(net_of(view.counts.lines)[line].values())
+        rows.append(f"{line}: {words}  net {net}" if classes else f"{line}: 0")
     return "\n".join(rows)
 
 

@@ -9,14 +9,16 @@ import msgspec
 from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
+from pipeline.heatmaps import write_heatmap
 from pipeline.messages import Counts, Instances
 from pipeline.models.filters import InstanceFilter
+from pipeline.records.heat import view_path
 from pipeline.records.log import read_log
 from pipeline.results import StreamView
 from pipeline.run import check_classes
 
 
-def recount(log: Path, config: Config) -> tuple[str, StreamView]:
+def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str, StreamView]:
     """Name of the stream and what is counted with the lines, zones, scores and filters that `config` has for it.
 
     Raises:
@@ -44,6 +46,10 @@ def recount(log: Path, config: Config) -> tuple[str, StreamView]:
         speeds=totals.speeds,
         od=totals.od,
     )
+    if heatmap is not None:
+        size = (header.width, header.height)
+        view_file = log.with_name(view_path(log.parent, header.stream).name)
+        write_heatmap(heatmap, header.stream, stream, counter.heat(), view_file, size)
     return header.stream, view
 
 

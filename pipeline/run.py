@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline import __version__
 from pipeline.config import Config, FilterConfig, StreamConfig
 from pipeline.engines.local import LocalEngine
+from pipeline.heatmaps import write_heatmaps
 from pipeline.models import registry
 from pipeline.records.events import parse_url
 from pipeline.records.summary import build, write_json
@@ -69,6 +70,7 @@ def run(
                 restarts=restarts(entries),
             )
             write_json(out / "summary.json", summary)
+            write_heatmaps(config, out)
     if failure is not None:
         raise failure
     return streams

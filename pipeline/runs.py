@@ -19,6 +19,7 @@ from typing import IO, Self
 from pipeline.config import Config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.links import Endpoints
+from pipeline.records.heat import heat_path, view_path
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
 from pipeline.spec import RunSpec
@@ -143,6 +144,7 @@ def _empty(out: Path, config: Config) -> None:
     """Removes the results of an earlier run: they would be mixed with the new ones."""
     found = [out / "summary.json", *out.glob("events.db*")]
     for stream in config.streams:
+        found += [heat_path(out, stream), view_path(out, stream), out / f"{stream}-heatmap.png"]
         found += [out / "log" / f"{stream}.log", out / f"{stream}.mp4", out / f"{stream}.mp4.part"]
         found += out.glob(f"{stream}.[0-9]*.mp4")
     for path in found:

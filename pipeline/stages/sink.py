@@ -12,9 +12,11 @@ from pipeline.links import Endpoints, Peer, Waiter
 from pipeline.messages import EndOfStream, Hello, Released, Report, Tracks, Want
 from pipeline.messages import Ring as RingMessage
 from pipeline.metrics import StageMetrics
+from pipeline.records.heat import view_path
 from pipeline.stages.latency import Latency
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.topology import tracker_of
+from pipeline.video.heatmap import save_view
 from pipeline.video.overlay import Overlay
 from pipeline.video.ring import Ring, RingError
 from pipeline.video.writer import VideoWriter, concat_parts
@@ -29,6 +31,8 @@ class Output:
     def __init__(self, place: Place, name: str, ring: RingMessage) -> None:
         self._path = place.out / f"{name}.mp4"
         self._parts = _earlier_parts(self._path, place.incarnation)
+        view = view_path(place.out, name)
+        self._view = None if view.exists() else view
         video = place.config.output.video
         self._writer = VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
         self._overlay = Overlay(place.config.streams[name], video, place.classes, ring.width, ring.height)
@@ -40,6 +44,9 @@ class Output:
     def write(self, ring: Ring, slot: int, tracks: Tracks) -> None:
         """Draws on the pixels where they lie, and encodes them: nobody else reads this frame any more."""
         frame, planes = self._writer.frame_on(ring.pixels(slot))
+        if self._view is not None:
+            save_view(self._view, planes)
+            self._view = None
         self._overlay.draw(planes, tracks)
         self._writer.encode(frame, tracks.pts_s)
 

@@ -13,6 +13,8 @@ from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.topology import tracker_of
 
 WRITE_EVENTS_S = 0.25
+HEAT_S = 30.0
+"""How often it is kept where objects went; at the end of a stream as well."""
 
 
 class _Sink:
@@ -42,6 +44,7 @@ class Track:
         self._said_s = 0.0
         self._written_s = 0.0
         self._shown_s = 0.0
+        self._heat_s = now()
 
     def run(self, endpoints: Endpoints) -> None:
         metrics = StageMetrics("track")
@@ -80,6 +83,7 @@ class Track:
             self._send_tracks(hub, metrics)
             self._write_events(store)
             self._show_counts(metrics)
+            self._write_heat()
         self._write_events(store, at_once=True)
         store.close()
         for book in self._books.values():
@@ -163,6 +167,13 @@ class Track:
             metrics.counts(
                 name, totals.lines, totals.zones, totals.unique, dwell=totals.dwell, speed=totals.speed
             )
+
+    def _write_heat(self) -> None:
+        if now() - self._heat_s < HEAT_S:
+            return
+        self._heat_s = now()
+        for book in self._books.values():
+            book.write_heat()
 
     def _all_told(self) -> bool:
         """Every stream is counted to its end, and every sink knows."""
