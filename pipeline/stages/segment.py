@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Sequence
 
 import cv2
 
@@ -14,14 +12,12 @@ from pipeline.messages import Ask, FrameRef, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.filters import wide_open
+from pipeline.stages.batch import Batch
 from pipeline.stages.found import instances_of
 from pipeline.stages.inference import Inference
 from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
 from pipeline.video.ring import Ring, RingError
-
-ASK_AGAIN_S = 0.5
-"""An asking that stays unanswered is said again: the decoder may have been started anew."""
 
 
 class Rings:
@@ -42,50 +38,6 @@ class Rings:
             except RingError:
                 return None
         return ring if ring.holds(ref.slot, ref.epoch, ref.seq) else None
-
-
-class Batch:
-    """Which frames go into the next run of the model. Pure; time is passed in.
-
-    A batch is full at `size` frames. It goes earlier when every stream has answered, or `max_wait_s`
-    after its first frame came, so that a slow camera never holds the others.
-    """
-
-    def __init__(self, streams: int, size: int, max_wait_s: float) -> None:
-        self._size, self._max_wait_s = size, max_wait_s
-        self._asked_s: list[float | None] = [None] * streams
-        self._frames: deque[FrameRef] = deque()
-        self._first_s = 0.0
-        self.share = max(1, -(-size // max(1, streams)))
-        """Frames to ask of each stream."""
-
-    def to_ask(self, now_s: float) -> list[int]:
-        """Streams to ask (again) now; none while frames are held."""
-        if self._frames:
-            return []
-        due = [i for i, at in enumerate(self._asked_s) if at is None or now_s - at > ASK_AGAIN_S]
-        for index in due:
-            self._asked_s[index] = now_s
-        return due
-
-    def add(self, stream: int, frames: Sequence[FrameRef], now_s: float) -> None:
-        """A stream has answered."""
-        self._asked_s[stream] = None
-        if frames and not self._frames:
-            self._first_s = now_s
-        self._frames.extend(frames)
-
-    def wait_s(self, now_s: float) -> float:
-        """How long to wait for more; 0: run what is there."""
-        if not self._frames:
-            return 0.1
-        if len(self._frames) >= self._size or all(at is None for at in self._asked_s):
-            return 0.0
-        return max(0.0, self._first_s + self._max_wait_s - now_s)
-
-    def take(self) -> list[FrameRef]:
-        """The batch."""
-        return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]
 
 
 class Segment:
@@ -118,8 +70,8 @@ class Segment:
         heart.ready()
         worked_s = now()
         while heart.beat(self._report, now()) and not heart.left_alone(now() - worked_s > 0.5, now()):
-            for index in batch.to_ask(now()):
-                ask = Ask(worker=self._place.name, incarnation=self._place.incarnation, frames=batch.share)
+            for index, frames in batch.to_ask(now()):
+                ask = Ask(worker=self._place.name, incarnation=self._place.incarnation, frames=frames)
                 decoders[index].send(ask)
             if (wait_s := batch.wait_s(now())) > 0:
                 waiter.wait(wait_s)
