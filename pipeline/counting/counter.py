@@ -185,7 +185,7 @@ class StreamCounter:
                 self._final[same.item] = same.final
             if self._tally.wanted(class_name):
                 # what lies between the two, a line perhaps, was passed out of sight
-                events += self._tally.see(number, class_name, same.first, False)
+                events += self._tally.join(number, same.item, class_name, same.first)
         events += self._tally.end(number, class_name)
 
     def _count(self, item: Item, sighting: Sighting, arriving: bool, events: list[CountEvent]) -> None:
