@@ -14,7 +14,7 @@ from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels
 from pipeline.video.overlay.marks import LineMark, ZoneMark
-from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint, yuv
+from pipeline.video.overlay.paint import FIXED, fixed, object_colour, strokes, tint, yuv
 from pipeline.video.overlay.panel import CountPanel
 from pipeline.video.overlay.style import Sizes, Taken
 from pipeline.video.overlay.trails import Trails
@@ -24,7 +24,7 @@ LIT_S = 0.6
 FILL_LUMA, FILL_CHROMA = 0.26, 0.62
 """Opacity of a mask: much colour and little luma, so that the object's texture stays visible."""
 COARSE_PX = 160
-"""Outlines of boxes larger than this are traced on the chroma grid: a quarter of the pixels."""
+"""Masks of boxes larger than this are spread and traced on the chroma grid: a quarter of the pixels."""
 
 
 class Overlay:
@@ -76,8 +76,10 @@ class Overlay:
         if self._video.trails:
             self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
             self._trails.draw(planes)
+        filled = tracks.masks.any(axis=(1, 2))
         for row in rows:
-            self._draw_object(planes, boxes[row], tracks.masks[row], int(tracks.ids[row]))
+            mask = tracks.masks[row] if self._video.masks and filled[row] else None
+            self._draw_object(planes, boxes[row], mask, int(tracks.ids[row]))
         for name in tracks.crossed:
             self._lit_until[name] = tracks.pts_s + LIT_S
         lit = {line.name: self._lit_until.get(line.name, -1.0) > tracks.pts_s for line in self._lines}
@@ -96,9 +98,9 @@ class Overlay:
         for zone in self._zones:
             zone.put_plate(planes, tracks.zones.get(zone.name, {}))
 
-    def _draw_object(self, planes: Planes, box: Array, mask: Array, identity: int) -> None:
-        """Fill and outline, both inside the box."""
-        x0, y0, x1, y1 = (round(float(value)) for value in box)
+    def _draw_object(self, planes: Planes, box: Array, mask: Array | None, identity: int) -> None:
+        """Fill and outline, both inside the box; without a mask the box itself."""
+        x0, y0, x1, y1 = (round(value) for value in box.tolist())
         left, top = max(x0, 0), max(y0, 0)
         right, bottom = min(x1, planes.width), min(y1, planes.height)
         if left >= right or top >= bottom:
@@ -106,24 +108,31 @@ class Overlay:
         levels = yuv(object_colour(identity))
         luma = planes.y[top:bottom, left:right]
         chroma = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
-        if not self._video.masks or not mask.any():
+        if mask is None:
             corners = np.array(
                 [[0, 0], [x1 - x0 - 1, 0], [x1 - x0 - 1, y1 - y0 - 1], [0, y1 - y0 - 1]], np.float64
             )
             corners += (x0 - left, y0 - top)
             self._outline(planes, (left, top), luma, chroma, [corners], levels)
             return
-        inside = _inside(mask, box, (left, top, right, bottom), 1)
         inside_chroma = _inside(mask, box, (left, top, right, bottom), 2)
-        tint(luma, inside, levels[0], FILL_LUMA)
         coarse = max(right - left, bottom - top) > COARSE_PX
-        traced = inside_chroma if coarse else inside
-        found, _ = cv2.findContours(traced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        contours = []
-        for contour in found:
-            points = cv2.approxPolyDP(contour, 0.8, True)[:, 0].astype(np.float64)
-            contours.append(points * 2 + (0.5 - left % 2, 0.5 - top % 2) if coarse else points)
-        strokes(luma, [fixed(points) for points in contours], True, levels[0], self._sizes.outline)
+        if coarse:
+            inside = _doubled(inside_chroma, left % 2, top % 2, right - left, bottom - top)
+        else:
+            inside = _inside(mask, box, (left, top, right, bottom), 1)
+        tint(luma, inside, levels[0], FILL_LUMA)
+        found, _ = cv2.findContours(
+            inside_chroma if coarse else inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        contours = [
+            np.asarray(cv2.approxPolyDP(contour, 0.8, True)[:, 0], np.int32) << FIXED for contour in found
+        ]
+        if coarse:  # a chroma pixel's centre lies between two of luma
+            half = 1 << FIXED - 1
+            off = np.array((half - (left % 2 << FIXED), half - (top % 2 << FIXED)), np.int32)
+            contours = [contour * 2 + off for contour in contours]
+        strokes(luma, contours, True, levels[0], self._sizes.outline)
         tint(planes.u[chroma], inside_chroma, levels[1], FILL_CHROMA)
         tint(planes.v[chroma], inside_chroma, levels[2], FILL_CHROMA)
 
@@ -165,6 +174,12 @@ def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: in
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         spread = cv2.warpAffine(mask, move, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.threshold(spread, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _doubled(inside: Plane, left: int, top: int, width: int, height: int) -> Plane:
+    """A mask of the chroma grid for `width` x `height` pixels of luma that begin `left`, `top` into its first cell."""
+    large = cv2.resize(inside, (inside.shape[1] * 2, inside.shape[0] * 2), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(large[top : top + height, left : left + width], np.uint8)
 
 
 def _finite_boxes(boxes_px: Array) -> NDArray[np.float64]:

@@ -175,7 +175,9 @@ def bundle(path: NDArray[np.int32], wide: int) -> list[NDArray[np.int32]]:
 @lru_cache(maxsize=64)
 def _rings(wide: int) -> tuple[NDArray[np.int32], ...]:
     """Where the thin lines of a wide one lie: on rings, at most one and a half pixels apart."""
-    places = []
+    places: list[NDArray[np.int32]] = []
+    if wide == 2:  # two lines side by side, whichever way they run
+        return fixed(np.array([-0.3, -0.3])), fixed(np.array([0.3, 0.3]))
     radius = (wide - 1) / 2
     while radius > 0:
         count = max(3, round(2 * math.pi * radius / 1.5))
