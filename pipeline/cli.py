@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 
 from pipeline import __version__, config_load
-from pipeline.commands import evaluate, image
+from pipeline.commands import audit, evaluate, image
 from pipeline.commands.options import ConfigPath, Out, Overrides, Source
 from pipeline.errors import TallycamError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 OUT = Path("out")
 app.add_typer(evaluate.app, name="evaluate")
+app.command()(audit.audit)
 app.command()(image.image)
 
 

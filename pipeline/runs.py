@@ -110,6 +110,7 @@ def open_run(
             raise OutputError(
                 f"{place}: cannot be written: {error.strerror}; give another folder with --out"
             ) from None
+        write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
         write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
         sweep()
         spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)

@@ -13,7 +13,7 @@ import pipeline
 LAYERS = (
     ("cli", "__main__"),
     ("commands",),
-    ("demo", "train", "recount", "run", "heatmaps", "live", "results", "images"),
+    ("demo", "audit", "train", "recount", "run", "heatmaps", "live", "results", "images"),
     ("supervisor",),
     ("engines", "runs"),
     ("stages",),

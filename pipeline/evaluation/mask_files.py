@@ -13,6 +13,8 @@ from pipeline.models.paste import paste_part
 from pipeline.records.log import read_log
 from pipeline.scene.rle import encode_part
 
+COUNTED_PX, COUNTED_SHARE = 64, 0.25
+"""What of an object of a rendered scene is to be seen for it to count; the same as in `models.masks_ap`."""
 LEAST_SCORE = 0.1
 """AP is over all scores; what is found above this alone makes it lower than the model's."""
 
@@ -142,8 +144,6 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _scene_truth(path: Path, data: Any) -> TrueMasks:
-    from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE  # which imports PyTorch
-
     truth = scene_truth(path, data)
     masks = []
     for place, frame in enumerate(truth.frames):

@@ -1,0 +1,100 @@
+"""The pixels of single frames of a run: from its source once more, or from the annotated video."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audit.marks import AuditError
+from pipeline.config import StreamConfig
+from pipeline.errors import SourceError
+from pipeline.planes import Planes, planes_bytes
+from pipeline.video.source import Position, open_source, parse_source
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+Wanted = tuple[int, float, int]
+"""Number of a frame in its source, its media time in seconds, its epoch."""
+GAP_FRAMES = 150
+"""Between wanted frames that are farther apart a file is entered anew instead of decoded through."""
+_START = re.compile(r"start_s=([0-9.]+)")
+
+
+def can_be_played_again(stream: StreamConfig) -> bool:
+    """Whether the source gives the same frames once more: a file or a folder that is still there."""
+    try:
+        return parse_source(stream.source).kind in ("file", "images") and not stream.loop
+    except SourceError:
+        return False
+
+
+def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Image]]:
+    """(index, pixels) of the wanted frames, in their order; those that the source does not give are left out.
+
+    Raises:
+        SourceError: it cannot be opened any more.
+    """
+    plain = stream.model_copy(update={"realtime": False})
+    for group in _groups(sorted(set(wanted))):
+        index, pts_s, epoch = group[0]
+        near = Position(index, pts_s, epoch) if epoch == 0 else None
+        left = {number for number, _, _ in group}
+        source = open_source(plain, stop=threading.Event(), first_index=index, near=near, decoder_threads=1)
+        try:
+            for frame in source.frames():
+                if frame.index in left:
+                    buffer = np.empty(planes_bytes(frame.width, frame.height), np.uint8)
+                    planes = Planes.view(buffer, frame.width, frame.height)
+                    frame.copy_to(planes)
+                    yield frame.index, planes.to_rgb()
+                    left.discard(frame.index)
+                if not left or frame.index > group[-1][0]:
+                    break
+        finally:
+            source.close()
+
+
+def _groups(wanted: list[Wanted]) -> Iterator[list[Wanted]]:
+    """Runs of frames that are near each other."""
+    group: list[Wanted] = []
+    for one in wanted:
+        if group and one[0] - group[-1][0] > GAP_FRAMES:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def video_frames(path: Path, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Image]]:
+    """(index, pixels) of the wanted frames from a run's annotated video, found by their times.
+
+    Raises:
+        AuditError: it cannot be read.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            match = _START.search(container.metadata.get("comment", ""))
+            start_s = float(match.group(1)) if match else 0.0
+            step_s = float(1 / (stream.average_rate or 25))
+            at_s = -np.inf
+            frames = container.decode(stream)
+            for index, pts_s, _ in sorted(set(wanted), key=lambda one: one[1]):
+                due_s = pts_s - start_s
+                if due_s - at_s > 4.0:
+                    container.seek(int(max(0.0, due_s) / stream.time_base), stream=stream)  # type: ignore[operator]
+                    frames = container.decode(stream)
+                for frame in frames:
+                    at_s = float(frame.time or 0.0)
+                    if at_s >= due_s - step_s / 2:
+                        yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                        break
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise AuditError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -1,0 +1,226 @@
+"""From the folder of a run to the page and the figures of its audit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline import config_load
+from pipeline.audit.frames import Image, Wanted, can_be_played_again, source_frames, video_frames
+from pipeline.audit.marks import AuditError, Precision, group_of, sample
+from pipeline.audit.page import Card, Heading, audit_page
+from pipeline.audit.pictures import Part, part_of, picture
+from pipeline.audit.strips import Strip, strips
+from pipeline.config import Config, StreamConfig
+from pipeline.errors import SourceError
+from pipeline.evaluation.report import NOTHING, Cell, Sheet
+from pipeline.evaluation.run_events import read_events, read_run
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events are shown.
+
+    Attributes:
+        kinds: of `line`, `zone`, `unique`.
+        streams: names; None: all.
+        size: draw so many at random; None: all.
+        seed: of the draw.
+    """
+
+    kinds: tuple[str, ...] = ("line", "zone", "unique")
+    streams: tuple[str, ...] | None = None
+    size: int | None = None
+    seed: int = 1
+
+
+def counted_events(folder: Path, selection: Selection, url: str | None = None) -> list[Mapping[str, Any]]:
+    """All events of the run in `folder` that the selection draws from, in the order of time.
+
+    Raises:
+        AuditError: there is none.
+        EvaluationError: the folder holds no run.
+        OutputError: the database cannot be read.
+    """
+    rows = read_events(folder, url)
+    events = [
+        row
+        for row in sorted(rows, key=lambda row: (row["stream"], row["pts_s"], row["key"]))
+        if row["kind"] in selection.kinds
+        and (selection.streams is None or row["stream"] in selection.streams)
+    ]
+    if not events:
+        raise AuditError(f"{folder}: holds no counted event to show")
+    return list(events)
+
+
+def run_config(folder: Path, given: Path | None, source: str | None = None) -> Config:
+    """The configuration of a run: `given`, or what the run has left in its folder.
+
+    Raises:
+        AuditError: it left none.
+        ConfigError: `given` is wrong.
+    """
+    if given is not None:
+        return config_load.load(given, (), source)
+    path = folder / CONFIG
+    try:
+        config = Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise AuditError(
+            f"{path}: cannot be read: {error.strerror}; give the run's configuration with --config"
+        ) from None
+    except (ValueError, ValidationError):
+        raise AuditError(f"{path}: is damaged; give the run's configuration with --config") from None
+    if source is None:
+        return config
+    if len(config.streams) != 1:
+        raise AuditError(f"--source: the run has {len(config.streams)} streams; it goes with one")
+    streams = {name: stream.model_copy(update={"source": source}) for name, stream in config.streams.items()}
+    return config.model_copy(update={"streams": streams})
+
+
+def make_page(
+    folder: Path,
+    config: Config,
+    events: Sequence[Mapping[str, Any]],
+    selection: Selection,
+    on_stream: Callable[[str, int], None] = lambda name, count: None,
+) -> str:
+    """The page; `on_stream` hears which stream's pictures are made, and how many events it has.
+
+    Raises:
+        AuditError: a stream is not in the configuration, or has neither source nor video.
+        RecordError: a log cannot be read.
+    """
+    shown = sample(events, selection.size, selection.seed)
+    cards: list[Card] = []
+    notes: list[str] = []
+    for name in dict.fromkeys(str(event["stream"]) for event in shown):
+        own = [event for event in shown if event["stream"] == name]
+        if name not in config.streams:
+            raise AuditError(f"the configuration has no stream {name}; it has {', '.join(config.streams)}")
+        on_stream(name, len(own))
+        stream = config.streams[name]
+        found = strips(folder / "log" / f"{name}.log", config, name, own)
+        made, note = _cards(folder, name, stream, found)
+        cards += made
+        notes += [note] if note else []
+    heading = Heading(
+        run=read_run(folder),
+        subject=str(folder),
+        counted=len(events),
+        groups=dict(sorted(Counter(map(group_of, events)).items())),
+        sample=selection.size,
+        seed=selection.seed,
+        notes=tuple(notes),
+    )
+    return audit_page(heading, cards)
+
+
+def sheet(parts: Sequence[Precision]) -> Sheet:
+    """The figures as a table."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            part.name, part.counted, part.right, part.wrong, part.unsure, 100 * part.share,
+            _range(part, part.interval), _range(part, part.run_interval),
+        )
+        for part in parts
+    ]  # fmt: skip
+    header = (
+        "line or zone",
+        "counted",
+        "right",
+        "wrong",
+        "unsure",
+        "precision %",
+        "95 %, such footage",
+        "95 %, this run",
+    )
+    return Sheet("Counts that a person has checked", header, tuple(rows), total=True)
+
+
+def _range(part: Precision, interval: tuple[float, float]) -> str:
+    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if part.judged else NOTHING
+
+
+def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:
+    """The figures as plain values; shares from 0 to 1."""
+    return {
+        "run": run,
+        "parts": [
+            {
+                "name": part.name, "counted": part.counted, "right": part.right, "wrong": part.wrong,
+                "unsure": part.unsure, "precision": part.share, "interval_95": part.interval,
+                "interval_95_of_this_run": part.run_interval,
+            }
+            for part in parts
+        ],
+    }  # fmt: skip
+
+
+def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]) -> tuple[list[Card], str]:
+    """The cards of one stream, and what to say of their pictures."""
+    wanted = {(shot.index, shot.pts_s, shot.epoch) for strip in found for shot in strip.shots}
+    video = folder / f"{name}.mp4"
+    reason = "is live" if not can_be_played_again(stream) else ""
+    pictures: dict[tuple[int, int], str] = {}
+    parts = [part_of(strip) for strip in found]
+    if not reason:
+        try:
+            _draw(pictures, source_frames(stream, wanted), found, parts, stream, bare=True)
+        except SourceError as error:
+            reason = f"cannot be played again ({error})"
+    missing = _missing(wanted, pictures, found)
+    if missing and video.is_file():
+        _draw(pictures, video_frames(video, missing), found, parts, stream, bare=False)
+    elif missing and not pictures:
+        raise AuditError(
+            f"{stream.source}: {reason or 'gives other frames'}, and there is no {video}: nothing to show"
+        )
+    cards = [
+        Card(strip, tuple(pictures.get((place, number), "") for number in range(3)))  # type: ignore[arg-type]
+        for place, strip in enumerate(found)
+    ]
+    if missing:
+        return (
+            cards,
+            f"{name}: pictures are from the annotated video, since the source {reason or 'lacks frames'}.",
+        )
+    return cards, ""
+
+
+def _draw(
+    pictures: dict[tuple[int, int], str],
+    frames: Any,
+    found: Sequence[Strip],
+    parts: Sequence[Part],
+    stream: StreamConfig,
+    *,
+    bare: bool,
+) -> None:
+    """Makes the pictures of each frame as it comes, so that few frames are in memory."""
+    users: dict[int, list[tuple[int, int]]] = {}
+    for place, strip in enumerate(found):
+        for number, shot in enumerate(strip.shots):
+            users.setdefault(shot.index, []).append((place, number))
+    image: Image
+    for index, image in frames:
+        for place, number in users.get(index, ()):
+            strip = found[place]
+            pictures[place, number] = picture(image, strip, strip.shots[number], parts[place], stream, bare)
+
+
+def _missing(
+    wanted: set[Wanted], pictures: Mapping[tuple[int, int], str], found: Sequence[Strip]
+) -> set[Wanted]:
+    there = {found[place].shots[number].index for place, number in pictures}
+    return {one for one in wanted if one[0] not in there}
