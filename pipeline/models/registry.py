@@ -61,6 +61,12 @@ KINDS = (
         suffixes=(".onnx",),
     ),
     Kind(
+        name="motion",
+        load="pipeline.models.motion:Motion",
+        classes_of="pipeline.models.motion:classes_of",
+        names=("motion",),
+    ),
+    Kind(
         name="replay",
         load="pipeline.models.replay:load",
         classes_of="pipeline.models.replay:classes_of",

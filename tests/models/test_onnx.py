@@ -321,9 +321,7 @@ def _one_node(path: Path, kind: int, shape: list[Any]) -> Path:
 
 def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     kinds = onnx.TensorProto
-    with pytest.raises(
-        ModelError, match=r"outputs out \[1, 3, 64, 64\] are of no layout known here: YOLO"
-    ):
+    with pytest.raises(ModelError, match=r"outputs out \[1, 3, 64, 64\] are of no layout known here: YOLO"):
         OnnxSegmenter(config(_one_node(tmp_path / "identity.onnx", kinds.FLOAT, [1, 3, 64, 64])))
     with pytest.raises(ModelError, match=r"input of type tensor\(uint8\); expected"):
         OnnxSegmenter(config(_one_node(tmp_path / "bytes.onnx", kinds.UINT8, [1, 3, 64, 64])))
