@@ -1,24 +1,62 @@
-"""A model that finds nothing itself: it returns what an instances log holds. For benchmarks of all the rest."""
+"""Models that find nothing themselves: they return what an instances log or a MOTChallenge detections file holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.messages import FrameRef, Instances
-from pipeline.models.base import Found
+from pipeline.messages import MASK_SIZE, FrameRef, Instances
+from pipeline.models.base import Found, Segmenter
 from pipeline.planes import Planes
-from pipeline.records.log import read_log
+from pipeline.records.log import MAGIC, read_log
+
+PERSON = "person"
+"""Class of a detections file's objects, where the configuration does not name it."""
+
+
+class _Recorded(Protocol):
+    """What was found, by frame."""
+
+    def __call__(self, index: int, frame: Planes) -> Found:
+        """In the frame with that number in its source, scaled to `frame`."""
 
 
 class Replay:
     """Returns the recorded instances of the frame with the same number in its source (a `Segmenter`).
 
-    The whole log is held in memory. A source longer than the log begins it again.
+    Args:
+        classes: class names.
+        recorded: what was found in each frame.
+    """
+
+    device = "replay"
+
+    def __init__(self, classes: tuple[str, ...], recorded: _Recorded) -> None:
+        self.classes = classes
+        self._recorded = recorded
+        self._next = 0
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+        """The next frames of the record, in its order."""
+        first, self._next = self._next, self._next + len(frames)
+        return [self._recorded(first + place, frame) for place, frame in enumerate(frames)]
+
+    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
+        """The recorded frames with the references' `index`, whatever the order: so frames may be dropped."""
+        return [self._recorded(ref.index, frame) for ref, frame in zip(refs, frames, strict=True)]
+
+
+class LogFrames:
+    """The frames of an instances log, held in memory. A source longer than the log begins it again.
 
     Args:
         path: an instances log.
@@ -32,44 +70,103 @@ class Replay:
     def __init__(self, path: Path, score: float = 0.0) -> None:
         header, records = read_log(path)
         self.classes = tuple(header.classes)
-        self.device = "replay"
-        self._recorded = {record.index: record for record in records}
-        if not self._recorded:
+        self._records = {record.index: record for record in records}
+        if not self._records:
             raise ModelError(f"{path}: holds no frame to replay")
-        self._length = max(self._recorded) + 1
+        self._length = max(self._records) + 1
         self._score = score
-        self._next = 0
 
-    def warm_up(self) -> None:
-        pass
-
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
-        """The next frames of the log, in its order; sizes of the frames do not matter where they are the log's."""
-        first, self._next = self._next, self._next + len(frames)
-        return [self._found(first + place, frame.width, frame.height) for place, frame in enumerate(frames)]
-
-    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
-        """The recorded frames with the references' `index`, whatever the order: so frames may be dropped."""
-        return [
-            self._found(ref.index, frame.width, frame.height) for ref, frame in zip(refs, frames, strict=True)
-        ]
-
-    def _found(self, index: int, width: int, height: int) -> Found:
-        record = self._recorded.get(index % self._length)
+    def __call__(self, index: int, frame: Planes) -> Found:
+        record = self._records.get(index % self._length)
         if record is None:
             return Found.nothing()
         kept = np.flatnonzero(record.scores >= self._score)
         return Found(
-            _scaled(record, width, height)[kept],
+            _scaled(record, frame)[kept],
             np.asarray(record.scores[kept], np.float32),
             np.asarray(record.class_ids[kept], np.int16),
             np.asarray(record.masks[kept], np.uint8),
         )
 
 
-def _scaled(record: Instances, width: int, height: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    scale = np.array([width / record.width, height / record.height] * 2, np.float32)
+def _scaled(record: Instances, frame: Planes) -> NDArray[np.float32]:
+    scale = np.array([frame.width / record.width, frame.height / record.height] * 2, np.float32)
     return np.asarray(record.boxes_px * scale, np.float32)
+
+
+class DetectionFrames:
+    """The frames of a MOTChallenge detections file, whose masks fill their boxes.
+
+    Rows are `frame, -1, left, top, width, height, score, ...`; frames count from 1, boxes are in pixels of the
+    frames (Leal-Taixe et al., https://arxiv.org/abs/1504.01942, section 3.3). In frames without rows, and after
+    the last one, nothing is found. Scores above 1 (the files of detectors that give no probabilities hold such)
+    count as 1.
+
+    Args:
+        path: the file.
+        score: detections below it are left out.
+
+    Raises:
+        ModelError: it cannot be read, or a row is not one.
+    """
+
+    def __init__(self, path: Path, score: float = 0.0) -> None:
+        rows = read_detections(path)
+        rows = rows[rows[:, 6] >= score]
+        frames = rows[:, 0].astype(np.int64) - 1
+        order = np.lexsort((-rows[:, 6], frames))
+        rows, frames = rows[order], frames[order]
+        starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]]) if len(frames) else np.zeros(0, int)
+        self._rows = dict(zip(frames[starts].tolist(), np.split(rows, starts[1:]), strict=False))
+
+    def __call__(self, index: int, frame: Planes) -> Found:
+        rows = self._rows.get(index)
+        if rows is None:
+            return Found.nothing()
+        boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+        boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
+        seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        count = int(seen.sum())
+        return Found(
+            np.ascontiguousarray(boxes[seen], np.float32),
+            np.asarray(rows[seen, 6].clip(0, 1), np.float32),
+            np.zeros(count, np.int16),
+            np.full((count, MASK_SIZE, MASK_SIZE), 255, np.uint8),
+        )
+
+
+def read_detections(path: Path) -> NDArray[np.float64]:
+    """(N, 7) frame, id, left, top, width, height, score of a MOTChallenge file; a score that is missing is 1.
+
+    Raises:
+        ModelError: it cannot be read, or a row is not one: it names the line.
+    """
+    rows: list[list[float]] = []
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    rows.append(_row(line, path, number))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: is neither an instances log nor a text file with detections") from error
+    return np.array(rows, np.float64).reshape(-1, 7)
+
+
+def _row(line: str, path: Path, number: int) -> list[float]:
+    parts = line.replace(",", " ").split()
+    try:
+        values = [float(part) for part in parts[:7]]
+    except ValueError:
+        values = []
+    if len(values) == 6:
+        values.append(1.0)
+    if len(values) != 7 or not np.isfinite(values).all() or values[0] < 1 or values[0] % 1:
+        raise ModelError(
+            f"{path}:{number}: got {line.strip()[:60]!r}, expected frame (from 1), id, left, top, width, height, score"
+        )
+    return values
 
 
 def path_of(config: ModelConfig) -> Path:
@@ -77,17 +174,47 @@ def path_of(config: ModelConfig) -> Path:
     return Path((config.name or "").partition(":")[2])
 
 
-def load(config: ModelConfig) -> Replay:
-    """As `Replay`."""
-    return Replay(path_of(config), config.score)
+def is_log(path: Path) -> bool:
+    """Whether a file is an instances log, by its first bytes.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise ModelError(f"model.name: {path}: cannot be read: {error.strerror}") from error
+
+
+def load(config: ModelConfig) -> Segmenter:
+    """The record that `model.name: replay:PATH` means; what kind it is, its first bytes tell.
+
+    Raises:
+        ModelError: it cannot be read, or holds nothing.
+        RecordError: a log is damaged.
+    """
+    path = path_of(config)
+    if is_log(path):
+        frames = LogFrames(path, config.score)
+        return Replay(frames.classes, frames)
+    return Replay(classes_of(config), DetectionFrames(path, config.score))
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """Class names of a log, reading one frame of it at the most.
+    """Class names of a log, reading one frame of it at the most; of a detections file the configured one, or `person`.
 
     Raises:
-        RecordError: it cannot be read.
+        ModelError: the file cannot be read, or more than one class is named for a file that tells none.
+        RecordError: a log is damaged.
     """
-    header, records = read_log(path_of(config))
-    next(records, None)  # an iterator that has begun closes its file when it goes
-    return tuple(header.classes)
+    path = path_of(config)
+    if is_log(path):
+        header, records = read_log(path)
+        next(records, None)  # an iterator that has begun closes its file when it goes
+        return tuple(header.classes)
+    if config.classes is not None and len(config.classes) != 1:
+        raise ModelError(
+            f"model.classes: got {', '.join(config.classes)}; {path} tells no classes: give one name for all"
+        )
+    return config.classes or (PERSON,)
