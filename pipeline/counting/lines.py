@@ -95,7 +95,9 @@ class LineCounter:
                 _append(course.path, place)
                 if side != course.side:
                     return None
-            elif course.cut_px >= CUT * sighting.extent_px(course.edge):
+            elif course.cut_px >= CUT * sighting.extent_px(course.edge) and (
+                course.before is None or course.edge not in self._beyond(sighting, course.before)
+            ):
                 course.side, course.path = 0, course.path[1:]
             if course.edge not in sighting.edges:
                 course.edge = ""
