@@ -10,6 +10,7 @@ makes objects of tracks, `Tally` counts the objects at lines and zones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -110,7 +111,13 @@ class StreamCounter:
 
     def totals(self) -> Totals:
         """All counts so far."""
-        return self._tally.totals(self._unique())
+        totals = self._tally.totals(self._unique())
+        uncertain = {
+            self._classes[class_id]: count
+            for class_id, count in sorted(self._registry.uncertain().items())
+            if count and self._tally.wanted(self._classes[class_id])
+        }
+        return replace(totals, uncertain=uncertain)
 
     def heat(self) -> dict[str, Floats]:
         """Class -> (rows, columns): object-seconds at each spot of the frame so far."""

@@ -35,6 +35,7 @@ class Totals:
 
     Attributes:
         unique: class -> objects.
+        uncertain: class -> how many of them might as well be a part of another one, two, or none.
         lines: line -> class -> direction -> crossings; every direction is there, also with 0.
         zones: zone -> class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s`, the median stay and the one
             that 95 % do not exceed, `peak`, `appeared`, `vanished`; see `zones.py`.
@@ -45,6 +46,7 @@ class Totals:
     """
 
     unique: dict[str, int] = field(default_factory=dict)
+    uncertain: dict[str, int] = field(default_factory=dict)
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     zones: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     speeds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)

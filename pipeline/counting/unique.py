@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import inf
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.joining import Speed, join_cost, leading
@@ -18,6 +19,8 @@ from pipeline.counting.sighting import Sighting
 LEAST_SEEN = 3
 LEAST_SCORE = 3.0
 """Sum of the scores of all sightings of a confirmed track."""
+SURE_SCORE = 8.0
+"""The same of an object that is beyond doubt."""
 LEAST_MEAN = 0.45
 """Mean score of the sightings of a confirmed track."""
 LEAST_SHARE = 0.3
@@ -29,6 +32,8 @@ WAITING = 256
 LATE_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
 
+DOUBTFUL = (0.75, 1.35)
+"""Costs of a join between which it might as well be decided the other way; at 1 it is decided."""
 LATE_COST = 1.6
 """Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
 that appeared in sight of the camera meanwhile."""
@@ -67,12 +72,21 @@ class Item:
     first_speed_px_s: Speed
     final: int
     """Its id when all is known: that of the object it was found to go on, or its own."""
+    score: float = 0.0
+    """Sum of the scores of all its sightings."""
+    doubtful: bool = False
+    """Whether a join, or that there was none, might as well have been decided the other way."""
     joined: bool = False
     """Whether it was found, late, to go on another one."""
 
     @property
     def class_id(self) -> int:
         return leading(self.votes)
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it might as well be a part of another object, two, or none."""
+        return self.doubtful or self.score < SURE_SCORE
 
 
 class Registry:
@@ -87,7 +101,7 @@ class Registry:
         self._next = 1
         self._frames = 0
         self._retired: Counter[int] = Counter()
-        self.joins = 0
+        self._retired_uncertain: Counter[int] = Counter()
 
     def frame(self, size: tuple[int, int]) -> None:
         """A frame of (width, height) pixels begins that the model has seen."""
@@ -121,6 +135,7 @@ class Registry:
             item = self._items[track.item]
             item.votes[sighting.class_id] += sighting.score  # type: ignore[assignment]
             item.last, item.last_s, item.speed_px_s = sighting, now_s, speed_px_s
+            item.score += sighting.score
         return track
 
     def confirm(self, number: int, now_s: float) -> Item | None:
@@ -135,7 +150,7 @@ class Registry:
             or track.shadowed > SHADOW * track.seen
         ):
             return None
-        item = self._predecessor(track)
+        item, cost = self._predecessor(track)
         if item is None:
             item = Item(
                 self._next,
@@ -150,8 +165,8 @@ class Registry:
             )
             self._items[item.item] = item
             self._next += 1
-        else:
-            self.joins += 1
+        item.doubtful |= DOUBTFUL[0] < cost < DOUBTFUL[1]
+        item.score += track.score
         item.votes.update(track.votes)
         item.last, item.last_s, item.speed_px_s = track.last, now_s, track.speed_px_s
         track.item = item.item
@@ -186,9 +201,9 @@ class Registry:
                 best, least = item, cost
         if best is not None:
             best.votes.update(lost.votes)
-            best.final, best.joined = lost.final, True
+            best.final, best.joined, best.doubtful = lost.final, True, True
+            best.score += lost.score
             del self._items[number]
-            self.joins += 1
         return best
 
     @property
@@ -202,7 +217,9 @@ class Registry:
 
     def retire(self, number: int) -> None:
         """Keeps nothing of an object but that it was there."""
-        self._retired[self._items.pop(number).class_id] += 1
+        item = self._items.pop(number)
+        self._retired[item.class_id] += 1
+        self._retired_uncertain[item.class_id] += item.uncertain
 
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
@@ -211,8 +228,16 @@ class Registry:
             counts[item.class_id] += 1
         return dict(counts)
 
-    def _predecessor(self, track: Track) -> Item | None:
-        best, least = None, 1.0
+    def uncertain(self) -> dict[int, int]:
+        """Class -> how many of them are uncertain."""
+        counts = self._retired_uncertain.copy()
+        for item in self._items.values():
+            counts[item.class_id] += item.uncertain
+        return dict(counts)
+
+    def _predecessor(self, track: Track) -> tuple[Item | None, float]:
+        """The object that a track goes on, if any, and what it costs that it goes on the likeliest one."""
+        best, least = None, inf
         for item in self._items.values():
             gap_s = track.first.moment.pts_s - item.last.moment.pts_s
             if (
@@ -220,4 +245,4 @@ class Registry:
                 and (cost := join_cost(item, track, gap_s, self._size)) < least
             ):
                 best, least = item, cost
-        return best
+        return (best if least < 1.0 else None), least

@@ -1,0 +1,51 @@
+"""`tallycam track`: the tracker alone, MOTChallenge format in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Overrides
+
+
+def track(
+    detections: Annotated[
+        Path,
+        typer.Option(help="rows frame,id,left,top,width,height,score", metavar="DET.txt", show_default=False),
+    ],
+    tracks: Annotated[Path, typer.Option(help="written there", metavar="OUT.txt", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="take the tracker's settings from there", metavar="CONFIG")
+    ] = None,
+    overrides: Overrides = None,
+    fps: Annotated[
+        float | None, typer.Option(help="frames per second; default: as seqinfo.ini says, or 15", min=0.1)
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="of the frames; default: as seqinfo.ini says, or what holds all boxes", metavar="WxH"
+        ),
+    ] = None,
+) -> None:
+    """Link the boxes of a MOTChallenge detection file to tracks, without a video."""
+    from pipeline import config_load
+    from pipeline.config import TrackerConfig
+    from pipeline.errors import ConfigError
+    from pipeline.evaluation.detections import track_file
+
+    if config is None and overrides:
+        raise ConfigError("--set: changes a value of --config, which is not given")
+    settings = config_load.load(config, overrides or ()).tracker if config else TrackerConfig()
+    pixels = None
+    if size is not None:
+        width, _, height = size.partition("x")
+        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+            raise ConfigError(f"--size: got {size}, expected WxH, e.g. 768x576")
+        pixels = (int(width), int(height))
+    found = track_file(detections, tracks, settings, fps, pixels)
+    doubt = f", {found.uncertain} of them uncertain" if found.uncertain else ""
+    at = f"{found.sequence.fps:g} fps, {found.sequence.size[0]}x{found.sequence.size[1]}"
+    typer.echo(f"{found.objects} objects in {found.frames} frames ({at}){doubt}; tracks are in {tracks}")
