@@ -14,7 +14,7 @@ from pipeline.scene.clip import DEMO_SEED
 from pipeline.scene.world import Scene
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-EXAMPLES = ["camera-rtsp", "demo", "file", "people-onnx", "several-cameras"]
+EXAMPLES = ["camera-rtsp", "demo", "file", "motion", "people-onnx", "several-cameras"]
 
 
 @pytest.fixture
