@@ -118,7 +118,7 @@ class ModelConfig(Part):
     """Which model finds the objects. Without `path` or `name` it is the one that ships."""
 
     name: str | None = Field(None, description="a model by name: `street` is the one that ships")
-    path: Path | None = Field(None, description="a model file: .onnx or .safetensors")
+    path: Path | None = Field(None, description="a model file: .onnx, .safetensors or .pth")
     classes: Classes | None = Field(None, description="class names where the file holds none")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
     score: float = Field(0.5, ge=0.0, le=1.0, description="instances below this score are not used")
@@ -127,6 +127,10 @@ class ModelConfig(Part):
     max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a fuller batch")
     workers: int = Field(1, ge=1, le=16, description="how many segmentation processes")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; default: its choice")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of a Mask R-CNN; auto: bf16 where the device computes with it"
+    )
+    compile: bool = Field(False, description="compile a Mask R-CNN: a minute before the first frame")
     filter: FilterConfig = FilterConfig()
     motion: MotionConfig = MotionConfig()
     options: dict[str, Any] = Field({}, description="for a model of your own: whatever it understands")

@@ -51,6 +51,7 @@ def run(
         TallycamError: why it ended early; the summary of what was done is written all the same.
     """
     classes = check(config)
+    registry.prepare(config.model)
     for stream in config.streams.values():
         try_source(stream)
     with open_run(config, out.absolute(), classes, tracks and tracks.absolute(), resume=resume) as opened:

@@ -1,17 +1,15 @@
-"""The model that ships as a `Segmenter`: yuv420p planes in, boxes and box-aligned masks out.
+"""Mask R-CNNs as a `Segmenter`: yuv420p planes in, boxes and box-aligned masks out.
 
-The input has one fixed size. Frames are scaled on their uint8 planes and laid into its top left corner; masks
-stay the 28x28 grids of the mask head, nothing is pasted into frames here.
+The model that ships and torchvision's run through the same path: `rcnn_input`, `rcnn_network`, one copy back a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,83 +18,55 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn_file import STREET, fill, load_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE, build, detect, fold_batch_norm, normalise
-from pipeline.planes import Planes
+from pipeline.models.maskrcnn_net import INPUT_SIZE
+from pipeline.models.rcnn_build import built
+from pipeline.models.rcnn_device import choose_device, choose_precision, is_out_of_memory, keep_memory
+from pipeline.models.rcnn_file import Classes
+from pipeline.models.rcnn_input import PADDING, Input, Letterbox, LumaInput, Upload, Uploader, lay
+from pipeline.models.rcnn_network import Network
+from pipeline.models.rcnn_regions import Regions
+from pipeline.planes import Planes, chroma
 
-PADDING = (16, 128, 128)
-"""Black in yuv420p of limited range: what lies beside the frame in the input."""
+__all__ = ["PADDING", "Letterbox", "MaskRcnn", "choose_device", "lay"]
 
+USUAL_FRAME = (1920, 1080)
+"""The size of frame that a model is warmed up with where its input depends on the frame's size."""
 
-@dataclass(frozen=True, slots=True)
-class Letterbox:
-    """How a frame lies in the network's input: scaled, in the top left corner.
-
-    Attributes:
-        width: pixels of the input that the frame covers.
-        height: as `width`.
-        scale_x: pixels of the input per pixel of the frame.
-        scale_y: as `scale_x`; differs from it by rounding alone.
-    """
-
-    width: int
-    height: int
-    scale_x: float
-    scale_y: float
-
-    @classmethod
-    def fit(cls, width: int, height: int, into: tuple[int, int]) -> Letterbox:
-        """The largest that keeps the frame's aspect inside `into` (width, height)."""
-        scale = min(into[0] / width, into[1] / height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cls(*inner, inner[0] / width, inner[1] / height)
-
-
-def lay(planes: Planes, box: Letterbox, out: NDArray[np.uint8]) -> None:
-    """Scales the planes into `out`, (3, H, W) uint8: y u v, all at the same size, padded with black."""
-    size = (box.width, box.height)
-    shrinks = box.scale_x < 1
-    for plane, source in enumerate((planes.y, planes.u, planes.v)):
-        area = shrinks and source.shape[1] > box.width
-        out[plane, : box.height, : box.width] = cv2.resize(
-            source, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR
-        )
-        out[plane, box.height :] = PADDING[plane]
-        out[plane, : box.height, box.width :] = PADDING[plane]
-
-
-def choose_device(wanted: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU.
-
-    Raises:
-        ModelError: no such device.
-    """
-    if wanted == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise ModelError(f"model.device: got {wanted!r}, expected auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ModelError(f"model.device: got {wanted!r}, expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"model.device: got {wanted!r}, PyTorch sees {torch.cuda.device_count()} CUDA devices"
-        )
-    return device
+_Sent = list[tuple[list[int], Sequence[Planes], Upload]]
+"""Rows of a batch, their frames, and these on their way."""
 
 
 class MaskRcnn:
-    """The shipped model as a `Segmenter`. Made by `load`."""
+    """A Mask R-CNN as a `Segmenter`. Made by `load`.
 
-    def __init__(self, model: MaskRCNN, classes: tuple[str, ...], device: torch.device) -> None:
-        model.eval()
-        fold_batch_norm(model)
-        self.classes = classes
-        self._device = device
-        self._model = model.to(device=device, memory_format=torch.channels_last)
-        name = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-        self.device = f"{device}{name}"
+    Attributes:
+        classes: names; `class_ids` index them.
+        device: where it runs, in words; says so when batches had to be cut for want of memory.
+        warm_up_s: seconds that `warm_up` took; 0 before.
+        most: frames in one run of the network; falls when there is not memory enough.
+    """
+
+    def __init__(
+        self,
+        model: MaskRCNN,
+        classes: Classes,
+        how: Input,
+        device: torch.device,
+        precision: torch.dtype = torch.float32,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        if device.type == "cpu":
+            keep_memory()
+        usable = [number >= 0 for number in classes.of_label]
+        self.classes = classes.names
+        self.warm_up_s = 0.0
+        self.most = 64
+        self._how, self._place = how, device
+        self._of_label = np.array(classes.of_label, np.int16)
+        self._network = Network(model, device, precision, usable=usable, compiled=compiled)
+        self._uploader = Uploader(how, device, precision)
+        self.device = self._words = _words(device, precision)
 
     @classmethod
     def load(
@@ -107,57 +77,138 @@ class MaskRcnn:
         score: float = 0.5,
         nms: float = 0.6,
         threads: int | None = None,
+        precision: str = "auto",
+        compiled: bool = False,
+        names: Sequence[str] | None = None,
     ) -> MaskRcnn:
         """The model of a file, on its device.
 
         Args:
-            weights: a file of `save_weights`; None is the one that ships.
+            weights: a file of `tallycam train`, or of torchvision's Mask R-CNN; None is the model that ships.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             score: instances below it are not returned.
             nms: box IoU within one class above which the weaker of two instances is dropped.
             threads: CPU threads of PyTorch, set for the whole process; None leaves them.
+            precision: `auto`, `fp32`, `bf16` or `fp16`.
+            compiled: lets PyTorch compile what sees every pixel, which takes a minute for each size of frame.
+            names: class names where the file holds none.
 
         Raises:
             ModelError: the file is missing, broken or of another network; there is no such device.
         """
-        path = weights or STREET
         chosen = choose_device(device)
-        tensors, classes = load_weights(path)
+        model, classes, how = built(weights, score=score, nms=nms, names=names)
         if threads is not None:
             torch.set_num_threads(threads)
-        model = build(len(classes), score=score, nms=nms)
-        fill(model, tensors, path)
-        return cls(model, classes, chosen)
+        shipped = isinstance(how, LumaInput)
+        return cls(
+            model, classes, how, chosen, choose_precision(precision, chosen, shipped), compiled=compiled
+        )
 
     def warm_up(self) -> None:
         """Runs the model once so that the first frame is not slow."""
-        width, height = INPUT_SIZE
-        half = np.full((height // 2, width // 2), 128, np.uint8)
+        began_s = time.monotonic()
+        width, height = INPUT_SIZE if isinstance(self._how, LumaInput) else USUAL_FRAME
+        half = np.full((chroma(height), chroma(width)), 128, np.uint8)
         self.segment([Planes(np.full((height, width), 110, np.uint8), half, half)])
+        self.warm_up_s = time.monotonic() - began_s
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
         """One `Found` a frame, in order. Sizes may differ."""
-        if not frames:
-            return []
-        boxes = [Letterbox.fit(frame.width, frame.height, INPUT_SIZE) for frame in frames]
-        images = np.empty((len(frames), 3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
-        for frame, box, image in zip(frames, boxes, images, strict=True):
-            lay(frame, box, image)
-        with torch.inference_mode():
-            tensor = normalise(torch.from_numpy(images).to(self._device))
-            detections = detect(self._model, tensor, [(box.height, box.width) for box in boxes])
-        return [_found(*one) for one in zip(detections, frames, boxes, strict=True)]
+        return next(iter(self.stream([frames])))
+
+    def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Found]]:
+        """`segment` for one batch after another; on CUDA a batch is copied while the one before is computed."""
+        sent: _Sent | None = None
+        count = 0
+        for frames in batches:
+            ahead: _Sent = [
+                (rows, part, self._uploader.send(part))
+                for rows, part in ((rows, [frames[i] for i in rows]) for rows in self._alike(frames))
+            ]
+            if sent is not None:
+                yield self._finish(sent, count)
+            sent, count = ahead, len(frames)
+        if sent is not None:
+            yield self._finish(sent, count)
+
+    def _alike(self, frames: Sequence[Planes]) -> list[list[int]]:
+        """Rows of frames of one size, at most `most` together."""
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for row, frame in enumerate(frames):
+            by_size.setdefault((frame.width, frame.height), []).append(row)
+        return [
+            rows[first : first + self.most]
+            for rows in by_size.values()
+            for first in range(0, len(rows), self.most)
+        ]
+
+    def _finish(self, sent: _Sent, count: int) -> list[Found]:
+        every = [Found.nothing()] * count
+        for rows, frames, upload in sent:
+            for row, found in zip(rows, self._infer(frames, upload), strict=True):
+                every[row] = found
+        return every
+
+    def _infer(self, frames: Sequence[Planes], upload: Upload | None) -> list[Found]:
+        """Runs the network; halves the batch for good when there is not memory enough for it.
+
+        Raises:
+            ModelError: there is not memory enough for one frame.
+        """
+        try:
+            upload = upload or self._uploader.send(frames)
+            images = self._uploader.take(upload)
+            frame = (upload.box.width, upload.box.height)
+            rows, masks = _copied(*self._network(images, [frame] * len(frames)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(frames) == 1:
+                raise ModelError(
+                    f"model: {self._words} has not memory enough for one frame of {frames[0].width}x"
+                    f"{frames[0].height} ({_first_line(error)}); take a smaller model or another model.device"
+                ) from error
+        else:
+            return [self._found(rows, masks, number, frame, upload) for number, frame in enumerate(frames)]
+        upload = None
+        if self._place.type == "cuda":
+            torch.cuda.empty_cache()
+        half = (len(frames) + 1) // 2
+        self.most = min(self.most, half)
+        self.device = f"{self._words}, batch cut to {self.most} for want of memory"
+        return self._infer(frames[:half], None) + self._infer(frames[half:], None)
+
+    def _found(
+        self, rows: NDArray[np.float32], masks: NDArray[np.uint8], number: int, frame: Planes, upload: Upload
+    ) -> Found:
+        of_frame = rows[:, 6] == number
+        rows, masks = rows[of_frame], masks[of_frame]
+        scale: NDArray[Any] = np.array([upload.box.scale_x, upload.box.scale_y] * 2, np.float32)
+        limit: NDArray[Any] = np.array([frame.width, frame.height] * 2, np.float32)
+        boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
+        # What is not finite stays, so that the frame is quarantined and counted.
+        kept = ~((boxes_px[:, 0] >= boxes_px[:, 2]) | (boxes_px[:, 1] >= boxes_px[:, 3]))
+        class_ids = self._of_label[rows[kept, 5].astype(np.int64)]
+        return Found(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
 
 
-def _found(detection: Mapping[str, Tensor], frame: Planes, box: Letterbox) -> Found:
-    scale: NDArray[Any] = np.array([box.scale_x, box.scale_y] * 2, np.float32)
-    limit: NDArray[Any] = np.array([frame.width, frame.height] * 2, np.float32)
-    boxes_px = np.clip(detection["boxes"].cpu().numpy() / scale, 0, limit).astype(np.float32)
-    masks = (detection["masks"][:, 0] * 255).round().to(torch.uint8).cpu().numpy()
-    kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
-    return Found(
-        boxes_px[kept],
-        detection["scores"].cpu().numpy().astype(np.float32)[kept],
-        (detection["labels"].cpu().numpy() - 1).astype(np.int16)[kept],
-        masks[kept],
-    )
+def _copied(found: Regions, masks: Tensor) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """(N, 7) x0 y0 x1 y1 score label image, and (N, 28, 28) uint8 masks: one copy from the device for all."""
+    numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
+    grids = (masks * 255).round().to(torch.uint8)
+    count, side = len(grids), grids.shape[1]
+    whole = torch.cat((numbers.view(torch.uint8), grids.view(count, side * side)), 1).cpu().numpy()
+    width = numbers.shape[1] * 4
+    rows = np.ascontiguousarray(whole[:, :width]).view(np.float32)
+    return rows, np.ascontiguousarray(whole[:, width:]).reshape(count, side, side)
+
+
+def _words(device: torch.device, precision: torch.dtype) -> str:
+    name = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
+    short = {torch.float32: "", torch.bfloat16: ", bf16", torch.float16: ", fp16"}[precision]
+    return f"{device}{name}{short}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

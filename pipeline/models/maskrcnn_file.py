@@ -102,10 +102,11 @@ def fill(model: MaskRCNN, tensors: Mapping[str, Tensor], path: Path) -> None:
         ModelError: a tensor is missing, unknown or of another shape.
     """
     own = {name: value for name, value in model.state_dict().items() if _kept(name)}
+    tensors = {name: value for name, value in tensors.items() if _kept(name)}
     for name in sorted(own.keys() ^ tensors.keys()):
         raise ModelError(f"{path}: tensor {name} is {'missing' if name in own else 'unknown'}")
     for name, value in own.items():
         if value.shape != tensors[name].shape:
             came, want = tuple(tensors[name].shape), tuple(value.shape)
             raise ModelError(f"{path}: tensor {name} has shape {came}, expected {want}")
-    model.load_state_dict(dict(tensors), strict=False)
+    model.load_state_dict(tensors, strict=False)

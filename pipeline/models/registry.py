@@ -33,6 +33,7 @@ class Kind:
             a file's metadata tells; it raises `ModelError`.
         names: values of `model.name` that mean it; one that ends in a colon is followed by anything.
         suffixes: endings of `model.path` that mean it, in lower case.
+        prepare: import path of what fetches the weights of a `ModelConfig` from the network where need be.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Kind:
     classes_of: str
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    prepare: str = ""
 
     def has(self, name: str) -> bool:
         """Whether `model.name: name` means this kind."""
@@ -51,8 +53,9 @@ KINDS = (
         name="maskrcnn",
         load="pipeline.models.maskrcnn_choice:load",
         classes_of="pipeline.models.maskrcnn_choice:classes_of",
-        names=(STREET,),
-        suffixes=(".safetensors",),
+        names=(STREET, "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
+        suffixes=(".safetensors", ".pth"),
+        prepare="pipeline.models.maskrcnn_choice:fetched",
     ),
     Kind(
         name="onnx",
@@ -87,6 +90,17 @@ def load(config: ModelConfig) -> Segmenter:
     if found.name == OWN:
         _check_own(found.load, made)
     return made
+
+
+def prepare(config: ModelConfig) -> None:
+    """Fetches what the model needs from the network, with a progress bar: done before a run, since a stage that
+    waits for a download looks stuck.
+
+    Raises:
+        ModelError: it cannot be fetched.
+    """
+    if (fetch := find(config).prepare) != "":
+        _imported(fetch)(config)
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pipeline.links import Endpoints, Peer, Waiter
 from pipeline.messages import Ask, FrameRef, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
+from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open
 from pipeline.stages.batch import Batch
 from pipeline.stages.found import instances_of
@@ -51,7 +52,8 @@ class Segment:
         self._frames = 0
         self._busy_s = 0.0
         self._dropped: dict[str, int] = {}
-        self._device = ""
+        self._model: Segmenter | None = None
+        self._warm_up_s = 0.0
 
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
@@ -59,8 +61,10 @@ class Segment:
         heart = Heart(self._place, endpoints, metrics)
         heart.beat(self._report, now())
         model = registry.load(wide_open(self._config.model, list(self._config.streams.values())))
-        self._device = model.device
+        self._model = model
+        began_s = now()
         model.warm_up()
+        self._warm_up_s = now() - began_s
         inference = Inference(model, self._config)
         identity = self._place.identity
         decoders = [Peer(endpoints.stream(i), identity) for i in self._streams.values()]
@@ -115,11 +119,15 @@ class Segment:
             stream.end_to_end(max(0.0, time.time() - ref.wall_s))
 
     def _report(self) -> Report:
-        values = {"busy_s": self._busy_s, "ms_per_frame": 1e3 * self._busy_s / max(1, self._frames)}
+        values = {
+            "busy_s": self._busy_s,
+            "ms_per_frame": 1e3 * self._busy_s / max(1, self._frames),
+            "warm_up_s": self._warm_up_s,
+        }
         return Report(
             frames_in=self._frames,
             frames_out=self._frames,
             dropped=dict(self._dropped),
             values=values,
-            texts={"device": self._device},
+            texts={"device": self._model.device if self._model is not None else ""},
         )

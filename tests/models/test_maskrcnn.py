@@ -253,7 +253,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, untrained: Path) -> None:
 def test_safetensors_of_another_program_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(3)}, path)
-    assert "holds no format, expected tallycam-maskrcnn" in refused(path)
+    assert "tensors of no Mask R-CNN that is known here (weight)" in refused(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

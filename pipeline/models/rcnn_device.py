@@ -1,0 +1,96 @@
+"""Where PyTorch runs and in which precision, and what it does with memory."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+
+import torch
+
+from pipeline.errors import ModelError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cannot allocate memory",
+    "status_alloc_failed",
+)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ModelError: no such device.
+    """
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ModelError(f"model.device: got {wanted!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ModelError(f"model.device: got {wanted!r}, expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"model.device: got {wanted!r}, PyTorch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return device
+
+
+def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dtype:
+    """Precision of the convolutions.
+
+    Args:
+        wanted: `auto`, `fp32`, `bf16` or `fp16`. `auto` is bf16 where the device computes with it, else fp32.
+        device: where it runs.
+        small: `auto` keeps fp32 on a CPU: the model is fast enough, and counts should be the same on every machine.
+
+    Raises:
+        ModelError: the device cannot compute with it.
+    """
+    if wanted == "auto":
+        able = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16() and not small
+        return torch.bfloat16 if able else torch.float32
+    if wanted not in PRECISIONS:
+        raise ModelError(f"model.precision: got {wanted}, expected auto, {', '.join(PRECISIONS)}")
+    if wanted == "fp16" and device.type == "cpu":
+        raise ModelError("model.precision: fp16 is for CUDA; on a CPU take bf16 or fp32")
+    return PRECISIONS[wanted]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); without it bf16 is slower than fp32."""
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        supported = getattr(torch.cpu, name, None)
+        if supported is not None and supported():
+            return True
+    return False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch or one of its libraries could not get the memory it asked for."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Keeps freed memory in this process instead of giving it back to the system after each layer.
+
+    glibc gives every block above 32 MB back at once, and its pages are cleared again when the next layer asks for
+    as much: up to a third of the time of a large network. The process then holds on to its largest use of memory.
+    Does nothing with another C library.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD in malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)

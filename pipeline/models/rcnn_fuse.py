@@ -1,0 +1,160 @@
+"""A network for inference alone: batch norm folded into convolutions, sums and activations fused with them.
+
+On CPUs with oneDNN the fused convolutions run as one call with weights packed once, as PyTorch's own compiler
+does it; elsewhere they are ordinary convolutions, sums and activations in place. The arithmetic is the same.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_ACTIVATIONS: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.Hardswish: "hardswish",
+    nn.Hardsigmoid: "hardsigmoid",
+}
+_APPLY: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu_,
+    "hardswish": lambda x: F.hardswish(x, inplace=True),
+    "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True),
+}
+_SUMS = (operator.add, operator.iadd, torch.add)
+_RELUS = (F.relu, torch.relu)
+
+
+def can_pack() -> bool:
+    """Whether this PyTorch has the fused convolutions of oneDNN. They are not part of its public interface."""
+    names = ("_convolution_pointwise", "_reorder_convolution_weight")
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+class Conv(nn.Module):
+    """`activation(convolution(x) + other)`."""
+
+    def __init__(self, conv: nn.Conv2d, activation: str = "none") -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.geometry: tuple[list[int], list[int], list[int], int] = (
+            [int(side) for side in conv.padding],
+            list(conv.stride),
+            list(conv.dilation),
+            conv.groups,
+        )
+        self.activation = activation
+        self.packs = False
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        padding, stride, dilation, groups = self.geometry
+        if not self.packs:
+            out = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
+            return _APPLY[self.activation](out if other is None else out.add_(other))
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, padding, stride, dilation, groups, list(x.shape)
+            )
+        arguments = (self._packed, self.bias, padding, stride, dilation, groups)
+        if other is None:
+            fused: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *arguments, self.activation, [], "")
+            return fused
+        unary = None if self.activation == "none" else self.activation
+        summed: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+            x, other, *arguments, "add", 1.0, unary, [], ""
+        )
+        return summed
+
+
+def pack(module: nn.Module) -> None:
+    """Lets every fused convolution in `module` run packed. Its weights must not change any more."""
+    for one in module.modules():
+        if isinstance(one, Conv):
+            one.packs = True
+
+
+def fuse(module: nn.Module) -> fx.GraphModule:
+    """The same function with every convolution, its batch norm, a sum and an activation behind it in one.
+
+    Args:
+        module: in evaluation mode, traceable by torch.fx: no control flow that depends on values.
+    """
+    traced = fx.symbolic_trace(module)
+    modules = dict(traced.named_modules())
+    _fold_norms(traced, modules)
+    for node in list(traced.graph.nodes):
+        conv = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(conv, nn.Conv2d):
+            continue
+        chain = [node]
+        total, other = _sum_behind(node)
+        if total is not None:
+            chain.append(total)
+        behind = _only_user(chain[-1])
+        activation = _activation(behind, modules) if behind is not None else None
+        if behind is not None and activation is not None and (total is None or activation == "relu"):
+            chain.append(behind)
+        else:
+            activation = None
+        name = f"fused_{node.name}"
+        traced.add_submodule(name, _shared(traced, conv, activation or "none"))
+        with traced.graph.inserting_before(chain[-1]):
+            new = traced.graph.call_module(name, (node.args[0], *other))
+        chain[-1].replace_all_uses_with(new)
+        for done in reversed(chain):
+            traced.graph.erase_node(done)
+    traced.graph.eliminate_dead_code()
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
+
+
+def _shared(traced: fx.GraphModule, conv: nn.Conv2d, activation: str) -> Conv:
+    """One `Conv` for a convolution that is used several times, so that its weights are packed once."""
+    for module in traced.modules():
+        if isinstance(module, Conv) and module.weight is conv.weight and module.activation == activation:
+            return module
+    return Conv(conv, activation)
+
+
+def _fold_norms(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:
+    for node in list(traced.graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        before = node.args[0]
+        conv = modules.get(str(before.target)) if before.op == "call_module" else None
+        if not isinstance(conv, nn.Conv2d) or len(before.users) > 1:
+            continue
+        folded = fuse_conv_bn_eval(conv, norm)
+        parent, _, attribute = str(before.target).rpartition(".")
+        setattr(traced.get_submodule(parent), attribute, folded)
+        modules[str(before.target)] = folded
+        node.replace_all_uses_with(before)
+        traced.graph.erase_node(node)
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _sum_behind(node: fx.Node) -> tuple[fx.Node | None, tuple[fx.Node, ...]]:
+    """The sum that a convolution's output goes into and nowhere else, with its other summand."""
+    user = _only_user(node)
+    if user is None or user.op != "call_function" or user.target not in _SUMS or len(user.args) != 2:
+        return None, ()
+    other = user.args[1] if user.args[0] is node else user.args[0]
+    return (user, (other,)) if isinstance(other, fx.Node) and other is not node else (None, ())
+
+
+def _activation(node: fx.Node, modules: dict[str, nn.Module]) -> str | None:
+    if node.op == "call_function" and node.target in _RELUS:
+        return "relu"
+    module = modules.get(str(node.target)) if node.op == "call_module" else None
+    return _ACTIVATIONS.get(type(module)) if module is not None else None

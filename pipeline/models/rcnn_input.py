@@ -1,0 +1,259 @@
+"""From yuv420p frames to what a Mask R-CNN sees, on a CPU or on a CUDA device.
+
+On a CPU OpenCV scales the planes, which is fastest there. On a CUDA device the uint8 planes are uploaded once, from
+pinned memory on a stream of their own, and everything else is done there: the copy of one batch overlaps the
+computation of the one before. Frames of one size always give inputs of one shape, so nothing is tuned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.planes import Planes, chroma, planes_bytes
+
+PADDING = (16, 128, 128)
+"""Black in yuv420p of limited range: what lies beside the frame in the input."""
+
+MULTIPLE = 32
+"""Sides of an input are multiples of the largest stride."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How a frame lies in the network's input: scaled, in the top left corner.
+
+    Attributes:
+        width: pixels of the input that the frame covers.
+        height: as `width`.
+        scale_x: pixels of the input per pixel of the frame.
+        scale_y: as `scale_x`; differs from it by rounding alone.
+    """
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+
+    @classmethod
+    def fit(cls, width: int, height: int, into: tuple[int, int]) -> Letterbox:
+        """The largest that keeps the frame's aspect inside `into` (width, height)."""
+        scale = min(into[0] / width, into[1] / height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return cls(*inner, inner[0] / width, inner[1] / height)
+
+
+def lay(planes: Planes, box: Letterbox, out: NDArray[np.uint8]) -> None:
+    """Scales the planes into `out`, (3, H, W) uint8: y u v, all at the same size, padded with black."""
+    size = (box.width, box.height)
+    shrinks = box.scale_x < 1
+    for plane, source in enumerate((planes.y, planes.u, planes.v)):
+        area = shrinks and source.shape[1] > box.width
+        out[plane, : box.height, : box.width] = cv2.resize(
+            source, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR
+        )
+        out[plane, box.height :] = PADDING[plane]
+        out[plane, : box.height, box.width :] = PADDING[plane]
+
+
+class Input(Protocol):
+    """How the frames of a model are laid into its input."""
+
+    def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
+        """Where a frame of this size lies, and width and height of the input."""
+
+    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+        """(B, 3, H, W) float32, normalised, channels last, on the CPU. The frames have one size."""
+
+    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+        """The same on the device of `frames`, (B, bytes) uint8: the planes y u v of each, one after another."""
+
+
+class LumaInput:
+    """Input of the model that ships: y u v as they are, at one size."""
+
+    def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
+        return Letterbox.fit(width, height, INPUT_SIZE), INPUT_SIZE
+
+    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+        images = np.empty((len(frames), 3, size[1], size[0]), np.uint8)
+        for frame, image in zip(frames, images, strict=True):
+            lay(frame, box, image)
+        return _scaled(torch.from_numpy(images), NEUTRAL, SPREAD)
+
+    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+        images = torch.tensor(PADDING, dtype=torch.float32, device=frames.device).view(1, 3, 1, 1)
+        images = images.repeat(len(frames), 1, size[1], size[0])
+        shrinks = box.scale_x < 1
+        for number, plane in enumerate(_planes(frames, width, height)):
+            area = shrinks and plane.shape[2] > box.width
+            down = _weights(plane.shape[1], box.height, area, frames.device)
+            across = _weights(plane.shape[2], box.width, area, frames.device)
+            scaled = down @ plane.float() @ across.t()
+            images[:, number, : box.height, : box.width] = scaled.round().clamp(0, 255)
+        return _scaled(images, NEUTRAL, SPREAD)
+
+
+class RgbInput:
+    """Input of torchvision's models: RGB, scaled and normalised as `GeneralizedRCNNTransform` does.
+
+    Args:
+        shortest: pixels that the shorter side is scaled to, unless
+        longest: the longer one would be longer than this.
+        mean: of the channels, 0..1.
+        spread: the input is (pixel - mean) / spread.
+    """
+
+    def __init__(self, shortest: int, longest: int, mean: Sequence[float], spread: Sequence[float]) -> None:
+        self._shortest, self._longest = shortest, longest
+        self._mean = [255 * value for value in mean]
+        self._spread = [255 * value for value in spread]
+
+    def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
+        scale = min(self._shortest / min(width, height), self._longest / max(width, height))
+        inner = (max(1, int(width * scale)), max(1, int(height * scale)))
+        size = (-(-inner[0] // MULTIPLE) * MULTIPLE, -(-inner[1] // MULTIPLE) * MULTIPLE)
+        return Letterbox(*inner, inner[0] / width, inner[1] / height), size
+
+    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+        images = np.empty((len(frames), size[1], size[0], 3), np.float32)
+        for frame, image in zip(frames, images, strict=True):
+            rgb = frame.to_rgb().astype(np.float32)
+            image[: box.height, : box.width] = cv2.resize(rgb, (box.width, box.height))
+            image[box.height :] = self._mean
+            image[: box.height, box.width :] = self._mean
+        return _scaled(torch.from_numpy(images).permute(0, 3, 1, 2), self._mean, self._spread)
+
+    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+        rgb = _to_rgb(*_planes(frames, width, height))
+        scaled = F.interpolate(rgb, (box.height, box.width), mode="bilinear", align_corners=False)
+        padded = (0, size[0] - box.width, 0, size[1] - box.height)
+        return F.pad(_scaled(scaled, self._mean, self._spread), padded).contiguous(
+            memory_format=torch.channels_last
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Frames of one size on their way to the model.
+
+    Attributes:
+        images: (B, 3, H, W) in the network's precision, or None while they are `raw`.
+        raw: (B, bytes) uint8 on the CUDA device, once `arrived`.
+        arrived: event of the stream that copies.
+        box: where each frame lies in the input.
+        size: width and height of the input.
+        frame: width and height of each frame.
+    """
+
+    images: Tensor | None
+    raw: Tensor | None
+    arrived: torch.cuda.Event | None
+    box: Letterbox
+    size: tuple[int, int]
+    frame: tuple[int, int]
+
+
+class Uploader:
+    """Brings frames to the device."""
+
+    def __init__(self, how: Input, device: torch.device, precision: torch.dtype) -> None:
+        self._how, self._device, self._precision = how, device, precision
+        self._stream = (
+            torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        )
+
+    def send(self, frames: Sequence[Planes]) -> Upload:
+        """Begins to bring frames of one size; on CUDA it returns before they are there. They are not needed longer."""
+        width, height = frames[0].width, frames[0].height
+        box, size = self._how.place(width, height)
+        if self._stream is None:
+            images = self._how.here(frames, box, size).to(self._precision)
+            return Upload(images, None, None, box, size, (width, height))
+        pinned = torch.empty((len(frames), planes_bytes(width, height)), dtype=torch.uint8, pin_memory=True)
+        flatten(frames, pinned.numpy())
+        with torch.cuda.stream(self._stream):
+            raw = pinned.to(self._device, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record(self._stream)
+        return Upload(None, raw, arrived, box, size, (width, height))
+
+    @torch.inference_mode()
+    def take(self, sent: Upload) -> Tensor:
+        """(B, 3, H, W) on the device, in the network's precision, channels last."""
+        if sent.images is not None:
+            return sent.images
+        assert sent.raw is not None and sent.arrived is not None
+        current = torch.cuda.current_stream(self._device)
+        current.wait_event(sent.arrived)
+        sent.raw.record_stream(current)
+        images = self._how.there(sent.raw, *sent.frame, sent.box, sent.size)
+        return images.to(self._precision)
+
+
+def flatten(frames: Sequence[Planes], out: NDArray[np.uint8]) -> None:
+    """Copies the planes y u v of each frame into a row of `out`, (B, bytes) uint8."""
+    for frame, row in zip(frames, out, strict=True):
+        whole = Planes.view(row, frame.width, frame.height)
+        for source, target in ((frame.y, whole.y), (frame.u, whole.u), (frame.v, whole.v)):
+            target[:] = source
+
+
+def _planes(frames: Tensor, width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, H, W) luma and both (B, ceil(H/2), ceil(W/2)) chroma planes of (B, bytes)."""
+    luma, part = width * height, chroma(width) * chroma(height)
+    y, u, v = torch.split(frames, [luma, part, part], dim=1)
+    small = (len(frames), chroma(height), chroma(width))
+    return y.view(-1, height, width), u.view(small), v.view(small)
+
+
+def _to_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """(B, 3, H, W) float32 0..255, whole numbers: BT.601, limited range, chroma repeated, as OpenCV converts."""
+    height, width = y.shape[1:]
+    wide = [
+        plane.float().sub_(128).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
+        for plane in (u, v)
+    ]
+    luma = (y.float() - 16).clamp_(min=0) * 1.1643836
+    red = luma + 1.5960268 * wide[1]
+    green = luma - 0.3917623 * wide[0] - 0.8129676 * wide[1]
+    blue = luma + 2.0172321 * wide[0]
+    return torch.stack((red, green, blue), 1).round_().clamp_(0, 255)
+
+
+def _scaled(images: Tensor, mean: Sequence[float], spread: Sequence[float]) -> Tensor:
+    """(images - mean) / spread by channel, float32, channels last."""
+    centre = torch.tensor(list(mean), device=images.device).view(1, 3, 1, 1)
+    width = torch.tensor(list(spread), device=images.device).view(1, 3, 1, 1)
+    scaled = (images.float() - centre) / width
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _weights(length: int, wanted: int, area: bool, device: torch.device) -> Tensor:
+    """(wanted, length) float32: how much of each pixel goes into each pixel of the scaled line, as OpenCV does.
+
+    Args:
+        length: pixels before.
+        wanted: pixels after.
+        area: the mean of what a new pixel covers; else linear between two pixels.
+        device: where the result lies.
+    """
+    ratio = length / wanted
+    new = torch.arange(wanted, dtype=torch.float64)[:, None]
+    old = torch.arange(length, dtype=torch.float64)[None]
+    if area:
+        covered = torch.minimum((new + 1) * ratio, old + 1) - torch.maximum(new * ratio, old)
+        weights = covered.clamp(min=0) / ratio
+    else:
+        at = ((new + 0.5) * ratio - 0.5).clamp(0, length - 1)
+        weights = (1 - (at - old).abs()).clamp(min=0)
+    return weights.float().to(device)

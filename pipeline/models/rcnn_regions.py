@@ -1,0 +1,144 @@
+"""Regions of a Mask R-CNN: from anchors to proposals, from proposals to detections (Ren et al. 2015).
+
+As in torchvision, but boxes are decoded only for what is kept: the best anchors of each level, and the classes of
+a proposal whose score is high enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import batched_nms, nms
+
+SMALLEST_PX = 1e-2
+"""Detections whose box is smaller are dropped, as in torchvision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Boxes of a batch. Row i of every tensor is the same region.
+
+    Attributes:
+        boxes: (R, 4) float32, x0 y0 x1 y1, pixels of the input.
+        scores: (R,) float32, falling within each image.
+        labels: (R,) int64, 0 for proposals.
+        images: (R,) int64, rising: the image of the batch.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    images: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Regions:
+        return Regions(self.boxes[rows], self.scores[rows], self.labels[rows], self.images[rows])
+
+
+def propose(
+    rpn: RegionProposalNetwork, outputs: Sequence[Tensor], anchors: Sequence[Tensor], limits: Tensor
+) -> Regions:
+    """The proposals of a batch.
+
+    Args:
+        rpn: whose settings hold.
+        outputs: for each level (B, n, 5): objectness and the four box offsets of every anchor.
+        anchors: for each level (n, 4) float32.
+        limits: (B, 2) float32, width and height of the frame in each image.
+    """
+    rows, corners, levels = [], [], []
+    for number, (output, of_level) in enumerate(zip(outputs, anchors, strict=True)):
+        objectness = output[..., 0].float()
+        top, index = objectness.topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
+        offsets = output[..., 1:].gather(1, index[..., None].expand(-1, -1, 4)).float()
+        boxes = rpn.box_coder.decode_single(offsets.reshape(-1, 4), of_level[index].reshape(-1, 4))
+        rows.append(top)
+        corners.append(boxes.view(*index.shape, 4))
+        levels.append(torch.full_like(index, number))
+    boxes = clip(torch.cat(corners, 1), limits[:, None])
+    scores = torch.cat(rows, 1).sigmoid()
+    sides = boxes[..., 2:] - boxes[..., :2]
+    good = (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh)
+    images, columns = good.nonzero(as_tuple=True)
+    level = torch.cat(levels, 1)[images, columns]
+    found = Regions(boxes[images, columns], scores[images, columns], torch.zeros_like(images), images)
+    kept = suppress(found, level, rpn.nms_thresh, rpn.post_nms_top_n(), len(limits))
+    return found[kept]
+
+
+def detect(
+    heads: RoIHeads, proposals: Regions, logits: Tensor, offsets: Tensor, limits: Tensor, usable: Tensor
+) -> Regions:
+    """The detections of a batch.
+
+    Args:
+        heads: whose settings hold.
+        proposals: (R) of them.
+        logits: (R, labels) float32, the background first.
+        offsets: (R, labels * 4) float32.
+        limits: (B, 2) float32, width and height of the frame in each image.
+        usable: (labels,) bool; the others are dropped after they have taken their part in the suppression.
+    """
+    scores = logits.softmax(-1)
+    likely = scores > heads.score_thresh
+    likely[:, 0] = False
+    rows, labels = likely.nonzero(as_tuple=True)
+    images = proposals.images[rows]
+    chosen = offsets.view(len(logits), -1, 4)[rows, labels]
+    boxes = clip(heads.box_coder.decode_single(chosen, proposals.boxes[rows]), limits[images])
+    found = Regions(boxes, scores[rows, labels], labels, images)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    found = found[(sides >= SMALLEST_PX).all(-1)]
+    kept = suppress(found, found.labels, heads.nms_thresh, heads.detections_per_img, len(limits))
+    found = found[kept]
+    return found[usable[found.labels]]
+
+
+def clip(boxes: Tensor, limits: Tensor) -> Tensor:
+    """Boxes (..., 4) inside frames of `limits` (..., 2), width and height."""
+    return torch.minimum(boxes.clamp(min=0), torch.cat((limits, limits), -1))
+
+
+def suppress(found: Regions, groups: Tensor, iou: float, most: int, images: int) -> Tensor:
+    """Non-maximum suppression within each group of each image.
+
+    Args:
+        found: the boxes.
+        groups: (R,) int64, boxes of different groups do not see each other.
+        iou: above it the weaker of two boxes goes.
+        most: at most so many in each image, the best.
+        images: how many.
+
+    Returns:
+        Rows that stay: image by image, scores falling.
+    """
+    if found.boxes.device.type == "cpu":
+        kept = _suppress_here(found, groups + found.images * (1 << 32), iou)
+    else:
+        span = int(groups.max()) + 1 if len(groups) else 1
+        kept = batched_nms(found.boxes, found.scores, groups + found.images * span, iou)
+    order = kept[torch.argsort(found.images[kept], stable=True)]
+    if images == 1:
+        return order[:most]
+    of_image = found.images[order]
+    starts = torch.searchsorted(of_image, torch.arange(images, device=order.device))
+    rank = torch.arange(len(order), device=order.device) - starts[of_image]
+    return order[rank < most]
+
+
+def _suppress_here(found: Regions, groups: Tensor, iou: float) -> Tensor:
+    """Rows that stay, scores falling. Group by group: the time of `nms` grows with the square of their size."""
+    by_group = torch.argsort(groups, stable=True)
+    _, counts = torch.unique_consecutive(groups[by_group], return_counts=True)
+    kept = [
+        rows[nms(found.boxes[rows], found.scores[rows], iou)]
+        for rows in torch.split(by_group, counts.tolist())
+    ]
+    if not kept:
+        return by_group
+    every = torch.cat(kept)
+    return every[torch.argsort(found.scores[every], descending=True, stable=True)]
