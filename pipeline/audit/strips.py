@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.geometry import Xy, overlaps
+from pipeline.counting.step import TrackRow
 from pipeline.messages import Instances
 from pipeline.records.log import read_log
 
@@ -93,7 +94,8 @@ def strips(log: Path, config: Config, stream: str, events: Sequence[Mapping[str,
 def _replay(log: Path, config: Config, stream: str, times_s: list[float]) -> _Window:
     """Counts the log again and keeps what is near one of the times."""
     header, records = read_log(log)
-    counter = StreamCounter(header.stream, config.streams[stream], config.tracker, header.classes)
+    unsmoothed = config.tracker.model_copy(update={"smooth_s": 0.0})  # rows hold the boxes of the instances
+    counter = StreamCounter(header.stream, config.streams[stream], unsmoothed, header.classes)
     window = _Window()
     seqs: dict[int, int] = {}
     for record in records:
@@ -101,10 +103,9 @@ def _replay(log: Path, config: Config, stream: str, times_s: list[float]) -> _Wi
             window.frames.append((record.pts_s, record.seq, record.index, record.epoch))
             window.sizes[record.seq] = (record.width, record.height)
             seqs[record.index] = record.seq
-        for row in counter.update(record).rows:
-            if (seq := seqs.get(row.index)) is not None:
-                window.tracks.setdefault(row.track, {})[seq] = row.box_px
+        _keep(window, seqs, counter.update(record).rows)
     counter.finish()
+    _keep(window, seqs, counter.last_rows())
     joined: dict[int, dict[int, Box]] = {}
     final = counter.final_ids()
     for track, boxes in window.tracks.items():
@@ -114,6 +115,12 @@ def _replay(log: Path, config: Config, stream: str, times_s: list[float]) -> _Wi
             joined[track] = joined[last]
     window.tracks = joined
     return window
+
+
+def _keep(window: _Window, seqs: Mapping[int, int], rows: Sequence[TrackRow]) -> None:
+    for row in rows:
+        if (seq := seqs.get(row.index)) is not None:
+            window.tracks.setdefault(row.track, {})[seq] = row.box_px
 
 
 def _near(times_s: list[float], pts_s: float, most_s: float) -> bool:
