@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.config import ModelConfig
+from pipeline.config import Config, ModelConfig
 from pipeline.errors import ModelError
+from pipeline.messages import FrameRef
 from pipeline.models import registry
+from pipeline.planes import Planes
+from pipeline.stages.found import instances_of
+from pipeline.stages.inference import Inference
+from tests.running import scene, summary, tallycam, write_clip
 
 
 def weights(path: Path, metadata: dict[str, str] | None) -> Path:
@@ -35,7 +44,7 @@ def test_ending_of_the_file_tells_the_kind(tmp_path: Path) -> None:
 def test_unknown_model_names_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.name: got stret, there is street, "):
         registry.load(ModelConfig(name="stret"))
-    with pytest.raises(ModelError, match=r"best\.pt, expected a file ending in \.onnx or \.safetensors"):
+    with pytest.raises(ModelError, match=r"best\.pt, expected a file ending in \.onnx or "):
         registry.load(ModelConfig(path=tmp_path / "best.pt"))
     with pytest.raises(ModelError, match=r"model\.path: there is no file .*none\.onnx"):
         registry.classes_of(ModelConfig(path=tmp_path / "none.onnx"))
@@ -84,3 +93,141 @@ def test_classes_of_an_onnx_file_come_from_its_metadata_without_the_runtime(
     onnx.save(model, tmp_path / "m.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert registry.classes_of(ModelConfig(path=tmp_path / "m.onnx")) == ("person", "cup")
+
+
+def test_every_row_of_the_table_names_code_that_is_there() -> None:
+    for row in registry.KINDS:
+        assert row.names or row.suffixes
+        for path in filter(None, (row.load, row.classes_of, getattr(row, "prepare", ""))):
+            module, _, name = path.partition(":")
+            assert callable(getattr(importlib.import_module(module), name)), path
+
+
+# A model of one's own: the one of docs/models.md
+
+
+def page() -> dict[str, str]:
+    """The blocks of the page by language; the last one of each."""
+    text = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"```(python|yaml)\n(.*?)```", text, re.DOTALL))
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Writes a module into the current folder; forgets it afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    written: list[str] = []
+
+    def write(name: str, code: str) -> None:
+        written.append(name)
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+        importlib.invalidate_caches()
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+
+
+def frame() -> Planes:
+    image = np.full((60, 80, 3), 40, np.uint8)
+    image[20:40, 10:30] = 240
+    return Planes.from_rgb(image)
+
+
+def test_a_model_in_one_small_file_works_through_the_registry_and_the_segment_stage(
+    module: Callable[[str, str], None],
+) -> None:
+    module("bright", page()["python"])
+    config = Config.model_validate(
+        {
+            "model": {"name": "bright:Bright", "options": {"level": 180}},
+            "streams": {"gate": {"source": "x", "lines": {}}},
+        }
+    )
+    assert registry.kind(config.model) == registry.OWN
+    assert registry.classes_of(config.model) == ("light",)
+    model = registry.load(config.model)
+    model.warm_up()
+    ref = FrameRef(
+        stream="gate", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=80, height=60
+    )
+    (seen,) = Inference(model, config).run([ref], [frame()])
+    instances = instances_of(ref, seen.found, seen.skipped)
+    assert instances.boxes_px.tolist() == [[10, 20, 30, 40]]
+    assert instances.masks.shape == (1, 28, 28) and instances.masks.min() == 255
+    assert not instances.skipped
+
+
+@pytest.mark.slow
+def test_a_model_in_one_small_file_counts_in_a_whole_run(
+    tmp_path: Path, module: Callable[[str, str], None]
+) -> None:
+    module("bright", page()["python"])
+    config = scene(tmp_path, 20)
+    write_clip(tmp_path / "clip.mp4", 20)
+    model = (
+        "--set",
+        "model={name: 'bright:Bright', options: {level: 1}}",
+        "--set",
+        "streams.gate.classes=null",
+    )
+    more = ("--set", "streams.gate.lines={}", "--set", "streams.gate.zones={}")
+    code, _, err = tallycam("run", config, "--out", tmp_path / "out", *model, *more)
+    assert code == 0, err
+    assert summary(tmp_path / "out", "gate")["unique"] == {"light": 1}
+
+
+def test_classes_may_be_known_only_when_the_model_is_made(module: Callable[[str, str], None]) -> None:
+    module(
+        "late",
+        page()["python"]
+        .replace('classes = ("light",)', "")
+        .replace(
+            "def __init__(self, config):",
+            "def __init__(self, config):\n        self.classes = ('lamp', 'sun')",
+        ),
+    )
+    assert registry.classes_of(ModelConfig(name="late:Bright")) == ("lamp", "sun")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "says"),
+    [
+        ("", "mine:Model", "mine has no class or function Model"),
+        ("", "nowhere.at_all:Model", "nowhere.at_all cannot be imported: No module named 'nowhere'"),
+        ("x = (", "mine:Model", "mine cannot be imported: SyntaxError"),
+        ("Model = 5", "mine:Model", "no class or function Model"),
+        ("class Model:\n def __init__(s, c): pass", "mine:Model", "gives no model: it has no method warm_up"),
+    ],
+)
+def test_a_slip_in_ones_own_model_is_one_clear_line(
+    module: Callable[[str, str], None], code: str, name: str, says: str
+) -> None:
+    module("mine", code)
+    with pytest.raises(ModelError, match=re.escape(says)) as caught:
+        registry.load(ModelConfig(name=name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('("light",)', '["light"]'), "classes is ['light'], expected a tuple of names"),
+        (('("light",)', "()"), "classes is (), expected a tuple of names"),
+        (('device = "cpu"', ""), "device is missing"),
+    ],
+)
+def test_a_model_of_ones_own_that_lacks_something_is_told_before_it_runs(
+    module: Callable[[str, str], None], change: tuple[str, str], says: str
+) -> None:
+    module("mine", page()["python"].replace(*change))
+    with pytest.raises(ModelError, match=re.escape(says)):
+        registry.load(ModelConfig(name="mine:Bright"))
+
+
+def test_the_page_shows_a_configuration_that_is_one() -> None:
+    import yaml
+
+    part: dict[str, Any] = yaml.safe_load(page()["yaml"])["model"]
+    assert ModelConfig.model_validate(part).options == {"level": 180}
