@@ -99,3 +99,63 @@ def test_zone_at_the_center_anchor_follows_the_center() -> None:
     path = walk([(320, 150), (320, 195)], [3])
     assert passages(play(counter(zones={"square": middle}), path)) == []
     assert passages(play(counter(zones={"square": SQUARE}), path)) == ["entry"]
+
+
+def test_first_inside_has_appeared_and_lost_inside_has_vanished() -> None:
+    frames = walk([(320, 300), (320, 300)], [2]) + [[]] * int(20 * FPS)
+    zone = play(counter(zones={"square": SQUARE}), frames).totals.zones["square"]["person"]
+    assert (zone["entries"], zone["exits"], zone["appeared"], zone["vanished"]) == (0, 0, 1, 1)
+    assert (zone["now"], zone["peak"]) == (0, 1)
+
+
+def test_peak_is_the_most_that_were_inside_at_once() -> None:
+    paths = [along([(150 - 60 * i, 200 + 70 * i), (490 + 60 * (2 - i), 200 + 70 * i)], [5]) for i in range(3)]
+    frames = [[Thing(foot) for foot in feet] for feet in zip(*paths, strict=True)]
+    outcome = play(counter(zones={"square": SQUARE}), frames)
+    now = [step.tracks.zones["square"].get("person", 0) for step in outcome.steps]
+    assert outcome.totals.zones["square"]["person"]["peak"] == max(now) > 1
+
+
+def test_an_exit_tells_how_long_the_stay_was() -> None:
+    outcome = play(
+        counter(zones={"square": SQUARE}), walk([(150, 300), (320, 300), (320, 300), (490, 300)], [2, 3, 2])
+    )
+    entry, leaving = (event for event in outcome.events if event.kind == "zone")
+    assert entry.dwell_s is None
+    assert leaving.dwell_s == pytest.approx(leaving.pts_s - entry.pts_s, abs=0.1)
+    assert outcome.totals.dwell["square"]["person"].total == leaving.dwell_s
+
+
+def test_by_mask_an_object_is_inside_with_its_share() -> None:
+    path = walk([(320, 150), (320, 300)], [6])
+    steps = {}
+    for share in (0.2, 0.5, 0.9):
+        zone = SQUARE.model_copy(update={"by": "mask", "share": share})
+        (event,) = [
+            event for event in play(counter(zones={"square": zone}), path).events if event.kind == "zone"
+        ]
+        steps[share] = event.pts_s
+    foot = next(
+        event.pts_s for event in play(counter(zones={"square": SQUARE}), path).events if event.kind == "zone"
+    )
+    # 60 px high, 25 px a second: from touching with the foot to all inside it takes 2.4 s
+    assert foot < steps[0.5] < steps[0.9]
+    assert steps[0.9] - steps[0.2] == pytest.approx(0.7 * 60 / 25, abs=0.25)
+
+
+def test_by_mask_shaking_near_the_share_is_neither_entry_nor_exit() -> None:
+    zone = SQUARE.model_copy(update={"by": "mask"})
+    random = np.random.default_rng(2)
+    frames = [[Thing((320.0, 210 + float(random.uniform(-4, 4))))] for _ in range(150)]
+    assert passages(play(counter(zones={"square": zone}), frames)) == []
+
+
+def test_a_class_that_flips_inside_leaves_with_what_it_is() -> None:
+    frames = [
+        [Thing(foot, (120.0, 60.0), class_id=2 if number < 40 else 3)]
+        for number, foot in enumerate(along([(100, 300), (320, 300), (320, 300), (560, 300)], [2, 6, 2]))
+    ]
+    classes = play(counter(zones={"square": SQUARE}), frames).totals.zones["square"]
+    assert sum(numbers["entries"] for numbers in classes.values()) == 1
+    assert sum(numbers["exits"] for numbers in classes.values()) == 1
+    assert all(numbers["now"] == 0 for numbers in classes.values())
