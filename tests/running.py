@@ -25,13 +25,15 @@ STAGES = ("decode", "segment", "track", "sink")
 WIDTH, HEIGHT, FPS = 320, 180, 25
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "") -> Any:
-    """The condition's value once it is true; looks again every 5 ms."""
+def wait_until(
+    condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "", every_s: float = 0.005
+) -> Any:
+    """The condition's value once it is true; looks again every `every_s`."""
     ticks = threading.Event()
-    for _ in range(round(timeout_s / 0.005)):
+    for _ in range(round(timeout_s / every_s)):
         if value := condition():
             return value
-        ticks.wait(0.005)
+        ticks.wait(every_s)
     raise TimeoutError(f"not within {timeout_s} s: {what or condition}")
 
 

@@ -6,18 +6,17 @@ import json
 import signal
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.running import ROOT, STAGES, Command, scene
+from tests.running import ROOT, STAGES, Command, scene, wait_until
 
 BOARD = json.loads((ROOT / "dashboards/tallycam.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
@@ -64,12 +63,16 @@ def answer(port: int, query: str, stream: str = ".*") -> list[dict[str, Any]]:
 
 def without_data(port: int, queries: set[str], command: Command) -> set[str]:
     """Those queries that have no data within a minute."""
-    until_s = time.monotonic() + 60
-    while queries and time.monotonic() < until_s:
+    missing = set(queries)
+
+    def all_answered() -> bool:
         assert command.popen.poll() is None, command.finish()
-        queries = {query for query in queries if not answer(port, query)}
-        time.sleep(0.5)  # Prometheus asks once a second, and nothing tells when it has
-    return queries
+        missing.difference_update([query for query in missing if answer(port, query)])
+        return not missing
+
+    with suppress(TimeoutError):  # Prometheus asks once a second, and nothing tells when it has
+        wait_until(all_answered, timeout_s=60, every_s=0.5)
+    return missing
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.config import StreamConfig
 from pipeline.planes import Planes
 
 DEFAULT_FPS = 25.0
@@ -111,6 +113,36 @@ class Source(Protocol):
     def close(self) -> None:
         """Ends `frames`; any thread may call it, more than once."""
         ...
+
+
+class OpenSource:
+    """What all sources do alike.
+
+    Args:
+        stop: ends the frames when set, as `close` does.
+    """
+
+    _info: SourceInfo
+
+    def __init__(self, config: StreamConfig, stop: threading.Event) -> None:
+        self._config = config
+        self._stop = stop
+        self._closed = threading.Event()
+        self._stats = SourceStats()
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._info
+
+    @property
+    def stats(self) -> SourceStats:
+        return self._stats
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _ended(self) -> bool:
+        return self._closed.is_set() or self._stop.is_set()
 
 
 def wait_until(due_s: float, ended: Callable[[], bool]) -> None:

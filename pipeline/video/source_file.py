@@ -18,11 +18,11 @@ from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.source_base import (
     MediaClock,
+    OpenSource,
     Picker,
     Position,
     SourceFrame,
     SourceInfo,
-    SourceStats,
     wait_until,
 )
 from pipeline.video.source_decode import (
@@ -86,7 +86,7 @@ def open_file(path: str, config: StreamConfig, **options: object) -> FileSource:
     return FileSource(opening, config, **options)  # type: ignore[arg-type]
 
 
-class FileSource:
+class FileSource(OpenSource):
     """A video with a beginning and an end.
 
     Entered at `first_index`, it gives the very frames that an uninterrupted playing gives from there on; `near`,
@@ -111,14 +111,11 @@ class FileSource:
         near: Position | None = None,
         threads: int | None = None,
     ) -> None:
+        super().__init__(config, stop)
         self._opening = opening
-        self._config = config
-        self._stop = stop
-        self._closed = threading.Event()
         self._first_index = first_index
         self._near = near if near is not None and self._may_enter_at(near, first_index) else None
         self._threads = threads or min(4, os.cpu_count() or 1)
-        self._stats = SourceStats()
         self._start_s = config.start_s
         self._facts: SourceInfo | None = None
         self._zero_s: float | None = None
@@ -136,20 +133,6 @@ class FileSource:
                 f"{opening.shown}: start_s {config.start_s:g} is not before the end of the video"
             )
         self._converter: Converter = Converter(width, height)
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def stats(self) -> SourceStats:
-        return self._stats
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def _ended(self) -> bool:
-        return self._closed.is_set() or self._stop.is_set()
 
     def _before_stop(self, timed: _Timed) -> bool:
         """Judged by the time within one playing."""

@@ -16,7 +16,7 @@ from pipeline.config import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
-from pipeline.video.source_base import DEFAULT_FPS, Picker, SourceFrame, SourceInfo, SourceStats, wait_until
+from pipeline.video.source_base import DEFAULT_FPS, OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -30,7 +30,7 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
     ]
 
 
-class ImagesSource:
+class ImagesSource(OpenSource):
     """Images at `fps` of the configuration (25 where it has none) and their size: that of the first readable one.
 
     Others are scaled into it with their shape kept. An unreadable image is counted and passed over; it keeps its
@@ -43,11 +43,8 @@ class ImagesSource:
     def __init__(
         self, folder: str, config: StreamConfig, *, stop: threading.Event, first_index: int = 0
     ) -> None:
-        self._config = config
-        self._stop = stop
-        self._closed = threading.Event()
+        super().__init__(config, stop)
         self._first_index = first_index
-        self._stats = SourceStats()
         self._fps = config.fps or DEFAULT_FPS
         try:
             found = [p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
@@ -74,20 +71,6 @@ class ImagesSource:
             duration_s=None if config.loop else count / self._fps,
             frames=None if config.loop else count,
         )
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def stats(self) -> SourceStats:
-        return self._stats
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def _ended(self) -> bool:
-        return self._closed.is_set() or self._stop.is_set()
 
     def frames(self) -> Iterator[SourceFrame]:
         picker = Picker(None, self._config.skip)  # fps is the rate of the images itself

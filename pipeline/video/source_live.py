@@ -16,7 +16,7 @@ from av.container import InputContainer
 from pipeline.config import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
-from pipeline.video.source_base import MediaClock, Picker, SourceFrame, SourceInfo, SourceStats
+from pipeline.video.source_base import MediaClock, OpenSource, Picker, SourceFrame, SourceInfo, SourceStats
 from pipeline.video.source_decode import (
     decode_packet,
     fps_or_default,
@@ -39,7 +39,7 @@ _TIMED_ON_ARRIVAL = ("mpjpeg", "mjpeg")
 """Formats without timestamps: the demuxer makes them up at 25 fps."""
 
 
-class LiveSource:
+class LiveSource(OpenSource):
     """Frames of a source that has no end; the counters count from its opening.
 
     Args:
@@ -64,13 +64,10 @@ class LiveSource:
         threads: int | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
+        super().__init__(config, stop)
         self._shown = shown
         self._open_input = open_input
-        self._config = config
-        self._stop = stop
-        self._closed = threading.Event()
         self._threads = threads or 1
-        self._stats = SourceStats()
         self._changed = threading.Condition()
         self._newest: SourceFrame | None = None
         self._failure: Exception | None = None
@@ -91,16 +88,8 @@ class LiveSource:
             config.stop_s,
         )
 
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def stats(self) -> SourceStats:
-        return self._stats
-
     def close(self) -> None:
-        self._closed.set()
+        super().close()
         with self._changed:
             self._changed.notify_all()
 
@@ -118,9 +107,6 @@ class LiveSource:
                 self.close()
                 return
             yield frame
-
-    def _ended(self) -> bool:
-        return self._closed.is_set() or self._stop.is_set()
 
     def _wait_for_first(self, timeout_s: float) -> None:
         end_s = time.monotonic() + timeout_s

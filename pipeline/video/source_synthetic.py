@@ -12,7 +12,7 @@ from pipeline.config import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes
 from pipeline.video.convert import copy_planes
-from pipeline.video.source_base import Picker, SourceFrame, SourceInfo, SourceStats, wait_until
+from pipeline.video.source_base import OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def parse_scene(target: str, size: tuple[int, int] | None = None) -> SceneOption
     )
 
 
-class SyntheticSource:
+class SyntheticSource(OpenSource):
     """An endless scene; frame `index` depends on the seed and the index alone.
 
     Raises:
@@ -69,11 +69,8 @@ class SyntheticSource:
         from pipeline.scene.world import Scene
 
         self._options = parse_scene(target, config.size)
-        self._config = config
-        self._stop = stop
-        self._closed = threading.Event()
+        super().__init__(config, stop)
         self._first_index = first_index
-        self._stats = SourceStats()
         scene = self._options
         self._scene = Scene.from_seed(
             scene.seed,
@@ -94,20 +91,6 @@ class SyntheticSource:
             duration_s=duration_s,
             frames=None if duration_s is None else max(1, round(duration_s * scene.fps)),
         )
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def stats(self) -> SourceStats:
-        return self._stats
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def _ended(self) -> bool:
-        return self._closed.is_set() or self._stop.is_set()
 
     def frames(self) -> Iterator[SourceFrame]:
         fps, stop_s = self._options.fps, self._config.stop_s

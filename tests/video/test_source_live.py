@@ -23,6 +23,7 @@ from pipeline.video.source import Source, open_source
 from pipeline.video.source_base import Picker
 from pipeline.video.source_live import _Timeline
 from pipeline.video.source_url import url_options
+from tests.running import wait_until
 from tests.video.media import (
     number_of,
     picture,
@@ -68,14 +69,6 @@ class Taker(threading.Thread):
 
     def epoch(self) -> int:
         return self.rows[-1][2] if self.rows else -1
-
-
-def until(what: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Waits for a counter of a source, which tells nobody when it changes."""
-    end_s = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < end_s, f"not within {timeout_s} s"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +123,7 @@ def test_a_killed_and_a_frozen_server_are_found_again(camera: Path) -> None:
         taker.wait(lambda: len(taker.rows) >= count + 10)
 
         os.kill(server.pid, signal.SIGSTOP)
-        until(lambda: "silent for 1 s" in source.stats.last_error)
+        wait_until(lambda: "silent for 1 s" in source.stats.last_error)
         os.kill(server.pid, signal.SIGCONT)
         assert taker.wait(lambda: taker.epoch() == 2) < 3.0
 
@@ -151,7 +144,7 @@ def test_a_slow_taker_gets_the_newest_frame_and_the_others_are_counted(camera: P
         frames = source.frames()
         next(frames)
         start = source.stats.decoded
-        until(lambda: source.stats.decoded >= start + 15)
+        wait_until(lambda: source.stats.decoded >= start + 15)
         frame = next(frames)
         assert frame.index >= start + 13
         assert source.stats.skipped["late"] >= 12
@@ -251,6 +244,8 @@ def test_a_video_file_behind_http_is_a_file(tmp_path: Path) -> None:
 
 
 def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends() -> None:
+    over = threading.Event()
+
     class Camera(Files):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -261,7 +256,8 @@ def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends() -> None:
                     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture(number), cv2.COLOR_RGB2BGR))
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {jpeg.size}\r\n\r\n"
                     self.wfile.write(head.encode() + jpeg.tobytes() + b"\r\n")
-                    time.sleep(0.02)
+                    if over.wait(0.02):
+                        return
             except OSError:
                 self.close_connection = True
 
@@ -272,6 +268,7 @@ def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends() -> None:
         taker.wait(lambda: taker.epoch() >= 1)
         source.close()
         taker.wait(lambda: taker.ended)
+        over.set()
     assert source.stats.reconnects >= 1
     assert max(row[3] for row in taker.rows) > 20
 
