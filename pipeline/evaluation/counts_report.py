@@ -153,7 +153,7 @@ def _so_far(part: Matched, end_s: float) -> str:
             most = max(most, len(times))
             colour = (0, 3, 2, 4, 5, 1)[place % 6]
             lines.append(svg.Curve(f"{direction} {word}", tuple(points), colour, steps=True, pale=pale))
-    return svg.curves(lines, x=(0.0, end_s, "seconds"), y=(0.0, float(most), "crossings"))
+    return svg.curves(lines, x=(0.0, end_s, "seconds"), y=(0.0, float(most), "crossings"), whole=True)
 
 
 def _data(scores: CountScores) -> dict[str, Any]:

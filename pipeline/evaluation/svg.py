@@ -88,8 +88,9 @@ def curves(
     y: tuple[float, float, str],
     width: int = NARROW,
     height: int = 270,
+    whole: bool = False,
 ) -> str:
-    """Curves over axes; `x` and `y` are (from, to, what it is)."""
+    """Curves over axes; `x` and `y` are (from, to, what it is). `whole`: y is a number of things."""
     left, right, bottom = 44, 14, 40
     names = [line.name for line in lines]
     top = 12 + 18 * _legend_rows(names, width - left)
@@ -100,7 +101,7 @@ def curves(
         part_y = (point[1] - y[0]) / max(y[1] - y[0], 1e-9)
         return left + part_x * across, top + down - part_y * down
 
-    parts = [_axes(left, top, across, down, x, y)]
+    parts = [_axes(left, top, across, down, x, y, whole)]
     kinds = [f"{COLOURS[line.place]} pale" if line.pale else COLOURS[line.place] for line in lines]
     parts.append(_legend(names, left, kinds, width - left))
     for line in sorted(lines, key=lambda one: not one.pale):
@@ -145,7 +146,7 @@ def columns(counts: Sequence[int], *, x: tuple[float, float, str], y: str) -> st
     left, right, top, bottom, height = 44, 14, 12, 40, 240
     across, down = NARROW - left - right, height - top - bottom
     most = max([*counts, 1])
-    parts = [_axes(left, top, across, down, x, (0.0, float(most), y))]
+    parts = [_axes(left, top, across, down, x, (0.0, float(most), y), True)]
     step = across / max(1, len(counts))
     size = (x[1] - x[0]) / max(1, len(counts))
     for number, count in enumerate(counts):
@@ -165,13 +166,14 @@ def _axes(
     down: float,
     x: tuple[float, float, str],
     y: tuple[float, float, str],
+    whole: bool,
 ) -> str:
     parts = []
     for tick in _ticks(x[0], x[1], 6):
         at = left + (tick - x[0]) / max(x[1] - x[0], 1e-9) * across
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{top + down:.1f}"/>')
         parts.append(_text(at, top + down + 16, f"{tick:g}", "middle", "small"))
-    for tick in _ticks(y[0], y[1], 5):
+    for tick in _ticks(y[0], y[1], min(5, max(1, int(y[1]))) if whole else 5):
         at = top + down - (tick - y[0]) / max(y[1] - y[0], 1e-9) * down
         parts.append(f'<line class="grid" x1="{left}" y1="{at:.1f}" x2="{left + across:.1f}" y2="{at:.1f}"/>')
         parts.append(_text(left - 6, at + 4, f"{tick:g}", "end", "small"))
