@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from pipeline import __version__, config_load
-from pipeline.commands import audit, evaluate, image, track
+from pipeline.commands import audit, evaluate, image, models, track
 from pipeline.commands.options import ConfigPath, Out, Overrides, Source
 from pipeline.errors import TallycamError
 
@@ -19,6 +19,7 @@ OUT = Path("out")
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(audit.audit)
 app.command()(image.image)
+app.add_typer(models.app, name="models")
 app.command()(track.track)
 
 

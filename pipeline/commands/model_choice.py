@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import config_load
 from pipeline.config import Config, ModelConfig
+from pipeline.errors import ConfigError
 
 
 def choose(
@@ -37,3 +38,29 @@ def choose(
         is_file = (Path(model).suffix != "" and ":" not in model) or Path(model).is_file()
         changes |= {"path": Path(model), "name": None} if is_file else {"name": model, "path": None}
     return loaded.model.model_copy(update=changes)
+
+
+def parse_size(text: str, where: str) -> tuple[int, int]:
+    """Width and height of `WxH`.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    width, _, height = text.lower().partition("x")
+    if not (
+        width.isdecimal() and height.isdecimal() and 1 <= int(width) <= 16384 and 1 <= int(height) <= 16384
+    ):
+        raise ConfigError(f"{where}: got {text}, expected width x height in pixels, e.g. 1920x1080")
+    return int(width), int(height)
+
+
+def parse_numbers(text: str, where: str) -> list[int]:
+    """Whole numbers above 0, between commas.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
+        raise ConfigError(f"{where}: got {text}, expected whole numbers above 0 with commas, e.g. 1,4,8")
+    return [int(part) for part in parts]

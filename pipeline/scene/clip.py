@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.scene.truth import Truth, scene_truth, write_truth
@@ -44,6 +46,26 @@ def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) 
             f"{video_path}: could not write the clip ({error.strerror or error}); choose another folder"
         ) from error
     return truth
+
+
+def bundled_frames(count: int, size: tuple[int, int] | None = None) -> list[NDArray[np.uint8]]:
+    """Frames of the clip that ships, spread over its first seconds: (H, W, 3) uint8 RGB.
+
+    Args:
+        count: how many, at most 10.
+        size: width and height; default: the clip's own.
+    """
+    frames: list[NDArray[np.uint8]] = []
+    with av.open(str(DEMO_VIDEO)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index % 30 == 15:
+                width, height = size or (frame.width, frame.height)
+                frames.append(
+                    np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+                )
+            if len(frames) == count:
+                break
+    return frames
 
 
 def main(arguments: list[str] | None = None) -> int:
