@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
+from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.rcnn_build import built
@@ -160,7 +161,7 @@ class MaskRcnn:
             upload = upload or self._uploader.send(frames)
             images = self._uploader.take(upload)
             frame = (upload.box.width, upload.box.height)
-            rows, masks = _copied(*self._network(images, [frame] * len(frames)))
+            rows, masks, broken = _copied(*self._network(images, [frame] * len(frames)))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -170,7 +171,10 @@ class MaskRcnn:
                     f"{frames[0].height} ({_first_line(error)}); take a smaller model or another model.device"
                 ) from error
         else:
-            return [self._found(rows, masks, number, frame, upload) for number, frame in enumerate(frames)]
+            return [
+                _not_finite() if broken[number] else self._found(rows, masks, number, frame, upload)
+                for number, frame in enumerate(frames)
+            ]
         upload = None
         if self._place.type == "cuda":
             torch.cuda.empty_cache()
@@ -187,21 +191,30 @@ class MaskRcnn:
         scale: NDArray[Any] = np.array([upload.box.scale_x, upload.box.scale_y] * 2, np.float32)
         limit: NDArray[Any] = np.array([frame.width, frame.height] * 2, np.float32)
         boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
-        # What is not finite stays, so that the frame is quarantined and counted.
-        kept = ~((boxes_px[:, 0] >= boxes_px[:, 2]) | (boxes_px[:, 1] >= boxes_px[:, 3]))
+        kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
         class_ids = self._of_label[rows[kept, 5].astype(np.int64)]
         return Found(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
 
 
-def _copied(found: Regions, masks: Tensor) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(N, 7) x0 y0 x1 y1 score label image, and (N, 28, 28) uint8 masks: one copy from the device for all."""
+def _copied(
+    found: Regions, masks: Tensor, broken: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
+    """(N, 7) x0 y0 x1 y1 score label image, (N, 28, 28) uint8 masks and (B,) bool: one copy from the device for all."""
     numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
     grids = (masks * 255).round().to(torch.uint8)
     count, side = len(grids), grids.shape[1]
-    whole = torch.cat((numbers.view(torch.uint8), grids.view(count, side * side)), 1).cpu().numpy()
-    width = numbers.shape[1] * 4
-    rows = np.ascontiguousarray(whole[:, :width]).view(np.float32)
-    return rows, np.ascontiguousarray(whole[:, width:]).reshape(count, side, side)
+    parts = (numbers.view(torch.uint8), grids.view(count, side * side))
+    flat = torch.cat((*(part.flatten() for part in parts), (broken > 0).to(torch.uint8))).cpu().numpy()
+    end = count * numbers.shape[1] * 4
+    rows = flat[:end].view(np.float32).reshape(count, -1)
+    grid = flat[end : end + count * side * side].reshape(count, side, side)
+    return rows, grid, flat[end + count * side * side :] > 0
+
+
+def _not_finite() -> Found:
+    """What makes a frame quarantined and counted as such: an instance whose numbers are none."""
+    nothing = np.full((1, 4), np.nan, np.float32)
+    return Found(nothing, nothing[:, 0], np.zeros(1, np.int16), np.zeros((1, MASK_SIZE, MASK_SIZE), np.uint8))
 
 
 def _words(device: torch.device, precision: torch.dtype) -> str:

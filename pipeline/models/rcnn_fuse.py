@@ -124,20 +124,21 @@ def _shared(traced: fx.GraphModule, conv: nn.Conv2d, activation: str) -> Conv:
 
 
 def _fold_norms(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:
-    for node in list(traced.graph.nodes):
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, nn.BatchNorm2d):
+    """Folds a batch norm wherever its convolution is used with it alone."""
+    for name, conv in list(modules.items()):
+        uses = [node for node in traced.graph.nodes if node.op == "call_module" and node.target == name]
+        behind = [_only_user(node) for node in uses] if isinstance(conv, nn.Conv2d) else []
+        norms = {str(node.target) if node is not None else "" for node in behind}
+        norm = modules.get(norms.pop()) if len(norms) == 1 else None
+        if not isinstance(norm, nn.BatchNorm2d) or not isinstance(conv, nn.Conv2d):
             continue
-        before = node.args[0]
-        conv = modules.get(str(before.target)) if before.op == "call_module" else None
-        if not isinstance(conv, nn.Conv2d) or len(before.users) > 1:
-            continue
-        folded = fuse_conv_bn_eval(conv, norm)
-        parent, _, attribute = str(before.target).rpartition(".")
-        setattr(traced.get_submodule(parent), attribute, folded)
-        modules[str(before.target)] = folded
-        node.replace_all_uses_with(before)
-        traced.graph.erase_node(node)
+        parent, _, attribute = name.rpartition(".")
+        modules[name] = fuse_conv_bn_eval(conv, norm)
+        setattr(traced.get_submodule(parent), attribute, modules[name])
+        for node, user in zip(uses, behind, strict=True):
+            assert user is not None
+            user.replace_all_uses_with(node)
+            traced.graph.erase_node(user)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -114,7 +114,7 @@ class Network:
         self._mask_bias = last.bias.detach().to(device=device, dtype=torch.float32)
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Regions, Tensor]:
+    def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Regions, Tensor, Tensor]:
         """Detections and their masks.
 
         Args:
@@ -122,22 +122,27 @@ class Network:
             sizes: width and height of the frame inside each image; right and below is padding.
 
         Returns:
-            The detections, and (N, 28, 28) float32 masks, 0..1, spread over their boxes; all on the device.
+            The detections, (N, 28, 28) float32 masks, 0..1, spread over their boxes, and (B,) int64, more than 0 for
+            images that gave numbers which are not finite; all on the device.
         """
         limits = torch.tensor(sizes, dtype=torch.float32, device=self.device)
         features, outputs = self._dense(images)
         anchors = self._anchors_for(images, features)
         flat = [one.permute(0, 2, 3, 1).reshape(len(images), -1, 5) for one in outputs]
+        broken = torch.stack([(~torch.isfinite(one)).flatten(1).any(1) for one in flat]).sum(0)
         proposals = propose(self._rpn, flat, anchors, limits)
         pyramid = Pyramid(features[: len(self._levels.strides)])
-        found = self._detect(pyramid, proposals, limits)
-        return found, self._masks(pyramid, found)
+        found = self._detect(pyramid, proposals, limits, broken)
+        masks = self._masks(pyramid, found)
+        broken.index_add_(0, found.images, (~torch.isfinite(masks)).flatten(1).any(1).long())
+        return found, masks, broken
 
-    def _detect(self, pyramid: Pyramid, proposals: Regions, limits: Tensor) -> Regions:
+    def _detect(self, pyramid: Pyramid, proposals: Regions, limits: Tensor, broken: Tensor) -> Regions:
         if not len(proposals.boxes):
             return proposals
         regions = pyramid.pool(proposals.boxes, proposals.images, self._levels, self._size)
         out = self._predict(self._box(regions).float())[0, :, :, 0].t()
+        broken.index_add_(0, proposals.images, (~torch.isfinite(out)).any(1).long())
         logits, offsets = out[:, : self._labels], out[:, self._labels :].contiguous()
         return detect(self._heads, proposals, logits, offsets, limits, self._usable)
 
