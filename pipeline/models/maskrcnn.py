@@ -206,7 +206,7 @@ def _copied(
     parts = (numbers.view(torch.uint8), grids.view(count, side * side))
     flat = torch.cat((*(part.flatten() for part in parts), (broken > 0).to(torch.uint8))).cpu().numpy()
     end = count * numbers.shape[1] * 4
-    rows = flat[:end].view(np.float32).reshape(count, -1)
+    rows = flat[:end].view(np.float32).reshape(count, numbers.shape[1])
     grid = flat[end : end + count * side * side].reshape(count, side, side)
     return rows, grid, flat[end + count * side * side :] > 0
 
