@@ -40,6 +40,9 @@ def run(
     tracks: Annotated[Path | None, typer.Option(help="write MOTChallenge rows there", metavar="FILE")] = None,
     engine: Annotated[str, typer.Option(help="where the stages run: local")] = "local",
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in DIR after a crash")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="the annotated picture, live: a window or a page")
+    ] = False,
 ) -> None:
     """Count in the streams that CONFIG, a YAML file, names: video with counts, events and a summary in DIR."""
     from pipeline.live import LiveTable, final_table, notes
@@ -47,7 +50,8 @@ def run(
 
     if engine != "local":
         raise TallycamError(f"--engine: got {engine}, expected local")
-    loaded = config_load.load(config, overrides or (), source)
+    shown = ["output.live.enabled=true"] if show else []
+    loaded = config_load.load(config, [*(overrides or ()), *shown], source)
     console = Console()
     with LiveTable(console) as table:
         streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)

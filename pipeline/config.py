@@ -270,10 +270,26 @@ class VideoConfig(Part):
 
 class OutputConfig(Part):
     """Where results go, next to what `--out` holds."""
+class LiveConfig(Part):
+    """The annotated picture while a run goes on: `tallycam run --show`."""
+
+    enabled: bool = False
+    window: bool = Field(
+        True, description="a window, where there is a display and an OpenCV that has windows"
+    )
+    host: str = Field(
+        "127.0.0.1", description="of the page; 0.0.0.0 to be seen, by everyone, from other machines"
+    )
+    port: int = Field(
+        0, ge=0, le=65000, description="of the first stream, one more for each other; 0: any free"
+    )
+
+
 
     video: VideoConfig = VideoConfig()
     events: str | None = Field(None, description="SQLAlchemy URL; default: events.db in the output folder")
 
+    live: LiveConfig = LiveConfig()
 
 class MetricsConfig(Part):
     """Prometheus endpoints: each process has its own port."""

@@ -31,6 +31,7 @@ class LiveTable:
         )
         self._began_s = self._said_s = time.monotonic()
         self._before: dict[str, tuple[float, int, float]] = {}
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -43,6 +44,11 @@ class LiveTable:
 
     def update(self, entries: list[Entry]) -> None:
         """Called several times a second with the process table."""
+        for entry in entries:
+            address = entry.report.texts.get("live", "")
+            if address and address not in self._told:
+                self._told.add(address)
+                self._console.print(f"Live picture of {entry.process.label}: {address}", highlight=False)
         if self._live is not None:
             self._live.update(self._table(entries))
         elif time.monotonic() - self._said_s >= LINE_EVERY_S:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -12,6 +13,7 @@ from pipeline.links import Endpoints, Peer, Waiter
 from pipeline.messages import EndOfStream, Hello, Released, Report, Tracks, Want
 from pipeline.messages import Ring as RingMessage
 from pipeline.metrics import StageMetrics
+from pipeline.planes import Planes
 from pipeline.records.heat import view_path
 from pipeline.stages.latency import Latency
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
@@ -21,6 +23,9 @@ from pipeline.video.overlay import Overlay
 from pipeline.video.ring import Ring, RingError
 from pipeline.video.writer import VideoWriter, concat_parts
 
+if TYPE_CHECKING:
+    from pipeline.web.view import View
+
 GONE = "pixels_gone"
 DEFAULT_FPS = 25.0
 
@@ -28,29 +33,45 @@ DEFAULT_FPS = 25.0
 class Output:
     """The annotated video of one stream. A sink that was killed leaves a part; the parts become one at the end."""
 
-    def __init__(self, place: Place, name: str, ring: RingMessage) -> None:
+    def __init__(self, place: Place, name: str, ring: RingMessage, live: View | None) -> None:
         self._path = place.out / f"{name}.mp4"
         self._parts = _earlier_parts(self._path, place.incarnation)
         view = view_path(place.out, name)
         self._view = None if view.exists() else view
         video = place.config.output.video
-        self._writer = VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
+        self._live = live
+        self._writer = (
+            VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
+            if video.codec != "none"
+            else None
+        )
         self._overlay = Overlay(place.config.streams[name], video, place.classes, ring.width, ring.height)
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether the frame is to be in the video (`output.video.fps`)."""
+        """Whether the frame is to be in the video (`output.video.fps`), or without a video in the live picture."""
+        if self._writer is None:
+            return self._live is not None and self._live.watched
         return self._writer.wants(tracks.pts_s)
 
     def write(self, ring: Ring, slot: int, tracks: Tracks) -> None:
         """Draws on the pixels where they lie, and encodes them: nobody else reads this frame any more."""
-        frame, planes = self._writer.frame_on(ring.pixels(slot))
+        if self._writer is None:
+            pixels = ring.pixels(slot).copy()
+            planes = Planes.view(pixels, ring.width, ring.height)
+        else:
+            frame, planes = self._writer.frame_on(ring.pixels(slot))
         if self._view is not None:
             save_view(self._view, planes)
             self._view = None
         self._overlay.draw(planes, tracks)
-        self._writer.encode(frame, tracks.pts_s)
+        if self._live is not None:
+            self._live.show(planes)
+        if self._writer is not None:
+            self._writer.encode(frame, tracks.pts_s)
 
     def close(self) -> None:
+        if self._writer is None:
+            return
         self._writer.close()
         if self._parts:
             whole = self._path.with_suffix(".last.mp4")
@@ -74,7 +95,8 @@ class Sink:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._name, _ = place.stream()
-        self._video = place.config.output.video.codec != "none"
+        self._video = place.config.output.video.codec != "none" or place.config.output.live.enabled
+        self._live: View | None = None
         self._next_seq = -1
         self._where: RingMessage | None = None
         self._ring: Ring | None = None
@@ -97,6 +119,10 @@ class Sink:
         metrics = StageMetrics("sink")
         self._metrics = metrics.stream(self._name, (GONE,))
         heart = Heart(place, endpoints, metrics)
+        if place.config.output.live.enabled:
+            from pipeline.web.view import open_view  # a server, which most runs do not need
+
+            self._live = open_view(place.config.output.live, self._name, place.index)
         decoder = Peer(endpoints.stream(place.index), place.identity)
         track = Peer(endpoints.track(tracker_of(place.index, place.config)), place.identity)
         waiter = Waiter([decoder, track])
@@ -121,6 +147,8 @@ class Sink:
                 decoder.send(self._end)
         if not self._closed and self._output is not None:
             self._output.close()
+        if self._live is not None:
+            self._live.close()
         heart.done(self._report())
 
     def _say(self, decoder: Peer) -> None:
@@ -161,7 +189,7 @@ class Sink:
             self._where = None  # gone again already: the next answer tells of another
             return
         if self._output is None:
-            self._output = Output(self._place, self._name, where)
+            self._output = Output(self._place, self._name, where, self._live)
 
     def _want(self, track: Peer) -> None:
         """Asks for what comes next, well before the last of it has come."""
@@ -235,5 +263,9 @@ class Sink:
             "pts_s": self._last.pts_s if self._last else 0.0,
         }
         return Report(
-            frames_in=self._frames, frames_out=self._frames, dropped=dict(self._dropped), values=values
+            frames_in=self._frames,
+            frames_out=self._frames,
+            dropped=dict(self._dropped),
+            values=values,
+            texts={"live": self._live.address} if self._live else {},
         )

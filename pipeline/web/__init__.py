@@ -1,0 +1,1 @@
+"""What is seen while a run goes on: a page with the annotated picture, or a window."""

@@ -1,0 +1,96 @@
+"""Real runs of the segmentation worker: streams of different speed, and frames in which nothing moves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.records.log import read_log
+from tests.running import FPS, HEIGHT, WIDTH, scene, summary, tallycam, write_clip, write_log
+
+
+@pytest.mark.slow
+def test_a_slow_camera_does_not_hold_a_fast_file(tmp_path: Path) -> None:
+    """With batches that waited for both, the file would get three frames for each one of the camera."""
+    write_clip(tmp_path / "file.mp4", 400)
+    write_clip(tmp_path / "camera.mp4", 100)
+    write_log(tmp_path / "made.log", 400)
+    config = {
+        "model": {"name": f"replay:{tmp_path / 'made.log'}", "batch": 4, "max_wait_ms": 2.0},
+        "streams": {
+            "camera": {"source": str(tmp_path / "camera.mp4"), "realtime": True, "fps": 2},
+            "file": {"source": str(tmp_path / "file.mp4")},
+        },
+        "output": {"video": {"codec": "none"}},
+    }
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(config))
+    code, _, err = tallycam("run", path, "--out", tmp_path / "out")
+    assert code == 0, err
+    camera, file = (summary(tmp_path / "out", name) for name in ("camera", "file"))
+    assert file["frames"]["processed"] == 400
+    assert camera["frames"]["decoded"] == 8
+    assert camera["frames"]["processed"] >= 6, "its own share: 2 frames a second for 4 seconds"
+    logs = {name: list(read_log(tmp_path / "out" / "log" / f"{name}.log")[1]) for name in ("camera", "file")}
+    last_s = logs["camera"][-1].wall_s
+    meanwhile = sum(frame.wall_s < last_s for frame in logs["file"])
+    assert meanwhile > 80, (
+        "waiting for the camera the file would have got on by its ring and 3 a camera frame"
+    )
+
+
+def write_still_clip(path: Path, moving: int, still: int) -> None:
+    """A bar that moves, and then does not."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(moving + still):
+            image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+            image[:, min(index, moving) * 3 :][:, :6] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.slow
+def test_static_frames_are_counted_without_inference_and_count_again_from_the_log(tmp_path: Path) -> None:
+    config = scene(tmp_path, 10)
+    write_still_clip(tmp_path / "clip.mp4", 40, 80)
+    (tmp_path / "made.log").unlink()
+    write_log(tmp_path / "made.log", 41)  # then it begins again: only what is held stands still
+    still = ("--set", "streams.gate.skip_static={refresh_s: 100}", "--set", "output.video.codec=none")
+    code, out, err = tallycam("run", config, "--out", tmp_path / "out", *still)
+    assert code == 0, err
+    whole = summary(tmp_path / "out")
+    frames = whole["frames"]
+    assert (frames["decoded"], frames["processed"], frames["dropped"]) == (120, 120, {})
+    assert 60 <= frames["static"] <= 79
+    assert f"gate: {frames['static']} of 120 frames needed no inference: nothing moved" in out
+    log = tmp_path / "out" / "log" / "gate.log"
+    assert tallycam("recount", log, config, "--json", tmp_path / "again.json")[0] == 0
+    again = json.loads((tmp_path / "again.json").read_text())["streams"]["gate"]
+    assert [again[key] for key in ("unique", "lines", "zones")] == [
+        whole[key] for key in ("unique", "lines", "zones")
+    ]
+    assert again["zones"]["square"]["person"]["dwell_s"] > 1.5, "time goes on for who stands still"
+
+
+@pytest.mark.slow
+def test_a_filter_tried_on_the_past(tmp_path: Path) -> None:
+    config = scene(tmp_path, 100)
+    again = tmp_path / "again.json"
+    left = "streams.gate.filter.include=[[[0, 0], [0.4, 0], [0.4, 1], [0, 1]]]"
+    assert tallycam("recount", tmp_path / "made.log", config, "--json", again, "--set", left)[0] == 0
+    lines = json.loads(again.read_text())["streams"]["gate"]["lines"]
+    assert lines["middle"] == {} or not any(sum(one.values()) for one in lines["middle"].values())
+    assert any(sum(one.values()) for one in lines["early"].values())
+    wrong = "streams.gate.filter.scores={persn: 0.3}"
+    code, _, err = tallycam("recount", tmp_path / "made.log", config, "--set", wrong)
+    assert code == 2
+    assert (
+        err == "tallycam: streams.gate.filter.scores: the model has no class 'persn'; did you mean person?\n"
+    )
