@@ -105,12 +105,15 @@ class _Camera:
         height, width = mask.shape
         least, most = self.config.min_area * mask.size, self.config.max_area * mask.size
         blobs: list[Blob] = []
+        objects = np.zeros(mask.shape, np.bool_)
         for blob in components(tidy(mask), least, most):
             if self._background.belongs(blob):
                 continue
+            objects[blob.y : blob.foot, blob.x : blob.x + blob.width] |= blob.mask > 0
             blobs += split(blob, self._sizes.at) if self.config.split else [blob]
             if not blob.touches(width, height):
                 self._sizes.add(blob.foot, blob.width, blob.height, blob.area)
+        self._background.learn(objects)
         return as_found(blobs, (width, height), frame, least)
 
 

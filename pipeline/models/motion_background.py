@@ -6,7 +6,9 @@ shadows: darker than the background, of its colour (Prati et al., PAMI 2003). On
 - light that changes over parts of the picture is taken out first (`motion_light.py`);
 - a blob whose edges are those of the background is light on the background, not an object;
 - a blob whose outline is an edge of the background, but none of the picture, is a ghost: what had been taken for
-  background has gone. Both are remembered as they look now, and are background from then on;
+  background has gone. Both are remembered as they look now, as patches, and are background from then on;
+- where there are objects nothing is learnt, so that who often stands in one place does not become a part of it; what
+  stands still for `absorb_s` becomes a patch, and is forgotten when it leaves;
 - when most of the picture differs, the camera was moved or the light switched: all is learnt anew.
 """
 
@@ -40,6 +42,10 @@ ALIKE = 24
 """Levels by which a remembered patch may differ from how it looked."""
 FRESH = 5
 """Frames between two looks at the mean background: it changes slowly, and to ask for it costs as much as a frame."""
+LEARN_EACH = 3
+"""Frames between two lessons, once the background is known."""
+MEMORY_S = 30.0
+"""Seconds after which a new look of the background is as good as the old one."""
 
 
 class Background:
@@ -64,6 +70,8 @@ class Background:
         self._picture: Picture | None = None
         self._patches: Picture | None = None
         self._patched: NDArray[np.bool_] | None = None
+        self._stood_s: NDArray[np.float32] | None = None
+        self._dt_s = self._unlearnt_s = 0.0
         self._gradients: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def foreground(self, picture: Picture, pts_s: float) -> Mask | None:
@@ -71,29 +79,52 @@ class Background:
         if self._last_s is None or self._picture is None or self._picture.shape != picture.shape:
             self._restart(pts_s)
             self._last_s = pts_s
-        dt_s, self._last_s = max(0.0, pts_s - self._last_s), pts_s
+        self._dt_s, self._last_s = max(0.0, pts_s - self._last_s), pts_s
         self._frames += 1
-        # After `absorb_s` of standing still a new mode makes up what the old ones leave over.
-        rate = 1.0 - MAIN ** (dt_s / self._config.absorb_s)
-        learning = self._frames < 2 or pts_s - self._began_s < self._config.learn_s
-        if learning:
-            rate = max(rate, 1.0 / (self._frames + 1))  # all frames count the same
         self._picture = self._in_its_light(np.asarray(cv2.GaussianBlur(picture, (3, 3), 0), np.uint8))
-        differs = self._mixture.apply(self._picture, learningRate=rate)
-        if learning:
+        if self._frames < 2 or pts_s - self._began_s < self._config.learn_s:
+            self._mixture.apply(self._picture, learningRate=1.0 / (self._frames + 1))  # all count the same
             return None
+        differs = self._mixture.apply(self._picture, learningRate=0.0)
         if np.count_nonzero(differs) > JUMP * differs.size:
             self._restart(pts_s)
             return None
         mask = np.where(differs == 255, np.uint8(255), np.uint8(0))  # 127 is a shadow
-        if self._patched is not None and self._patches is not None:
+        if self._patches is not None and self._patched is not None:
+            self._patched &= differs > 0
             alike = cv2.absdiff(self._picture, self._patches).max(axis=2) < ALIKE
             mask[self._patched & alike] = 0
         self._gradients = None
         return mask
 
+    def learn(self, objects: NDArray[np.bool_]) -> None:
+        """Learns the frame that came last, except where there are `objects`, (H, W)."""
+        assert self._picture is not None and self._mean is not None
+        if self._stood_s is None:
+            self._stood_s = np.zeros(objects.shape, np.float32)
+        self._stood_s = np.where(objects, self._stood_s + self._dt_s, 0.0).astype(np.float32)
+        stood = self._stood_s > self._config.absorb_s
+        if stood.any():
+            self._remember(stood)
+            self._stood_s[stood] = 0.0
+        self._unlearnt_s += self._dt_s
+        if self._frames % LEARN_EACH == 0:
+            around = cv2.dilate(objects.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            lesson = np.where((around & ~stood)[:, :, None], self._mean, self._picture)
+            self._mixture.apply(lesson, learningRate=1.0 - MAIN ** (self._unlearnt_s / MEMORY_S))
+            self._unlearnt_s = 0.0
+
+    def _remember(self, where: NDArray[np.bool_]) -> None:
+        """What is seen there now is background."""
+        assert self._picture is not None
+        if self._patches is None or self._patched is None:
+            self._patches = np.zeros_like(self._picture)
+            self._patched = np.zeros(where.shape, np.bool_)
+        self._patched |= where
+        self._patches[where] = self._picture[where]
+
     def _in_its_light(self, picture: Picture) -> Picture:
-        if self._frames <= FRESH:
+        if self._frames < 2:
             return picture
         if self._mean is None or self._frames % FRESH == 0:
             self._mean = np.asarray(self._mixture.getBackgroundImage(), np.uint8)
@@ -104,8 +135,7 @@ class Background:
 
         Its patch of the picture is remembered: it is background from the next frame on.
         """
-        if self._picture is None or self._mean is None:
-            return False
+        assert self._picture is not None and self._mean is not None
         if self._gradients is None:
             self._gradients = _gradients(self._picture), _gradients(self._mean)
         rows, columns = slice(blob.y, blob.foot), slice(blob.x, blob.x + blob.width)
@@ -115,12 +145,9 @@ class Background:
             or _strength(now, blob.outline) < GHOST * _strength(then, blob.outline)
         ):
             return False
-        if self._patches is None or self._patched is None:
-            self._patches = np.zeros_like(self._picture)
-            self._patched = np.zeros(self._picture.shape[:2], np.bool_)
-        wide = cv2.dilate(blob.mask, np.ones((3, 3), np.uint8)) > 0
-        self._patched[rows, columns][wide] = True
-        self._patches[rows, columns][wide] = self._picture[rows, columns][wide]
+        where = np.zeros(self._picture.shape[:2], np.bool_)
+        where[rows, columns] = cv2.dilate(blob.mask, np.ones((3, 3), np.uint8)) > 0
+        self._remember(where)
         return True
 
 

@@ -179,6 +179,26 @@ def test_what_stands_still_long_enough_becomes_background() -> None:
     assert seen[:20] == [1] * 20 and seen[-1] == 0
 
 
+def test_a_place_where_people_often_stand_does_not_become_like_them() -> None:
+    scene, gate = Scene(), camera()
+    gate.learn(scene)
+    for _ in range(4):
+        stood = [gate.show(scene.frame((60, 100))) for _ in range(60)]
+        assert all(len(found.scores) == 1 for found in stood)
+        for _ in range(15):
+            assert not len(gate.show(scene.frame()).scores)
+    assert iou(pasted(stood[-1]), walker_mask(60, 100)) > 0.8
+
+
+def test_what_became_background_may_leave_again() -> None:
+    scene, gate = Scene(), camera(absorb_s=2.0)
+    gate.learn(scene)
+    for _ in range(40):
+        gate.show(scene.frame((60, 100)))
+    assert not len(gate.show(scene.frame((60, 100))).scores)
+    assert not any(len(gate.show(scene.frame()).scores) for _ in range(5))
+
+
 def test_who_was_there_at_the_start_leaves_no_ghost() -> None:
     scene, gate = Scene(), camera()
     for _ in range(25):
