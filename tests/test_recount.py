@@ -33,6 +33,13 @@ def test_a_new_line_counts_the_past(tmp_path: Path) -> None:
     assert "east" in shown
 
 
+def test_it_draws_where_objects_went(tmp_path: Path) -> None:
+    config = scene(tmp_path, 60)
+    code, _, err = tallycam("recount", tmp_path / "made.log", config, "--heatmap", tmp_path / "went.png")
+    assert code == 0, err
+    assert (tmp_path / "went.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_higher_score_leaves_weak_instances_out(tmp_path: Path) -> None:
     config = scene(tmp_path, 60)
     again = tmp_path / "again.json"

@@ -10,16 +10,18 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.records.event import CountEvent
-from pipeline.records.events import BATCH, EventStore
+from pipeline.records.events import BATCH, EventStore, parse_url
 
 names = st.sampled_from(["door", "road", "yard-2"])
 events = st.builds(
@@ -92,6 +94,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'events.db'}"
     value: str = request.getfixturevalue("postgres_url")
     return value
+
+
+def test_what_is_measured_is_kept_and_a_table_of_an_earlier_version_gets_its_columns(url: str) -> None:
+    with EventStore(url, run="old") as store:
+        store.write([crossing(0)])
+    engine = create_engine(parse_url(url))
+    with engine.begin() as connection:
+        for column in ("dwell_s", "speed_kmh"):
+            connection.execute(text(f"ALTER TABLE events DROP COLUMN {column}"))
+    engine.dispose()
+    with EventStore(url, run="new") as store:
+        store.write([replace(crossing(0), speed_kmh=31.5), replace(crossing(1), kind="zone", dwell_s=4.0)])
+        assert [(row["speed_kmh"], row["dwell_s"]) for row in store.rows()] == [(31.5, None), (None, 4.0)]
+    with EventStore(url, run="old") as store:
+        assert [(row["speed_kmh"], row["dwell_s"]) for row in store.rows()] == [(None, None)]
 
 
 def test_events_are_read_back_with_their_utc_time(url: str) -> None:

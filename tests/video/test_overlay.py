@@ -16,7 +16,7 @@ from pipeline.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay import labels as overlay_labels
 from pipeline.video.overlay.canvas import Canvas
-from pipeline.video.overlay.marks import to_right_hand
+from pipeline.video.overlay.marks import middle_of, to_right_hand
 from pipeline.video.overlay.paint import Stamp, object_colour, yuv
 from pipeline.video.overlay.panel import clock
 from pipeline.video.overlay.trails import MOST_TRAILS, TRAIL_S, Trails
@@ -377,6 +377,27 @@ def test_plate_shows_the_counts_of_both_directions_over_all_classes() -> None:
     assert not np.array_equal(look({"person": {"in": 1}}), none)
     assert not np.array_equal(look({"person": {"in": 1}}), look({"person": {"out": 1}}))
     assert np.array_equal(look({"person": {"in": 1}, "car": {"in": 2}}), look({"car": {"in": 3}}))
+
+
+def test_plate_shows_the_net_where_it_is_asked_for() -> None:
+    net = StreamConfig(source="x", lines={"door": DOOR.lines["door"].model_copy(update={"net": True})})
+
+    def look(stream: StreamConfig, first: int, second: int) -> Any:
+        return drawn(tracks(lines={"door": {"person": {"in": first, "out": second}}}), stream=stream).y[
+            OUT_OF_PANEL
+        ]
+
+    assert not np.array_equal(look(net, 4, 1), look(DOOR, 4, 1))
+    assert not np.array_equal(look(net, 4, 1), look(net, 1, 4))
+
+
+def test_a_bent_line_stands_on_its_bend_and_its_arrows_on_its_middle() -> None:
+    assert middle_of([(0.0, 0.0), (10.0, 0.0), (10.0, 30.0)]) == ((10.0, 10.0), (-1.0, 0.0))
+    bent = StreamConfig(source="x", lines={"door": LineConfig(points=((0.2, 0.8), (0.5, 0.4), (0.8, 0.8)))})
+    planes = drawn(tracks(), stream=bent)
+    rows, columns = np.nonzero(planes.y[90:200] > 200)
+    top = 90 + int(rows[(columns > 155) & (columns < 165)].min())
+    assert abs(top - 0.4 * 240) < 5
 
 
 def test_zone_is_tinted_inside_and_its_plate_shows_how_many_are_in() -> None:

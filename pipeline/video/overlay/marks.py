@@ -130,6 +130,8 @@ class LineMark:
             width += (
                 round(2.2 * gap) + size + text_width(word, size) + round(gap * 0.6) + text_width(count, size)
             )
+        if self._config.net:
+            width += 2 * gap + text_width("net", size) + text_width("-8888", size)
         canvas = Canvas(width + pad, round(size * 2.3))
         canvas.panel(0, 0, canvas.width, canvas.height, size * 0.6, DARK, PANEL_OPACITY)
         if lit:
@@ -145,6 +147,9 @@ class LineMark:
             x += text_width(word, size) + gap * 0.6
             canvas.text(count, x, baseline, size, WHITE)
             x += text_width(count, size)
+        if self._config.net:
+            canvas.text("net", x + 1.4 * gap, baseline, size, SOFT)
+            canvas.text(str(first - second), x + 2 * gap + text_width("net", size), baseline, size, WHITE)
         return canvas.stamp()
 
 
