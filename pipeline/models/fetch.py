@@ -90,6 +90,9 @@ def _download(url: str, file: IO[bytes], bar: bool) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    inner = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else None
-    text = str(getattr(inner, "strerror", None) or inner or error) or type(error).__name__
-    return " ".join(text.split())
+    text: object = error
+    if isinstance(error, urllib.error.HTTPError):
+        text = f"{error.code} {error.reason}"
+    elif isinstance(error, urllib.error.URLError):
+        text = getattr(error.reason, "strerror", None) or error.reason
+    return " ".join(str(text).split()) or type(error).__name__

@@ -1,0 +1,262 @@
+"""Files of Mask R-CNN weights: which network, which classes, what is refused; where published ones come from."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+
+from pipeline.config import ModelConfig
+from pipeline.errors import ModelError
+from pipeline.models import rcnn_file, rcnn_zoo, registry
+from pipeline.models.coco import COCO
+from pipeline.models.fetch import fetch
+from pipeline.models.maskrcnn import MaskRcnn
+from pipeline.models.rcnn_zoo import R50, V2
+
+
+def stub(labels: int = 4, **more: Tensor) -> dict[str, Tensor]:
+    """Just the tensors that tell what a file is."""
+    return {
+        "backbone.body.layer4.2.conv3.weight": torch.zeros(1),
+        rcnn_file.PREDICTOR: torch.zeros(labels, 2),
+        **more,
+    }
+
+
+def refused(path: Path, **config: object) -> str:
+    """The one line of the refusal, which names the file."""
+    with pytest.raises(ModelError) as caught:
+        MaskRcnn.load(path, device="cpu", **config)  # type: ignore[arg-type]
+    text = str(caught.value)
+    assert "\n" not in text and str(path) in text
+    return text
+
+
+# -- what a file is --------------------------------------------------------------------------------------
+
+
+def test_network_is_told_from_the_names_of_tensors(tmp_path: Path) -> None:
+    torch.save(stub(), tmp_path / "a.pth")
+    assert rcnn_file.read(tmp_path / "a.pth").network == R50
+    save_file(
+        stub() | {"backbone.fpn.inner_blocks.0.1.running_mean": torch.zeros(1)}, tmp_path / "b.safetensors"
+    )
+    assert rcnn_file.read(tmp_path / "b.safetensors").network == V2
+
+
+def test_weights_are_found_inside_a_training_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    parallel = {f"module.{name}": value for name, value in stub().items()}
+    args = argparse.Namespace(lr=0.02)
+    torch.save({"model": parallel, "epoch": 25, "args": args, "classes": ["cat", "dog", "hen"]}, path)
+    weights = rcnn_file.read(path)
+    assert weights.network == R50 and weights.labels == 4
+    assert weights.names == ("cat", "dog", "hen")
+
+
+def test_names_of_tensors_from_before_torchvision_0_13_are_understood(tmp_path: Path) -> None:
+    old = {
+        "rpn.head.conv.weight": "rpn.head.conv.0.0.weight",
+        "backbone.fpn.layer_blocks.3.bias": "backbone.fpn.layer_blocks.3.0.bias",
+        "roi_heads.mask_head.mask_fcn4.weight": "roi_heads.mask_head.3.0.weight",
+    }
+    torch.save(stub(**{name: torch.zeros(1) for name in old}), tmp_path / "old.pth")
+    tensors = rcnn_file.read(tmp_path / "old.pth").tensors
+    assert set(old.values()) <= set(tensors) and not set(old) & set(tensors)
+
+
+def test_class_names_come_from_the_file_else_the_configuration_else_coco(tmp_path: Path) -> None:
+    path = tmp_path / "named.safetensors"
+    save_file(stub(), path, {"classes": json.dumps(["cat", "dog", "hen"])})
+    assert registry.classes_of(ModelConfig(path=path, classes=("a", "b", "c"))) == ("cat", "dog", "hen")
+    bare = tmp_path / "bare.pth"
+    torch.save(stub(), bare)
+    assert registry.classes_of(ModelConfig(path=bare, classes=("a", "b", "c"))) == ("a", "b", "c")
+    assert registry.classes_of(ModelConfig(path=bare, classes=("__background__", "a", "b", "c"))) == (
+        "a",
+        "b",
+        "c",
+    )
+    torch.save(stub(91), bare)
+    assert registry.classes_of(ModelConfig(path=bare)) == COCO
+
+
+def test_labels_that_coco_leaves_out_are_no_classes() -> None:
+    classes = rcnn_file.classes(Path("coco.pth"), 91, None, None)
+    assert classes.names[classes.of_label[1]] == "person"
+    assert classes.names[classes.of_label[90]] == "toothbrush"
+    assert classes.of_label[0] == classes.of_label[12] == -1
+    assert sorted(number for number in classes.of_label if number >= 0) == list(range(80))
+
+
+def test_published_models_are_known_without_their_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in (R50, V2):
+        assert registry.kind(ModelConfig(name=name)) == "maskrcnn"
+        assert registry.classes_of(ModelConfig(name=name)) == COCO
+        source = rcnn_zoo.source(name)
+        assert source.url == get_model_weights(name).DEFAULT.url
+        assert source.path.parent == tmp_path / "hub" / "checkpoints"
+        assert len(source.sha256) == 8
+
+
+def test_a_model_trained_elsewhere_runs_from_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
+    path = tmp_path / "own.safetensors"
+    save_file({name: value.half() for name, value in model.state_dict().items() if value.dim()}, path)
+    loaded = MaskRcnn.load(path, device="cpu", names=("cup", "plate"), precision="fp32")
+    assert loaded.classes == ("cup", "plate") and loaded.device == "cpu"
+    convolution = model.backbone.body.conv1.weight.half().float()
+    folded = next(one.weight for one in loaded._network._dense.modules() if hasattr(one, "geometry"))
+    assert folded.shape == convolution.shape
+
+
+# -- what is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello, I am a model", b"PK\x03\x04" + b"\0" * 500, b"\x80\x02}q\x00"]
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    assert "not a PyTorch checkpoint, or cut short" in refused(path)
+
+
+def test_a_checkpoint_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "short.pth"
+    torch.save(stub(), path)
+    path.write_bytes(path.read_bytes()[:-300])
+    assert "cut short" in refused(path)
+
+
+class _Harm:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("harm"),))
+
+
+def test_a_checkpoint_with_code_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "code.pth"
+    torch.save({"model": _Harm()}, path)
+    assert "save the weights alone with torch.save(model.state_dict(), FILE)" in refused(path)
+    torch.save(nn.Linear(1, 1), path)
+    assert "holds Python objects" in refused(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "resnet.pth"
+    torch.save({"fc.weight": torch.zeros(3, 3)}, path)
+    assert "tensors of no Mask R-CNN that is known here (fc.weight)" in refused(path)
+    torch.save([1, 2], path)
+    assert "holds a list, expected the state dict" in refused(path)
+    torch.save(stub(3), path)
+    assert "is missing" in refused(path, names=("a", "b"))
+
+
+def test_damaged_numbers_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "nan.pth"
+    torch.save(stub(weight=torch.tensor([1.0, float("nan")])), path)
+    assert "tensor weight holds numbers that are not finite" in refused(path)
+
+
+def test_another_number_of_names_than_of_classes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "four.pth"
+    torch.save(stub(5), path)
+    assert "name its 4 classes in model.classes" in refused(path)
+    assert "model.classes: names 2 classes, but the weights" in refused(path, names=("a", "b"))
+
+
+# -- published weights -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server on this machine and the folder that it serves."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}", folder
+        running.shutdown()
+        thread.join()
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:8]
+
+
+def test_a_file_is_fetched_whole_and_its_hash_checked(server: tuple[str, Path], tmp_path: Path) -> None:
+    address, folder = server
+    data = np.random.default_rng(0).bytes(3_000_000)
+    (folder / "w.pth").write_bytes(data)
+    target = tmp_path / "cache" / "w.pth"
+    fetch(f"{address}/w.pth", target, digest(data))
+    assert target.read_bytes() == data
+    with pytest.raises(ModelError, match="came with hash"):
+        fetch(f"{address}/w.pth", target, "00000000")
+    with pytest.raises(ModelError, match="could not be fetched .*404"):
+        fetch(f"{address}/none.pth", target, digest(data))
+    assert target.read_bytes() == data, "what was there stays"
+    assert [one.name for one in target.parent.iterdir()] == ["w.pth"], "nothing half done is left"
+
+
+def test_no_network_is_one_line_that_says_what_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = rcnn_zoo.Source(
+        "http://127.0.0.1:9/r50-12345678.pth", "12345678", tmp_path / "hub" / "r50-12345678.pth", 170
+    )
+    monkeypatch.setattr(rcnn_zoo, "source", lambda name: source)
+    with pytest.raises(ModelError) as caught:
+        registry.prepare(ModelConfig(name=R50))
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in (
+        source.url,
+        "r50-12345678.pth (170 MB)",
+        f"put it into {source.path.parent}",
+        "Connection refused",
+    ):
+        assert part in text
+
+
+def test_a_damaged_file_in_the_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "r50.pth"
+    path.write_bytes(b"good")
+    monkeypatch.setattr(
+        rcnn_zoo, "source", lambda name: rcnn_zoo.Source("http://x", digest(b"good"), path, 1)
+    )
+    assert rcnn_zoo.pull(R50) == path
+    path.write_bytes(b"evil")
+    with pytest.raises(ModelError, match="damaged .* remove it"):
+        rcnn_zoo.pull(R50)
+
+
+def test_only_the_network_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="begins with https"):
+        fetch("file:///etc/passwd", tmp_path / "x", "")
