@@ -44,7 +44,7 @@ FRESH = 5
 """Frames between two looks at the mean background: it changes slowly, and to ask for it costs as much as a frame."""
 LEARN_EACH = 3
 """Frames between two lessons, once the background is known."""
-MEMORY_S = 30.0
+MEMORY_S = 10.0
 """Seconds after which a new look of the background is as good as the old one."""
 
 
