@@ -143,6 +143,12 @@ def test_without_any_pixels_there_is_nothing_to_show(run: Path) -> None:
         make_page(run, config, counted_events(run, Selection()), Selection())
 
 
+def test_an_event_that_the_log_does_not_hold_is_named(made: Path) -> None:
+    events = [dict(counted_events(made, Selection())[0]) | {"seq": FRAMES + 5, "key": "gate/0/155"}]
+    with pytest.raises(AuditError, match="lacks frame 155 of the event gate/0/155"):
+        strips(made / "log" / "gate.log", run_config(made, None), "gate", events)
+
+
 def test_a_page_needs_no_network(made: Path) -> None:
     page = page_of(made, size=2)
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", page)

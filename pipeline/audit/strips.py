@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audit.marks import AuditError
 from pipeline.config import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.geometry import Xy, overlaps
@@ -28,6 +29,8 @@ APART_S = 0.7
 """Time between two pictures, unless the object is fast..."""
 APART_SIZE = 1.2
 """...and has moved so many of its own sizes before."""
+MOST_FRAMES = 300
+"""Frames on either side of an event that are looked at."""
 SAME = 0.5
 """Overlap from which on a box of the event and a box of the log are one."""
 
@@ -67,14 +70,23 @@ class Strip:
     frame: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of the log, without its instances."""
+
+    seq: int
+    index: int
+    epoch: int
+    pts_s: float
+    size: tuple[int, int]
+
+
 @dataclass(slots=True)
 class _Window:
     """What is kept of the frames around some events."""
 
-    frames: list[tuple[float, int, int, int]] = field(default_factory=list)
-    """(pts_s, seq, index, epoch), rising."""
-    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """seq -> width, height."""
+    frames: dict[int, Frame] = field(default_factory=dict)
+    """seq -> frame; seq and time rise."""
     tracks: dict[int, dict[int, Box]] = field(default_factory=dict)
     """Track -> seq -> box."""
 
@@ -83,9 +95,15 @@ def strips(log: Path, config: Config, stream: str, events: Sequence[Mapping[str,
     """The events of one stream in pictures, in their order.
 
     Raises:
+        AuditError: the log does not hold the frame of an event.
         RecordError: the log cannot be read or is damaged.
     """
     window = _replay(log, config, stream, sorted(event["pts_s"] for event in events))
+    for event in events:
+        if int(event["seq"]) not in window.frames:
+            raise AuditError(
+                f"{log}: lacks frame {event['seq']} of the event {event['key']}; is it of this run?"
+            )
     found = [_strip(window, event) for event in events]
     masks = _masks(log, {(shot.seq, shot.box_px) for one in found for shot in one.shots if shot.box_px})
     return [_with_masks(one, masks) for one in found]
@@ -100,8 +118,8 @@ def _replay(log: Path, config: Config, stream: str, times_s: list[float]) -> _Wi
     seqs: dict[int, int] = {}
     for record in records:
         if _near(times_s, record.pts_s, AROUND_S + 1.0):
-            window.frames.append((record.pts_s, record.seq, record.index, record.epoch))
-            window.sizes[record.seq] = (record.width, record.height)
+            size = (record.width, record.height)
+            window.frames[record.seq] = Frame(record.seq, record.index, record.epoch, record.pts_s, size)
             seqs[record.index] = record.seq
         _keep(window, seqs, counter.update(record).rows)
     counter.finish()
@@ -132,16 +150,28 @@ def _strip(window: _Window, event: Mapping[str, Any]) -> Strip:
     seq, at_s = int(event["seq"]), float(event["pts_s"])
     box = (float(event["x0"]), float(event["y0"]), float(event["x1"]), float(event["y1"]))
     boxes = _boxes(window, int(event["track"]), seq, box) | {seq: box}
-    times = {number: pts_s for pts_s, number, _, _ in window.frames}
-    seen = sorted(number for number in boxes if abs(times.get(number, np.inf) - at_s) <= AROUND_S)
-    before = _other(window, boxes, seq, at_s, [number for number in reversed(seen) if number < seq], -1)
-    after = _other(window, boxes, seq, at_s, [number for number in seen if number > seq], 1)
+    around = [frame for frame in _around(window, seq) if abs(frame.pts_s - at_s) <= AROUND_S]
+    before = _other(boxes, seq, at_s, [frame for frame in reversed(around) if frame.seq < seq])
+    after = _other(boxes, seq, at_s, [frame for frame in around if frame.seq > seq])
     here = Shot(seq, int(event["frame"]), int(event["epoch"]), at_s, box)
     path = tuple(
-        (times[number] - at_s, ((boxes[number][0] + boxes[number][2]) / 2, boxes[number][3]))
-        for number in seen
+        (frame.pts_s - at_s, ((boxes[frame.seq][0] + boxes[frame.seq][2]) / 2, boxes[frame.seq][3]))
+        for frame in around
+        if frame.seq in boxes
     )
-    return Strip(event, (before or here, here, after or here), path, window.sizes.get(seq, (0, 0)))
+    return Strip(event, (before or here, here, after or here), path, window.frames[seq].size)
+
+
+def _around(window: _Window, seq: int) -> list[Frame]:
+    """The kept frames next to a frame, without a gap in their numbers, in their order."""
+    found = [window.frames[seq]]
+    number = seq
+    while (number := number - 1) in window.frames and len(found) < MOST_FRAMES:
+        found.insert(0, window.frames[number])
+    number = seq
+    while (number := number + 1) in window.frames and len(found) < 2 * MOST_FRAMES:
+        found.append(window.frames[number])
+    return found
 
 
 def _boxes(window: _Window, track: int, seq: int, box: Box) -> dict[int, Box]:
@@ -154,29 +184,28 @@ def _boxes(window: _Window, track: int, seq: int, box: Box) -> dict[int, Box]:
     return best[1] if best[0] >= SAME else {}
 
 
-def _other(
-    window: _Window, boxes: dict[int, Box], seq: int, at_s: float, seen: list[int], sign: int
-) -> Shot | None:
-    """The picture before (-1) or after (1): the first sighting that is far enough in place or time."""
-    frames = {number: (pts_s, index, epoch) for pts_s, number, index, epoch in window.frames}
+def _other(boxes: dict[int, Box], seq: int, at_s: float, frames: list[Frame]) -> Shot | None:
+    """The picture before or after the event: the first sighting that is far enough in place or time.
+
+    Args:
+        frames: from the event on, away from it in time.
+    """
     x0, y0, x1, y1 = boxes[seq]
     far_px = APART_SIZE * max(x1 - x0, y1 - y0)
-    chosen: int | None = None
-    for number in seen:
-        chosen = number
-        other = boxes[number]
+    chosen: Frame | None = None
+    for frame in frames:
+        if frame.seq not in boxes:
+            continue
+        chosen = frame
+        other = boxes[frame.seq]
         moved = np.hypot(other[0] + other[2] - x0 - x1, other[1] + other[3] - y0 - y1) / 2
-        if abs(frames[number][0] - at_s) >= APART_S or moved >= far_px:
+        if abs(frame.pts_s - at_s) >= APART_S or moved >= far_px:
             break
-    unseen = min(
-        (one for one in window.frames if (one[1] - seq) * sign > 0),
-        key=lambda one: abs(one[0] - at_s - sign * APART_S),
-        default=None,
-    )
     if chosen is None:
-        return None if unseen is None else Shot(unseen[1], unseen[2], unseen[3], unseen[0], None)
-    pts_s, index, epoch = frames[chosen]
-    return Shot(chosen, index, epoch, pts_s, boxes[chosen])
+        chosen = min(frames, key=lambda one: abs(abs(one.pts_s - at_s) - APART_S), default=None)
+    if chosen is None:
+        return None
+    return Shot(chosen.seq, chosen.index, chosen.epoch, chosen.pts_s, boxes.get(chosen.seq))
 
 
 def _overlap(first: Box, second: Box) -> float:
