@@ -268,8 +268,6 @@ class VideoConfig(Part):
     labels: bool = True
 
 
-class OutputConfig(Part):
-    """Where results go, next to what `--out` holds."""
 class LiveConfig(Part):
     """The annotated picture while a run goes on: `tallycam run --show`."""
 
@@ -285,11 +283,13 @@ class LiveConfig(Part):
     )
 
 
+class OutputConfig(Part):
+    """Where results go, next to what `--out` holds."""
 
     video: VideoConfig = VideoConfig()
+    live: LiveConfig = LiveConfig()
     events: str | None = Field(None, description="SQLAlchemy URL; default: events.db in the output folder")
 
-    live: LiveConfig = LiveConfig()
 
 class MetricsConfig(Part):
     """Prometheus endpoints: each process has its own port."""
