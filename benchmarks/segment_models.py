@@ -1,0 +1,111 @@
+"""What `benchmarks/segment.py` compares: torchvision's own forward and the worker's path, on the same weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.resnet import resnet50
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from pipeline.models.maskrcnn import MaskRcnn
+from pipeline.models.maskrcnn_file import STREET, fill, load_weights
+from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD, build
+from pipeline.models.rcnn_file import Classes
+from pipeline.models.rcnn_input import LumaInput, RgbInput
+from pipeline.models.rcnn_zoo import R50, V2
+from pipeline.planes import Planes
+from pipeline.scene.world import Scene
+
+WIDTH, HEIGHT = 1920, 1080
+INSTANCES = 50
+LABELS = 91
+SCORE = 0.05
+"""Of untrained weights: low enough that 50 instances come out."""
+STREET_MODEL = "street"
+
+Run = Callable[[int], int]
+"""Takes a number of frames through one run of the network; returns how many instances there were."""
+
+
+def frame() -> Planes:
+    """A rendered street, enlarged to 1080p."""
+    image = Scene.from_seed(20_001, width=WIDTH // 3, height=HEIGHT // 3).frame(200).image
+    return Planes.from_rgb(np.asarray(cv2.resize(image, (WIDTH, HEIGHT)), np.uint8))
+
+
+def network(name: str) -> MaskRCNN:
+    """A torchvision model with the weights of the comparison: trained ones for `street`, else seeded random ones."""
+    if name == STREET_MODEL:
+        tensors, names = load_weights(STREET)
+        model = build(len(names), score=0.5, nms=0.6)
+        fill(model, tensors, STREET)
+        return model.eval()
+    torch.manual_seed(0)
+    builder = {R50: maskrcnn_resnet50_fpn, V2: maskrcnn_resnet50_fpn_v2}[name]
+    model = builder(
+        weights=None,
+        weights_backbone=None,
+        num_classes=LABELS,
+        box_score_thresh=SCORE,
+        box_detections_per_img=INSTANCES,
+    )
+    return model.eval()
+
+
+def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) -> Run:
+    """torchvision as its users run it: float image, transform, forward, every mask pasted into the frame.
+
+    The image is uint8 RGB (for `street` y u v) at full size; making it of the decoder's planes is not counted.
+    """
+    model = network(name)
+    planes = frame()
+    if name == STREET_MODEL:
+        scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
+        model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
+        wide = [cv2.resize(plane, (WIDTH, HEIGHT)) for plane in (planes.u, planes.v)]
+        image = np.stack((planes.y, *wide))
+    else:
+        if name == R50:  # published and fine-tuned weights run with frozen norms
+            backbone = _resnet_fpn_extractor(resnet50(weights=None, norm_layer=FrozenBatchNorm2d), 3)
+            backbone.load_state_dict(model.backbone.state_dict(), strict=False)
+            model.backbone = backbone
+        image = np.ascontiguousarray(planes.to_rgb().transpose(2, 0, 1))
+    model.eval().to(device)
+    source = torch.from_numpy(image)
+
+    @torch.inference_mode()
+    def run(count: int) -> int:
+        images = [source.to(device).float() / 255 for _ in range(count)]
+        with torch.autocast(device.type, autocast) if autocast else contextlib.nullcontext():
+            results: list[dict[str, Tensor]] = model(images)
+        found = [{key: value.cpu() for key, value in one.items()} for one in results]
+        return len(found[0]["scores"])
+
+    return run
+
+
+def ours(name: str, device: torch.device, precision: torch.dtype, *, compiled: bool = False) -> MaskRcnn:
+    """The worker's model."""
+    model = network(name)
+    if name == STREET_MODEL:
+        how: LumaInput | RgbInput = LumaInput()
+    else:
+        transform = model.transform
+        how = RgbInput(800, 1333, transform.image_mean, transform.image_std)
+    labels = model.roi_heads.box_predictor.cls_score.out_features
+    names = Classes(tuple(map(str, range(labels - 1))), (-1, *range(labels - 1)))
+    return MaskRcnn(model, names, how, device, precision, compiled=compiled)
+
+
+def run_of(model: MaskRcnn) -> Run:
+    """One batch after another from the decoder's planes, as the worker does it."""
+    planes = frame()
+    return lambda count: len(model.segment([planes] * count)[0].scores)
