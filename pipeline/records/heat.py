@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from pipeline.errors import OutputError
 
@@ -37,7 +37,9 @@ def write_heat(path: Path, heat: Mapping[str, Floats]) -> None:
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file({name: np.ascontiguousarray(cells, np.float32) for name, cells in heat.items()}, part)
+        part.write_bytes(
+            save({name: np.ascontiguousarray(cells, np.float32) for name, cells in heat.items()})
+        )
         part.replace(path)
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
