@@ -81,7 +81,7 @@ def train(
         "street.safetensors"
     ),
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 1,
-    steps: Annotated[int, typer.Option(help="optimiser steps", min=1)] = 4500,
+    steps: Annotated[int, typer.Option(help="optimiser steps", min=2)] = 6000,
     scenes: Annotated[int, typer.Option(help="scenes to render, six moments each", min=1)] = 900,
     cache: Annotated[Path, typer.Option(help="keeps the rendered moments", metavar="DIR")] = Path(
         "out/train"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.models.training import Recipe
+from pipeline.models.training import rounds
 from pipeline.models.training import train as train_model
 from pipeline.scene.world import Rendered, Scene
 
@@ -41,7 +41,7 @@ def train(
         runs,
         cache=cache,
         scenes=scenes,
-        recipe=Recipe(seed=seed, steps=steps),
+        recipes=rounds(seed, steps),
         start=start,
         device=device,
     )

@@ -68,6 +68,14 @@ class Recipe:
         return self.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def rounds(seed: int, steps: int) -> tuple[Recipe, Recipe]:
+    """What makes the model that ships: three quarters of the steps, then the rest at half the rate, which starts
+    from the first round's averaged weights (warm restarts: Loshchilov and Hutter, SGDR, 2017)."""
+    first = max(1, steps * 3 // 4)
+    whole = Recipe(seed=seed, steps=first)
+    return whole, Recipe(seed=seed + 1, steps=max(1, steps - first), rate=whole.rate / 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What `train` tells while it runs: means since it last told."""
@@ -254,7 +262,7 @@ def train(
     *,
     cache: Path,
     scenes: int = 900,
-    recipe: Recipe | None = None,
+    recipes: Sequence[Recipe],
     start: Path | None = None,
     device: str = "auto",
     say: Callable[[str], None] = print,
@@ -266,7 +274,7 @@ def train(
         render: from a seed to rendered moments of a scene.
         cache: folder for the rendered moments, about 600 KB each at 640x360.
         scenes: how many to render.
-        recipe: how to train; weights/README.md says how the shipped weights were made.
+        recipes: how to train, round after round; see `rounds`.
         start: weights to begin with instead of random ones.
         device: as in `MaskRcnn`.
         say: takes one line of progress.
@@ -284,11 +292,6 @@ def train(
                 say(f"rendered {done}/{scenes} scenes")
 
         examples = Cache.render(cache, render, TRAIN_SEEDS[:scenes], STREET_CLASSES, rendered)
-    fit(
-        examples,
-        out,
-        recipe or Recipe(),
-        start=start,
-        device=device,
-        report=lambda progress: say(str(progress)),
-    )
+    for recipe in recipes:
+        fit(examples, out, recipe, start=start, device=device, report=lambda progress: say(str(progress)))
+        start = out

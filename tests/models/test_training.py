@@ -21,7 +21,7 @@ from pipeline.models.masks_ap import average_precision, perfect
 from pipeline.models.paste import paste
 from pipeline.models.train_data import Cache, example_of, through_h264
 from pipeline.models.train_view import mask_targets, show
-from pipeline.models.training import Progress, Recipe, fit, train
+from pipeline.models.training import Progress, Recipe, fit, rounds, train
 from pipeline.planes import Planes
 from pipeline.scene.world import Scene
 
@@ -90,7 +90,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path
             pictures,
             cache=tmp_path / "cache",
             scenes=1,
-            recipe=recipe,
+            recipes=[recipe],
             device="cpu",
             say=lambda line: None,
         )
@@ -109,7 +109,7 @@ def test_moments_are_rendered_once(tmp_path: Path) -> None:
             pictures,
             cache=tmp_path,
             scenes=1,
-            recipe=recipe,
+            recipes=[recipe],
             device="cpu",
             say=lines.append,
         )
@@ -119,7 +119,35 @@ def test_moments_are_rendered_once(tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text('{"classes": ["person"]}')
     with pytest.raises(ModelError, match="not a whole cache of rendered moments"):
-        train(tmp_path / "w.safetensors", pictures, cache=tmp_path, device="cpu")
+        train(tmp_path / "w.safetensors", pictures, cache=tmp_path, recipes=[], device="cpu")
+
+
+def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
+    made = {}
+    for name, recipes in (
+        ("one", [Recipe(seed=1, steps=1, batch=1)]),
+        ("both", [Recipe(seed=1, steps=1, batch=1), Recipe(seed=2, steps=1, batch=1, rate=1e-9)]),
+        ("other", [Recipe(seed=2, steps=1, batch=1, rate=1e-9)]),
+    ):
+        out = tmp_path / f"{name}.safetensors"
+        train(
+            out,
+            pictures,
+            cache=tmp_path / "cache",
+            scenes=1,
+            recipes=recipes,
+            device="cpu",
+            say=lambda line: None,
+        )
+        made[name] = load_weights(out)[0]["rpn.head.cls_logits.weight"].float()
+    assert torch.allclose(made["both"], made["one"], atol=1e-4)
+    assert not torch.allclose(made["other"], made["one"], atol=1e-4)
+
+
+def test_the_model_that_ships_is_made_in_two_rounds_the_second_at_half_the_rate() -> None:
+    first, second = rounds(seed=1, steps=6000)
+    assert (first.steps, first.seed, second.steps, second.seed) == (4500, 1, 1500, 2)
+    assert second.rate == pytest.approx(first.rate / 2)
 
 
 def test_rate_rises_then_falls_to_nearly_nothing() -> None:
