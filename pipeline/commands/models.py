@@ -24,18 +24,17 @@ def ls(
     ] = None,
 ) -> None:
     """List the models there are: size, licence, classes, and whether their weights are on this disk."""
-    from rich.console import Console
-    from rich.table import Table
-
     from pipeline.models.listing import listing
 
-    table = Table("model", "what", "size", "licence", "classes", "weights")
-    for row in listing(files or ()):
-        size = f"{row.megabytes:.1f} MB" if row.megabytes else ""
+    rows = listing(files or ())
+    widest = max(len(row.name) for row in rows)
+    for row in rows:  # no table: names and paths are not to be broken, they are copied from here
+        size = f"{row.megabytes:.1f} MB" if row.megabytes else "-"
         shown = ", ".join(row.classes[:CLASSES_SHOWN])
         more = f" and {len(row.classes) - CLASSES_SHOWN} more" if len(row.classes) > CLASSES_SHOWN else ""
-        table.add_row(row.name, row.what, size, row.licence, shown + more, row.where)
-    Console().print(table)
+        print(f"{row.name:<{widest}}  {size:>8}  {row.licence:<12}  {row.what}")
+        print(f"    classes: {shown}{more}")
+        print(f"    weights: {row.where}")
 
 
 @app.command()
