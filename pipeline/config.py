@@ -248,9 +248,11 @@ class TrackerConfig(Part):
 
     engine: Literal["own", "norfair"] = Field("own", description="norfair: the same on Norfair, slower")
     hold_s: float = Field(0.7, gt=0, description="how long an unseen object is looked for")
-    confirm_s: float = Field(0.4, ge=0, description="how long an object must be seen before it counts")
-    join_s: float = Field(3.0, ge=0, description="gap over which fragments of one object are joined")
-    smooth_s: float = Field(0.2, ge=0, description="boxes of track files are smoothed over about this; 0: not")
+    confirm_s: float = Field(0.35, ge=0, description="how long an object must be seen before it counts")
+    join_s: float = Field(6.0, ge=0, description="gap over which fragments of one object are joined")
+    smooth_s: float = Field(
+        0.25, ge=0, description="boxes of track files are smoothed over about this; 0: not"
+    )
     workers: int = Field(1, ge=1, le=16, description="tracking processes; streams are shared out among them")
 
 

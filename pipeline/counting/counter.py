@@ -28,7 +28,7 @@ from pipeline.counting.unique import Item, Registry
 from pipeline.messages import OK, Instances, Tracks
 from pipeline.records.event import CountEvent
 
-SHADOW_OVERLAP = 0.4
+SHADOW_OVERLAP = 0.48
 """Overlap of boxes, and of masks, from which on two instances show one object."""
 
 STATIC = "static"

@@ -24,7 +24,7 @@ JOIN_ALIGNED = 0.8
 """How much of the distance of the centres one edge may explain."""
 JOIN_FLIP = 0.5
 """Costs: the classes differ."""
-JOIN_AT_EDGE = 0.3
+JOIN_AT_EDGE = 0.32
 """Costs: the one was lost at a border of the frame, or the other began at one, not both."""
 JOIN_CAME_IN = 1.0
 """Costs: the other began at a border and grew as it came in."""

@@ -19,23 +19,23 @@ from pipeline.messages import Instances
 
 Rows = NDArray[np.int64]
 
-WORST = 6.7
+WORST = 5.5
 """Distance from which on a detection is not the object."""
-ALIGNED = 0.79
+ALIGNED = 0.57
 """0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
 objects that are half hidden."""
-MOST_SHAPE = 4.0
+MOST_SHAPE = 3.7
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
-OVERLAP_WEIGHT = 4.0
+OVERLAP_WEIGHT = 4.1
 VAGUE = 0.39
 """Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
 OTHER_CLASS = 3.4
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
 WEAK = 0.99
 """Added to the distance of a weak detection: strong ones choose first."""
-WEAK_SCORE = 0.4
+WEAK_SCORE = 0.42
 """Detections below this score never begin a track."""
 
 _REACH = float(np.sqrt(2 * WORST))

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from pipeline.counting.geometry import Floats
 
-POSITION_NOISE = 0.09
+POSITION_NOISE = 0.091
 """Standard deviation of a detected centre, in object sizes."""
-DOUBT = 1.6
+DOUBT = 1.9
 """How much larger these are for a detection of score 0 than for one of score 1."""
 JUMP = 2.0
 """How much larger they are on an axis on which the box changes its length, for each unit of the logarithm."""
 SHAPE_NOISE = 0.06
 """Standard deviation of a detected width or height, in object sizes."""
-FIRST_SPEED = 1.0
+FIRST_SPEED = 2.0
 """Standard deviation of an unknown speed, object sizes per second."""
 ACCELERATION = 0.52
 """Change of speed within one second, object sizes per second."""
 SHAPE_DRIFT = 0.07
 """Change of width or height within one second, in object sizes."""
-COAST_S = 1.8
+COAST_S = 1.6
 """Time over which the speed of an object that is not seen fades."""
 
 _NOISE = np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) ** 2

@@ -14,10 +14,10 @@ from math import inf
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.joining import Speed, join_cost, leading
-from pipeline.counting.sighting import Sighting
+from pipeline.counting.sighting import Sighting, outward
 
 LEAST_SEEN = 3
-LEAST_SCORE = 3.0
+LEAST_SCORE = 3.9
 """Sum of the scores of all sightings of a confirmed track."""
 SURE_SCORE = 8.0
 """The same of an object that is beyond doubt."""
@@ -34,7 +34,7 @@ LATE_S = 2.0
 
 DOUBTFUL = (0.75, 1.35)
 """Costs of a join between which it might as well be decided the other way; at 1 it is decided."""
-LATE_COST = 1.6
+LATE_COST = 1.2
 """Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
 that appeared in sight of the camera meanwhile."""
 
@@ -187,7 +187,7 @@ class Registry:
         """Looks once more whether an object that is over was seen later as another one, and gives that one, which
         takes its place: it is the same object, counted once."""
         lost = self._items[number]
-        if lost.last.edges:
+        if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
         best, least = None, LATE_COST
         for item in self._items.values():

@@ -7,7 +7,18 @@ import pytest
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from tests.counting.counting_scenes import FPS, HEIGHT, UPRIGHT, Thing, along, counter, instances, play, play_at, walk
+from tests.counting.counting_scenes import (
+    FPS,
+    HEIGHT,
+    UPRIGHT,
+    Thing,
+    along,
+    counter,
+    instances,
+    play,
+    play_at,
+    walk,
+)
 
 
 def test_each_object_counts_once_for_its_class() -> None:
@@ -136,7 +147,7 @@ def test_half_hidden_behind_a_car_counts_once() -> None:
 
 
 def test_lost_in_sight_and_found_out_of_reach_is_the_same_after_all_once_nobody_else_came_back() -> None:
-    frames = walk([(100, 300), (220, 300)], [3]) + [[]] * 20 + walk([(330, 300), (450, 300)], [3])
+    frames = walk([(100, 300), (220, 300)], [3]) + [[]] * 20 + walk([(325, 300), (445, 300)], [3])
     outcome = play(counter({"line": UPRIGHT}), frames + [[]] * 250)
     assert max(step.tracks.unique.get("person", 0) for step in outcome.steps) == 2
     assert outcome.totals.unique == {"person": 1}
