@@ -67,7 +67,10 @@ def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, in
     then = (old.center[0] + vx * gap_s, old.center[1] + vy * gap_s, width + vw * gap_s, height + vh * gap_s)
     if old.edges and outside(then, lost.speed_px_s, old.edges, frame):
         return inf
-    size = 1.5 * (old.width_px * old.height_px * new.width_px * new.height_px) ** 0.25
+    # a box can be without area: cut off by the border
+    old_wide, new_wide = max(1.0, old.width_px), max(1.0, new.width_px)
+    old_tall, new_tall = max(1.0, old.height_px), max(1.0, new.height_px)
+    size = 1.5 * (old_wide * old_tall * new_wide * new_tall) ** 0.25
     reach_s = COAST_S * (1 - exp(-gap_s / COAST_S))
     # distance of the centres, less what one edge alone explains: the other one may be half hidden
     slack = (abs(old.width_px - new.width_px) / 2, abs(old.extent_px("t") - new.extent_px("t")) / 2)
@@ -75,8 +78,8 @@ def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, in
     back = _distance(_moved(new.center, found.first_speed_px_s, -reach_s), old.center, slack)
     speed = max(_length(lost.speed_px_s[:2]), _length(found.first_speed_px_s[:2])) / size
     away = min(ahead, (ahead + back) / 2) / size / (JOIN_NEAR + (JOIN_SPEED + 0.3 * speed) * gap_s)
-    tall = abs(log(old.height_px / new.height_px))
-    wide = abs(log(max(1.0, old.width_px) / max(1.0, new.width_px)))
+    tall = abs(log(old_tall / new_tall))
+    wide = abs(log(old_wide / new_wide))
     shape = (JOIN_TALL * tall + (1 - JOIN_TALL) * min(tall, wide)) / JOIN_SHAPE
     flip = 0.0 if leading(lost.votes) == leading(found.votes) else JOIN_FLIP
     edge = JOIN_AT_EDGE if bool(old.edges) != bool(new.edges) else 0.0

@@ -71,6 +71,12 @@ def test_who_has_gone_out_over_the_border_is_nobody_else() -> None:
     assert join_cost(lost, fragment(seen(14, at_s=1.0)), 1.0, FRAME) == inf
 
 
+def test_a_box_without_area_is_no_error() -> None:
+    lost, found = fragment(seen(200, size=(0, 0))), fragment(seen(200, size=(0, 0), at_s=1.0))
+    assert join_cost(lost, found, 1.0, FRAME) < 1
+    assert join_cost(lost, fragment(seen(500, at_s=1.0)), 1.0, FRAME) > 1
+
+
 @given(
     x=st.floats(100, 500),
     away=st.floats(-60, 60),
