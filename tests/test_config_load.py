@@ -130,11 +130,11 @@ def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
         (with_stream("lines: {door: {points: [[0, 0]]}}"),
          "streams.gate.lines.door.points: expected at least 2, got a list of 1"),
         (with_stream("lines: {door: {points: [[0, 0], [1, 1], [0, 1], [1, 0]]}}"),
-         "streams.gate.lines.door.points: segments 1 and 3 meet, a line must not meet itself; "
-         "to count in and out of an area use a zone"),
+         ("streams.gate.lines.door.points: segments 1 and 3 meet, a line must not meet itself; "
+         "to count in and out of an area use a zone")),
         (with_stream("lines: {door: {points: [[0, 0], [0.5, 0.5], [0.1, 0.1]]}}"),
-         "streams.gate.lines.door.points: segments 1 and 2 meet, a line must not meet itself; "
-         "to count in and out of an area use a zone"),
+         ("streams.gate.lines.door.points: segments 1 and 2 meet, a line must not meet itself; "
+         "to count in and out of an area use a zone")),
         (with_stream("lines: {door: {points: [[0, 0], [1, 1.5]]}}"),
          "streams.gate.lines.door.points[1][1]: expected less than or equal to 1, got 1.5"),
         (with_stream("lines: {door: {points: [[0, 0], [0, 0]]}}"),

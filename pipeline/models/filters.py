@@ -21,7 +21,8 @@ Bools = NDArray[np.bool_]
 
 def floor_score(model: ModelConfig, streams: Sequence[StreamConfig] = ()) -> float:
     """The lowest score that any class needs in any stream: what the model itself has to be asked for."""
-    own = [score for part in (model, *streams) for score in part.filter.scores.values()]
+    parts = [model.filter, *(stream.filter for stream in streams)]
+    own = [score for part in parts for score in part.scores.values()]
     return min([model.score, *own])
 
 
@@ -79,7 +80,8 @@ def _size_fits(part: FilterConfig, found: Any, width: int, height: int) -> Bools
     inside = (found.masks >= MASK_INSIDE).mean(axis=(1, 2))
     area = sides.prod(axis=1) * np.where(inside > 0, inside, 1.0) / (width * height)
     fits: Bools = (tall >= part.min_height) & (tall <= part.max_height)
-    return fits & (area >= part.min_area) & (area <= part.max_area)
+    fits &= (area >= part.min_area) & (area <= part.max_area)
+    return fits
 
 
 def _place_fits(part: FilterConfig, found: Any, names: NDArray[np.str_], width: int, height: int) -> Bools:

@@ -94,7 +94,7 @@ def moving(small: NDArray[np.uint8], before: NDArray[np.uint8], config: StaticCo
     if small.shape != before.shape:
         return True
     brighter = round(cv2.mean(small)[0] - cv2.mean(before)[0])
-    level = cv2.add(small, -brighter) if brighter < 0 else cv2.subtract(small, brighter)
+    level = cv2.addWeighted(small, 1.0, small, 0.0, -brighter)
     changed = cv2.threshold(cv2.absdiff(level, before), config.threshold, 1, cv2.THRESH_BINARY)[1]
     return cv2.countNonZero(changed) >= max(2.0, config.area * small.size)
 

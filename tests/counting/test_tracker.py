@@ -46,7 +46,9 @@ def test_a_forgotten_track_goes_on_as_another_one(engine: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), rows=st.integers(1, 12), columns=st.integers(1, 12), share=st.floats(0, 1))
+@given(
+    seed=st.integers(0, 10_000), rows=st.integers(1, 12), columns=st.integers(1, 12), share=st.floats(0, 1)
+)
 def test_assignment_costs_as_little_as_the_hungarian_method_on_the_whole_matrix(
     seed: int, rows: int, columns: int, share: float
 ) -> None:

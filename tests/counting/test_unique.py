@@ -156,9 +156,7 @@ def test_lost_in_sight_and_found_out_of_reach_is_the_same_after_all_once_nobody_
 
 
 def test_two_with_nobody_lost_between_them_stay_two() -> None:
-    frames = [
-        [Thing((100 + n, 300)), *([Thing((330 + n - 95, 300))] if n >= 95 else [])] for n in range(200)
-    ]
+    frames = [[Thing((100 + n, 300)), *([Thing((330 + n - 95, 300))] if n >= 95 else [])] for n in range(200)]
     assert play(counter(), frames + [[]] * 250).totals.unique == {"person": 2}
 
 
