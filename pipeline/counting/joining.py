@@ -92,6 +92,13 @@ def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, in
     return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)
 
 
+def walked_out(lost: Ending, gap_s: float, frame: tuple[int, int]) -> bool:
+    """Whether an object at its last speed is outside of a frame of (width, height) pixels after `gap_s`, all of it."""
+    center = _moved(lost.last.center, lost.speed_px_s, gap_s)
+    half = (lost.last.width_px / 2, lost.last.extent_px("t") / 2)
+    return any(center[axis] + half[axis] < 0 or center[axis] - half[axis] > frame[axis] for axis in (0, 1))
+
+
 def _moved(place: Xy, speed_px_s: Speed, time_s: float) -> Xy:
     return place[0] + speed_px_s[0] * time_s, place[1] + speed_px_s[1] * time_s
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline.config import TrackerConfig
-from pipeline.counting.joining import Speed, join_cost, leading
+from pipeline.counting.joining import Speed, join_cost, leading, walked_out
 from pipeline.counting.sighting import Sighting, outward
 
 LEAST_SEEN = 3
@@ -196,6 +196,7 @@ class Registry:
                 0 < gap_s <= self._config.join_s
                 and not item.joined
                 and not item.first.edges
+                and not walked_out(lost, gap_s, self._size)
                 and (cost := join_cost(lost, item, gap_s, self._size)) < least
             ):
                 best, least = item, cost

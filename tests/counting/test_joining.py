@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.joining import Speed, join_cost
+from pipeline.counting.joining import Speed, join_cost, walked_out
 from pipeline.counting.sighting import Moment, Sighting, touched
 from tests.counting.counting_scenes import HEIGHT, WIDTH
 
@@ -69,6 +69,14 @@ def test_who_has_gone_out_over_the_border_is_nobody_else() -> None:
     lost = fragment(seen(10), speed=-60)
     assert lost.last.edges == "l"
     assert join_cost(lost, fragment(seen(14, at_s=1.0)), 1.0, FRAME) == inf
+
+
+def test_who_was_walking_out_has_left_by_the_time_another_one_appears() -> None:
+    leaving = fragment(seen(60), speed=-100)
+    assert not walked_out(leaving, 0.5, FRAME)
+    assert walked_out(leaving, 1.0, FRAME)
+    assert not walked_out(fragment(seen(60), speed=100), 1.0, FRAME)
+    assert not walked_out(fragment(seen(60)), 60.0, FRAME)
 
 
 def test_a_box_without_area_is_no_error() -> None:
