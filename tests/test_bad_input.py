@@ -164,7 +164,7 @@ def no_weights() -> bytes:
         ("empty.onnx", b"", "is not an ONNX model"),
         ("text.safetensors", b"a model" * 20, "is not a model file"),
         ("empty.safetensors", b"", "is not a model file"),
-        ("picture.png", b"\x89PNG", "expected a file ending in .onnx or .safetensors"),
+        ("picture.png", b"\x89PNG", "expected a file ending in .onnx or .pth or .safetensors"),
         ("none.onnx", None, "there is no file"),
     ],
 )

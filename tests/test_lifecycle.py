@@ -189,7 +189,9 @@ def test_a_finished_run_leaves_its_results_and_nothing_else(tmp_path: Path, runt
         assert code == 0, err
         nothing_left(command, [])
     found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert found == {"summary.json", "events.db", "gate.mp4", "log/gate.log", "run.json", "run.lock"}
+    results = {"summary.json", "events.db", "gate.mp4", "gate-heatmap.png"}
+    log = {"log/gate.log", "log/gate.heat", "log/gate.jpg"}
+    assert found == results | log | {"run.json", "run.lock", "config.json"}
 
 
 def test_counting_without_video_writes_none(tmp_path: Path) -> None:

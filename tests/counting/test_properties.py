@@ -31,11 +31,12 @@ FEW = settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 
 
 def scene(routes: list[tuple[float, float, float]]) -> list[tuple[float, list[Thing]]]:
-    """Walkers who stand for a moment, walk to a place and on to another."""
+    """Walkers who stand for a moment, walk to a place and on to another, and stand there: long enough that who was lost
+    for stopping on the spot is an object again."""
     paths = [
         along(
             [(a, y), (a, y), (b, y), (c, y), (c, y)],
-            [0.6, abs(a - b) / 120 + 0.1, abs(b - c) / 120 + 0.1, 0.6],
+            [0.6, abs(a - b) / 120 + 0.1, abs(b - c) / 120 + 0.1, 1.2],
             FPS,
         )
         for (a, b, c), y in zip(routes, LANES, strict=False)

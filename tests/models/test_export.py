@@ -36,13 +36,22 @@ def test_the_shipped_model_as_onnx_finds_what_it_finds(tmp_path: Path) -> None:
     assert done.boxes_px < 0.01 and done.scores < 1e-4 and done.masks < 1e-3
     assert list(tmp_path.iterdir()) == [path]
     planes = [Planes.from_rgb(frame) for frame in frames]
-    own = registry.load(ModelConfig(score=0.6)).segment(planes)
-    read = registry.load(ModelConfig(path=path, score=0.6)).segment(planes)
+    own = registry.load(ModelConfig(score=0.5)).segment(planes)
+    read = registry.load(ModelConfig(path=path, score=0.5)).segment(planes)
     assert registry.classes_of(ModelConfig(path=path)) == done.classes
     for here, there in zip(own, read, strict=True):
-        assert sorted(here.class_ids.tolist()) == sorted(there.class_ids.tolist())
-        overlap = overlaps(here.boxes_px.astype(np.float64), there.boxes_px.astype(np.float64))
-        assert np.median(overlap.max(axis=1)) > 0.98 and overlap.max(axis=1).min() > 0.8
+        assert sure_share_found(here, there) == sure_share_found(there, here) == 1.0
+
+
+def sure_share_found(ours: Found, others: Found) -> float:
+    """Share of the sure objects of the one that the other has, with the same class and nearly the same box: frames
+    are scaled in another way for the file, so the weakest objects may be over the threshold on one side only."""
+    overlap = overlaps(ours.boxes_px.astype(np.float64), others.boxes_px.astype(np.float64))
+    overlap[ours.class_ids[:, None] != others.class_ids[None]] = 0.0
+    sure = ours.scores >= 0.75
+    assert sure.sum() >= 5
+    assert np.median(overlap.max(axis=1)[sure]) > 0.98
+    return float((overlap.max(axis=1)[sure] > 0.8).mean())
 
 
 def test_a_size_that_the_network_cannot_take_is_told(tmp_path: Path) -> None:
