@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=STREET)
     parser.add_argument("--scenes", type=int, default=len(HELD_OUT_SEEDS))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="auto", help="fp32 or bf16; auto is fp32 on a CPU")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -68,7 +69,7 @@ def main() -> None:
         moments.append(frames[-1])
         clean.append(planes[-1])
         coded.append(through_h264(planes, CRF))
-    model = MaskRcnn.load(options.weights, device="cpu", score=0.05)
+    model = MaskRcnn.load(options.weights, device="cpu", score=0.05, precision=options.precision)
     found, cpu_ms = segment(model, clean)
     found_coded, _ = segment(model, coded)
     faultless = [perfect(one, model.classes) for one in moments]
