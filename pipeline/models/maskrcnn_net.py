@@ -7,7 +7,6 @@ linear, so the first convolution can do it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from itertools import pairwise
 
 import torch
@@ -18,7 +17,6 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
@@ -110,22 +108,3 @@ def fold_batch_norm(module: nn.Module) -> None:
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             module._modules[first] = fuse_conv_bn_eval(convolution, norm)
             module._modules[second] = nn.Identity()
-
-
-def detect(model: MaskRCNN, images: Tensor, sizes: list[tuple[int, int]]) -> list[dict[str, Tensor]]:
-    """Runs the parts of a model in evaluation mode on images that are already laid into its input.
-
-    Args:
-        model: of `build`.
-        images: (B, 3, H, W) float32.
-        sizes: height and width of each frame inside its image.
-
-    Returns:
-        For each image `boxes` (N, 4) in pixels of the input, `scores` (N,), `labels` (N,) from 1 and `masks`
-        (N, 1, 28, 28), 0..1.
-    """
-    features: OrderedDict[str, Tensor] = model.backbone(images)
-    proposals, _ = model.rpn(ImageList(images, sizes), features)
-    detections, _ = model.roi_heads(features, proposals, sizes)
-    found: list[dict[str, Tensor]] = detections
-    return found
