@@ -18,12 +18,24 @@ Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
 MASK_SIZE = 28
 """Side of the box-aligned mask grid, the size of a Mask R-CNN mask head (He et al. 2017)."""
 
+LOOK_SIZE = 24
+"""Numbers that say what an object looks like; `models/looks.py` says which."""
+
+Camera: TypeAlias = tuple[int, float, float, float, float]
+"""Where a camera that moves looks: (origin, a, b, x, y). A spot of the scene that is at (u, v) in this frame was at
+(a u - b v + x, b u + a v + y) in the frame with the number `origin` in the source; pixels of the decoded frame.
+Frames of one epoch with the same origin can be compared; another origin means that the view was lost between them."""
+
 OK = ""
 """`Instances.skipped` of a frame that the model has seen."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, eq=False):
-    """Base of all messages. `ARRAYS` maps an array field to (dtype, shape)."""
+    """Base of all messages. `ARRAYS` maps an array field to (dtype, shape).
+
+    Fields that are added later stand at the end and have a default: what was logged before they were there is read
+    with it.
+    """
 
     ARRAYS: ClassVar[dict[str, Spec]] = {}
 
@@ -49,6 +61,8 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     width: int
     """Pixels, as shown (rotation applied)."""
     height: int
+    camera: Camera | None = None
+    """None where the camera is not followed (`tracker.camera_motion`)."""
 
 
 class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -59,6 +73,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
         "scores": ("float32", ("n",)),
         "class_ids": ("int16", ("n",)),
         "masks": ("uint8", ("n", MASK_SIZE, MASK_SIZE)),
+        "looks": ("uint8", ("n", LOOK_SIZE)),
     }
 
     stream: str
@@ -80,6 +95,17 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """(N,) int16, index into the model's class names."""
     masks: Array
     """(N, 28, 28) uint8: mask probability 0..255, spread over the box."""
+    looks: Array | None = None
+    """(N, 24) uint8: colours of the pixels inside the mask (`models/looks.py`); all 0 where there were too few to
+    tell. None: not looked at."""
+    camera: Camera | None = None
+    """As in `FrameRef`."""
+
+    def only(self, rows: Array) -> Instances:
+        """Some of the instances: `rows` are their numbers, or (N,) bool."""
+        arrays = {name: getattr(self, name) for name in self.ARRAYS}
+        some = {name: array[rows] for name, array in arrays.items() if array is not None}
+        return msgspec.structs.replace(self, **some)
 
 
 class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -116,6 +142,8 @@ class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Class -> unique objects so far."""
     crossed: tuple[str, ...] = ()
     """Lines crossed in this frame (drawn lit up for a moment)."""
+    camera: Camera | None = None
+    """As in `FrameRef`."""
 
 
 class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -208,6 +236,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Reason -> frames among them that the model did not see."""
     unique: dict[str, int] = {}
     """Class -> unique objects."""
+    uncertain: dict[str, int] = {}
+    """Class -> by how much `unique` may be off: `counting/doubt.py` says what that means."""
     lines: dict[str, dict[str, dict[str, int]]] = {}
     """Line -> class -> direction -> crossings."""
     zones: dict[str, dict[str, dict[str, float]]] = {}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
@@ -56,11 +54,7 @@ def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str
 def filtered(instances: Instances, used: InstanceFilter) -> Instances:
     """The instances that are used: a log also holds what an earlier setting let through."""
     keep = used.keep(instances, instances.width, instances.height)
-    if keep.all():
-        return instances
-    return msgspec.structs.replace(
-        instances, **{name: getattr(instances, name)[keep] for name in Instances.ARRAYS}
-    )
+    return instances if keep.all() else instances.only(keep)
 
 
 def _stream_of(config: Config, name: str) -> tuple[str, StreamConfig]:

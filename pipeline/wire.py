@@ -1,8 +1,8 @@
 """Messages as bytes: `[version u8][kind u8][header length u32 LE][header][arrays]`.
 
-The header is MessagePack; each array is replaced in it by its shape and follows as a raw little-endian
-buffer that starts at a multiple of eight bytes. Nothing is trusted: version, kind, types, shapes and lengths
-are checked before an array is built. The instances log holds the same bytes.
+The header is MessagePack; each array is replaced in it by its shape (nil where it may be missing) and follows as a raw
+little-endian buffer that starts at a multiple of eight bytes. Nothing is trusted: version, kind, types, shapes and
+lengths are checked before an array is built. The instances log holds the same bytes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
+from msgspec.structs import FieldInfo, fields
 
 from pipeline.errors import WireError
 from pipeline.messages import KINDS, Array, Message, Spec
@@ -34,10 +36,11 @@ class _Kind:
     decoder: msgspec.msgpack.Decoder[Any]
     arrays: tuple[tuple[int, str, np.dtype[Any], Spec], ...]
     """(place among the fields, name, dtype, spec), in the order in which they are sent."""
+    optional: frozenset[str] = frozenset()
+    """Arrays that may be missing."""
 
 
 def _kind(number: int, cls: type[Message]) -> _Kind:
-    hints = get_type_hints(cls)
     names = cls.__struct_fields__
     arrays = tuple(
         (place, name, np.dtype(cls.ARRAYS[name][0]), cls.ARRAYS[name])
@@ -46,9 +49,22 @@ def _kind(number: int, cls: type[Message]) -> _Kind:
     )
     if not arrays:
         return _Kind(number, cls, msgspec.msgpack.Decoder(cls), ())
-    types = [tuple[int, ...] if name in cls.ARRAYS else hints[name] for name in names]
-    header = msgspec.defstruct(f"{cls.__name__}Header", list(zip(names, types, strict=True)), array_like=True)
-    return _Kind(number, cls, msgspec.msgpack.Decoder(header), arrays)
+    header = msgspec.defstruct(
+        f"{cls.__name__}Header", [_slot(cls, field) for field in fields(cls)], array_like=True, kw_only=True
+    )
+    optional = frozenset(field.name for field in fields(cls) if NoneType in get_args(field.type))
+    return _Kind(number, cls, msgspec.msgpack.Decoder(header), arrays, optional)
+
+
+def _slot(cls: type[Message], field: FieldInfo) -> tuple[str, Any, Any]:
+    """What a header has for a field: the shape of an array, the value of anything else. Defaults are the message's,
+    so that bytes from before a field was there can be read."""
+    form = field.type
+    if field.name in cls.ARRAYS:
+        form = tuple[int, ...] | None if NoneType in get_args(form) else tuple[int, ...]
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.name, form, msgspec.field(default_factory=field.default_factory)
+    return field.name, form, msgspec.field(default=field.default)
 
 
 _BY_NUMBER = tuple(_kind(number, cls) for number, cls in enumerate(KINDS))
@@ -65,18 +81,22 @@ def encode(message: Message) -> bytes:
     if not kind.arrays:
         header = _encoder.encode(message)
         return _PREFIX.pack(VERSION, kind.number, len(header)) + header
-    fields = [getattr(message, name) for name in kind.cls.__struct_fields__]
+    values = [getattr(message, name) for name in kind.cls.__struct_fields__]
     buffers: list[bytes] = []
     sizes: dict[str, int] = {}
     for place, name, dtype, spec in kind.arrays:
-        array: Array = fields[place]
+        array: Array | None = values[place]
+        if array is None and name in kind.optional:
+            continue
+        if array is None:
+            raise WireError(f"{kind.cls.__name__}.{name}: got None, expected {spec[0]}")
         _check_shape(kind, name, spec, array.shape, sizes)
         if array.dtype != dtype:
             raise WireError(f"{kind.cls.__name__}.{name}: got {array.dtype}, expected {spec[0]}")
-        fields[place] = array.shape
+        values[place] = array.shape
         raw = array.tobytes()
         buffers += (raw, bytes(_padding(len(raw))))
-    header = _encoder.encode(fields)
+    header = _encoder.encode(values)
     prefix = _PREFIX.pack(VERSION, kind.number, len(header))
     return b"".join((prefix, header, bytes(_padding(_PREFIX.size + len(header))), *buffers))
 
@@ -107,20 +127,22 @@ def decode(data: bytes | memoryview) -> Message:
             raise WireError(f"{kind.cls.__name__}: {len(data) - end} bytes too many")
         message: Message = header
         return message
-    fields = {name: getattr(header, name) for name in kind.cls.__struct_fields__}
+    values = {name: getattr(header, name) for name in kind.cls.__struct_fields__}
     offset = end + _padding(end)
     sizes: dict[str, int] = {}
     for _, name, dtype, spec in kind.arrays:
-        shape: tuple[int, ...] = fields[name]
+        shape: tuple[int, ...] | None = values[name]
+        if shape is None:
+            continue
         _check_shape(kind, name, spec, shape, sizes)
         count = math.prod(shape)
         if offset + count * dtype.itemsize > len(data):
             raise WireError(f"{kind.cls.__name__}.{name}: cut off")
-        fields[name] = np.frombuffer(data, dtype, count, offset).reshape(shape)
+        values[name] = np.frombuffer(data, dtype, count, offset).reshape(shape)
         offset += count * dtype.itemsize + _padding(count * dtype.itemsize)
     if offset != len(data):
         raise WireError(f"{kind.cls.__name__}: {len(data)} bytes, expected {offset}")
-    whole: Message = kind.cls(**fields)
+    whole: Message = kind.cls(**values)
     return whole
 
 

@@ -1,5 +1,8 @@
 """Messages as bytes: what goes in comes out, and nothing else is taken."""
 
+import struct
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from pipeline import wire
 from pipeline.errors import WireError
 from pipeline.messages import (
     KINDS,
+    LOOK_SIZE,
     MASK_SIZE,
     Accepted,
     Beat,
@@ -42,6 +46,8 @@ def instances(draw: st.DrawFn) -> Instances:
         scores=rng.random(count, np.float32),
         class_ids=rng.integers(-5, 99, count).astype(np.int16),
         masks=rng.integers(0, 256, (count, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
+        looks=draw(st.sampled_from([None, rng.integers(0, 256, (count, LOOK_SIZE)).astype(np.uint8)])),
+        camera=draw(st.none() | st.tuples(st.integers(0, 2**40), finite, finite, finite, finite)),
     )
 
 
@@ -55,6 +61,38 @@ def same(a: Message, b: Message) -> bool:
 @given(instances())
 def test_instances_come_out_as_they_went_in(message: Instances) -> None:
     assert same(wire.decode(wire.encode(message)), message)
+
+
+@given(instances())
+def test_instances_from_before_looks_and_cameras_are_read(message: Instances) -> None:
+    plain = msgspec.structs.replace(message, looks=None, camera=None)
+    raw = wire.encode(plain)
+    version, kind, length = struct.unpack_from("<BBI", raw)
+    fields = msgspec.msgpack.decode(raw[6 : 6 + length])
+    assert fields[-2:] == [None, None]
+    header = msgspec.msgpack.encode(fields[:-2])
+    arrays = raw[6 + length + -(6 + length) % 8 :]
+    old = struct.pack("<BBI", version, kind, len(header)) + header + bytes(-(6 + len(header)) % 8) + arrays
+    assert same(wire.decode(old), plain)
+
+
+def test_an_array_that_must_be_there_is_there() -> None:
+    message = Instances(
+        stream="a", epoch=0, seq=0, index=0, pts_s=0.0, wall_s=0.0, width=4, height=4,
+        boxes_px=None, scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int16),
+        masks=np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8),
+    )  # fmt: skip
+    with pytest.raises(WireError, match=r"Instances\.boxes_px: got None, expected float32"):
+        wire.encode(message)
+
+
+@given(instances())
+def test_some_of_the_instances_are_some_rows_of_every_array(message: Instances) -> None:
+    keep = np.arange(len(message.scores)) % 2 == 0
+    some = message.only(keep)
+    assert np.array_equal(some.scores, message.scores[keep])
+    assert some.looks is None if message.looks is None else np.array_equal(some.looks, message.looks[keep])
+    assert some.camera == message.camera
 
 
 @given(names, st.integers(0, 2**40), st.dictionaries(names, st.integers(0, 2**40)))

@@ -9,7 +9,6 @@ suppression by boxes keeps it, because its box is unlike each of theirs. Unlike 
 from __future__ import annotations
 
 import cv2
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,11 +50,7 @@ def without_duplicates(instances: Instances) -> Instances:
             keep[row] = False
         else:
             there |= cells
-    if keep.all():
-        return instances
-    return msgspec.structs.replace(
-        instances, **{name: getattr(instances, name)[keep] for name in Instances.ARRAYS}
-    )
+    return instances if keep.all() else instances.only(keep)
 
 
 def _cells(boxes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.int64]:
