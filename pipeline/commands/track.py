@@ -21,7 +21,11 @@ def track(
     ] = None,
     overrides: Overrides = None,
     fps: Annotated[
-        float | None, typer.Option(help="frames per second; default: as seqinfo.ini says, or 15", min=0.1)
+        float | None,
+        typer.Option(
+            help="frames per second; default: as seqinfo.ini says, or estimated from how fast people move",
+            min=0.1,
+        ),
     ] = None,
     size: Annotated[
         str | None,
@@ -46,6 +50,9 @@ def track(
             raise ConfigError(f"--size: got {size}, expected WxH, e.g. 768x576")
         pixels = (int(width), int(height))
     found = track_file(detections, tracks, settings, fps, pixels)
-    doubt = f", {found.uncertain} of them uncertain" if found.uncertain else ""
-    at = f"{found.sequence.fps:g} fps, {found.sequence.size[0]}x{found.sequence.size[1]}"
-    typer.echo(f"{found.objects} objects in {found.frames} frames ({at}){doubt}; tracks are in {tracks}")
+    margin = f" ± {found.uncertain}" if found.uncertain else ""
+    rate = f"{found.sequence.fps:g} fps" if found.sequence.fps_told else f"about {found.sequence.fps:.1f} fps"
+    at = f"{rate}, {found.sequence.size[0]}x{found.sequence.size[1]}"
+    if not found.sequence.fps_told:
+        typer.echo("the frame rate is estimated from how fast the boxes move; --fps tells it", err=True)
+    typer.echo(f"{found.objects}{margin} objects in {found.frames} frames ({at}); tracks are in {tracks}")

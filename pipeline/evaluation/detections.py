@@ -16,13 +16,14 @@ import numpy as np
 from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.geometry import Floats
+from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
 from pipeline.messages import MASK_SIZE, Instances
 from pipeline.records.rows import Row, RowWriter, check_rows
 
 DEFAULT_FPS = 15.0
-"""Where nothing tells: tracking is as good within a factor of two of the true rate."""
+"""Where nothing tells and nothing moves."""
 CLASS = "object"
 LAST_FRAME = 10_000_000
 """A number of a frame beyond this is a mistake: 4 days at 25 fps."""
@@ -35,10 +36,12 @@ class Sequence:
     Attributes:
         fps: frames per second.
         size: width and height in pixels.
+        fps_told: whether the rate is told, not estimated.
     """
 
     fps: float
     size: tuple[int, int]
+    fps_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Outcome:
     frames: int
     objects: int
     uncertain: int
-    """Objects that might as well be a part of another one, or two, or none."""
+    """By how many `objects` may be off."""
     sequence: Sequence
 
 
@@ -62,7 +65,7 @@ def track_file(
     """Reads `detections`, writes `tracks`, sorted by frame.
 
     Args:
-        fps: default: what `seqinfo.ini` beside the detections says, or 15.
+        fps: default: what `seqinfo.ini` beside the detections says, or an estimate (`frame_rate.py`).
         size: width and height of the frames; default: as `seqinfo.ini`, or what holds all boxes.
 
     Raises:
@@ -157,4 +160,6 @@ def _sequence(path: Path, rows: Floats, fps: float | None, size: tuple[int, int]
     if size is None:
         far = (rows[:, 2:4] + rows[:, 4:6]).max(axis=0) if len(rows) else np.ones(2)
         size = max(2, int(np.ceil(far[0] + 1e-6))), max(2, int(np.ceil(far[1] + 1e-6)))
-    return Sequence(fps or DEFAULT_FPS, size)
+    if fps is not None:
+        return Sequence(fps, size)
+    return Sequence(estimated_fps(rows) or DEFAULT_FPS, size, fps_told=False)
