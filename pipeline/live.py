@@ -109,7 +109,7 @@ def _counted(streams: dict[str, StreamView]) -> Table:
     table.add_column("count", justify="right")
     for name, view in streams.items():
         for cls, count in view.counts.unique.items():
-            table.add_row(name, "unique objects", cls, str(count))
+            table.add_row(name, "unique objects", cls, _with_margin(view, cls, count))
         for line, classes in view.counts.lines.items():
             for cls, directions in classes.items():
                 words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
@@ -191,7 +191,14 @@ def _left_s(view: StreamView) -> float:
 
 
 def _unique(view: StreamView) -> str:
-    return "  ".join(f"{cls} {count}" for cls, count in view.counts.unique.items()) or "nothing yet"
+    words = (f"{cls} {_with_margin(view, cls, count)}" for cls, count in view.counts.unique.items())
+    return "  ".join(words) or "nothing yet"
+
+
+def _with_margin(view: StreamView, cls: str, count: int) -> str:
+    """A unique count and by how much it may be off: `34 ± 2`."""
+    margin = view.counts.uncertain.get(cls, 0)
+    return f"{count} ± {margin}" if margin else str(count)
 
 
 def _lines(view: StreamView) -> str:

@@ -237,7 +237,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     unique: dict[str, int] = {}
     """Class -> unique objects."""
     uncertain: dict[str, int] = {}
-    """Class -> by how much `unique` may be off: `counting/doubt.py` says what that means."""
+    """Class -> by how many objects `unique` may be off, as in 34 ± 2: `counting/doubt.py` says what that means."""
+    doubtful: dict[str, int] = {}
+    """Class -> decisions behind `unique` that might as well have been the other way."""
     lines: dict[str, dict[str, dict[str, int]]] = {}
     """Line -> class -> direction -> crossings."""
     zones: dict[str, dict[str, dict[str, float]]] = {}

@@ -84,6 +84,7 @@ class StageMetrics:
         zones: Zones,
         unique: Mapping[str, int],
         *,
+        uncertain: Mapping[str, int] = MappingProxyType({}),
         dwell: Histograms = MappingProxyType({}),
         speed: Histograms = MappingProxyType({}),
     ) -> None:
@@ -93,7 +94,10 @@ class StageMetrics:
         A total that fell would look like a new start from 0, and Prometheus would count everything twice.
         The mappings are read later by another thread: pass ones that do not change any more.
         """
-        self._counts.streams = {**self._counts.streams, stream: Shown(lines, zones, unique, dwell, speed)}
+        self._counts.streams = {
+            **self._counts.streams,
+            stream: Shown(lines, zones, unique, dwell, speed, uncertain),
+        }
 
     def text(self) -> str:
         """What `/metrics` answers."""

@@ -8,7 +8,7 @@ from pipeline.config import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.heatmaps import write_heatmap
-from pipeline.messages import Counts, Instances
+from pipeline.messages import Instances
 from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat import view_path
 from pipeline.records.log import read_log
@@ -35,15 +35,7 @@ def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str
         view.decoded += 1
         view.pts_s = instances.pts_s
     counter.finish()
-    totals = counter.totals()
-    view.counts = Counts(
-        frames=view.decoded,
-        unique=totals.unique,
-        lines=totals.lines,
-        zones=totals.zones,
-        speeds=totals.speeds,
-        od=totals.od,
-    )
+    view.counts = counter.totals().counts(view.decoded, {})
     if heatmap is not None:
         size = (header.width, header.height)
         view_file = log.with_name(view_path(log.parent, header.stream).name)

@@ -52,6 +52,8 @@ class StreamView:
             dropped=Counter(self.dropped) + Counter(skipped),
             static=self.counts.skipped.get(STATIC, 0),
             unique=self.counts.unique,
+            uncertain=self.counts.uncertain,
+            doubtful=self.counts.doubtful,
             lines=self.counts.lines,
             net=net_of(self.counts.lines),
             zones=self.counts.zones,

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.counting.doubt import margin
 from pipeline.counting.duplicates import without_duplicates
 from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
 from pipeline.counting.joining import Speed
@@ -112,12 +113,12 @@ class StreamCounter:
     def totals(self) -> Totals:
         """All counts so far."""
         totals = self._tally.totals(self._unique())
-        uncertain = {
-            self._classes[class_id]: count
-            for class_id, count in sorted(self._registry.uncertain().items())
-            if count and self._tally.wanted(self._classes[class_id])
-        }
-        return replace(totals, uncertain=uncertain)
+        doubtful = dict.fromkeys(totals.unique, 0)
+        for class_id, count in sorted(self._registry.doubtful().items()):
+            if count and self._tally.wanted(self._classes[class_id]):
+                doubtful[self._classes[class_id]] = count
+        uncertain = {class_name: margin(count) for class_name, count in doubtful.items()}
+        return replace(totals, uncertain=uncertain, doubtful=doubtful)
 
     def heat(self) -> dict[str, Floats]:
         """Class -> (rows, columns): object-seconds at each spot of the frame so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.counting.spread import Histogram
-from pipeline.messages import Tracks
+from pipeline.messages import Counts, Tracks
 from pipeline.records.event import CountEvent
 
 
@@ -35,7 +35,8 @@ class Totals:
 
     Attributes:
         unique: class -> objects.
-        uncertain: class -> how many of them might as well be a part of another one, two, or none.
+        uncertain: class -> by how many objects `unique` may be off, as in 34 ± 2; see `doubt.py`.
+        doubtful: class -> decisions behind `unique` that might as well have been the other way.
         lines: line -> class -> direction -> crossings; every direction is there, also with 0.
         zones: zone -> class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s`, the median stay and the one
             that 95 % do not exceed, `peak`, `appeared`, `vanished`; see `zones.py`.
@@ -47,9 +48,29 @@ class Totals:
 
     unique: dict[str, int] = field(default_factory=dict)
     uncertain: dict[str, int] = field(default_factory=dict)
+    doubtful: dict[str, int] = field(default_factory=dict)
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     zones: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     speeds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     od: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     dwell: dict[str, dict[str, Histogram]] = field(default_factory=dict)
     speed: dict[str, dict[str, Histogram]] = field(default_factory=dict)
+
+    def counts(self, frames: int, skipped: dict[str, int]) -> Counts:
+        """What the supervisor shows and writes of a stream.
+
+        Args:
+            frames: frames counted.
+            skipped: reason -> frames among them that the model did not see.
+        """
+        return Counts(
+            frames=frames,
+            skipped=dict(skipped),
+            unique=self.unique,
+            uncertain=self.uncertain,
+            doubtful=self.doubtful,
+            lines=self.lines,
+            zones=self.zones,
+            speeds=self.speeds,
+            od=self.od,
+        )

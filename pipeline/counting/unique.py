@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline.config import TrackerConfig
+from pipeline.counting import doubt
 from pipeline.counting.joining import Speed, join_cost, leading, walked_out
 from pipeline.counting.sighting import Sighting, outward
 
 LEAST_SEEN = 3
 LEAST_SCORE = 3.9
 """Sum of the scores of all sightings of a confirmed track."""
-SURE_SCORE = 8.0
-"""The same of an object that is beyond doubt."""
 LEAST_MEAN = 0.45
 """Mean score of the sightings of a confirmed track."""
 LEAST_SHARE = 0.3
@@ -32,8 +31,6 @@ WAITING = 256
 LATE_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
 
-DOUBTFUL = (0.75, 1.35)
-"""Costs of a join between which it might as well be decided the other way; at 1 it is decided."""
 LATE_COST = 1.2
 """Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
 that appeared in sight of the camera meanwhile."""
@@ -74,8 +71,8 @@ class Item:
     """Its id when all is known: that of the object it was found to go on, or its own."""
     score: float = 0.0
     """Sum of the scores of all its sightings."""
-    doubtful: bool = False
-    """Whether a join, or that there was none, might as well have been decided the other way."""
+    doubts: int = 0
+    """Joins, and decisions that there was none, that might as well have been the other way."""
     joined: bool = False
     """Whether it was found, late, to go on another one."""
 
@@ -84,9 +81,9 @@ class Item:
         return leading(self.votes)
 
     @property
-    def uncertain(self) -> bool:
-        """Whether it might as well be a part of another object, two, or none."""
-        return self.doubtful or self.score < SURE_SCORE
+    def doubtful(self) -> int:
+        """Decisions about it that might as well have been the other way: joins, and that it is an object at all."""
+        return self.doubts + (self.score < doubt.SURE_SCORE)
 
 
 class Registry:
@@ -101,7 +98,8 @@ class Registry:
         self._next = 1
         self._frames = 0
         self._retired: Counter[int] = Counter()
-        self._retired_uncertain: Counter[int] = Counter()
+        self._doubtful: Counter[int] = Counter()
+        """Class -> doubtful decisions about what is not kept any more."""
 
     def frame(self, size: tuple[int, int]) -> None:
         """A frame of (width, height) pixels begins that the model has seen."""
@@ -165,7 +163,7 @@ class Registry:
             )
             self._items[item.item] = item
             self._next += 1
-        item.doubtful |= DOUBTFUL[0] < cost < DOUBTFUL[1]
+        item.doubts += doubt.close(cost)
         item.score += track.score
         item.votes.update(track.votes)
         item.last, item.last_s, item.speed_px_s = track.last, now_s, track.speed_px_s
@@ -180,6 +178,7 @@ class Registry:
         """Objects that nothing can be joined to any more, in the order of their ids. Forgets dead tracks."""
         limit_s = self._config.hold_s + self._config.join_s + LATE_S
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
+            self._doubtful += self._missed(self._tracks[number])
             del self._tracks[number], self._seen_s[number]
         return sorted(item.item for item in self._items.values() if now_s - item.last_s > limit_s)
 
@@ -189,7 +188,7 @@ class Registry:
         lost = self._items[number]
         if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
-        best, least = None, LATE_COST
+        best, least = None, doubt.CLOSE_LATE
         for item in self._items.values():
             gap_s = item.first.moment.pts_s - lost.last.moment.pts_s
             if (
@@ -200,11 +199,16 @@ class Registry:
                 and (cost := join_cost(lost, item, gap_s, self._size)) < least
             ):
                 best, least = item, cost
-        if best is not None:
-            best.votes.update(lost.votes)
-            best.final, best.joined, best.doubtful = lost.final, True, True
-            best.score += lost.score
-            del self._items[number]
+        if best is None:
+            return None
+        lost.doubts += 1
+        if least >= LATE_COST:
+            return None
+        best.votes.update(lost.votes)
+        best.final, best.joined = lost.final, True
+        best.score += lost.score
+        best.doubts += lost.doubts
+        del self._items[number]
         return best
 
     @property
@@ -220,7 +224,7 @@ class Registry:
         """Keeps nothing of an object but that it was there."""
         item = self._items.pop(number)
         self._retired[item.class_id] += 1
-        self._retired_uncertain[item.class_id] += item.uncertain
+        self._doubtful[item.class_id] += item.doubtful
 
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
@@ -229,12 +233,25 @@ class Registry:
             counts[item.class_id] += 1
         return dict(counts)
 
-    def uncertain(self) -> dict[int, int]:
-        """Class -> how many of them are uncertain."""
-        counts = self._retired_uncertain.copy()
+    def doubtful(self) -> dict[int, int]:
+        """Class -> decisions about them that might as well have been the other way (`doubt.py`)."""
+        counts = self._doubtful.copy()
         for item in self._items.values():
-            counts[item.class_id] += item.uncertain
+            counts[item.class_id] += item.doubtful
+        for track in self._tracks.values():
+            counts += self._missed(track)
         return dict(counts)
+
+    def _missed(self, track: Track) -> Counter[int]:
+        """Class -> 1 of a track that came near to being an object and is none."""
+        if track.item is not None or track.seen < LEAST_SEEN or track.shadowed > SHADOW * track.seen:
+            return Counter()
+        lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
+        score, mean = doubt.NEARLY * LEAST_SCORE, doubt.NEARLY_MEAN * LEAST_MEAN
+        near = lasted_s >= doubt.NEARLY * self._config.confirm_s and track.score >= max(
+            score, mean * track.seen
+        )
+        return Counter({leading(track.votes): 1} if near else ())
 
     def _predecessor(self, track: Track) -> tuple[Item | None, float]:
         """The object that a track goes on, if any, and what it costs that it goes on the likeliest one."""

@@ -24,6 +24,8 @@ class StreamSummary:
         dropped: reason -> frames; with `processed` they add up to `decoded`.
         static: processed frames that the model was spared because nothing moved; shown where there are any.
         unique: class -> unique objects.
+        uncertain: class -> by how many objects `unique` may be off, as in 34 ± 2.
+        doubtful: class -> decisions behind `unique` that might as well have been the other way.
         lines: line -> class -> direction -> crossings.
         net: line -> class -> crossings in the first direction less those in the second.
         zones: zone -> class -> {"now", "entries", "exits", "dwell_s", "dwell_p95_s", "peak", "appeared", "vanished"}.
@@ -39,6 +41,8 @@ class StreamSummary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     static: int = 0
     unique: Mapping[str, int] = field(default_factory=dict)
+    uncertain: Mapping[str, int] = field(default_factory=dict)
+    doubtful: Mapping[str, int] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     net: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     zones: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
@@ -58,7 +62,13 @@ class StreamSummary:
             "fps": self.fps,
             "latency_ms": {"p50": self.latency_ms.get("p50"), "p99": self.latency_ms.get("p99")},
         }
-        added = {"net": self.net, "speeds": self.speeds, "od": self.od}
+        added = {
+            "uncertain": self.uncertain,
+            "doubtful": self.doubtful,
+            "net": self.net,
+            "speeds": self.speeds,
+            "od": self.od,
+        }
         return _with_extra(contract | {key: value for key, value in added.items() if value}, self.extra)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pipeline.links import Endpoints, Hub, Peer, Waiter
-from pipeline.messages import Accepted, Counts, EndOfStream, Hello, Instances, Report, Want
+from pipeline.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
 from pipeline.metrics import StageMetrics
 from pipeline.records.events import EventStore
 from pipeline.stages.book import Book
@@ -165,7 +165,13 @@ class Track:
         for name, book in self._books.items():
             totals = book.totals()
             metrics.counts(
-                name, totals.lines, totals.zones, totals.unique, dwell=totals.dwell, speed=totals.speed
+                name,
+                totals.lines,
+                totals.zones,
+                totals.unique,
+                uncertain=totals.uncertain,
+                dwell=totals.dwell,
+                speed=totals.speed,
             )
 
     def _write_heat(self) -> None:
@@ -184,19 +190,5 @@ class Track:
     def _report(self) -> Report:
         report = Report(frames_in=self._frames_in, frames_out=self._frames)
         for name, book in self._books.items():
-            report.streams[name] = counts_of(book)
+            report.streams[name] = book.totals().counts(book.next_seq, book.skipped)
         return report
-
-
-def counts_of(book: Book) -> Counts:
-    """What the supervisor shows and writes of a stream."""
-    totals = book.totals()
-    return Counts(
-        frames=book.next_seq,
-        skipped=dict(book.skipped),
-        unique=totals.unique,
-        lines=totals.lines,
-        zones=totals.zones,
-        speeds=totals.speeds,
-        od=totals.od,
-    )
