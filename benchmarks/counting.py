@@ -43,6 +43,7 @@ from benchmarks.counting_scenes import (
 from benchmarks.measure import save, table
 from pipeline.config import LineConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
+from pipeline.counting.step import Totals
 from pipeline.evaluation.matching import Line, crossings, match
 from pipeline.evaluation.report import f1
 from pipeline.messages import Instances
@@ -65,8 +66,9 @@ def chains() -> list[Line]:
     ]
 
 
-def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]]]:
-    """Rows of the pipeline's own counter at its defaults, and the crossings it counts: (frame, (line, direction))."""
+def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]], Totals]:
+    """Rows of the pipeline's own counter at its defaults, the crossings it counts: (frame, (line, direction)), and
+    its totals."""
     lines = {name: LineConfig(points=points) for name, points in LINES.items()}
     counter = StreamCounter("made", StreamConfig(source="made", lines=lines), TrackerConfig(), ("person",))
     rows, events = [], []
@@ -89,7 +91,7 @@ def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]]]:
         for row in rows
     ]  # fmt: skip
     counted = [(event.index + 1.0, (event.name, event.direction)) for event in events if event.kind == "line"]
-    return np.array(table, float).reshape(-1, 6), counted
+    return np.array(table, float).reshape(-1, 6), counted, counter.totals()
 
 
 def plain_norfair(one: Scene) -> np.ndarray:
@@ -133,13 +135,15 @@ def measured(number: int) -> dict[str, dict[str, float]]:
     """One scene, by our own counter and by plain Norfair."""
     one = scene(number)
     began_s = time.process_time()
-    rows, events = ours(one)
+    rows, events, totals = ours(one)
     middle_s = time.process_time()
     other = plain_norfair(one)
     ended_s = time.process_time()
     result = {"tallycam": figures(one, rows), "norfair": figures(one, other)}
     result["tallycam, own lines"] = {"unique": result["tallycam"]["unique"], **line_figures(one, events)}
     result["tallycam"]["cpu_s"], result["norfair"]["cpu_s"] = middle_s - began_s, ended_s - middle_s
+    unique, margin = totals.unique.get("person", 0), totals.uncertain.get("person", 0)
+    result["margin"] = {"margin": margin, "within": float(abs(unique - one.unique) <= margin)}
     result["scene"] = {"level": one.level, "fps": one.fps, "unique": one.unique, "frames": len(one.found)}
     return result
 
@@ -231,6 +235,15 @@ def main() -> None:
                 "scenes": len(part),
                 "unique": sum(one["scene"]["unique"] for one in part),
             }
+            kept[words]["margin"] = {
+                "of_unique": round(
+                    100
+                    * sum(one["margin"]["margin"] for one in part)
+                    / sum(one["scene"]["unique"] for one in part),
+                    1,
+                ),
+                "truth_within": round(100 * sum(one["margin"]["within"] for one in part) / len(part), 1),
+            }
     for key, title in (
         ("unique_error", "Unique-count error, %"),
         ("line_f1", "Line F1, %"),
@@ -238,6 +251,11 @@ def main() -> None:
     ):
         rows = [(words, *(f"{part[name][key]:.1f}" for name in names)) for words, part in kept.items()]
         table(title, ("scenes", *names), rows)
+    table(
+        "What stands behind the sign of a unique count, as in 34 ± 2",
+        ("scenes", "margin, % of unique", "truth within, % of scenes"),
+        [(words, *part["margin"].values()) for words, part in kept.items()],
+    )
     frames = sum(result["scene"]["frames"] for result in results)
     speed = {
         name: round(1000 * sum(result[name]["cpu_s"] for result in results) / frames, 3)

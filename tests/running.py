@@ -174,7 +174,7 @@ def summary(out: Path, stream: str = "gate") -> dict[str, Any]:
 def counts(out: Path) -> dict[str, Any]:
     """What must be the same with and without a crash."""
     whole = summary(out)
-    return {key: whole[key] for key in ("unique", "lines", "zones")} | {
+    return {key: whole[key] for key in ("unique", "uncertain", "doubtful", "lines", "zones")} | {
         "processed": whole["frames"]["processed"]
     }
 

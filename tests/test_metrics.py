@@ -48,7 +48,7 @@ def busy() -> StageMetrics:
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
     metrics.counts(
-        "gate", LINES, ZONES, {"person": 4}, dwell={"yard": {"car": STAYS}}, speed={"door": {"person": STAYS}}
+        "gate", LINES, ZONES, {"person": 4}, uncertain={"person": 1}, dwell={"yard": {"car": STAYS}}, speed={"door": {"person": STAYS}}
     )
     return metrics
 
@@ -82,6 +82,7 @@ def test_counts_are_shown_as_totals() -> None:
         ("person", "out", "door", "gate"): 0,
     }
     assert values(metrics, "tallycam_unique_objects") == {("person", "gate"): 4}
+    assert values(metrics, "tallycam_unique_objects_uncertain") == {("person", "gate"): 1}
     assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 1}
     assert values(metrics, "tallycam_zone_entries_total") == {("car", "gate", "yard"): 2}
     assert values(metrics, "tallycam_zone_exits_total") == {("car", "gate", "yard"): 1}

@@ -18,6 +18,8 @@ GATE = StreamSummary(
     processed=748,
     dropped={"replaced": 2},
     unique={"person": np.int64(6)},  # type: ignore[dict-item]
+    uncertain={"person": 1},
+    doubtful={"person": 1},
     lines={"door": {"person": {"in": 4, "out": 2}}},
     zones={"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
     fps=24.9,
@@ -33,6 +35,8 @@ def test_the_contract_holds(tmp_path: Path) -> None:
             "gate": {
                 "frames": {"decoded": 750, "processed": 748, "dropped": {"replaced": 2}},
                 "unique": {"person": 6},
+                "uncertain": {"person": 1},
+                "doubtful": {"person": 1},
                 "lines": {"door": {"person": {"in": 4, "out": 2}}},
                 "zones": {"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
                 "fps": 24.9,
