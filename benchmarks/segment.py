@@ -1,7 +1,8 @@
 """CPU time and throughput from uint8 1080p to instances, against torchvision: `python -m benchmarks.segment`.
 
 On a CPU every contender is a process of its own with two threads; they take turns, and each one's CPU time a frame
-is taken. With `--device cuda`: images a second by batch size, beside the floor of the arithmetic.
+is taken. With `--device cuda`: images a second by batch size, beside the floor of the arithmetic. With `--equality`:
+no times, but whether both find the same.
 Writes benchmarks/results/segment.json.
 """
 
@@ -23,7 +24,7 @@ import cv2
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import measure
+from benchmarks import measure, segment_equality
 from benchmarks.segment_models import R50, STREET_MODEL, V2, Run, eager, ours, run_of
 from pipeline.engines.local import QUIET_THREADS
 from pipeline.models.rcnn_device import PRECISIONS, cpu_has_bf16
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", help="default: those of the device's comparison")
     parser.add_argument("--compiled", action="store_true", help="on CUDA: also with model.compile")
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--equality", action="store_true", help="compare what is found, on the CPU in fp32")
     parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -185,7 +187,10 @@ def main() -> None:
         return
     device = torch.device(options.device)
     result = json.loads(options.out.read_text()) if options.out.is_file() else {}
-    if device.type == "cuda":
+    if options.equality:
+        torch.set_num_threads(THREADS)
+        result["equality"] = segment_equality.report(options.models or [STREET_MODEL, R50, V2])
+    elif device.type == "cuda":
         if not torch.cuda.is_available():
             raise SystemExit("there is no CUDA device here; nothing was measured")
         models = options.models or [R50, V2]
@@ -201,6 +206,8 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(whole, indent=2) + "\n")
     print(f"\nwritten to {options.out}")
+    if options.equality and not all(one["same"] for one in result["equality"].values()):
+        raise SystemExit("a model finds something else than torchvision's own forward")
 
 
 if __name__ == "__main__":

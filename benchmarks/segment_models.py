@@ -35,10 +35,10 @@ Run = Callable[[int], int]
 """Takes a number of frames through one run of the network; returns how many instances there were."""
 
 
-def frame() -> Planes:
-    """A rendered street, enlarged to 1080p."""
+def frame(size: tuple[int, int] = (WIDTH, HEIGHT)) -> Planes:
+    """A rendered street, enlarged to `size` (width, height)."""
     image = Scene.from_seed(20_001, width=WIDTH // 3, height=HEIGHT // 3).frame(200).image
-    return Planes.from_rgb(np.asarray(cv2.resize(image, (WIDTH, HEIGHT)), np.uint8))
+    return Planes.from_rgb(np.asarray(cv2.resize(image, size), np.uint8))
 
 
 def network(name: str) -> MaskRCNN:
@@ -94,7 +94,13 @@ def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) 
 
 def ours(name: str, device: torch.device, precision: torch.dtype, *, compiled: bool = False) -> MaskRcnn:
     """The worker's model."""
-    model = network(name)
+    return segmenter(network(name), name, device, precision, compiled=compiled)
+
+
+def segmenter(
+    model: MaskRCNN, name: str, device: torch.device, precision: torch.dtype, *, compiled: bool = False
+) -> MaskRcnn:
+    """The worker's model around the one that `network` made, which must not be used any more."""
     if name == STREET_MODEL:
         how: LumaInput | RgbInput = LumaInput()
     else:

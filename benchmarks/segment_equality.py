@@ -1,0 +1,197 @@
+"""The worker's path against torchvision's own forward with its paste: the same weights, the same frame, float32.
+
+Every instance of torchvision's is matched with one of ours of its class, then boxes, scores and masks are compared.
+
+torchvision's paste rounds boxes to whole pixels, and the worker keeps masks as bytes. Where a corner lies within float
+error of a whole pixel, or a mask value of 0.5, both are a throw of the dice, and untrained weights give slivers
+half a pixel wide where one such pixel is a large part of the whole. So masks are compared before they become bytes,
+laid into torchvision's box of the pair; of the bytes it is asked that nothing but rounding sets them apart.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import box_iou
+
+from benchmarks import measure
+from benchmarks.segment_models import STREET_MODEL, frame, network, segmenter
+from pipeline.models.base import Found
+from pipeline.models.maskrcnn import MaskRcnn
+from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.models.rcnn_input import LumaInput
+from pipeline.planes import Planes
+
+BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
+"""What is asked of every instance: at least, at most, at least."""
+ROUNDING = 0.5 / 255 + 1e-3
+"""How far a mask value that became a byte may be from torchvision's."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two answers for one frame agree; the worst of all instances.
+
+    Attributes:
+        instances: of torchvision's.
+        ours: of the worker's.
+        matched: pairs of one class.
+        box_iou: least overlap of a pair's boxes.
+        score: largest difference of their scores.
+        mask_iou: least overlap of their masks, ours before they become bytes, both laid into the frame by
+            torchvision's paste.
+        mask_value: largest difference of mask values in the frame, 0..1, of the bytes.
+        bytes_iou: as `mask_iou`, of the bytes and in our own box: no part of what is asked.
+        smallest_px: pixels of the smallest mask that is not empty.
+    """
+
+    instances: int
+    ours: int
+    matched: int
+    box_iou: float
+    score: float
+    mask_iou: float
+    mask_value: float
+    bytes_iou: float
+    smallest_px: int
+
+    @property
+    def same(self) -> bool:
+        """Whether everything is as asked."""
+        everyone = self.matched == self.instances == self.ours
+        alike = self.box_iou >= BOX_IOU and self.score <= SCORE and self.mask_iou >= MASK_IOU
+        return everyone and alike and self.mask_value <= ROUNDING
+
+
+def agreement_of(name: str) -> Agreement:
+    """Runs both on one rendered frame. Of the model that ships instances from a score of 0.3 on are compared, too."""
+    model = network(name)
+    if name == STREET_MODEL:
+        model.roi_heads.score_thresh = 0.3
+    planes = frame(INPUT_SIZE) if name == STREET_MODEL else frame()
+    ours = segmenter(copy.deepcopy(model), name, CPU, torch.float32)
+    grids = _overheard(ours)
+    (found,) = ours.segment([planes])
+    return compare(found, grids[0], planes, _reference(model, name, planes))
+
+
+def _overheard(model: MaskRcnn) -> list[Tensor]:
+    """A list that gets the masks of each run of the network, (N, 28, 28) float32, before they become bytes."""
+    run, heard = model._network, list[Tensor]()
+
+    def listening(*arguments: Any) -> Any:
+        answer = run(*arguments)
+        heard.append(answer[1])
+        return answer
+
+    model._network = listening  # type: ignore[assignment]
+    return heard
+
+
+def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
+    """torchvision's answer. The model that ships sees y u v, which torchvision's transform gets as if it were RGB."""
+    if name == STREET_MODEL:
+        scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
+        model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
+        how = LumaInput()
+        seen = how.here([planes], *how.place(*INPUT_SIZE))[0]
+        image = seen * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
+    else:
+        image = torch.from_numpy(planes.to_rgb()).permute(2, 0, 1).float() / 255
+    with torch.inference_mode():
+        (answer,) = model.eval()([image])
+    return dict(answer)
+
+
+def compare(found: Found, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
+    """Matches instances one to one: of one class, the largest overlap with the nearest score first.
+
+    Args:
+        found: ours.
+        grids: (N, 28, 28) float32, the masks of `found` before they became bytes.
+        planes: the frame.
+        reference: torchvision's boxes, labels, scores and (N, 1, H, W) masks.
+    """
+    boxes, scores = torch.from_numpy(found.boxes_px), torch.from_numpy(found.scores)
+    as_bytes = torch.from_numpy(found.masks).float() / 255
+    overlap = box_iou(reference["boxes"], boxes)
+    apart = (reference["scores"][:, None] - scores[None]).abs()
+    strangers = reference["labels"][:, None] != torch.from_numpy(found.class_ids)[None] + 1
+    pairs = _matched(np.where(strangers, -np.inf, overlap - apart))
+
+    def laid(mask: Tensor, box: Tensor) -> NDArray[np.float32]:
+        size = (planes.height, planes.width)
+        return np.asarray(paste_masks_in_image(mask[None, None], box[None], size)[0, 0], np.float32)
+
+    rows: list[tuple[float, ...]] = []
+    smallest = planes.width * planes.height
+    for row, column in pairs:
+        true, box = reference["masks"][row, 0].numpy(), reference["boxes"][row]
+        rounded = laid(as_bytes[column], box)
+        rows.append(
+            (
+                float(overlap[row, column]),
+                float(apart[row, column]),
+                _iou(laid(grids[column], box) > 0.5, true > 0.5),
+                float(np.abs(rounded - true).max()),
+                _iou(laid(as_bytes[column], boxes[column]) > 0.5, true > 0.5),
+            )
+        )
+        smallest = min(smallest, int(np.count_nonzero(true > 0.5)) or smallest)
+    worst = np.array(rows or [(0.0, 1.0, 0.0, 1.0, 0.0)])
+    return Agreement(
+        instances=len(reference["scores"]),
+        ours=len(found.scores),
+        matched=len(pairs),
+        box_iou=float(worst[:, 0].min()),
+        score=float(worst[:, 1].max()),
+        mask_iou=float(worst[:, 2].min()),
+        mask_value=float(worst[:, 3].max()),
+        bytes_iou=float(worst[:, 4].min()),
+        smallest_px=smallest,
+    )
+
+
+def _matched(likeness: NDArray[np.floating[Any]]) -> list[tuple[int, int]]:
+    """Rows and columns of pairs, the most alike first; each is in one pair at most."""
+    left = np.array(likeness, np.float64)
+    pairs = []
+    while left.size and np.isfinite(left.max()):
+        row, column = (int(place) for place in np.unravel_index(left.argmax(), left.shape))
+        pairs.append((row, column))
+        left[row], left[:, column] = -np.inf, -np.inf
+    return sorted(pairs)
+
+
+def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Of two masks; 1 where both are empty."""
+    union = int((one | other).sum())
+    return 1.0 if union == 0 else int((one & other).sum()) / union
+
+
+def report(names: list[str]) -> dict[str, Any]:
+    """Compares each and prints a table."""
+    found = {name: agreement_of(name) for name in names}
+    header = (
+        "", "instances", "box IoU", "score", "mask IoU", "as bytes: value", "IoU", "smallest", "same",
+    )  # fmt: skip
+    rows = [
+        (
+            name, f"{one.matched} of {one.instances}", f"{one.box_iou:.5f}", f"{one.score:.1e}",
+            f"{one.mask_iou:.4f}", f"{one.mask_value:.4f}", f"{one.bytes_iou:.4f}", f"{one.smallest_px} px",
+            "yes" if one.same else "NO",
+        )
+        for name, one in found.items()
+    ]  # fmt: skip
+    measure.table("against torchvision's forward and paste, fp32, the worst instance", header, rows)
+    return {name: asdict(one) | {"same": one.same} for name, one in found.items()}
