@@ -218,6 +218,10 @@ class StreamConfig(Part):
         description="true, or settings: no inference while nothing moves",
         json_schema_extra=_or_a_switch,
     )
+    camera: Literal["fixed", "moving"] = Field(
+        "fixed",
+        description="moving: pans, shakes or zooms; objects are followed over the scene, not the picture",
+    )
     lines: dict[Name, LineConfig] = {}
     zones: dict[Name, ZoneConfig] = {}
     ground: GroundConfig | None = Field(

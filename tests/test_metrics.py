@@ -48,7 +48,13 @@ def busy() -> StageMetrics:
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
     metrics.counts(
-        "gate", LINES, ZONES, {"person": 4}, uncertain={"person": 1}, dwell={"yard": {"car": STAYS}}, speed={"door": {"person": STAYS}}
+        "gate",
+        LINES,
+        ZONES,
+        {"person": 4},
+        uncertain={"person": 1},
+        dwell={"yard": {"car": STAYS}},
+        speed={"door": {"person": STAYS}},
     )
     return metrics
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.counting.camera import View
 from pipeline.counting.doubt import margin
 from pipeline.counting.duplicates import without_duplicates
 from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
@@ -58,13 +59,15 @@ class StreamCounter:
         self._classes = tuple(classes)
         self._stream_classes = stream.classes
         self._tracker = make_tracker(tracker)
-        self._registry = Registry(tracker)
+        moving = stream.camera == "moving"
+        self._registry = Registry(tracker, moving)
+        self._view = View() if moving else None
         self._tally = Tally(name, stream)
         self._frame: tuple[int, int] | None = None
         self._pts_s = 0.0
         self._began_s = 0.0
         self._clock_s = 0.0
-        self._smoother = Smoother(tracker.smooth_s) if rows else None
+        self._smoother = Smoother(0.0 if moving else tracker.smooth_s) if rows else None
         self._final: dict[int, int] = {}
 
     def update(self, instances: Instances) -> Step:
@@ -82,6 +85,8 @@ class StreamCounter:
         shown: list[tuple[int, Item]] = []
         instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
+        if self._view is not None:
+            self._follow(self._view, instances, self._frame)
         spots = feet(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._registry.frame(self._frame)
         linked = self._tracker.update(scaled, dt_s)
@@ -127,6 +132,13 @@ class StreamCounter:
     def final_ids(self) -> dict[int, int]:
         """Id of every object as shown -> its final id."""
         return {number: self._final.get(number, number) for number in range(1, self._registry.count + 1)}
+
+    def _follow(self, view: View, instances: Instances, frame: tuple[int, int]) -> None:
+        """Moves all that is known along with the camera."""
+        scale = frame[0] / instances.width, frame[1] / instances.height
+        if (shift := view.shift(instances.camera, instances.epoch, scale)) is not None:
+            self._tracker.shift(shift)
+            self._registry.shift(shift)
 
     @staticmethod
     def _as_first_frame(instances: Instances, frame: tuple[int, int]) -> Instances:
@@ -231,6 +243,7 @@ class StreamCounter:
             lines=self._tally.line_totals(),
             zones=self._tally.inside(),
             unique=self._unique(),
+            camera=instances.camera,
             crossed=tuple(dict.fromkeys(event.name for event in events if event.kind == "line")),
         )
 

@@ -33,6 +33,9 @@ JOIN_TURN = 0.1
 GREW = 1.15
 """Growth of what is to be seen of an object from which on it is coming in."""
 
+BY_ITSELF = 0.15
+"""Speed from which on an object goes in or out by itself, where the camera moves, sizes per second."""
+
 Speed = tuple[float, float, float, float]
 """Change of centre x, centre y, width and height, pixels per second."""
 
@@ -59,18 +62,24 @@ def leading(votes: Counter[int]) -> int:
     return min(votes, key=lambda class_id: (-votes[class_id], class_id))
 
 
-def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, int]) -> float:
-    """How unlike it is that `found` goes on `lost` after `gap_s`: below 1 they are taken for one object."""
+def join_cost(
+    lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, int], moving: bool = False
+) -> float:
+    """How unlike it is that `found` goes on `lost` after `gap_s`: below 1 they are taken for one object.
+
+    Where the camera moves, speeds are those over the scene, and who stands may leave the picture and come back.
+    """
     old, new = lost.last, found.first
     vx, vy, vw, vh = lost.speed_px_s
     width, height = old.place_px[2] - old.place_px[0], old.place_px[3] - old.place_px[1]
     then = (old.center[0] + vx * gap_s, old.center[1] + vy * gap_s, width + vw * gap_s, height + vh * gap_s)
-    if old.edges and outside(then, lost.speed_px_s, old.edges, frame):
-        return inf
     # a box can be without area: cut off by the border
     old_wide, new_wide = max(1.0, old.width_px), max(1.0, new.width_px)
     old_tall, new_tall = max(1.0, old.height_px), max(1.0, new.height_px)
     size = 1.5 * (old_wide * old_tall * new_wide * new_tall) ** 0.25
+    own = BY_ITSELF * size if moving else 0.0
+    if old.edges and outside(then, lost.speed_px_s, old.edges, frame, own):
+        return inf
     reach_s = COAST_S * (1 - exp(-gap_s / COAST_S))
     # distance of the centres, less what one edge alone explains: the other one may be half hidden
     slack = (abs(old.width_px - new.width_px) / 2, abs(old.extent_px("t") - new.extent_px("t")) / 2)
@@ -86,7 +95,8 @@ def join_cost(lost: Ending, found: Beginning, gap_s: float, frame: tuple[int, in
     came_in = any(
         found.last.extent_px(e) > GREW * new.extent_px(e)
         for e in new.edges
-        if e not in old.edges or outward(lost.speed_px_s, e) > 0
+        if (e not in old.edges or outward(lost.speed_px_s, e) > own)
+        and not (moving and outward(found.first_speed_px_s, e) > -own)
     )
     turn = _length((vx - found.first_speed_px_s[0], vy - found.first_speed_px_s[1])) / size
     return float(away + shape / 2 + flip + edge + JOIN_CAME_IN * came_in + JOIN_TURN * turn)

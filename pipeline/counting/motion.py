@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 
 POSITION_NOISE = 0.091
@@ -88,6 +89,17 @@ class Motion:
         if self._coasting.any():
             self.speed[self._coasting] *= fade
         self._coasting[:] = True
+
+    def shift(self, shift: Shift) -> None:
+        """The camera has moved: every place, size and speed in the pixels of the new frame."""
+        scale = shift.scale
+        self.place[:, :2] = shift.points(self.place[:, :2])
+        self.speed[:, :2] = shift.vectors(self.speed[:, :2])
+        self.place[:, 2:] *= scale
+        self.speed[:, 2:] *= scale
+        for spread in (self.spread, self._mixed, self._speed_spread):
+            spread[:, :2] = shift.variances(spread[:, :2])
+            spread[:, 2:] *= scale**2
 
     def correct(self, rows: NDArray[np.int64], measured: Floats, scores: Floats) -> None:
         """Takes one measurement for each of `rows` (K,) into account.

@@ -84,7 +84,13 @@ def touched(place_px: Sequence[float], frame: tuple[int, int]) -> str:
     )
 
 
-def outside(place: Sequence[float], speed: Sequence[float], edges: str, frame: tuple[int, int]) -> bool:
+def outside(
+    place: Sequence[float],
+    speed: Sequence[float],
+    edges: str,
+    frame: tuple[int, int],
+    least_px_s: float = 0.0,
+) -> bool:
     """Whether an object that was cut by `edges` of the frame has gone out over one of them.
 
     Args:
@@ -92,6 +98,7 @@ def outside(place: Sequence[float], speed: Sequence[float], edges: str, frame: t
         speed: change of these, pixels per second.
         edges: borders that its box touched when it was last seen.
         frame: width and height in pixels.
+        least_px_s: who moves out more slowly has not gone by himself.
     """
     near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
     x, y, width, height = place
@@ -101,7 +108,7 @@ def outside(place: Sequence[float], speed: Sequence[float], edges: str, frame: t
         "t": y + height / 2 <= near_y,
         "b": y - height / 2 >= frame[1] - near_y,
     }
-    return any(gone[edge] and outward(speed, edge) > 0 for edge in edges)
+    return any(gone[edge] and outward(speed, edge) > least_px_s for edge in edges)
 
 
 def outward(speed: Sequence[float], edge: str) -> float:

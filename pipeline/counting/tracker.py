@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.assignment import assign
+from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, Rows, pairs
 from pipeline.counting.motion import Motion
@@ -55,6 +56,9 @@ class Tracker(Protocol):
 
     def forget(self, track: int) -> None:
         """Ends a track now: its object goes on as another one."""
+
+    def shift(self, shift: Shift) -> None:
+        """The camera has moved since the last frame given; comes before `update`."""
 
 
 def make_tracker(config: TrackerConfig) -> Tracker:
@@ -131,6 +135,10 @@ class OwnTracker:
     def forget(self, track: int) -> None:
         """As `Tracker.forget`."""
         self._keep(self._numbers != track)
+
+    def shift(self, shift: Shift) -> None:
+        """As `Tracker.shift`."""
+        self._motion.shift(shift)
 
     def _advance(self, dt_s: float, frame: tuple[int, int]) -> None:
         """Moves tracks on, and ends those that have not been seen for too long or have left the frame."""

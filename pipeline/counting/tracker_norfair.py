@@ -18,6 +18,7 @@ from norfair.tracker import Tracker as Norfair
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config import TrackerConfig
+from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
 from pipeline.counting.motion import Motion
@@ -164,6 +165,10 @@ class NorfairTracker:
     def forget(self, track: int) -> None:
         """As `Tracker.forget`."""
         self._end({key for key, number in self._numbers.items() if number == track})
+
+    def shift(self, shift: Shift) -> None:
+        """As `Tracker.shift`."""
+        self._motion.shift(shift)
 
     def _advance(self, dt_s: float, frame: tuple[int, int]) -> None:
         """Moves tracks on, and ends those that have not been seen for too long or have left the frame."""

@@ -14,6 +14,7 @@ from math import inf
 
 from pipeline.config import TrackerConfig
 from pipeline.counting import doubt
+from pipeline.counting.camera import Shift
 from pipeline.counting.joining import Speed, join_cost, leading, walked_out
 from pipeline.counting.sighting import Sighting, outward
 
@@ -89,8 +90,9 @@ class Item:
 class Registry:
     """All tracks and objects of one stream that still matter. Times are seconds of the stream's clock."""
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig, moving: bool = False) -> None:
         self._config = config
+        self._moving = moving
         self._size = (1, 1)
         self._tracks: dict[int, Track] = {}
         self._seen_s: dict[int, float] = {}
@@ -105,6 +107,18 @@ class Registry:
         """A frame of (width, height) pixels begins that the model has seen."""
         self._frames += 1
         self._size = size
+
+    def shift(self, shift: Shift) -> None:
+        """The camera has moved: what is compared with what comes is told in the pixels of the new frame."""
+        for track in self._tracks.values():
+            track.first, track.last = shift.sighting(track.first), shift.sighting(track.last)
+            track.speed_px_s = shift.speed(track.speed_px_s)
+            track.first_speed_px_s = shift.speed(track.first_speed_px_s)
+            track.height_px *= shift.scale
+        for item in self._items.values():
+            item.first, item.last = shift.sighting(item.first), shift.sighting(item.last)
+            item.speed_px_s = shift.speed(item.speed_px_s)
+            item.first_speed_px_s = shift.speed(item.first_speed_px_s)
 
     def height_px(self, number: int, height_px: float) -> float:
         """Height of a track's object, smoothed over about its last ten sightings."""
@@ -196,7 +210,7 @@ class Registry:
                 and not item.joined
                 and not item.first.edges
                 and not walked_out(lost, gap_s, self._size)
-                and (cost := join_cost(lost, item, gap_s, self._size)) < least
+                and (cost := join_cost(lost, item, gap_s, self._size, self._moving)) < least
             ):
                 best, least = item, cost
         if best is None:
@@ -260,7 +274,7 @@ class Registry:
             gap_s = track.first.moment.pts_s - item.last.moment.pts_s
             if (
                 0 < gap_s <= self._config.join_s
-                and (cost := join_cost(item, track, gap_s, self._size)) < least
+                and (cost := join_cost(item, track, gap_s, self._size, self._moving)) < least
             ):
                 best, least = item, cost
         return (best if least < 1.0 else None), least

@@ -31,6 +31,7 @@ from pipeline.models.base import Found
 from pipeline.stages.found import QUARANTINED, instances_of
 from pipeline.stages.ledger import Held, Ledger
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.ring import Ring
 from pipeline.video.source import Position, Source, SourceFrame, open_source
 
@@ -48,6 +49,7 @@ class Decode:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._name, self._config = place.stream()
+        self._camera = CameraMotion() if self._config.camera == "moving" else None
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._asks: dict[str, tuple[bytes, Ask]] = {}
@@ -161,8 +163,11 @@ class Decode:
 
     def _fill(self, slot: int, frame: SourceFrame) -> None:
         start_s = now()
-        frame.copy_to(self._ring.open_slot(slot))
-        held = Held(slot, self._epoch + frame.epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s)
+        planes = self._ring.open_slot(slot)
+        frame.copy_to(planes)
+        epoch = self._epoch + frame.epoch
+        camera = self._camera.follow(planes.y, epoch, frame.index) if self._camera else None
+        held = Held(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
         seq = self._ledger.put(held)
         if seq is not None:
             self._ring.publish(slot, held.epoch, seq)
@@ -238,6 +243,7 @@ class Decode:
             index=held.index,
             pts_s=held.pts_s,
             wall_s=held.wall_s,
+            camera=held.camera,
             slot=held.slot,
             ring=self._ring.path,
             width=self._ring.width,

@@ -36,4 +36,5 @@ def instances_of(ref: FrameRef, found: Found, skipped: str = OK) -> Instances:
         scores=found.scores,
         class_ids=found.class_ids,
         masks=found.masks,
+        camera=ref.camera,
     )

@@ -11,6 +11,8 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 
+from pipeline.messages import Camera
+
 DEADLY = 2
 """A frame that was leased to so many workers when they died is quarantined."""
 
@@ -24,6 +26,8 @@ class Held:
     index: int
     pts_s: float
     wall_s: float
+    camera: Camera | None = None
+    """As in `FrameRef`."""
 
 
 @dataclass(slots=True)

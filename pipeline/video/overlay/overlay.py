@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import StreamConfig, VideoConfig
+from pipeline.counting.camera import View
 from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels
@@ -59,6 +60,7 @@ class Overlay:
         self._trails = Trails(self._sizes.outline + 1, max(2.0, height / 180))
         self._labels = Labels(classes, self._sizes)
         self._lit_until: dict[str, float] = {}
+        self._view = View()
 
     def draw(self, planes: Planes, tracks: Tracks) -> None:
         """Draws into `planes`, which may be views with padded rows.
@@ -74,6 +76,8 @@ class Overlay:
         for zone in self._zones:
             zone.put_area(planes)
         if self._video.trails:
+            if (shift := self._view.shift(tracks.camera, tracks.epoch)) is not None:
+                self._trails.shift(shift)
             self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
             self._trails.draw(planes)
         filled = tracks.masks.any(axis=(1, 2))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counting.camera import Shift
 from pipeline.messages import Array
 from pipeline.planes import Planes
 from pipeline.video.overlay.paint import FIXED, object_colour, strokes, yuv
@@ -58,6 +59,13 @@ class Trails:
                 del self._paths[identity]
         while len(self._paths) > MOST_TRAILS:
             self._paths.popitem(last=False)
+
+    def shift(self, shift: Shift) -> None:
+        """The camera has moved: the paths lie where they were in the scene."""
+        for path in self._paths.values():
+            places = np.clip(shift.points(np.array(path)[:, 1:]), -FARTHEST_PX, FARTHEST_PX).tolist()
+            for number, (x, y) in enumerate(places):
+                path[number] = (path[number][0], x, y)
 
     def draw(self, planes: Planes) -> None:
         for identity, path in self._paths.items():

@@ -1,0 +1,106 @@
+"""A camera that moves: what it did from one frame to the next, applied to all that was known in the pixels of before.
+
+Places, sizes and speeds are kept in the pixels of the newest frame. When the camera pans, shakes or zooms they are
+moved along before anything is compared with them, so that the speed of an object is its own and not the camera's.
+Lines and zones stay where they are in the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+from pipeline.counting.geometry import Floats, Xy
+from pipeline.counting.sighting import Sighting
+from pipeline.messages import Camera
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A similarity: z -> `turn` z + `move`, where z = x + i y, from the pixels of one frame to those of another.
+
+    Attributes:
+        turn: scale and angle; 1 is neither.
+        move: pixels.
+    """
+
+    turn: complex
+    move: complex
+
+    @property
+    def scale(self) -> float:
+        return abs(self.turn)
+
+    def points(self, xy: Floats) -> Floats:
+        """(N, 2) x y, pixels, before -> after."""
+        moved: Floats = self.vectors(xy) + np.array([self.move.real, self.move.imag])
+        return moved
+
+    def vectors(self, xy: Floats) -> Floats:
+        """(N, 2) differences of places, or speeds."""
+        a, b = self.turn.real, self.turn.imag
+        return np.stack([a * xy[:, 0] - b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
+
+    def variances(self, xy: Floats) -> Floats:
+        """(N, 2) variances of what `points` moves; that the two axes go together when it turns is left out."""
+        a, b = self.turn.real**2, self.turn.imag**2
+        return np.stack([a * xy[:, 0] + b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
+
+    def sighting(self, seen: Sighting) -> Sighting:
+        """Where and how large what was seen would be in the other frame; the frame's own `box_px` stays."""
+        x0, y0, x1, y1 = seen.place_px
+        half = self.scale * (x1 - x0) / 2, self.scale * (y1 - y0) / 2
+        x, y = self._point((x0 + x1) / 2, (y0 + y1) / 2)
+        return replace(
+            seen,
+            place_px=(x - half[0], y - half[1], x + half[0], y + half[1]),
+            foot=self._point(*seen.foot),
+            center=self._point(*seen.center),
+            height_px=self.scale * seen.height_px,
+        )
+
+    def speed(self, speed: Sequence[float]) -> tuple[float, float, float, float]:
+        """Change of centre x, centre y, width, height."""
+        along = self.turn * complex(speed[0], speed[1])
+        return along.real, along.imag, self.scale * speed[2], self.scale * speed[3]
+
+    def _point(self, x: float, y: float) -> Xy:
+        after = self.turn * complex(x, y) + self.move
+        return after.real, after.imag
+
+
+class View:
+    """Where the camera of one stream looked in the last frame."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Camera] | None = None
+
+    def shift(
+        self, camera: Camera | None, epoch: int, scale: tuple[float, float] = (1.0, 1.0)
+    ) -> Shift | None:
+        """What the camera did since the last frame: from that frame's pixels to those of this one.
+
+        Args:
+            camera: of this frame.
+            epoch: of this frame.
+            scale: by how much the pixels that are asked for are larger, on both axes.
+
+        Returns:
+            None: nothing, or nobody knows.
+        """
+        last, self._last = self._last, None if camera is None else (epoch, camera)
+        if last is None or camera is None or last[0] != epoch or last[1][0] != camera[0] or last[1] == camera:
+            return None
+        turn, before = complex(camera[1], camera[2]), complex(last[1][1], last[1][2])
+        if abs(turn) < 1e-6 or not _sane(before / turn):
+            return None
+        move = (complex(*last[1][3:]) - complex(*camera[3:])) / turn
+        return Shift(before / turn, complex(move.real * scale[0], move.imag * scale[1]))
+
+
+def _sane(turn: complex) -> bool:
+    """No camera zooms to twice or half of it between two frames: what comes from outside is not trusted."""
+    return 1e-3 < abs(turn) < 1e3 and abs(log(abs(turn))) < log(2.0)
