@@ -21,6 +21,8 @@ from pipeline.topology import Process, processes
 
 START_S = 180.0
 """How long a process may take until its first heartbeat: it imports, and loads a model."""
+PREPARE_S = 1800.0
+"""How long a process may take for what it says will take long: a model that is compiled, an engine that is built."""
 DRAIN_S = 30.0
 """How long the stages may take to finish what is under way."""
 STOP_S = 10.0
@@ -42,6 +44,12 @@ class Budget:
             return False
         self._starts.append(now_s)
         return True
+
+
+def silence_s(state: str, config: RestartConfig) -> float:
+    """How long a process in this state may be silent before it counts as stuck."""
+    limits = {"starting": START_S, "preparing": PREPARE_S}
+    return max(config.heartbeat_s, limits.get(state, 0.0))
 
 
 @dataclass(slots=True)
@@ -158,8 +166,7 @@ class Supervisor:
             now_s = time.monotonic()
             status = entry.handle.poll()
             if status is None:
-                limit_s = START_S if entry.state == "starting" else self._config.restarts.heartbeat_s
-                if now_s - entry.heard_s > limit_s:
+                if now_s - entry.heard_s > silence_s(entry.state, self._config.restarts):
                     entry.handle.kill()  # noticed as dead the next time round
                 continue
             self._listen(hub)  # its last word may still lie in the socket

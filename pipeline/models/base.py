@@ -39,6 +39,16 @@ class Found:
         )
 
 
+def not_finite() -> Found:
+    """The answer of a model that lost its numbers: whoever takes it sees that, quarantines the frame and counts it."""
+    return Found(
+        np.full((1, 4), np.nan, np.float32),
+        np.full(1, np.nan, np.float32),
+        np.zeros(1, np.int16),
+        np.zeros((1, MASK_SIZE, MASK_SIZE), np.uint8),
+    )
+
+
 class Segmenter(Protocol):
     """An instance segmentation model.
 
@@ -55,3 +65,26 @@ class Segmenter(Protocol):
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
         """One `Found` a frame, in order. Sizes may differ. The planes are only read, and only during the call."""
+
+
+class Overlapping(Segmenter, Protocol):
+    """A model whose device works beside us: batches can be begun before the first of them is finished. Its `ahead`
+    tells that it is one.
+
+    `finish` answers for them in the order in which they were begun. No `segment` while one is begun.
+
+    Attributes:
+        ahead: so many more than one may be begun; 0: each is to be finished before the next.
+        busy: the device still computes what was begun first, so that `finish` would have to wait for it.
+    """
+
+    ahead: int
+
+    @property
+    def busy(self) -> bool: ...
+
+    def begin(self, frames: Sequence[Planes]) -> None:
+        """The planes are only read, and until `finish` has answered for them."""
+
+    def finish(self) -> list[Found]:
+        """One `Found` a frame of the batch that was begun first."""

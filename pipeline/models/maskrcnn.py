@@ -6,26 +6,28 @@ The model that ships and torchvision's run through the same path: `rcnn_input`, 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
-from pipeline.messages import MASK_SIZE
-from pipeline.models.base import Found
+from pipeline.models.base import Found, not_finite
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.rcnn_build import built
+from pipeline.models.rcnn_compile import batch_sizes
+from pipeline.models.rcnn_copy import Answer, copied
 from pipeline.models.rcnn_device import choose_device, choose_precision, is_out_of_memory, keep_memory
 from pipeline.models.rcnn_file import Classes
 from pipeline.models.rcnn_input import PADDING, Input, Letterbox, LumaInput, Upload, Uploader, lay
-from pipeline.models.rcnn_network import Network
-from pipeline.models.rcnn_regions import Regions
+from pipeline.models.rcnn_network import Dense, Network
 from pipeline.planes import Planes, chroma
 
 __all__ = ["PADDING", "Letterbox", "MaskRcnn", "choose_device", "lay"]
@@ -33,8 +35,15 @@ __all__ = ["PADDING", "Letterbox", "MaskRcnn", "choose_device", "lay"]
 USUAL_FRAME = (1920, 1080)
 """The size of frame that a model is warmed up with where its input depends on the frame's size."""
 
-_Sent = list[tuple[list[int], Sequence[Planes], Upload]]
-"""Rows of a batch, their frames, and these on their way."""
+
+@dataclass(slots=True)
+class _Part:
+    """Frames of one size of a batch: their rows in it, and how far they have come."""
+
+    rows: list[int]
+    frames: Sequence[Planes]
+    upload: Upload | None = None
+    dense: Dense | None = None
 
 
 class MaskRcnn:
@@ -45,6 +54,8 @@ class MaskRcnn:
         device: where it runs, in words; says so when batches had to be cut for want of memory.
         warm_up_s: seconds that `warm_up` took; 0 before.
         most: frames in one run of the network; falls when there is not memory enough.
+        ahead: batches that may be begun before the first of them is finished: on CUDA one is copied while
+            another is computed.
     """
 
     def __init__(
@@ -56,6 +67,7 @@ class MaskRcnn:
         precision: torch.dtype = torch.float32,
         *,
         compiled: bool = False,
+        batch: int = 1,
     ) -> None:
         if device.type == "cpu":
             keep_memory()
@@ -63,6 +75,9 @@ class MaskRcnn:
         self.classes = classes.names
         self.warm_up_s = 0.0
         self.most = 64
+        self.ahead = 1 if device.type == "cuda" else 0
+        self._batch = batch
+        self._begun: deque[tuple[int, list[_Part]]] = deque()
         self._how, self._place = how, device
         self._of_label = np.array(classes.of_label, np.int16)
         self._network = Network(model, device, precision, usable=usable, compiled=compiled)
@@ -80,6 +95,7 @@ class MaskRcnn:
         threads: int | None = None,
         precision: str = "auto",
         compiled: bool = False,
+        batch: int = 1,
         names: Sequence[str] | None = None,
     ) -> MaskRcnn:
         """The model of a file, on its device.
@@ -91,7 +107,8 @@ class MaskRcnn:
             nms: box IoU within one class above which the weaker of two instances is dropped.
             threads: CPU threads of PyTorch, set for the whole process; None leaves them.
             precision: `auto`, `fp32`, `bf16` or `fp16`.
-            compiled: lets PyTorch compile what sees every pixel, which takes a minute for each size of frame.
+            compiled: lets PyTorch compile what sees every pixel, which takes a minute for each size of input and batch.
+            batch: frames in one batch at most, which `warm_up` compiles for.
             names: class names where the file holds none.
 
         Raises:
@@ -103,16 +120,33 @@ class MaskRcnn:
             torch.set_num_threads(threads)
         shipped = isinstance(how, LumaInput)
         return cls(
-            model, classes, how, chosen, choose_precision(precision, chosen, shipped), compiled=compiled
+            model,
+            classes,
+            how,
+            chosen,
+            choose_precision(precision, chosen, shipped),
+            compiled=compiled,
+            batch=batch,
         )
 
     def warm_up(self) -> None:
-        """Runs the model once so that the first frame is not slow."""
+        """Runs the model once so that the first frame is not slow; compiles it for each size of batch where asked."""
         began_s = time.monotonic()
         width, height = INPUT_SIZE if isinstance(self._how, LumaInput) else USUAL_FRAME
         half = np.full((chroma(height), chroma(width)), 128, np.uint8)
-        self.segment([Planes(np.full((height, width), 110, np.uint8), half, half)])
+        grey = Planes(np.full((height, width), 110, np.uint8), half, half)
+        for size in batch_sizes(self._batch) if self._network.compiled else (1,):
+            self.segment([grey] * size)
         self.warm_up_s = time.monotonic() - began_s
+
+    def prepares(self, frames: Sequence[Planes]) -> bool:
+        """Whether a run with these frames takes long: something has to be compiled for them first."""
+        return any(
+            not self._network.knows(
+                len(rows), self._how.place(frames[rows[0]].width, frames[rows[0]].height)[1]
+            )
+            for rows in self._alike(frames)
+        )
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
         """One `Found` a frame, in order. Sizes may differ."""
@@ -120,18 +154,68 @@ class MaskRcnn:
 
     def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Found]]:
         """`segment` for one batch after another; on CUDA a batch is copied while the one before is computed."""
-        sent: _Sent | None = None
-        count = 0
         for frames in batches:
-            ahead: _Sent = [
-                (rows, part, self._uploader.send(part))
-                for rows, part in ((rows, [frames[i] for i in rows]) for rows in self._alike(frames))
-            ]
-            if sent is not None:
-                yield self._finish(sent, count)
-            sent, count = ahead, len(frames)
-        if sent is not None:
-            yield self._finish(sent, count)
+            self.begin(frames)
+            while len(self._begun) > self.ahead:
+                yield self.finish()
+        while self._begun:
+            yield self.finish()
+
+    def begin(self, frames: Sequence[Planes]) -> None:
+        """Sends a batch on its way. On CUDA it is copied meanwhile, and computed as far as that needs no waiting.
+
+        The frames are needed until `finish` has answered for them.
+        """
+        parts = []
+        for rows in self._alike(frames):
+            part = _Part(rows, [frames[row] for row in rows])
+            with _forgiven():  # `finish` tries again, with fewer
+                part.upload = self._uploader.send(part.frames)
+            parts.append(part)
+        self._begun.append((len(frames), parts))
+        self._start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the device still computes what was begun first, so that `finish` would have to wait for it."""
+        dense = self._begun[0][1][0].dense if self._begun and self._begun[0][1] else None
+        return dense is not None and self._network.busy(dense)
+
+    def finish(self) -> list[Found]:
+        """What is in the batch that was begun first; the next one is started before this returns."""
+        count, parts = self._begun.popleft()
+        every = [Found.nothing()] * count
+        answered: list[_Part] = []
+        answers: list[Answer] = []
+        too_large: list[tuple[_Part, str]] = []
+        for part in parts:
+            answer = self._run(part)
+            if isinstance(answer, str):
+                too_large.append((part, answer))
+            else:
+                answered.append(part)
+                answers.append(answer)
+        here = copied(answers)
+        if not too_large:
+            self._start()
+        for part, one in zip(answered, here, strict=True):
+            for row, found in zip(part.rows, self._found_in(part.frames, *one), strict=True):
+                every[row] = found
+        for part, why in too_large:
+            for row, found in zip(part.rows, self._halved(part.frames, why), strict=True):
+                every[row] = found
+        if too_large:
+            self._start()
+        return every
+
+    def _start(self) -> None:
+        """Lets a device that works beside us begin with the oldest batch. One at a time: they share their memory."""
+        if not self.ahead or not self._begun or not self._begun[0][1]:
+            return
+        part = self._begun[0][1][0]
+        if part.dense is None and part.upload is not None:
+            with _forgiven():
+                part.dense = self._network.start(self._uploader.take(part.upload))
 
     def _alike(self, frames: Sequence[Planes]) -> list[list[int]]:
         """Rows of frames of one size, at most `most` together."""
@@ -144,51 +228,66 @@ class MaskRcnn:
             for first in range(0, len(rows), self.most)
         ]
 
-    def _finish(self, sent: _Sent, count: int) -> list[Found]:
-        every = [Found.nothing()] * count
-        for rows, frames, upload in sent:
-            for row, found in zip(rows, self._infer(frames, upload), strict=True):
-                every[row] = found
-        return every
+    def _run(self, part: _Part) -> Answer | str:
+        """The network's answer, still on the device; or the words of the error when there is not memory enough."""
+        upload, dense = part.upload, part.dense
+        part.upload = part.dense = None  # memory that is free again when this ends
+        try:
+            upload = upload or self._uploader.send(part.frames)
+            sizes = [(upload.box.width, upload.box.height)] * len(part.frames)
+            if dense is not None:
+                return self._network.regions(dense, sizes)
+            return self._network(self._uploader.take(upload), sizes)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return _first_line(error)
 
-    def _infer(self, frames: Sequence[Planes], upload: Upload | None) -> list[Found]:
-        """Runs the network; halves the batch for good when there is not memory enough for it.
+    def _halved(self, frames: Sequence[Planes], why: str) -> list[Found]:
+        """After there was not memory enough: half of the frames at a time, from now on.
 
         Raises:
             ModelError: there is not memory enough for one frame.
         """
-        try:
-            upload = upload or self._uploader.send(frames)
-            images = self._uploader.take(upload)
-            frame = (upload.box.width, upload.box.height)
-            rows, masks, broken = _copied(*self._network(images, [frame] * len(frames)))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(frames) == 1:
-                raise ModelError(
-                    f"model: {self._words} has not memory enough for one frame of {frames[0].width}x"
-                    f"{frames[0].height} ({_first_line(error)}); take a smaller model or another model.device"
-                ) from error
-        else:
-            return [
-                _not_finite() if broken[number] else self._found(rows, masks, number, frame, upload)
-                for number, frame in enumerate(frames)
-            ]
-        upload = None
+        if len(frames) == 1:
+            raise ModelError(
+                f"model: {self._words} has not memory enough for one frame of {frames[0].width}x"
+                f"{frames[0].height} ({why}); take a smaller model or another model.device"
+            )
         if self._place.type == "cuda":
             torch.cuda.empty_cache()
         half = (len(frames) + 1) // 2
         self.most = min(self.most, half)
         self.device = f"{self._words}, batch cut to {self.most} for want of memory"
-        return self._infer(frames[:half], None) + self._infer(frames[half:], None)
+        found: list[Found] = []
+        for some in (frames[:half], frames[half:]):
+            answer = self._run(_Part(list(range(len(some))), some))
+            found += (
+                self._halved(some, answer)
+                if isinstance(answer, str)
+                else self._found_in(some, *copied([answer])[0])
+            )
+        return found
+
+    def _found_in(
+        self,
+        frames: Sequence[Planes],
+        rows: NDArray[np.float32],
+        masks: NDArray[np.uint8],
+        broken: NDArray[np.bool_],
+    ) -> list[Found]:
+        box, _ = self._how.place(frames[0].width, frames[0].height)
+        return [
+            not_finite() if broken[number] else self._found(rows, masks, number, frame, box)
+            for number, frame in enumerate(frames)
+        ]
 
     def _found(
-        self, rows: NDArray[np.float32], masks: NDArray[np.uint8], number: int, frame: Planes, upload: Upload
+        self, rows: NDArray[np.float32], masks: NDArray[np.uint8], number: int, frame: Planes, box: Letterbox
     ) -> Found:
         of_frame = rows[:, 6] == number
         rows, masks = rows[of_frame], masks[of_frame]
-        scale: NDArray[Any] = np.array([upload.box.scale_x, upload.box.scale_y] * 2, np.float32)
+        scale: NDArray[Any] = np.array([box.scale_x, box.scale_y] * 2, np.float32)
         limit: NDArray[Any] = np.array([frame.width, frame.height] * 2, np.float32)
         boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
         kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
@@ -196,25 +295,14 @@ class MaskRcnn:
         return Found(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
 
 
-def _copied(
-    found: Regions, masks: Tensor, broken: Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]:
-    """(N, 7) x0 y0 x1 y1 score label image, (N, 28, 28) uint8 masks and (B,) bool: one copy from the device for all."""
-    numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
-    grids = (masks * 255).round().to(torch.uint8)
-    count, side = len(grids), grids.shape[1]
-    parts = (numbers.view(torch.uint8), grids.view(count, side * side))
-    flat = torch.cat((*(part.flatten() for part in parts), (broken > 0).to(torch.uint8))).cpu().numpy()
-    end = count * numbers.shape[1] * 4
-    rows = flat[:end].view(np.float32).reshape(count, numbers.shape[1])
-    grid = flat[end : end + count * side * side].reshape(count, side, side)
-    return rows, grid, flat[end + count * side * side :] > 0
-
-
-def _not_finite() -> Found:
-    """What makes a frame quarantined and counted as such: an instance whose numbers are none."""
-    nothing = np.full((1, 4), np.nan, np.float32)
-    return Found(nothing, nothing[:, 0], np.zeros(1, np.int16), np.zeros((1, MASK_SIZE, MASK_SIZE), np.uint8))
+@contextmanager
+def _forgiven() -> Iterator[None]:
+    """Want of memory is no error here."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
 
 
 def _words(device: torch.device, precision: torch.dtype) -> str:

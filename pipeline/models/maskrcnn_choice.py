@@ -31,6 +31,7 @@ def load(config: ModelConfig) -> Segmenter:
         threads=config.threads,
         precision=config.precision,
         compiled=config.compile,
+        batch=config.batch,
         names=config.classes,
     )
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
 from pipeline.models.coco import COCO
 from pipeline.models.letterbox import Letterbox
@@ -113,13 +112,3 @@ def scaled_into(image: NDArray[np.uint8], out: NDArray[Any], mean: Any = 0.0, de
     if offset.any():
         value -= offset
     out[:] = value
-
-
-def not_finite() -> Found:
-    """The answer of a model that lost its numbers: whoever takes it sees that and says so."""
-    return Found(
-        np.full((1, 4), np.nan, np.float32),
-        np.full(1, np.nan, np.float32),
-        np.zeros(1, np.int16),
-        np.zeros((1, MASK_SIZE, MASK_SIZE), np.uint8),
-    )

@@ -7,7 +7,8 @@ offsets of the anchors come from one convolution; boxes are decoded for what is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign
 
+from pipeline.models.rcnn_compile import Compiled
 from pipeline.models.rcnn_fuse import can_pack, fuse, pack
 from pipeline.models.rcnn_pool import Levels, Pyramid
 from pipeline.models.rcnn_regions import Regions, detect, propose
@@ -59,6 +61,23 @@ class _BoxHead(nn.Module):
         return self.rest(hidden.permute(3, 1, 0, 2))  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """What sees every pixel, for one batch.
+
+    Attributes:
+        images: (B, 3, H, W).
+        features: of each level (B, C, h, w).
+        outputs: for each level objectness and offsets, (B, 5 a, h, w).
+        done: event after which they are there, on CUDA.
+    """
+
+    images: Tensor
+    features: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    done: torch.cuda.Event | None
+
+
 class Network:
     """A Mask R-CNN on its device.
 
@@ -66,7 +85,7 @@ class Network:
         model: filled; it is taken apart and must not be used any more.
         device: where it runs.
         precision: of the convolutions; boxes and scores are float32 always.
-        compiled: lets PyTorch compile what sees every pixel; takes a minute when a new input size is seen.
+        compiled: lets PyTorch compile what sees every pixel; takes a minute for each size of input and batch.
         strides: of the levels that regions are taken from.
         usable: for each label whether it stands for a class.
     """
@@ -106,19 +125,46 @@ class Network:
             part.to(device, dtype).to(memory_format=CHANNELS_LAST).requires_grad_(False)
             if device.type == "cpu" and can_pack() and not (compiled and part is dense):
                 pack(part)
-        self._dense = torch.compile(dense, dynamic=False) if compiled else dense
+        self.compiled = Compiled(dense, device) if compiled else None
+        self._dense: Callable[[Tensor], tuple[list[Tensor], list[Tensor]]] = self.compiled or dense
         self._box, self._mask, self._predict = box, mask, predict
         self._labels = predictor.cls_score.out_features
         last = heads.mask_predictor.mask_fcn_logits
         self._mask_weight = last.weight.detach()[:, :, 0, 0].to(device=device, dtype=precision)
         self._mask_bias = last.bias.detach().to(device=device, dtype=torch.float32)
 
+    def knows(self, count: int, size: tuple[int, int]) -> bool:
+        """Whether inputs of this size (width, height) can be computed at once: nothing is to be compiled first."""
+        return self.compiled is None or self.compiled.knows(count, size)
+
     @torch.inference_mode()
-    def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Regions, Tensor, Tensor]:
-        """Detections and their masks.
+    def start(self, images: Tensor) -> Dense:
+        """Begins with what sees every pixel; on CUDA it returns before that is done.
 
         Args:
             images: (B, 3, H, W) on the device, ready for the network, in its precision and channels last.
+        """
+        features, outputs = self._dense(images)
+        done = None
+        if self.device.type == "cuda":
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record(torch.cuda.current_stream(self.device))
+        return Dense(images, features, outputs, done)
+
+    def busy(self, dense: Dense) -> bool:
+        """Whether the device is not done yet."""
+        return dense.done is not None and not dense.done.query()  # type: ignore[no-untyped-call]
+
+    def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Regions, Tensor, Tensor]:
+        """`start` and `regions`."""
+        return self.regions(self.start(images), sizes)
+
+    @torch.inference_mode()
+    def regions(self, dense: Dense, sizes: Sequence[tuple[int, int]]) -> tuple[Regions, Tensor, Tensor]:
+        """Detections and their masks.
+
+        Args:
+            dense: what `start` began.
             sizes: width and height of the frame inside each image; right and below is padding.
 
         Returns:
@@ -126,7 +172,7 @@ class Network:
             images that gave numbers which are not finite; all on the device.
         """
         limits = torch.tensor(sizes, dtype=torch.float32, device=self.device)
-        features, outputs = self._dense(images)
+        images, features, outputs = dense.images, dense.features, dense.outputs
         anchors = self._anchors_for(images, features)
         flat = [one.permute(0, 2, 3, 1).reshape(len(images), -1, 5) for one in outputs]
         broken = torch.stack([(~torch.isfinite(one)).flatten(1).any(1) for one in flat]).sum(0)

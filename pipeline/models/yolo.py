@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages import MASK_SIZE
-from pipeline.models.base import Found
+from pipeline.models.base import Found, not_finite
 from pipeline.models.letterbox import (
     Floats,
     Letterbox,
@@ -32,7 +32,7 @@ from pipeline.models.letterbox import (
     sample_rows,
 )
 from pipeline.models.onnx_file import Classes
-from pipeline.models.onnx_layout import MOST_FOUND, Outputs, Probed, not_finite, scaled_into
+from pipeline.models.onnx_layout import MOST_FOUND, Outputs, Probed, scaled_into
 from pipeline.planes import Planes
 
 GREY = 114

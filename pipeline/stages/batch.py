@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from pipeline.messages import FrameRef
@@ -36,6 +36,8 @@ class Batch:
         self._dry: set[int] = set()
         """Streams that had fewer frames than they were asked for: nothing more is to be had of them for this batch."""
         self._frames: deque[FrameRef] = deque()
+        self._given: Counter[int] = Counter()
+        """Stream -> frames that it has in the batch that is being put together."""
         self._first_s = 0.0
 
     def to_ask(self, now_s: float) -> list[tuple[int, int]]:
@@ -64,6 +66,7 @@ class Batch:
             if not self._frames:
                 self._first_s = now_s
             self._frames.extend(frames)
+            self._given[stream] += len(frames)
             self._turns.remove(stream)
             self._turns.append(stream)
 
@@ -83,4 +86,7 @@ class Batch:
     def take(self) -> list[FrameRef]:
         """The batch. Those of one stream are in the order in which they came."""
         self._dry.clear()
+        # Where the batch does not divide evenly, somebody else gets the odd frame next time.
+        self._turns = deque(sorted(self._turns, key=lambda stream: self._given[stream]))
+        self._given.clear()
         return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]

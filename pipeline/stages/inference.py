@@ -1,14 +1,21 @@
-"""What a worker does with the frames of a batch: the model, then the filters, and no model where nothing moves."""
+"""What a worker does with the frames of a batch: the model, then the filters, and no model where nothing moves.
+
+Where the device works beside us, a batch is begun before the one before it is finished (`ahead`), so that its frames
+are copied meanwhile. Frames that may be skipped are decided by what the model found last, so streams with
+`skip_static` want each batch finished before the next; so do models that are told the frames' numbers.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from pipeline.config import Config
 from pipeline.counting.counter import STATIC
 from pipeline.messages import OK, FrameRef
-from pipeline.models.base import Found, Segmenter
+from pipeline.models.base import Found, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.static import StaticGate, Verdict
 from pipeline.planes import Planes
@@ -29,6 +36,7 @@ class Inference:
     Attributes:
         runs: frames in each run of the model for the last batch; there are several where a frame could not be decided
             before the model had seen an earlier one, and none where nothing moved.
+        ahead: batches that may be begun before the first of them is finished; 0: finish each before the next.
     """
 
     def __init__(self, model: Segmenter, config: Config) -> None:
@@ -44,6 +52,47 @@ class Inference:
             if stream.skip_static.enabled
         }
         self.runs: list[int] = []
+        overlaps = getattr(model, "ahead", 0) > 0 and not self._gates and self._by_ref is None
+        self._overlapping = cast(Overlapping, model) if overlaps else None
+        self.ahead = self._overlapping.ahead if self._overlapping else 0
+        self._prepares: Callable[[Sequence[Planes]], bool] | None = getattr(model, "prepares", None)
+        self._begun: deque[tuple[Sequence[FrameRef], Sequence[Planes]]] = deque()
+
+    @property
+    def begun(self) -> int:
+        """Batches that are begun and not finished."""
+        return len(self._begun)
+
+    @property
+    def full(self) -> bool:
+        """Whether the oldest batch has to be finished before anything else."""
+        return len(self._begun) > self.ahead
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is time to begin another batch while the device computes."""
+        return self._overlapping is not None and self._overlapping.busy
+
+    def prepares(self, frames: Sequence[Planes]) -> bool:
+        """Whether the model has to make something for frames like these first, which takes long: to compile itself."""
+        return self._prepares is not None and bool(frames) and self._prepares(frames)
+
+    def begin(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> None:
+        """Takes a batch; `finish` answers. Frames of one stream come in the order of their numbers."""
+        if self._overlapping is not None:
+            self._overlapping.begin(frames)
+        self._begun.append((refs, frames))
+
+    def finish(self) -> list[Seen]:
+        """What is in each frame of the batch that was begun first, in order."""
+        refs, frames = self._begun.popleft()
+        if self._overlapping is None:
+            return self.run(refs, frames)
+        self.runs = [len(refs)]
+        return [
+            Seen(self._used(ref.stream, found, frame)[0])
+            for ref, frame, found in zip(refs, frames, self._overlapping.finish(), strict=True)
+        ]
 
     def run(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Seen]:
         """What is in each frame, in order. Frames of one stream come in the order of their numbers."""
@@ -90,9 +139,15 @@ class Inference:
             else self._model.segment(pictures)
         )
         for number, one in zip(look, found, strict=True):
-            stream, picture = refs[number].stream, frames[number]
-            usable = is_finite(one)  # else `instances_of` makes it a frame without instances
-            used = self._filters[stream].apply(one, picture.width, picture.height) if usable else one
+            stream = refs[number].stream
+            used, usable = self._used(stream, one, frames[number])
             seen[number] = Seen(used)
             if (gate := self._gates.get(stream)) is not None:
                 gate.told(used if usable else None)
+
+    def _used(self, stream: str, found: Found, frame: Planes) -> tuple[Found, bool]:
+        """What the stream's filter leaves, and whether all are numbers; else `instances_of` makes it a frame without
+        instances."""
+        if not is_finite(found):
+            return found, False
+        return self._filters[stream].apply(found, frame.width, frame.height), True

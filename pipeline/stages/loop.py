@@ -83,10 +83,19 @@ class Heart:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
+    def preparing(self, report: Callable[[], Report]) -> None:
+        """Something begins that may take minutes without a beat: a model that is compiled, an engine that is built.
+
+        The supervisor is told at once, and waits longer until `ready` is said.
+        """
+        self._state = "preparing"
+        self._say(self._state, report())
+
     def ready(self) -> None:
         """The stage can work."""
-        self._state = "ready"
-        self._last_s = -BEAT_S
+        if self._state != "ready":
+            self._state = "ready"
+            self._last_s = -BEAT_S
 
     def beat(self, report: Callable[[], Report], now_s: float) -> bool:
         """Beats if it is time. False: leave the loop at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 import cv2
 
@@ -20,25 +21,33 @@ from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
 from pipeline.video.ring import Ring, RingError
 
+LOOK_S = 0.0005
+"""How often to look whether the device is done, while frames for the next batch may come."""
+
 
 class Rings:
     """The rings of all streams, mapped when first needed."""
 
     def __init__(self) -> None:
         self._rings: dict[str, Ring] = {}
+        self._replaced: list[Ring] = []
 
     def get(self, ref: FrameRef) -> Ring | None:
         """The ring that holds `ref`; None where it, or the frame in it, is gone."""
         ring = self._rings.get(ref.stream)
         if ring is None or ring.path != ref.ring:
             if ring is not None:
-                ring.close()
-                del self._rings[ref.stream]
+                self._replaced.append(self._rings.pop(ref.stream))
             try:
                 ring = self._rings[ref.stream] = Ring.attach(ref.ring)
             except RingError:
                 return None
         return ring if ring.holds(ref.slot, ref.epoch, ref.seq) else None
+
+    def close_replaced(self) -> None:
+        """Rings whose decoder was started anew; no frame of theirs may be in use."""
+        while self._replaced:
+            self._replaced.pop().close()
 
 
 class Segment:
@@ -54,17 +63,24 @@ class Segment:
         self._dropped: dict[str, int] = {}
         self._model: Segmenter | None = None
         self._warm_up_s = 0.0
+        self._warming_up = False
+        self._held: deque[tuple[float, list[tuple[FrameRef, Ring]]]] = deque()
+        """Batches that are begun: since when, and their frames with the rings that hold them."""
+        self._finished_s = 0.0
 
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
         metrics = StageMetrics("segment")
         heart = Heart(self._place, endpoints, metrics)
         heart.beat(self._report, now())
+        heart.preparing(self._report)  # loading may build an engine, warming up may compile
         model = registry.load(wide_open(self._config.model, list(self._config.streams.values())))
         self._model = model
+        self._warming_up = True
+        heart.preparing(self._report)  # says where it runs, too
         began_s = now()
         model.warm_up()
-        self._warm_up_s = now() - began_s
+        self._warm_up_s, self._warming_up = now() - began_s, False
         inference = Inference(model, self._config)
         identity = self._place.identity
         decoders = [Peer(endpoints.stream(i), identity) for i in self._streams.values()]
@@ -78,25 +94,41 @@ class Segment:
                 ask = Ask(worker=self._place.name, incarnation=self._place.incarnation, frames=frames)
                 decoders[index].send(ask)
             if (wait_s := batch.wait_s(now())) > 0:
-                waiter.wait(wait_s)
+                if inference.begun and not inference.busy:
+                    self._finish(inference, tracks, metrics)
+                    heart.ready()
+                    worked_s = now()
+                    continue
+                waiter.wait(min(wait_s, LOOK_S) if inference.begun else wait_s)
                 for index, decoder in enumerate(decoders):
                     for message in decoder.receive_all():
                         if isinstance(message, Leases):
                             batch.add(index, message.frames, now())
                 continue
-            self._work(inference, batch.take(), tracks, metrics)
+            self._begin(inference, batch.take(), heart)
+            while inference.full:
+                self._finish(inference, tracks, metrics)
+                heart.ready()  # where it was preparing
             worked_s = now()
         heart.done(self._report())
 
-    def _work(
-        self, inference: Inference, refs: list[FrameRef], tracks: list[Peer], metrics: StageMetrics
-    ) -> None:
+    def _begin(self, inference: Inference, refs: list[FrameRef], heart: Heart) -> None:
         held = [(ref, ring) for ref in refs if (ring := self._rings.get(ref)) is not None]
         if not held:
             return
         start_s = now()
-        seen = inference.run([ref for ref, _ in held], [ring.planes(ref.slot) for ref, ring in held])
-        spent_s = now() - start_s
+        planes = [ring.planes(ref.slot) for ref, ring in held]
+        if inference.prepares(planes):
+            heart.preparing(self._report)
+        inference.begin([ref for ref, _ in held], planes)
+        self._held.append((start_s, held))
+
+    def _finish(self, inference: Inference, tracks: list[Peer], metrics: StageMetrics) -> None:
+        """Sends what is in the batch that was begun first."""
+        began_s, held = self._held.popleft()
+        seen = inference.finish()
+        # Of a batch that was begun while the one before was computed, the time since that one's end.
+        spent_s, self._finished_s = now() - max(began_s, self._finished_s), now()
         self._busy_s += spent_s
         for frames in inference.runs:
             metrics.batch(frames)
@@ -117,6 +149,8 @@ class Segment:
             stream.frames_out()
             stream.processing(spent_s / len(held))
             stream.end_to_end(max(0.0, time.time() - ref.wall_s))
+        if not self._held:
+            self._rings.close_replaced()
 
     def _report(self) -> Report:
         values = {
@@ -129,5 +163,11 @@ class Segment:
             frames_out=self._frames,
             dropped=dict(self._dropped),
             values=values,
-            texts={"device": self._model.device if self._model is not None else ""},
+            texts={"device": self._words()},
         )
+
+    def _words(self) -> str:
+        """Where the model runs."""
+        if self._model is None:
+            return ""
+        return self._model.device + (", warming up" if self._warming_up else "")

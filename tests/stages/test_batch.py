@@ -103,6 +103,17 @@ def test_more_cameras_than_places_take_turns() -> None:
     assert served == ["0", "1", "2", "3", "4", "5"] * 2
 
 
+def test_what_does_not_divide_evenly_goes_to_each_in_turn() -> None:
+    batch = Batch(3, 4, WAIT_S)
+    served = [0, 0, 0]
+    for turn in range(6):
+        for stream, most in batch.to_ask(turn * 1.0):
+            batch.add(stream, frames(stream, most), turn * 1.0)
+        for ref in batch.take():
+            served[int(ref.stream)] += 1
+    assert served == [8, 8, 8]
+
+
 @dataclass
 class Made:
     """Streams that make frames at their own rate, a model that takes its time, and who got what."""
