@@ -79,6 +79,50 @@ def test_static_frames_are_counted_without_inference_and_count_again_from_the_lo
     assert again["zones"]["square"]["person"]["now"] == 1, "who stands still is in the zone to the end"
 
 
+SLOW_MODEL = """
+import time
+from pipeline.models.base import Found
+
+class Slow:
+    classes = ("person",)
+    device = "cpu"
+    def __init__(self, config): self.seen = open(config.options["seen"], "a")
+    def warm_up(self): pass
+    def segment(self, frames):
+        time.sleep(0.08 * len(frames))
+        print(len(frames), file=self.seen, flush=True)
+        return [Found.nothing() for _ in frames]
+"""
+
+
+@pytest.mark.slow
+def test_a_model_slower_than_its_leases_loses_no_frame_and_none_counts_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch takes longer than a lease lasts, as on a starved machine: every one is given out again meanwhile."""
+    write_clip(tmp_path / "clip.mp4", 24)
+    (tmp_path / "slow.py").write_text(SLOW_MODEL)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pipeline.stages.decode as decode\ndecode.LEASE_TIMEOUT_S = 0.25\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    config = {
+        "model": {"name": "slow:Slow", "workers": 2, "options": {"seen": str(tmp_path / "seen")}},
+        "streams": {"gate": {"source": str(tmp_path / "clip.mp4")}},
+        "output": {"video": {"codec": "none"}},
+    }
+    path = tmp_path / "slow.yaml"
+    path.write_text(yaml.safe_dump(config))
+    code, _, err = tallycam("run", path, "--out", tmp_path / "out")
+    assert code == 0, err
+    frames = summary(tmp_path / "out")["frames"]
+    assert (frames["decoded"], frames["processed"], frames["dropped"]) == (24, 24, {})
+    logged = [frame.index for frame in read_log(tmp_path / "out" / "log" / "gate.log")[1]]
+    assert logged == list(range(24))
+    seen = sum(map(int, (tmp_path / "seen").read_text().split()))
+    assert seen > 24, "leases did run out: else this test says nothing"
+
+
 @pytest.mark.slow
 def test_a_filter_tried_on_the_past(tmp_path: Path) -> None:
     config = scene(tmp_path, 100)

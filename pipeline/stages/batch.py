@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from pipeline.messages import FrameRef
 
+LONGEST_RUN_S = 5.0
+"""A batch is no larger than what the model was seen to do in so long: nobody may take a slow model for a stuck one, and
+to put frames together pays where a run takes milliseconds."""
 ASK_AGAIN_S = 0.5
 """An asking that stays unanswered is said again: the decoder may have been started anew."""
 
@@ -28,7 +31,8 @@ class Batch:
     """
 
     def __init__(self, streams: int, size: int, max_wait_s: float) -> None:
-        self._size, self._max_wait_s = size, max_wait_s
+        self._largest = self._size = size
+        self._max_wait_s = max_wait_s
         self._asked: dict[int, tuple[float, int]] = {}
         """Stream -> when it was asked, and for how many frames; only those that have not answered."""
         self._turns = deque(range(streams))
@@ -82,6 +86,11 @@ class Batch:
         """Whether other streams are to be asked as soon as those asked last turn out to have nothing."""
         waiting = any(now_s - at_s <= self._max_wait_s for at_s, _ in self._asked.values())
         return waiting and len(self._asked) < len(self._turns)
+
+    def took(self, frames: int, spent_s: float) -> None:
+        """A run of the model with so many frames took so long."""
+        if frames and spent_s > 0:
+            self._size = max(1, min(self._largest, int(LONGEST_RUN_S * frames / spent_s)))
 
     def take(self) -> list[FrameRef]:
         """The batch. Those of one stream are in the order in which they came."""

@@ -137,11 +137,14 @@ class Ledger:
                     self._lease_again(seq, entry)
 
     def overdue(self, now_s: float, timeout_s: float) -> list[int]:
-        """Leases older than `timeout_s`; they are given to others, and count as a death."""
+        """Leases older than `timeout_s`; they are given to others. Whichever worker answers first is heard.
+
+        They count as no death: a slow model on a busy machine, or one that is compiled, takes its time with any frame.
+        A frame that makes its worker hang is noticed by the supervisor, which kills that worker.
+        """
         with self._condition:
             late = [s for s, e in self._under_way.items() if e.leased and now_s - e.since_s > timeout_s]
             for seq in late:
-                self._under_way[seq].deaths += 1
                 self._lease_again(seq, self._under_way[seq])
             return late
 

@@ -95,7 +95,7 @@ class Segment:
                 decoders[index].send(ask)
             if (wait_s := batch.wait_s(now())) > 0:
                 if inference.begun and not inference.busy:
-                    self._finish(inference, tracks, metrics)
+                    batch.took(*self._finish(inference, tracks, metrics))
                     heart.ready()
                     worked_s = now()
                     continue
@@ -107,7 +107,7 @@ class Segment:
                 continue
             self._begin(inference, batch.take(), heart)
             while inference.full:
-                self._finish(inference, tracks, metrics)
+                batch.took(*self._finish(inference, tracks, metrics))
                 heart.ready()  # where it was preparing
             worked_s = now()
         heart.done(self._report())
@@ -123,8 +123,8 @@ class Segment:
         inference.begin([ref for ref, _ in held], planes)
         self._held.append((start_s, held))
 
-    def _finish(self, inference: Inference, tracks: list[Peer], metrics: StageMetrics) -> None:
-        """Sends what is in the batch that was begun first."""
+    def _finish(self, inference: Inference, tracks: list[Peer], metrics: StageMetrics) -> tuple[int, float]:
+        """Sends what is in the batch that was begun first. How many frames the model saw, and in how many seconds."""
         began_s, held = self._held.popleft()
         seen = inference.finish()
         # Of a batch that was begun while the one before was computed, the time since that one's end.
@@ -151,6 +151,7 @@ class Segment:
             stream.end_to_end(max(0.0, time.time() - ref.wall_s))
         if not self._held:
             self._rings.close_replaced()
+        return sum(inference.runs), spent_s
 
     def _report(self) -> Report:
         values = {

@@ -103,6 +103,18 @@ def test_more_cameras_than_places_take_turns() -> None:
     assert served == ["0", "1", "2", "3", "4", "5"] * 2
 
 
+def test_a_slow_model_gets_fewer_frames_at_once() -> None:
+    """Of 4 seconds each, as on a starved machine: one at a time, so that no run looks stuck."""
+    batch = Batch(1, 8, WAIT_S)
+    sizes = []
+    for turn, second_each in enumerate([0.01, 4.0, 4.0, 1.2, 0.01, 0.01]):
+        ((_, most),) = batch.to_ask(turn * 1.0)
+        batch.add(0, frames(0, most), turn * 1.0)
+        sizes.append(len(batch.take()))
+        batch.took(most, most * second_each)
+    assert sizes == [8, 8, 1, 1, 4, 8]
+
+
 def test_what_does_not_divide_evenly_goes_to_each_in_turn() -> None:
     batch = Batch(3, 4, WAIT_S)
     served = [0, 0, 0]

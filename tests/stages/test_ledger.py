@@ -90,6 +90,18 @@ def test_a_lease_that_takes_too_long_is_given_to_another() -> None:
     assert seqs(ledger.lease("segment/1", 0, 1, 71.0)) == [0]
 
 
+def test_a_frame_that_takes_long_again_and_again_is_not_given_up() -> None:
+    """As with a slow model on a busy machine: nobody died."""
+    ledger = Ledger(2, live=False)
+    fill(ledger, 0)
+    for turn in range(5):
+        assert seqs(ledger.lease("segment/0", 0, 1, now_s=100.0 * turn)) == [0]
+        assert ledger.overdue(now_s=100.0 * turn + 61, timeout_s=60.0) == [0]
+    assert not ledger.dropped and ledger.quarantined() == []
+    ledger.accepted(0)
+    assert ledger.lease("segment/1", 0, 1, 900.0) == [], "the answer came after all: nobody sees it again"
+
+
 def test_what_was_on_its_way_to_a_tracker_that_died_is_leased_again() -> None:
     ledger = Ledger(4, live=False)
     for index in range(3):
