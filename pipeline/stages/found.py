@@ -6,6 +6,8 @@ import numpy as np
 
 from pipeline.messages import OK, FrameRef, Instances
 from pipeline.models.base import Found
+from pipeline.models.looks import looks_of
+from pipeline.planes import Planes
 
 QUARANTINED = "quarantined"
 """The frame was with a worker at too many deaths."""
@@ -18,8 +20,12 @@ def is_finite(found: Found) -> bool:
     return bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
 
 
-def instances_of(ref: FrameRef, found: Found, skipped: str = OK) -> Instances:
-    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so."""
+def instances_of(ref: FrameRef, found: Found, skipped: str = OK, planes: Planes | None = None) -> Instances:
+    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so.
+
+    Args:
+        planes: the frame; with it the message says what the instances look like.
+    """
     if not is_finite(found):
         found, skipped = Found.nothing(), NOT_FINITE
     return Instances(
@@ -36,5 +42,6 @@ def instances_of(ref: FrameRef, found: Found, skipped: str = OK) -> Instances:
         scores=found.scores,
         class_ids=found.class_ids,
         masks=found.masks,
+        looks=None if planes is None else looks_of(planes, found.boxes_px, found.masks),
         camera=ref.camera,
     )

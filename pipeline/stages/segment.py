@@ -135,10 +135,10 @@ class Segment:
         for (ref, ring), one in zip(held, seen, strict=True):
             stream = metrics.stream(ref.stream)
             stream.frames_in()
+            instances = instances_of(ref, one.found, one.skipped, ring.planes(ref.slot))
             if not ring.holds(ref.slot, ref.epoch, ref.seq):
                 stream.dropped("lease_lost")
                 continue  # the lease had ended meanwhile: another worker has this frame
-            instances = instances_of(ref, one.found, one.skipped)
             if instances.skipped == STATIC:
                 stream.static()
             elif instances.skipped:

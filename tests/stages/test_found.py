@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from pipeline.messages import FrameRef
+from pipeline.messages import LOOK_SIZE, FrameRef
 from pipeline.models.base import Found
+from pipeline.planes import Planes
 from pipeline.stages.found import NOT_FINITE, QUARANTINED, instances_of
 
 REF = FrameRef(
@@ -51,3 +53,16 @@ def test_a_number_that_is_none_empties_the_frame_and_names_the_reason(field: str
 def test_a_frame_that_no_worker_survived_has_no_instances() -> None:
     message = instances_of(REF, Found.nothing(), QUARANTINED)
     assert (message.skipped, len(message.boxes_px)) == ("quarantined", 0)
+
+
+def test_with_the_frame_the_message_says_what_instances_look_like() -> None:
+    planes = Planes.from_rgb(np.full((REF.height, REF.width, 3), (200, 30, 30), np.uint8))
+    assert instances_of(REF, found()).looks is None
+    looks = instances_of(REF, found(), planes=planes).looks
+    assert looks is not None
+    assert looks.shape == (len(found().scores), LOOK_SIZE)
+
+
+def test_where_the_camera_looks_goes_along() -> None:
+    camera = (3, 1.0, 0.0, 5.0, -2.0)
+    assert instances_of(msgspec.structs.replace(REF, camera=camera), found()).camera == camera
