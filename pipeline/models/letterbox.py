@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 class Letterbox:
     """How a frame lies in the model's input: scaled by (`scale_x`, `scale_y`), then moved by `left`, `top` pixels.
 
-    Unless it is stretched on purpose, the two scales differ by less than a pixel over the whole frame, for even
+    Unless it is stretched on purpose, the two scales differ by less than a pixel over the whole frame, for whole
     sizes of the scaled planes.
     """
 
@@ -38,11 +38,15 @@ class Letterbox:
         return cls(left, top, *inner, corner.scale_x, corner.scale_y)
 
     @classmethod
-    def corner(cls, width: int, height: int, input_width: int, input_height: int) -> Letterbox:
-        """As large as it can be, in the upper left corner: as torchvision pads."""
+    def corner(
+        cls, width: int, height: int, input_width: int, input_height: int, *, step: int = 2
+    ) -> Letterbox:
+        """As large as it can be, in the upper left corner: as torchvision pads. Its sides are multiples of `step`."""
         scale = min(input_width / width, input_height / height)
-        inner_width = min(max(2, 2 * round(width * scale / 2)), input_width // 2 * 2)
-        inner_height = min(max(2, 2 * round(height * scale / 2)), input_height // 2 * 2)
+        inner_width, inner_height = (
+            min(max(step, step * round(side * scale / step)), whole // step * step)
+            for side, whole in ((width, input_width), (height, input_height))
+        )
         return cls(0, 0, inner_width, inner_height, inner_width / width, inner_height / height)
 
     @classmethod

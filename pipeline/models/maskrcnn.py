@@ -20,17 +20,16 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found, not_finite
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.rcnn_build import built
 from pipeline.models.rcnn_compile import batch_sizes
 from pipeline.models.rcnn_copy import Answer, copied
 from pipeline.models.rcnn_device import choose_device, choose_precision, is_out_of_memory, keep_memory
 from pipeline.models.rcnn_file import Classes
-from pipeline.models.rcnn_input import PADDING, Input, Letterbox, LumaInput, Upload, Uploader, lay
+from pipeline.models.rcnn_input import Input, LumaInput, Upload, Uploader
 from pipeline.models.rcnn_network import Dense, Network
 from pipeline.planes import Planes, chroma
-
-__all__ = ["PADDING", "Letterbox", "MaskRcnn", "choose_device", "lay"]
 
 USUAL_FRAME = (1920, 1080)
 """The size of frame that a model is warmed up with where its input depends on the frame's size."""
@@ -234,7 +233,7 @@ class MaskRcnn:
         part.upload = part.dense = None  # memory that is free again when this ends
         try:
             upload = upload or self._uploader.send(part.frames)
-            sizes = [(upload.box.width, upload.box.height)] * len(part.frames)
+            sizes = [(upload.box.inner_width, upload.box.inner_height)] * len(part.frames)
             if dense is not None:
                 return self._network.regions(dense, sizes)
             return self._network(self._uploader.take(upload), sizes)

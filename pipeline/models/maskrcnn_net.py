@@ -7,11 +7,8 @@ linear, so the first convolution can do it.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import mobilenet_v3_large
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -94,17 +91,3 @@ class _NoExtra(ExtraFPNBlock):  # type: ignore[misc]
         self, results: list[Tensor], x: list[Tensor], names: list[str]
     ) -> tuple[list[Tensor], list[str]]:
         return results, names
-
-
-def fold_batch_norm(module: nn.Module) -> None:
-    """Folds every batch norm that follows a convolution into it, in place; for inference only."""
-    for child in module.children():
-        fold_batch_norm(child)
-    if not isinstance(module, nn.Sequential):
-        return
-    names = list(module._modules)
-    for first, second in pairwise(names):
-        convolution, norm = module._modules[first], module._modules[second]
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            module._modules[first] = fuse_conv_bn_eval(convolution, norm)
-            module._modules[second] = nn.Identity()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import Letterbox
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.paste import paste
 from pipeline.models.train_data import Moment
 from pipeline.models.train_view import mask_targets
@@ -39,7 +39,7 @@ def perfect(moment: Moment, classes: Sequence[str]) -> Found:
             ids.append(instance.label)
             names.append(list(classes).index(instance.class_name))
     boxes_px = np.array(boxes, np.float32).reshape(-1, 4)
-    frame = Letterbox(width, height, 1.0, 1.0)
+    frame = Letterbox(0, 0, width, height, 1.0, 1.0)
     cells = mask_targets(moment.labels.astype(np.uint8), np.array(ids, np.int64), boxes_px, frame, MASK_SIZE)
     masks = (cells * 255).round().astype(np.uint8)
     return Found(boxes_px, np.ones(len(ids), np.float32), np.array(names, np.int16), masks)

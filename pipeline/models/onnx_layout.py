@@ -104,6 +104,43 @@ class Layout(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What every family keeps of its model.
+
+    Attributes:
+        known: its classes, by the numbers of its outputs.
+        score: instances below it are left out.
+    """
+
+    MOST: ClassVar[int | None] = None
+
+    known: Classes
+    score: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.known.names
+
+    @property
+    def most(self) -> int | None:
+        return self.MOST
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSize(Export):
+    """An export whose input has one size.
+
+    Attributes:
+        input_hw: its height and width.
+    """
+
+    input_hw: tuple[int, int]
+
+    def size(self, frame: Planes) -> tuple[int, int]:
+        return self.input_hw
+
+
 def scaled_into(image: NDArray[np.uint8], out: NDArray[Any], mean: Any = 0.0, deviation: Any = 1.0) -> None:
     """`image`, (H, W, 3) uint8, as `(image / 255 - mean) / deviation` into `out`, (3, H, W)."""
     factor = np.asarray(1.0 / (255.0 * np.asarray(deviation)), np.float32).reshape(-1, 1, 1)

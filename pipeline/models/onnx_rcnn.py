@@ -25,30 +25,25 @@ from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx_file import NO_OBJECT, Classes, weight_shape
-from pipeline.models.onnx_layout import MOST_FOUND, Outputs, Probed, scaled_into
+from pipeline.models.onnx_layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
 from pipeline.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)
-class Rcnn:
+class Rcnn(Export):
     """A `pipeline.models.onnx_layout.Layout`."""
 
     KNOWN: ClassVar[str] = (
         "Mask R-CNN (boxes (N, 4), labels (N,), scores (N,), masks (N, 1, H, W) or (N, 28, 28))"
     )
 
-    known: Classes
-    score: float
+    MOST: ClassVar[int | None] = 1
+
     input_hw: tuple[int, int] | None
     boxes_name: str
     labels_name: str
     scores_name: str
     masks_name: str
-    most: int | None = 1
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.known.names
 
     @classmethod
     def of(cls, model: Probed) -> Self | None:

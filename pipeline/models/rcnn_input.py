@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.planes import Planes, chroma, planes_bytes
 
@@ -28,41 +29,17 @@ MULTIPLE = 32
 """Sides of an input are multiples of the largest stride."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letterbox:
-    """How a frame lies in the network's input: scaled, in the top left corner.
-
-    Attributes:
-        width: pixels of the input that the frame covers.
-        height: as `width`.
-        scale_x: pixels of the input per pixel of the frame.
-        scale_y: as `scale_x`; differs from it by rounding alone.
-    """
-
-    width: int
-    height: int
-    scale_x: float
-    scale_y: float
-
-    @classmethod
-    def fit(cls, width: int, height: int, into: tuple[int, int]) -> Letterbox:
-        """The largest that keeps the frame's aspect inside `into` (width, height)."""
-        scale = min(into[0] / width, into[1] / height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cls(*inner, inner[0] / width, inner[1] / height)
-
-
 def lay(planes: Planes, box: Letterbox, out: NDArray[np.uint8]) -> None:
     """Scales the planes into `out`, (3, H, W) uint8: y u v, all at the same size, padded with black."""
-    size = (box.width, box.height)
+    size = (box.inner_width, box.inner_height)
     shrinks = box.scale_x < 1
     for plane, source in enumerate((planes.y, planes.u, planes.v)):
-        area = shrinks and source.shape[1] > box.width
-        out[plane, : box.height, : box.width] = cv2.resize(
+        area = shrinks and source.shape[1] > box.inner_width
+        out[plane, : box.inner_height, : box.inner_width] = cv2.resize(
             source, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR
         )
-        out[plane, box.height :] = PADDING[plane]
-        out[plane, : box.height, box.width :] = PADDING[plane]
+        out[plane, box.inner_height :] = PADDING[plane]
+        out[plane, : box.inner_height, box.inner_width :] = PADDING[plane]
 
 
 class Input(Protocol):
@@ -82,7 +59,7 @@ class LumaInput:
     """Input of the model that ships: y u v as they are, at one size."""
 
     def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
-        return Letterbox.fit(width, height, INPUT_SIZE), INPUT_SIZE
+        return Letterbox.corner(width, height, *INPUT_SIZE, step=1), INPUT_SIZE
 
     def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), 3, size[1], size[0]), np.uint8)
@@ -95,11 +72,11 @@ class LumaInput:
         images = images.repeat(len(frames), 1, size[1], size[0])
         shrinks = box.scale_x < 1
         for number, plane in enumerate(_planes(frames, width, height)):
-            area = shrinks and plane.shape[2] > box.width
-            down = _weights(plane.shape[1], box.height, area, frames.device)
-            across = _weights(plane.shape[2], box.width, area, frames.device)
+            area = shrinks and plane.shape[2] > box.inner_width
+            down = _weights(plane.shape[1], box.inner_height, area, frames.device)
+            across = _weights(plane.shape[2], box.inner_width, area, frames.device)
             scaled = down @ plane.float() @ across.t()
-            images[:, number, : box.height, : box.width] = scaled.round().clamp(0, 255)
+            images[:, number, : box.inner_height, : box.inner_width] = scaled.round().clamp(0, 255)
         return _scaled(images, NEUTRAL, SPREAD)
 
 
@@ -122,21 +99,23 @@ class RgbInput:
         scale = min(self._shortest / min(width, height), self._longest / max(width, height))
         inner = (max(1, int(width * scale)), max(1, int(height * scale)))
         size = (-(-inner[0] // MULTIPLE) * MULTIPLE, -(-inner[1] // MULTIPLE) * MULTIPLE)
-        return Letterbox(*inner, inner[0] / width, inner[1] / height), size
+        return Letterbox(0, 0, *inner, inner[0] / width, inner[1] / height), size
 
     def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), size[1], size[0], 3), np.float32)
         for frame, image in zip(frames, images, strict=True):
             rgb = frame.to_rgb().astype(np.float32)
-            image[: box.height, : box.width] = cv2.resize(rgb, (box.width, box.height))
-            image[box.height :] = self._mean
-            image[: box.height, box.width :] = self._mean
+            image[: box.inner_height, : box.inner_width] = cv2.resize(
+                rgb, (box.inner_width, box.inner_height)
+            )
+            image[box.inner_height :] = self._mean
+            image[: box.inner_height, box.inner_width :] = self._mean
         return _scaled(torch.from_numpy(images).permute(0, 3, 1, 2), self._mean, self._spread)
 
     def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
         rgb = _to_rgb(*_planes(frames, width, height))
-        scaled = F.interpolate(rgb, (box.height, box.width), mode="bilinear", align_corners=False)
-        padded = (0, size[0] - box.width, 0, size[1] - box.height)
+        scaled = F.interpolate(rgb, (box.inner_height, box.inner_width), mode="bilinear", align_corners=False)
+        padded = (0, size[0] - box.inner_width, 0, size[1] - box.inner_height)
         return F.pad(_scaled(scaled, self._mean, self._spread), padded).contiguous(
             memory_format=torch.channels_last
         )

@@ -24,7 +24,7 @@ from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
 from pipeline.models.onnx_file import Classes
-from pipeline.models.onnx_layout import MOST_FOUND, Outputs, Probed, scaled_into
+from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
 from pipeline.planes import Planes
 
 MEAN = (0.485, 0.456, 0.406)
@@ -33,22 +33,14 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
-class RfDetr:
+class RfDetr(FixedSize):
     """A `pipeline.models.onnx_layout.Layout`."""
 
     KNOWN: ClassVar[str] = "RF-DETR segmentation (dets (B, Q, 4), labels (B, Q, S), masks (B, Q, h, w))"
 
-    known: Classes
-    score: float
-    input_hw: tuple[int, int]
     boxes_name: str
     logits_name: str
     masks_name: str
-    most: int | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.known.names
 
     @classmethod
     def of(cls, model: Probed) -> Self | None:
@@ -67,9 +59,6 @@ class RfDetr:
             return None
         known = _classes(model, shapes[1][2])
         return cls(known, model.score, model.input_hw, boxes, logits, deep[0])
-
-    def size(self, frame: Planes) -> tuple[int, int]:
-        return self.input_hw
 
     def lay(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
         height, width = self.input_hw

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.models.maskrcnn import Letterbox, lay
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_net import INPUT_SIZE
+from pipeline.models.rcnn_input import lay
 from pipeline.models.train_data import SMALLEST_PX, Example, Labels
 from pipeline.planes import Planes
 
@@ -47,11 +48,11 @@ def show(example: Example, rng: np.random.Generator, augment: bool = True) -> Sh
         if rng.random() < 0.15:
             zoom = rng.uniform(0.6, 1.0)
             into = (round(into[0] * zoom), round(into[1] * zoom))
-    box = Letterbox.fit(planes.width, planes.height, into)
+    box = Letterbox.corner(planes.width, planes.height, *into, step=1)
     image = np.empty((3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
     lay(planes, box, image)
     if augment:
-        inside = image[:, : box.height, : box.width]
+        inside = image[:, : box.inner_height, : box.inner_width]
         inside[:] = _degrade(inside, rng)
     boxes, kept = _boxes(labels, len(example.class_ids))
     scale = np.array([box.scale_x, box.scale_y] * 2, np.float32)

@@ -23,9 +23,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from pipeline.messages import MASK_SIZE
-from pipeline.models.maskrcnn import choose_device
 from pipeline.models.maskrcnn_file import STREET_CLASSES, fill, load_weights, save_weights
 from pipeline.models.maskrcnn_net import build, normalise
+from pipeline.models.rcnn_device import choose_device
 from pipeline.models.train_data import TRAIN_SEEDS, Cache, Render
 from pipeline.models.train_view import Shown, mask_targets, show
 
@@ -101,7 +101,7 @@ class Progress:
 def losses(model: MaskRCNN, shown: Sequence[Shown], device: torch.device) -> dict[str, Tensor]:
     """The five losses of a Mask R-CNN in training mode, by name."""
     images = normalise(torch.from_numpy(np.stack([one.image for one in shown])).to(device))
-    sizes = [(one.box.height, one.box.width) for one in shown]
+    sizes = [(one.box.inner_height, one.box.inner_width) for one in shown]
     targets = [
         {
             "boxes": torch.from_numpy(one.boxes).to(device),
@@ -147,7 +147,7 @@ def _mask_loss(
     label, target = torch.cat(wanted), torch.cat(targets).to(_device_of(features))
     if not len(label):
         return next(iter(features.values())).sum() * 0
-    sizes = [(one.box.height, one.box.width) for one in shown]
+    sizes = [(one.box.inner_height, one.box.inner_width) for one in shown]
     logits = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, chosen, sizes)))
     of_class = logits[torch.arange(len(label), device=label.device), label]
     return functional.binary_cross_entropy_with_logits(of_class, target)

@@ -31,8 +31,7 @@ from pipeline.models.letterbox import (
     probabilities,
     sample_rows,
 )
-from pipeline.models.onnx_file import Classes
-from pipeline.models.onnx_layout import MOST_FOUND, Outputs, Probed, scaled_into
+from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
 from pipeline.planes import Planes
 
 GREY = 114
@@ -182,25 +181,17 @@ def box_masks(coefficients: Floats, prototypes: Floats, boxes: Floats) -> NDArra
 
 
 @dataclass(frozen=True, slots=True)
-class Yolo:
+class Yolo(FixedSize):
     """A `pipeline.models.onnx_layout.Layout`."""
 
     KNOWN: ClassVar[str] = (
         "YOLO segmentation (output0 (B, A, 5 + c + m), (B, 4 + c + m, A) or (B, 300, 6 + m), output1 (B, m, h, w))"
     )
 
-    known: Classes
     layout: DetectionLayout
-    score: float
     nms: float
-    input_hw: tuple[int, int]
     detections_name: str
     prototypes_name: str
-    most: int | None = None
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.known.names
 
     @classmethod
     def of(cls, model: Probed) -> Self | None:
@@ -212,10 +203,7 @@ class Yolo:
         if layout is None:
             return None
         known = model.classes(layout.classes)
-        return cls(known, layout, model.score, model.nms, model.input_hw, flat[0], deep[0])
-
-    def size(self, frame: Planes) -> tuple[int, int]:
-        return self.input_hw
+        return cls(known, model.score, model.input_hw, layout, model.nms, flat[0], deep[0])
 
     def lay(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
         height, width = self.input_hw

@@ -13,11 +13,14 @@ from safetensors.torch import save_file
 from pipeline.errors import ModelError
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, Segmenter
-from pipeline.models.maskrcnn import PADDING, Letterbox, MaskRcnn, choose_device, lay
+from pipeline.models.letterbox import Letterbox
+from pipeline.models.maskrcnn import MaskRcnn
 from pipeline.models.maskrcnn_file import STREET, STREET_CLASSES, load_weights, save_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE, build, fold_batch_norm
+from pipeline.models.maskrcnn_net import INPUT_SIZE, build
 from pipeline.models.masks_ap import average_precision
 from pipeline.models.paste import paste
+from pipeline.models.rcnn_device import choose_device
+from pipeline.models.rcnn_input import PADDING, lay
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.planes import Planes
 from pipeline.scene.world import Rendered, Scene
@@ -180,37 +183,21 @@ def test_scenes_to_learn_from_and_scenes_to_measure_on_are_different() -> None:
 
 
 def test_a_wide_frame_fills_the_input() -> None:
-    box = Letterbox.fit(640, 360, INPUT_SIZE)
-    assert (box.width, box.height) == INPUT_SIZE
+    box = Letterbox.corner(640, 360, *INPUT_SIZE, step=1)
+    assert (box.inner_width, box.inner_height) == INPUT_SIZE
     assert box.scale_x == box.scale_y == 0.8
 
 
 def test_a_tall_frame_keeps_its_aspect_and_black_fills_the_rest() -> None:
     frame = noise(360, 640)
-    box = Letterbox.fit(frame.width, frame.height, INPUT_SIZE)
-    assert (box.width, box.height) == (162, 288)
+    box = Letterbox.corner(frame.width, frame.height, *INPUT_SIZE, step=1)
+    assert (box.inner_width, box.inner_height) == (162, 288)
     assert box.scale_x == pytest.approx(box.scale_y)
     out = np.zeros((3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
     lay(frame, box, out)
     for plane, value in enumerate(PADDING):
         assert (out[plane, :, 162:] == value).all()
         assert out[plane, :, :162].std() > 5
-
-
-def test_folding_batch_norm_changes_nothing_that_counts() -> None:
-    torch.manual_seed(0)
-    model = build(4).eval()
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-    image = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        before = model.backbone(image)["1"]
-        fold_batch_norm(model)
-        after = model.backbone(image)["1"]
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
-    torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-4)
 
 
 # -- files that are not a model --------------------------------------------------------------------------

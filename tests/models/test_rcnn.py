@@ -54,7 +54,7 @@ def numbered(labels: int) -> Classes:
 def unrounded(model: MaskRcnn, frame: Planes) -> Tensor:
     """(N, 28, 28) float32: the masks before they become uint8."""
     upload = model._uploader.send([frame])
-    size = (upload.box.width, upload.box.height)
+    size = (upload.box.inner_width, upload.box.inner_height)
     return model._network(model._uploader.take(upload), [size])[1]
 
 
@@ -177,6 +177,22 @@ def test_fused_network_computes_the_same(packed: bool) -> None:
     assert Conv in kinds and nn.BatchNorm2d not in kinds and nn.ReLU not in kinds
 
 
+def test_folding_the_batch_norms_of_the_model_that_ships_changes_nothing_that_counts() -> None:
+    torch.manual_seed(0)
+    model = build(4).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        before = model.backbone(image)["1"]
+        fused = fuse(model.backbone).requires_grad_(False)
+        after = fused(image)["1"]
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (120, 200)])
 @pytest.mark.parametrize("how", [LumaInput(), RgbInput(200, 333, (0.5, 0.4, 0.3), (0.25, 0.2, 0.22))])
 def test_frames_are_scaled_on_the_device_as_on_the_host(how: Input, width: int, height: int) -> None:
@@ -196,7 +212,7 @@ def test_frames_are_scaled_on_the_device_as_on_the_host(how: Input, width: int, 
 def test_input_of_a_stream_always_has_one_shape_as_torchvision_would_choose() -> None:
     how = RgbInput(800, 1333, (0.5,) * 3, (0.2,) * 3)
     box, size = how.place(1920, 1080)
-    assert (box.width, box.height) == (1333, 749) and size == (1344, 768)
+    assert (box.inner_width, box.inner_height) == (1333, 749) and size == (1344, 768)
     assert how.place(1920, 1080) == (box, size)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import Letterbox
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_file import STREET_CLASSES, load_weights
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.masks_ap import average_precision, perfect
@@ -187,7 +187,11 @@ def test_augmented_objects_stay_under_their_boxes_and_masks() -> None:
         assert shown.image.shape == (3, INPUT_SIZE[1], INPUT_SIZE[0])
         cells = mask_targets(shown.labels, shown.ids, shown.boxes, shown.box, 28)
         for box, class_id, cell in zip(shown.boxes, shown.class_ids, cells, strict=True):
-            assert (box[2:] > box[:2]).all() and box[2] <= shown.box.width and box[3] <= shown.box.height
+            assert (
+                (box[2:] > box[:2]).all()
+                and box[2] <= shown.box.inner_width
+                and box[3] <= shown.box.inner_height
+            )
             mask = paste((cell * 255).astype(np.uint8), box, INPUT_SIZE[0], INPUT_SIZE[1])
             red_more_than_blue = float(shown.image[2][mask].mean()) > float(shown.image[1][mask].mean())
             right += red_more_than_blue == (class_id == STREET_CLASSES.index("person"))
@@ -200,7 +204,7 @@ def test_mask_target_of_half_a_box_is_half_full() -> None:
     labels = np.zeros((100, 100), np.uint8)
     labels[20:60, 30:50] = 7
     roi = np.array([[30, 20, 70, 60]], np.float32)
-    (cells,) = mask_targets(labels, np.array([7]), roi, Letterbox(100, 100, 1.0, 1.0), 28)
+    (cells,) = mask_targets(labels, np.array([7]), roi, Letterbox(0, 0, 100, 100, 1.0, 1.0), 28)
     assert (cells[:, :14] == 1).all() and (cells[:, 14:] == 0).all()
 
 
