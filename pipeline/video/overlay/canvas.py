@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -44,20 +45,19 @@ class Canvas:
         self, x: float, y: float, width: float, height: float, radius: float, colour: Colour, opacity: float
     ) -> None:
         """A rectangle with round corners."""
-        radius = max(0.0, min(radius, width / 2, height / 2))
-        rows = np.arange(self.height, dtype=np.float32)[:, None] + 0.5 - (y + height / 2)
-        columns = np.arange(self.width, dtype=np.float32)[None] + 0.5 - (x + width / 2)
-        past_x = np.abs(columns) - (width / 2 - radius)
-        past_y = np.abs(rows) - (height / 2 - radius)
-        distance = (
-            np.hypot(past_x.clip(0), past_y.clip(0)) + np.minimum(np.maximum(past_x, past_y), 0) - radius
-        )
-        self.over(np.asarray((0.5 - distance).clip(0, 1), np.float32), colour, opacity)
+        size = (self.width, self.height)
+        self.over(_round_rectangle(size, x, y, width, height, radius), colour, opacity)
 
     def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float) -> None:
-        large = np.zeros((self.height * 4, self.width * 4), np.uint8)
-        cv2.fillPoly(large, [_fixed(points, 4)], (255,), cv2.LINE_AA, 4)
-        self.over(_shrunk(large, 4), colour, opacity)
+        xs, ys = zip(*points, strict=True)
+        left, top = max(0, math.floor(min(xs)) - 1), max(0, math.floor(min(ys)) - 1)
+        right, bottom = min(self.width, math.ceil(max(xs)) + 1), min(self.height, math.ceil(max(ys)) + 1)
+        if left >= right or top >= bottom:
+            return
+        large = np.zeros(((bottom - top) * 4, (right - left) * 4), np.uint8)
+        inner = [(x - left, y - top) for x, y in points]
+        cv2.fillPoly(large, [_fixed(inner, 4)], (255,), cv2.LINE_AA, 4)
+        self.over(_shrunk(large, 4), colour, opacity, left, top)
 
     def stroke(
         self,
@@ -97,6 +97,20 @@ class Canvas:
             (whole(255 - 255 * opacity[0]), whole(255 - 255 * opacity[1])),
             (whole(added[0]), whole(np.asarray(chroma[0])), whole(np.asarray(chroma[1]))),
         )
+
+
+@lru_cache(maxsize=32)
+def _round_rectangle(
+    size: tuple[int, int], x: float, y: float, width: float, height: float, radius: float
+) -> Floats:
+    """(h, w) coverage 0..1 of a canvas of `size` (width, height). Plates are made again and again in one size."""
+    radius = max(0.0, min(radius, width / 2, height / 2))
+    columns = np.arange(size[0], dtype=np.float32)[None] + 0.5 - (x + width / 2)
+    rows = np.arange(size[1], dtype=np.float32)[:, None] + 0.5 - (y + height / 2)
+    past_x = np.abs(columns) - (width / 2 - radius)
+    past_y = np.abs(rows) - (height / 2 - radius)
+    distance = np.hypot(past_x.clip(0), past_y.clip(0)) + np.minimum(np.maximum(past_x, past_y), 0) - radius
+    return np.asarray((0.5 - distance).clip(0, 1), np.float32)
 
 
 def _fixed(points: Sequence[tuple[float, float]], times: int) -> NDArray[np.int32]:

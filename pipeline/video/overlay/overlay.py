@@ -22,10 +22,10 @@ from pipeline.video.overlay.trails import Trails
 
 LIT_S = 0.6
 """Media seconds for which a line stays lit after a crossing."""
-FILL_LUMA, FILL_CHROMA = 0.26, 0.62
-"""Opacity of a mask: much colour and little luma, so that the object's texture stays visible."""
+FILL = 0.68
+"""Opacity of a mask. It changes colour alone: luma, and with it the object's texture, stays as it is."""
 COARSE_PX = 160
-"""Masks of boxes larger than this are spread and traced on the chroma grid: a quarter of the pixels."""
+"""Masks of boxes larger than this are traced on the chroma grid: a quarter of the pixels."""
 
 
 class Overlay:
@@ -71,8 +71,8 @@ class Overlay:
         if (planes.width, planes.height) != (self._width, self._height):
             came, expected = f"{planes.width}x{planes.height}", f"{self._width}x{self._height}"
             raise ValueError(f"overlay: got a frame of {came}, expected {expected}")
-        boxes = _finite_boxes(tracks.boxes_px)
-        rows = [int(row) for row in np.argsort(boxes[:, 3], kind="stable")]  # near objects over far ones
+        boxes = _finite_boxes(tracks.boxes_px).tolist()
+        rows = sorted(range(len(boxes)), key=lambda row: boxes[row][3])  # near objects over far ones
         for zone in self._zones:
             zone.put_area(planes)
         if self._video.trails:
@@ -80,10 +80,11 @@ class Overlay:
                 self._trails.shift(shift)
             self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
             self._trails.draw(planes)
-        filled = tracks.masks.any(axis=(1, 2))
+        filled = tracks.masks.any(axis=(1, 2)).tolist()
+        ids = tracks.ids.tolist()
         for row in rows:
             mask = tracks.masks[row] if self._video.masks and filled[row] else None
-            self._draw_object(planes, boxes[row], mask, int(tracks.ids[row]))
+            self._draw_object(planes, boxes[row], mask, ids[row])
         for name in tracks.crossed:
             self._lit_until[name] = tracks.pts_s + LIT_S
         lit = {line.name: self._lit_until.get(line.name, -1.0) > tracks.pts_s for line in self._lines}
@@ -96,15 +97,15 @@ class Overlay:
         for zone in self._zones:
             self._taken.take(*zone.box)
         if self._video.labels:
-            self._labels.draw(planes, tracks, boxes.tolist(), rows[::-1], self._taken)
+            self._labels.draw(planes, tracks, boxes, rows[::-1], self._taken)
         for line in self._lines:
             line.put_plate(planes, tracks.lines.get(line.name, {}), lit[line.name])
         for zone in self._zones:
             zone.put_plate(planes, tracks.zones.get(zone.name, {}))
 
-    def _draw_object(self, planes: Planes, box: Array, mask: Array | None, identity: int) -> None:
+    def _draw_object(self, planes: Planes, box: list[float], mask: Array | None, identity: int) -> None:
         """Fill and outline, both inside the box; without a mask the box itself."""
-        x0, y0, x1, y1 = (round(value) for value in box.tolist())
+        x0, y0, x1, y1 = map(round, box)
         left, top = max(x0, 0), max(y0, 0)
         right, bottom = min(x1, planes.width), min(y1, planes.height)
         if left >= right or top >= bottom:
@@ -119,26 +120,20 @@ class Overlay:
             corners += (x0 - left, y0 - top)
             self._outline(planes, (left, top), luma, chroma, [corners], levels)
             return
-        inside_chroma = _inside(mask, box, (left, top, right, bottom), 2)
+        part = (left, top, right, bottom)
+        inside = _inside(mask, box, part, 2)
+        tint(planes.u[chroma], inside, levels[1], FILL)
+        tint(planes.v[chroma], inside, levels[2], FILL)
         coarse = max(right - left, bottom - top) > COARSE_PX
-        if coarse:
-            inside = _doubled(inside_chroma, left % 2, top % 2, right - left, bottom - top)
-        else:
-            inside = _inside(mask, box, (left, top, right, bottom), 1)
-        tint(luma, inside, levels[0], FILL_LUMA)
         found, _ = cv2.findContours(
-            inside_chroma if coarse else inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            inside if coarse else _inside(mask, box, part, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
         )
-        contours = [
-            np.asarray(cv2.approxPolyDP(contour, 0.8, True)[:, 0], np.int32) << FIXED for contour in found
-        ]
+        contours = [np.asarray(cv2.approxPolyDP(one, 0.8, True)[:, 0], np.int32) << FIXED for one in found]
         if coarse:  # a chroma pixel's centre lies between two of luma
             half = 1 << FIXED - 1
             off = np.array((half - (left % 2 << FIXED), half - (top % 2 << FIXED)), np.int32)
             contours = [contour * 2 + off for contour in contours]
         strokes(luma, contours, True, levels[0], self._sizes.outline)
-        tint(planes.u[chroma], inside_chroma, levels[1], FILL_CHROMA)
-        tint(planes.v[chroma], inside_chroma, levels[2], FILL_CHROMA)
 
     def _outline(
         self,
@@ -158,14 +153,14 @@ class Overlay:
         strokes(planes.v[chroma], half, True, levels[2], max(1, wide // 2))
 
 
-def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: int) -> Plane:
+def _inside(mask: Array, box: list[float], part: tuple[int, int, int, int], divide: int) -> Plane:
     """255 where the mask is, 0 elsewhere, for the pixels `part` (x0 y0 x1 y1 in luma) of a plane.
 
     `divide`: 1 for luma, 2 for chroma. The mask is spread over the whole box; `part` is what the frame shows.
     """
     x0, y0 = part[0] // divide, part[1] // divide
     width, height = (part[2] + divide - 1) // divide - x0, (part[3] + divide - 1) // divide - y0
-    left, top, right, bottom = (float(value) / divide for value in box)
+    left, top, right, bottom = (value / divide for value in box)
     if abs(right - left - width) <= 1 and abs(bottom - top - height) <= 1:
         spread = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
@@ -178,12 +173,6 @@ def _inside(mask: Array, box: Array, part: tuple[int, int, int, int], divide: in
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         spread = cv2.warpAffine(mask, move, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.threshold(spread, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
-
-
-def _doubled(inside: Plane, left: int, top: int, width: int, height: int) -> Plane:
-    """A mask of the chroma grid for `width` x `height` pixels of luma that begin `left`, `top` into its first cell."""
-    large = cv2.resize(inside, (inside.shape[1] * 2, inside.shape[0] * 2), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(large[top : top + height, left : left + width], np.uint8)
 
 
 def _finite_boxes(boxes_px: Array) -> NDArray[np.float64]:

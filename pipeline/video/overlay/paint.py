@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -159,7 +159,11 @@ def fixed(points: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.int32
 
 def strokes(plane: Plane, paths: Iterable[NDArray[np.int32]], closed: bool, level: int, wide: int) -> None:
     """Smooth lines into `plane`. `paths`: (n, 2) x y of `fixed`; `wide`: pixels."""
-    lines = [line for path in paths for line in bundle(path, wide)]
+    thin(plane, [line for path in paths for line in bundle(path, wide)], closed, level)
+
+
+def thin(plane: Plane, lines: Sequence[NDArray[np.int32]], closed: bool, level: int) -> None:
+    """Smooth lines of one pixel into `plane`."""
     cv2.polylines(plane, lines, closed, (level,), 1, cv2.LINE_AA, FIXED)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.counting.camera import Shift
 from pipeline.messages import Array
 from pipeline.planes import Planes
-from pipeline.video.overlay.paint import FIXED, object_colour, strokes, yuv
+from pipeline.video.overlay.paint import FIXED, bundle, object_colour, thin, yuv
 
 TRAIL_S = 2.0
 """Media seconds of an object's path that are shown."""
@@ -80,8 +80,13 @@ class Trails:
         places = (points * (1 << FIXED)).astype(np.int32)
         last = len(places) - 1
         cuts = [last * part // self._wide for part in range(self._wide + 1)]
-        for wide, (first, end) in enumerate(pairwise(cuts), start=1):
-            if first < end:
-                strokes(planes.y, [places[first : end + 1]], False, levels[0], wide)
-        strokes(planes.u, [places // 2], False, levels[1], max(1, self._wide // 2))
-        strokes(planes.v, [places // 2], False, levels[2], max(1, self._wide // 2))
+        tail = [
+            line
+            for wide, (first, end) in enumerate(pairwise(cuts), start=1)
+            if first < end
+            for line in bundle(places[first : end + 1], wide)
+        ]
+        thin(planes.y, tail, False, levels[0])
+        half = bundle(places // 2, max(1, self._wide // 2))
+        thin(planes.u, half, False, levels[1])
+        thin(planes.v, half, False, levels[2])
