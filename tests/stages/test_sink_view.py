@@ -20,16 +20,18 @@ WIDTH, HEIGHT = 320, 180
 
 
 class Seen:
-    """A view that remembers the luma of what it was shown."""
+    """A view that remembers the luma and one chroma plane of what it was shown."""
 
     address = "here"
 
     def __init__(self, watched: bool = True) -> None:
         self.watched = watched
         self.lumas: list[np.ndarray] = []
+        self.chromas: list[np.ndarray] = []
 
     def show(self, planes: Planes) -> None:
         self.lumas.append(planes.y.copy())
+        self.chromas.append(planes.u.copy())
 
     def close(self) -> None:
         pass
@@ -65,7 +67,7 @@ def test_the_view_gets_the_annotated_frame(tmp_path: Path, codec: str) -> None:
         output.write(ring, seq, tracks(seq))
     output.close()
     assert len(view.lumas) == 2
-    assert (view.lumas[0][70:140, 150:170] != 100).any(), "the mask is drawn"
+    assert (view.chromas[0][35:70, 75:85] != 128).any(), "the mask is drawn"
     assert (view.lumas[0][90:170, 230:300] == 100).all(), "and the rest is as it was"
     assert (tmp_path / "gate.mp4").exists() == (codec == "h264")
     if codec == "none":
