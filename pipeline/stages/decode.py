@@ -75,7 +75,7 @@ class Decode:
         heart = Heart(self._place, endpoints, metrics)
         heart.beat(self._report, now())
         first = self._place.incarnation == 0
-        source = open_source(self._config, stop=self._stop) if first else None  # fails early
+        source = self._open() if first else None  # fails early
         with Hub(endpoints.stream(self._place.index)) as hub:
             waiter = Waiter([hub], [self._wake])
             while len(self._hellos) < 2:
@@ -104,6 +104,15 @@ class Decode:
             self._reader.join(2.0)
             heart.done(self._report())
 
+    def _open(self, first_index: int = 0, near: Position | None = None) -> Source:
+        """The source. With an encoder beside it, for which the run waits, half of the cores are enough for the decoder:
+        each of its threads costs CPU time."""
+        encodes = self._place.config.output.video.codec != "none"
+        threads = max(1, min(4, (os.cpu_count() or 1) // 2)) if encodes else None
+        return open_source(
+            self._config, stop=self._stop, first_index=first_index, near=near, decoder_threads=threads
+        )
+
     def _meet(self, peer: bytes, message: Message) -> None:
         """Before the first frame: where do `track` and `sink` stand?"""
         if isinstance(message, Hello):
@@ -119,9 +128,7 @@ class Decode:
         if source is None or position is not None:
             if source is not None:
                 source.close()
-            source = open_source(
-                self._config, stop=self._stop, first_index=wanted.last_index + 1, near=position
-            )
+            source = self._open(wanted.last_index + 1, position)
         info = source.info
         self._live = info.live
         self._source = source

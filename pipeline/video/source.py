@@ -52,7 +52,7 @@ def open_source(
         stop: ends the source's frames when set.
         first_index: for sources with an end: the first frame wanted; all are the same as in a playing from 0.
         near: a frame at or before `first_index` handed on in an earlier life; spares decoding all before it.
-        decoder_threads: default: up to four for files, one for live sources, which adds no delay.
+        decoder_threads: of a video with an end, default up to four; live sources have one, which adds no delay.
 
     Raises:
         SourceError: the source cannot be opened; one line without passwords.
@@ -73,7 +73,6 @@ def open_source(
                 lambda: open_camera(target, config),
                 config,
                 stop=stop,
-                threads=threads,
             )
         case kind:
             return open_url(

@@ -46,7 +46,6 @@ class LiveSource(OpenSource):
         shown: the address without secrets, for messages.
         open_input: opens the input, for every connection again. Raises `SourceError`.
         first: an input already open, for the first connection.
-        threads: decoder threads; one adds no delay.
 
     Raises:
         SourceError: the input cannot be opened, or gives no picture within `open_timeout_s`.
@@ -61,13 +60,11 @@ class LiveSource(OpenSource):
         *,
         stop: threading.Event,
         first: InputContainer | None = None,
-        threads: int | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
         super().__init__(config, stop)
         self._shown = shown
         self._open_input = open_input
-        self._threads = threads or 1
         self._changed = threading.Condition()
         self._newest: SourceFrame | None = None
         self._failure: Exception | None = None
@@ -155,7 +152,7 @@ class LiveSource(OpenSource):
         """Reads one connection to its end; why it ended."""
         stream = video_stream(container, self._shown)
         stream.thread_type = "AUTO"
-        stream.thread_count = self._threads
+        stream.thread_count = 1  # more would hold frames back
         arrival = container.format.name in _TIMED_ON_ARRIVAL
         # Until the first keyframe the decoder complains of what it has missed: no damage.
         stats = SourceStats()

@@ -66,6 +66,4 @@ def open_url(
         first.close()
         opening = Opening(kind, url, shown, options, config.timeout_s, _URL_FAILED_READS)
         return FileSource(opening, config, stop=stop, first_index=first_index, near=near, threads=threads)
-    return LiveSource(
-        kind, shown, lambda: connect(_NO_PROBE), config, stop=stop, first=first, threads=threads
-    )
+    return LiveSource(kind, shown, lambda: connect(_NO_PROBE), config, stop=stop, first=first)
