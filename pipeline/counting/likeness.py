@@ -81,12 +81,14 @@ class Expected:
         spread: (M, 4) variance of it.
         class_ids: (M,).
         edges: (M, 4) borders that each touched when it was last seen.
+        new: (M,) whether too few sightings tell its speed.
     """
 
     place: Floats
     spread: Floats
     class_ids: NDArray[np.int16]
     edges: NDArray[np.bool_]
+    new: NDArray[np.bool_]
 
 
 def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
@@ -106,7 +108,7 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
         0.5 * (away[:, 0] + away[:, 1])
         + (VAGUE / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MOST_SHAPE)
-        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected))
+        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, old.spread[columns, :2], old.new[columns]))
         + OTHER_CLASS * (new.class_ids[rows] != old.class_ids[columns])
         + WEAK * new.weak[rows]
     )
@@ -146,11 +148,18 @@ def _moved(off: Floats, cut: NDArray[np.bool_]) -> Floats:
     return moved
 
 
-def _overlap(off: Floats, place: Floats, expected: Floats) -> Floats:
-    """(K,) intersection over union of boxes, from their sizes and the distance of their centres."""
-    common = (place[:, 2:] + expected[:, 2:]) / 2 - np.abs(off[:, :2])
-    np.minimum(common, np.minimum(place[:, 2:], expected[:, 2:]), out=common)
+def _overlap(off: Floats, place: Floats, expected: Floats, spread: Floats, new: NDArray[np.bool_]) -> Floats:
+    """(K,) intersection over union of boxes, from their sizes and the distance of their centres.
+
+    A new track's boxes are buffered by how vague its place is (after Yang et al., C-BIoU,
+    https://arxiv.org/abs/2211.14317, whose buffer is a part of the box): who runs, seen five times a second, does
+    not overlap where he was before, and his speed is not known yet.
+    """
+    pad = np.sqrt(spread) * (2.0 * new)[:, None] if new.any() else 0.0
+    first, second = place[:, 2:] + pad, expected[:, 2:] + pad
+    common = (first + second) / 2 - np.abs(off[:, :2])
+    np.minimum(common, np.minimum(first, second), out=common)
     np.maximum(common, 0.0, out=common)
     shared = common[:, 0] * common[:, 1]
-    result: Floats = shared / (place[:, 2] * place[:, 3] + expected[:, 2] * expected[:, 3] - shared)
+    result: Floats = shared / (first[:, 0] * first[:, 1] + second[:, 0] * second[:, 1] - shared)
     return result

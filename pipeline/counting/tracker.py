@@ -29,6 +29,8 @@ from pipeline.messages import Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""
+STEADY_SEEN = 5
+"""Sightings that tell how fast an object moves."""
 NEW_HOLD_S = 1.1
 """How long a track that is not established is looked for, at the most."""
 
@@ -156,7 +158,9 @@ class OwnTracker:
     def _match(self, new: Candidates) -> tuple[Rows, Rows]:
         """Rows of tracks, and of the candidates that show them."""
         motion = self._motion
-        found, tracks, costs = pairs(new, Expected(motion.place, motion.spread, self._class_ids, self._edges))
+        young = self._seen < STEADY_SEEN
+        old = Expected(motion.place, motion.spread, self._class_ids, self._edges, young)
+        found, tracks, costs = pairs(new, old)
         first = self._seen[tracks] >= ESTABLISHED_SEEN
         if first.all():
             found, tracks = assign(found, tracks, costs, WORST)

@@ -22,11 +22,17 @@ from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
 from pipeline.counting.motion import Motion
-from pipeline.counting.tracker import ESTABLISHED_SEEN, Linked, Patience, outside_now
+from pipeline.counting.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
 from pipeline.messages import Instances
 
 LIFE_FRAMES = 1 << 40
 """Norfair counts patience in frames; here it is counted in seconds, so Norfair's never runs out."""
+
+
+def _lives(seen: int) -> int:
+    """Norfair's hit counter of an object that has been seen less than `seen` times is not above this: a new one
+    begins with one life and gains two with each hit."""
+    return LIFE_FRAMES * 2 * (seen - 1)
 
 
 class _RowFilter:
@@ -88,6 +94,7 @@ class _Likeness(Distance):
             spread=self._bank.spread[kept],
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
             edges=np.array([last.of.edges[last.row] for last in lasts]),
+            new=np.array([item.hit_counter <= _lives(STEADY_SEEN) for item in objects]),
         )
         found, tracks, costs = pairs(new, old)
         matrix[found, tracks] = costs
@@ -118,8 +125,7 @@ class NorfairTracker:
             distance_function="euclidean",
             distance_threshold=WORST,
             hit_counter_max=LIFE_FRAMES * 1000,
-            # a new object begins with one life and gains two with each hit
-            initialization_delay=LIFE_FRAMES * 2 * (ESTABLISHED_SEEN - 1),
+            initialization_delay=_lives(ESTABLISHED_SEEN),
             pointwise_hit_counter_max=LIFE_FRAMES,
             filter_factory=_RowFilters(self._motion),
             past_detections_length=0,

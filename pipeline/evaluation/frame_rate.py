@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.counting.geometry import Floats, overlaps
 
-HEIGHTS_PER_S = 0.48
-"""Three quarters of what moves is slower than that: 0.45-0.65 in four public sequences of people."""
+HEIGHTS_PER_S = 0.45
+"""Three quarters of what moves is slower than that: 0.39-0.57 in four public sequences of people, by their truth."""
 SAME = 0.3
 """Overlap from which on two boxes that are each other's best are taken for one object."""
 LEAST_PAIRS = 100

@@ -61,3 +61,14 @@ def test_assignment_costs_as_little_as_the_hungarian_method_on_the_whole_matrix(
     best = whole[linear_sum_assignment(whole)]
     least = best.sum() + 5.0 * (min(rows, columns) - len(best))
     assert whole[chosen, partner].sum() + 5.0 * (min(rows, columns) - len(chosen)) == pytest.approx(least)
+
+
+@pytest.mark.parametrize("engine", ["own", "norfair"])
+@pytest.mark.parametrize(("heights_a_second", "fps"), [(2.0, 5), (2.5, 5), (4.0, 10), (3.0, 25)])
+def test_one_who_runs_is_one_track_at_any_frame_rate(engine: str, heights_a_second: float, fps: int) -> None:
+    tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}))
+    numbers = set()
+    for seq in range(2 * fps):
+        runner = Thing((100 + 100 * heights_a_second * seq / fps, 300), size=(40, 100))
+        numbers |= set(tracker.update(instances([runner], seq, seq / fps), 1 / fps if seq else 0.0).tracks)
+    assert numbers == {1}
