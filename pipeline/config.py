@@ -257,6 +257,7 @@ class TrackerConfig(Part):
     smooth_s: float = Field(
         0.25, ge=0, description="boxes of track files are smoothed over about this; 0: not"
     )
+    appearance: bool = Field(True, description="fragments are joined by what objects look like, too")
     workers: int = Field(1, ge=1, le=16, description="tracking processes; streams are shared out among them")
 
 

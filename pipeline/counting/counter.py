@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.counting.appearance import Look
 from pipeline.counting.camera import View
 from pipeline.counting.doubt import margin
 from pipeline.counting.duplicates import without_duplicates
@@ -27,14 +28,11 @@ from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
 from pipeline.counting.tracker import make_tracker
 from pipeline.counting.unique import Item, Registry
-from pipeline.messages import OK, Instances, Tracks
+from pipeline.messages import OK, STATIC, Instances, Tracks
 from pipeline.records.event import CountEvent
 
 SHADOW_OVERLAP = 0.48
 """Overlap of boxes, and of masks, from which on two instances show one object."""
-
-STATIC = "static"
-"""`Instances.skipped` of a frame in which nothing moves: it holds the instances of an earlier one, and is counted."""
 
 
 class StreamCounter:
@@ -59,6 +57,7 @@ class StreamCounter:
         self._classes = tuple(classes)
         self._stream_classes = stream.classes
         self._tracker = make_tracker(tracker)
+        self._appearance = tracker.appearance
         moving = stream.camera == "moving"
         self._registry = Registry(tracker, moving)
         self._view = View() if moving else None
@@ -83,6 +82,8 @@ class StreamCounter:
         self._clock_s += dt_s
         events: list[CountEvent] = []
         shown: list[tuple[int, Item]] = []
+        if not self._appearance:
+            instances = msgspec.structs.replace(instances, looks=None)
         instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
         if self._view is not None:
@@ -93,9 +94,11 @@ class StreamCounter:
         seen = linked.rows.tolist()
         shadows = _shadows(seen, scaled)
         speeds = linked.speed_px_s.tolist()
-        for track, row, speed, shadow in zip(linked.tracks.tolist(), seen, speeds, shadows, strict=True):
+        for track, row, speed, look, shadow in zip(
+            linked.tracks.tolist(), seen, speeds, linked.looks, shadows, strict=True
+        ):
             sighting = self._sighting(track, row, instances, scaled, spots)
-            item = self._see(track, sighting, tuple(speed), shadow, events)
+            item = self._see(track, sighting, tuple(speed), look, shadow, events)
             if item is not None and self._tally.wanted(self._classes[item.class_id]):
                 shown.append((row, item))
         for number in self._registry.over(self._clock_s):
@@ -173,11 +176,12 @@ class StreamCounter:
         number: int,
         sighting: Sighting,
         speed_px_s: Speed,
+        look: Look,
         shadow: bool,
         events: list[CountEvent],
     ) -> Item | None:
         """Takes one sighting of track `number`; returns its object if there is one by now."""
-        track = self._registry.see(number, sighting, speed_px_s, shadow, self._clock_s)
+        track = self._registry.see(number, sighting, speed_px_s, look, shadow, self._clock_s)
         if track.item is not None:
             item = self._registry.item(track.item)
             self._count(item, sighting, False, events)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counting import motion
+from pipeline.counting.appearance import Looks, Seen, link_costs
 from pipeline.counting.geometry import Floats
 from pipeline.counting.motion import POSITION_NOISE
 from pipeline.counting.sighting import touches
@@ -52,6 +53,7 @@ class Candidates:
         class_ids: (N,).
         weak: (N,) whether too weak to begin a track.
         edges: (N, 4) whether the box touches the left, top, right, bottom border of the frame.
+        seen: what they look like; None: nobody has looked.
     """
 
     place: Floats
@@ -59,6 +61,7 @@ class Candidates:
     class_ids: NDArray[np.int16]
     weak: NDArray[np.bool_]
     edges: NDArray[np.bool_]
+    seen: Seen | None = None
 
     @classmethod
     def of(cls, instances: Instances) -> Candidates:
@@ -69,6 +72,7 @@ class Candidates:
             class_ids=instances.class_ids,
             weak=instances.scores < WEAK_SCORE,
             edges=touches(boxes_px, (instances.width, instances.height)),
+            seen=None if instances.looks is None else Seen(instances.looks, boxes_px),
         )
 
 
@@ -82,6 +86,7 @@ class Expected:
         class_ids: (M,).
         edges: (M, 4) borders that each touched when it was last seen.
         new: (M,) whether too few sightings tell its speed.
+        looks: what they look like.
     """
 
     place: Floats
@@ -89,6 +94,7 @@ class Expected:
     class_ids: NDArray[np.int16]
     edges: NDArray[np.bool_]
     new: NDArray[np.bool_]
+    looks: Looks
 
 
 def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
@@ -112,12 +118,14 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
         + OTHER_CLASS * (new.class_ids[rows] != old.class_ids[columns])
         + WEAK * new.weak[rows]
     )
+    if new.seen is not None:
+        costs += link_costs(new.seen, rows, old.looks, columns)
     good = costs < WORST
     return rows[good], columns[good], costs[good]
 
 
 def _near(new: Candidates, old: Expected) -> tuple[Rows, Rows]:
-    """Pairs close enough, on both axes, that their cost may be below `WORST`; none such is left out."""
+    """Pairs close enough, on both axes, that their cost, without looks, may be below `WORST`; none such is left out."""
     reach = (_REACH * POSITION_NOISE * 1.5) * np.sqrt(new.place[:, 2:3] * new.place[:, 3:4]) + new.place[
         :, 2:
     ] / 2

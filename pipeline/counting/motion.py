@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.counting.appearance import Looks
 from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 
@@ -49,6 +50,7 @@ class Motion:
         place: (N, 4) float64, centre x, centre y, width, height, pixels.
         speed: (N, 4) float64, their change in one second.
         spread: (N, 4) float64, variance of `place`.
+        looks: what they look like.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class Motion:
         self._mixed = np.zeros((0, 4))
         self._speed_spread = np.zeros((0, 4))
         self._coasting = np.zeros(0, np.bool_)
+        self.looks = Looks()
 
     def add(self, measured: Floats) -> None:
         """New objects at `measured` (K, 4), in rows after the others."""
@@ -68,6 +71,7 @@ class Motion:
         self.spread = np.concatenate([self.spread, _NOISE * area])
         self._mixed = np.concatenate([self._mixed, nothing])
         self._speed_spread = np.concatenate([self._speed_spread, _FIRST * area])
+        self.looks.add(len(measured))
         self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
@@ -75,6 +79,7 @@ class Motion:
         self.place, self.speed, self.spread = self.place[rows], self.speed[rows], self.spread[rows]
         self._mixed, self._speed_spread = self._mixed[rows], self._speed_spread[rows]
         self._coasting = self._coasting[rows]
+        self.looks.keep(rows)
 
     def advance(self, dt_s: float) -> None:
         """Moves every object on by `dt_s` seconds."""

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import TrackerConfig
+from pipeline.counting.appearance import Look
 from pipeline.counting.assignment import assign
 from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
@@ -43,11 +44,13 @@ class Linked:
         tracks: (K,) int64, number of each track in this stream, from 1, never used again.
         rows: (K,) int64, row of its instance in the message.
         speed_px_s: (K, 4) float64, change of centre x, centre y, width, height, pixels per second.
+        looks: K, what each looks like.
     """
 
     tracks: Rows
     rows: Rows
     speed_px_s: Floats
+    looks: list[Look]
 
 
 class Tracker(Protocol):
@@ -132,7 +135,11 @@ class OwnTracker:
             matched = np.concatenate([matched, len(self._numbers) + np.arange(len(fresh))])
             found = np.concatenate([found, fresh])
             self._begin(new, fresh)
-        return Linked(self._numbers[matched], found, self._motion.speed[matched])
+        if new.seen is not None:
+            self._motion.looks.see(matched, new.seen.only(found))
+        return Linked(
+            self._numbers[matched], found, self._motion.speed[matched], self._motion.looks.of(matched)
+        )
 
     def forget(self, track: int) -> None:
         """As `Tracker.forget`."""
@@ -159,7 +166,7 @@ class OwnTracker:
         """Rows of tracks, and of the candidates that show them."""
         motion = self._motion
         young = self._seen < STEADY_SEEN
-        old = Expected(motion.place, motion.spread, self._class_ids, self._edges, young)
+        old = Expected(motion.place, motion.spread, self._class_ids, self._edges, young, motion.looks)
         found, tracks, costs = pairs(new, old)
         first = self._seen[tracks] >= ESTABLISHED_SEEN
         if first.all():

@@ -86,7 +86,10 @@ class _Likeness(Distance):
         if not matrix.size:
             return matrix
         of, rows = candidates[0].data.of, np.array([item.data.row for item in candidates])
-        new = Candidates(of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows])
+        seen = None if of.seen is None else of.seen.only(rows)
+        new = Candidates(
+            of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows], seen
+        )
         kept = np.array([item.filter.row for item in objects])
         lasts = [item.last_detection.data for item in objects]
         old = Expected(
@@ -95,6 +98,7 @@ class _Likeness(Distance):
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
             edges=np.array([last.of.edges[last.row] for last in lasts]),
             new=np.array([item.hit_counter <= _lives(STEADY_SEEN) for item in objects]),
+            looks=self._bank.looks.only(kept),
         )
         found, tracks, costs = pairs(new, old)
         matrix[found, tracks] = costs
@@ -162,10 +166,15 @@ class NorfairTracker:
         kept = np.array([item.filter.row for item in old], np.int64)
         self._motion.correct(kept, new.place[of], new.scores[of])
         seen.sort(key=lambda item: item.initializing_id)
+        own = np.array([item.filter.row for item in seen], np.int64)
+        rows = np.array([item.last_detection.data.row for item in seen], np.int64)
+        if new.seen is not None:
+            self._motion.looks.see(own, new.seen.only(rows))
         return Linked(
             np.array([self._numbers[item.initializing_id] for item in seen], np.int64),
-            np.array([item.last_detection.data.row for item in seen], np.int64),
-            self._motion.speed[[item.filter.row for item in seen]],
+            rows,
+            self._motion.speed[own],
+            self._motion.looks.of(own),
         )
 
     def forget(self, track: int) -> None:

@@ -14,6 +14,7 @@ from math import inf
 
 from pipeline.config import TrackerConfig
 from pipeline.counting import doubt
+from pipeline.counting.appearance import UNKNOWN, Look, join_cost_of_looks
 from pipeline.counting.camera import Shift
 from pipeline.counting.joining import Speed, join_cost, leading, walked_out
 from pipeline.counting.sighting import Sighting, outward
@@ -52,6 +53,7 @@ class Track:
     height_px: float = 0.0
     item: int | None = None
     votes: Counter[int] = field(default_factory=Counter)
+    look: Look = UNKNOWN
     waiting: deque[Sighting] = field(default_factory=lambda: deque(maxlen=WAITING))
     first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
 
@@ -70,6 +72,7 @@ class Item:
     first_speed_px_s: Speed
     final: int
     """Its id when all is known: that of the object it was found to go on, or its own."""
+    look: Look = UNKNOWN
     score: float = 0.0
     """Sum of the scores of all its sightings."""
     doubts: int = 0
@@ -128,7 +131,9 @@ class Registry:
         share = max(0.1, 1.0 / (track.seen + 1))
         return track.height_px + share * (height_px - track.height_px)
 
-    def see(self, number: int, sighting: Sighting, speed_px_s: Speed, shadow: bool, now_s: float) -> Track:
+    def see(
+        self, number: int, sighting: Sighting, speed_px_s: Speed, look: Look, shadow: bool, now_s: float
+    ) -> Track:
         """Takes one sighting of a track."""
         track = self._tracks.get(number)
         if track is None:
@@ -136,6 +141,7 @@ class Registry:
         track.last, track.speed_px_s, track.height_px = sighting, speed_px_s, sighting.height_px
         track.seen += 1
         track.score += sighting.score
+        track.look = look
         track.shadowed += shadow
         self._seen_s[number] = now_s
         if track.item is None:
@@ -147,6 +153,7 @@ class Registry:
             item = self._items[track.item]
             item.votes[sighting.class_id] += sighting.score  # type: ignore[assignment]
             item.last, item.last_s, item.speed_px_s = sighting, now_s, speed_px_s
+            item.look = look
             item.score += sighting.score
         return track
 
@@ -181,6 +188,7 @@ class Registry:
         item.score += track.score
         item.votes.update(track.votes)
         item.last, item.last_s, item.speed_px_s = track.last, now_s, track.speed_px_s
+        item.look = track.look
         track.item = item.item
         return item
 
@@ -210,7 +218,7 @@ class Registry:
                 and not item.joined
                 and not item.first.edges
                 and not walked_out(lost, gap_s, self._size)
-                and (cost := join_cost(lost, item, gap_s, self._size, self._moving)) < least
+                and (cost := self._join_cost(lost, item, gap_s)) < least
             ):
                 best, least = item, cost
         if best is None:
@@ -256,6 +264,12 @@ class Registry:
             counts += self._missed(track)
         return dict(counts)
 
+    def _join_cost(self, lost: Item, found: Item | Track, gap_s: float) -> float:
+        """What it costs that `found` goes on `lost`: where, how large, and what it looks like."""
+        return join_cost(lost, found, gap_s, self._size, self._moving) + join_cost_of_looks(
+            lost.look, found.look
+        )
+
     def _missed(self, track: Track) -> Counter[int]:
         """Class -> 1 of a track that came near to being an object and is none."""
         if track.item is not None or track.seen < LEAST_SEEN or track.shadowed > SHADOW * track.seen:
@@ -272,9 +286,6 @@ class Registry:
         best, least = None, inf
         for item in self._items.values():
             gap_s = track.first.moment.pts_s - item.last.moment.pts_s
-            if (
-                0 < gap_s <= self._config.join_s
-                and (cost := join_cost(item, track, gap_s, self._size, self._moving)) < least
-            ):
+            if 0 < gap_s <= self._config.join_s and (cost := self._join_cost(item, track, gap_s)) < least:
                 best, least = item, cost
         return (best if least < 1.0 else None), least

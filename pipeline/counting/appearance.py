@@ -1,0 +1,145 @@
+"""What objects look like: kept over a track's life, and compared when detections and fragments are joined to it.
+
+A look is a row of `Instances.looks`: six histograms, of the upper and the lower part. Two are compared by how much of
+their pixels would have to change the bin (total variation, the mean of the six): 0 the same, 1 nothing in common. On
+two real clips, 9 in 10 pairs of fragments of one person differ by less than 0.13, half of those of two people by more
+than 0.25. Crowded sightings count little: their pixels may be somebody else's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.counting.geometry import Floats
+from pipeline.messages import LOOK_SIZE
+
+JOIN_SAME = 0.15
+"""Difference of looks that neither speaks for joining two fragments nor against it."""
+JOIN_PER_LOOK = 5.0
+"""Cost of a join, for each unit of the difference above that."""
+JOIN_MOST = (-0.6, 0.8)
+"""What looks can do to the cost of a join at the most: permit it, veto it."""
+LINK_SAME = 0.08
+LINK_PER_LOOK = 8.0
+LINK_MOST = (-0.5, 3.0)
+"""The same of a detection and a track, in the units of `likeness.py`."""
+SURE = 3.0
+"""Weight of the sightings of an object from which on it is known what it looks like."""
+CROWDED = 0.1
+"""Part of a box that lies in another one from which on its pixels may be that one's."""
+CROWDED_WEIGHT = 0.1
+"""How much such a sighting counts beside one that is the object's own."""
+MEMORY = 10.0
+"""Sightings over which the mean goes, about: the latest."""
+
+_WHOLE = 2 * 255 * 6
+"""Sum of the differences of two looks that have nothing in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one object looks like: the mean over its sightings, the latest most.
+
+    Attributes:
+        mean: (24,) 0..255.
+        weight: of the sightings in it; 0: nobody has looked.
+    """
+
+    mean: Floats
+    weight: float
+
+
+UNKNOWN = Look(np.zeros(LOOK_SIZE), 0.0)
+
+
+class Seen:
+    """What the detections of one frame look like.
+
+    Attributes:
+        looks: (N, 24) float64, 0..255.
+        weights: (N,) 1, or less where it is crowded, or 0 where nothing is known.
+    """
+
+    def __init__(self, looks: NDArray[np.uint8], boxes_px: Floats) -> None:
+        self.looks = looks.astype(np.float64)
+        self.weights: Floats = np.where(crowded(boxes_px), CROWDED_WEIGHT, 1.0) * looks.any(axis=1)
+
+    def only(self, rows: Any) -> Seen:
+        """Some of them."""
+        some = Seen.__new__(Seen)
+        some.looks, some.weights = self.looks[rows], self.weights[rows]
+        return some
+
+
+class Looks:
+    """What all tracks of a stream look like, one row each.
+
+    Attributes:
+        means: (M, 24) float64, as in `Look`.
+        weights: (M,) float64.
+    """
+
+    def __init__(self) -> None:
+        self.means = np.zeros((0, LOOK_SIZE))
+        self.weights = np.zeros(0)
+
+    def add(self, count: int) -> None:
+        """New tracks, of which nothing is known, in rows after the others."""
+        self.means = np.concatenate([self.means, np.zeros((count, LOOK_SIZE))])
+        self.weights = np.concatenate([self.weights, np.zeros(count)])
+
+    def keep(self, rows: Any) -> None:
+        """Forgets the tracks whose `rows` (M,) are False, or takes these numbers of rows."""
+        self.means, self.weights = self.means[rows], self.weights[rows]
+
+    def only(self, rows: Any) -> Looks:
+        """Some of them."""
+        some = Looks()
+        some.means, some.weights = self.means[rows], self.weights[rows]
+        return some
+
+    def see(self, rows: Any, seen: Seen) -> None:
+        """One sighting of each of `rows` (K,)."""
+        total = np.minimum(self.weights[rows] + seen.weights, MEMORY)
+        share = seen.weights / np.maximum(total, 1e-9)
+        self.means[rows] += share[:, None] * (seen.looks - self.means[rows])
+        self.weights[rows] = total
+
+    def of(self, rows: Any) -> list[Look]:
+        """Copies of some rows."""
+        return [
+            Look(mean, weight)
+            for mean, weight in zip(self.means[rows], self.weights[rows].tolist(), strict=True)
+        ]
+
+
+def link_costs(seen: Seen, rows: Any, old: Looks, columns: Any) -> Floats:
+    """(K,) what looks add to the cost of taking each of the detections `rows` for the track of `columns`."""
+    difference = np.abs(seen.looks[rows] - old.means[columns]).sum(axis=1) / _WHOLE
+    trust = np.minimum(old.weights[columns], SURE) / SURE * (seen.weights[rows] > 0)
+    costs: Floats = trust * np.clip(LINK_PER_LOOK * (difference - LINK_SAME), *LINK_MOST)
+    return costs
+
+
+def join_cost_of_looks(one: Look, other: Look) -> float:
+    """What looks add to the cost of taking two fragments for one object: bounded; 0 where nothing is known."""
+    trust = min(one.weight, other.weight, SURE) / SURE
+    if trust == 0:
+        return 0.0
+    difference = float(np.abs(one.mean - other.mean).sum()) / _WHOLE
+    return trust * min(max(JOIN_PER_LOOK * (difference - JOIN_SAME), JOIN_MOST[0]), JOIN_MOST[1])
+
+
+def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
+    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more than `CROWDED` of each lies in another one."""
+    low = np.maximum(boxes_px[:, None, :2], boxes_px[None, :, :2])
+    high = np.minimum(boxes_px[:, None, 2:], boxes_px[None, :, 2:])
+    common = np.clip(high - low, 0.0, None).prod(axis=2)
+    np.fill_diagonal(common, 0.0)
+    area = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
+    result: NDArray[np.bool_] = (common > CROWDED * area[:, None]).any(axis=1)
+    return result
