@@ -19,6 +19,7 @@ from pipeline.counting.sighting import touches
 from pipeline.messages import Instances
 
 Rows = NDArray[np.int64]
+Touching = NDArray[np.bool_]
 
 WORST = 5.5
 """Distance from which on a detection is not the object."""
@@ -38,6 +39,9 @@ WEAK = 0.99
 """Added to the distance of a weak detection: strong ones choose first."""
 WEAK_SCORE = 0.42
 """Detections below this score never begin a track."""
+
+MANY_PAIRS = 10_000
+"""More than so many are not looked at one by one."""
 
 _REACH = float(np.sqrt(2 * WORST))
 """Standard deviations beyond which the place alone costs `WORST`."""
@@ -105,16 +109,22 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
     place, expected = new.place[rows], old.place[columns]
     noise = 2.25 * POSITION_NOISE**2 * (place[:, 2] * place[:, 3])
     off = place - expected
-    moved = _moved(off, new.edges[rows] & old.edges[columns])
-    variance = old.spread[columns, :2] + noise[:, None]
+    moved = _moved(off, new.edges, old.edges, rows, columns)
+    spread = old.spread[columns, :2]
+    variance = spread + noise[:, None]
     away = moved * moved / variance
+    costs: Floats = 0.5 * (away[:, 0] + away[:, 1])
+    fair = (costs < WORST).nonzero()[0]
+    if len(fair) < len(rows):
+        rows, columns, costs = rows[fair], columns[fair], costs[fair]
+        place, expected, off = place[fair], expected[fair], off[fair]
+        noise, spread, variance = noise[fair], spread[fair], variance[fair]
     ratio = np.log(place[:, 3] / expected[:, 3])
     vague = np.log(variance[:, 0] * variance[:, 1] / (noise * noise))
-    costs: Floats = (
-        0.5 * (away[:, 0] + away[:, 1])
-        + (VAGUE / 2) * vague
+    costs += (
+        (VAGUE / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MOST_SHAPE)
-        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, old.spread[columns, :2], old.new[columns]))
+        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, spread, old.new[columns]))
         + OTHER_CLASS * (new.class_ids[rows] != old.class_ids[columns])
         + WEAK * new.weak[rows]
     )
@@ -125,34 +135,59 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
 
 
 def _near(new: Candidates, old: Expected) -> tuple[Rows, Rows]:
-    """Pairs close enough, on both axes, that their cost, without looks, may be below `WORST`; none such is left out."""
-    reach = (_REACH * POSITION_NOISE * 1.5) * np.sqrt(new.place[:, 2:3] * new.place[:, 3:4]) + new.place[
-        :, 2:
-    ] / 2
+    """Pairs close enough, on both axes, that their cost, without looks, may be below `WORST`; none such is left
+    out. By rows of `new`, then of `old`."""
+    area = np.sqrt(new.place[:, 2:3] * new.place[:, 3:4])
+    reach = (_REACH * POSITION_NOISE * 1.5) * area + new.place[:, 2:] / 2
     low, high = new.place[:, :2] - reach, new.place[:, :2] + reach
     reach = _REACH * np.sqrt(old.spread[:, :2]) + old.place[:, 2:] / 2
     first, last = old.place[:, :2] - reach, old.place[:, :2] + reach
-    near = (low[:, :1] <= last[:, 0]) & (first[:, 0] <= high[:, :1])
-    near &= low[:, 1:] <= last[:, 1]
-    near &= first[:, 1] <= high[:, 1:]
-    rows, columns = near.nonzero()
-    return rows, columns
+    if len(low) * len(first) <= MANY_PAIRS:
+        near = (low[:, :1] <= last[:, 0]) & (first[:, 0] <= high[:, :1])
+        near &= low[:, 1:] <= last[:, 1]
+        near &= first[:, 1] <= high[:, 1:]
+        rows, columns = near.nonzero()
+        return rows, columns
+    rows, columns = _abreast(low[:, 0], high[:, 0], first[:, 0], last[:, 0])
+    near = low[rows, 1] <= last[columns, 1]
+    near &= first[columns, 1] <= high[rows, 1]
+    near &= first[columns, 0] <= high[rows, 0]
+    rows, columns = rows[near], columns[near]
+    order = np.argsort(rows * len(first) + columns)
+    return rows[order], columns[order]
 
 
-def _moved(off: Floats, cut: NDArray[np.bool_]) -> Floats:
+def _abreast(low: Floats, high: Floats, first: Floats, last: Floats) -> tuple[Rows, Rows]:
+    """Pairs of intervals `low`..`high` (N,) and `first`..`last` (M,) that may overlap: a sort and a search instead of
+    all pairs. Some that end just before the other begins are among them."""
+    order = np.argsort(low)
+    sorted_low = low[order]
+    widest = (high - low).max(initial=0.0)
+    start = np.searchsorted(sorted_low, first - widest)
+    count = np.maximum(np.searchsorted(sorted_low, last, side="right") - start, 0)
+    columns = np.repeat(np.arange(len(first)), count)
+    places = np.arange(len(columns)) + np.repeat(start - (np.cumsum(count) - count), count)
+    return order[places], columns
+
+
+def _moved(off: Floats, touch: Touching, touched: Touching, rows: Rows, columns: Rows) -> Floats:
     """(K, 2): how far each candidate lies from where the object should be, on both axes: the distance of the
     centres, less what one edge alone explains.
 
     Args:
         off: (K, 4) candidate less expected place.
-        cut: (K, 4) borders that both touch: there only the other edge tells where they are.
+        touch: (N, 4) borders that candidates touch, `touched` (M, 4) those that objects did: at a border that both
+            touch only the other edge tells where they are.
+        rows: (K,) of the candidates, `columns` (K,) of the objects.
     """
     moved: Floats = np.abs(off[:, :2])
     half = off[:, 2:] / 2
     moved -= ALIGNED * np.minimum(moved, np.abs(half))
-    if cut.any():
-        low, high = np.abs(off[:, :2] - half), np.abs(off[:, :2] + half)
-        moved = np.where(cut[:, 2:], low, np.where(cut[:, :2], high, moved))
+    some = (touch.any(axis=1)[rows] & touched.any(axis=1)[columns]).nonzero()[0]
+    if len(some):
+        cut = touch[rows[some]] & touched[columns[some]]
+        low, high = np.abs(off[some, :2] - half[some]), np.abs(off[some, :2] + half[some])
+        moved[some] = np.where(cut[:, 2:], low, np.where(cut[:, :2], high, moved[some]))
     return moved
 
 

@@ -7,10 +7,12 @@ next. Each shape is compiled by itself, for a minute, so batches are filled up t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
@@ -43,8 +45,7 @@ class Compiled:
         self, dense: nn.Module, device: torch.device, compiler: Callable[..., Any] = torch.compile
     ) -> None:
         self._graphs = device.type == "cuda"
-        # Frozen weights are packed for oneDNN by the compiler itself.
-        how: dict[str, Any] = {"mode": "reduce-overhead"} if self._graphs else {"options": {"freezing": True}}
+        how: dict[str, Any] = {"mode": "reduce-overhead"} if self._graphs else {}
         self._run: Dense = compiler(dense, dynamic=False, **how)
         self._shapes: set[tuple[int, ...]] = set()
         settings = torch._dynamo.config
@@ -68,7 +69,7 @@ class Compiled:
         if self._graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            features, outputs = self._run(images)
+            features, outputs = self._run(images) if self._graphs else self._packed(images, shape)
         except Exception as error:  # PyTorch's compiler and what it calls raise errors without a common base
             if shape in self._shapes or is_out_of_memory(error):
                 raise
@@ -79,3 +80,11 @@ class Compiled:
             ) from error
         self._shapes.add(shape)
         return [one[:count] for one in features], [one[:count] for one in outputs]
+
+    def _packed(self, images: Tensor, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+        """On a CPU: the compiler packs weights for oneDNN when it may take them for constants (`freezing`), which it
+        does where there are no gradients, but not in inference mode."""
+        with torch.inference_mode(mode=False), torch.no_grad(), contextlib.ExitStack() as stack:
+            if shape not in self._shapes:
+                stack.enter_context(torch._inductor.config.patch(freezing=True))
+            return self._run(images.clone() if images.is_inference() else images)

@@ -1,0 +1,79 @@
+"""Which pairs are looked at: the search by intervals finds what looking at all pairs finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.counting import likeness
+from pipeline.counting.appearance import Looks
+from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
+
+
+def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candidates, Expected]:
+    random = np.random.default_rng(seed)
+
+    def places(count: int) -> np.ndarray:
+        return np.column_stack([random.uniform(0, 400, (count, 2)), random.uniform(1, 90, (count, 2))])
+
+    def borders(count: int) -> np.ndarray:
+        return random.random((count, 4)) < (0.3 if near_borders else 0.0)
+
+    new = Candidates(
+        place=places(found),
+        scores=random.uniform(0, 1, found),
+        class_ids=random.integers(0, 2, found).astype(np.int16),
+        weak=random.random(found) < 0.3,
+        edges=borders(found),
+    )
+    looks = Looks()
+    looks.add(kept)
+    seen_before = places(kept)
+    same = min(found, kept) // 2
+    seen_before[:same] = np.maximum(1.0, new.place[:same] + random.normal(0, 4, (same, 4)))
+    old = Expected(
+        place=seen_before,
+        spread=random.uniform(1, 900, (kept, 4)),
+        class_ids=random.integers(0, 2, kept).astype(np.int16),
+        edges=borders(kept),
+        new=random.random(kept) < 0.4,
+        looks=looks,
+    )
+    return new, old
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 40), st.integers(0, 40), st.booleans())
+def test_the_search_by_intervals_finds_what_looking_at_all_pairs_finds(
+    seed: int, found: int, kept: int, near_borders: bool
+) -> None:
+    new, old = crowd(seed, found, kept, near_borders)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "MANY_PAIRS", 10**9)
+        all_looked_at = pairs(new, old)
+        patch.setattr(likeness, "MANY_PAIRS", -1)
+        searched = pairs(new, old)
+    for one, other in zip(all_looked_at, searched, strict=True):
+        assert np.array_equal(one, other)
+    assert (all_looked_at[2] < WORST).all()
+
+
+def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
+    new, old = crowd(3, 40, 40, True)
+    rows, columns, costs = pairs(new, old)
+    assert len(rows) > 15
+    for row, column, cost in zip(rows, columns, costs, strict=True):
+        one = Candidates(
+            new.place[[row]], new.scores[[row]], new.class_ids[[row]], new.weak[[row]], new.edges[[row]]
+        )
+        other = Expected(
+            old.place[[column]],
+            old.spread[[column]],
+            old.class_ids[[column]],
+            old.edges[[column]],
+            old.new[[column]],
+            old.looks.only([column]),
+        )
+        assert pairs(one, other)[2] == pytest.approx([cost])
