@@ -12,8 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.counting.counter import STATIC
-from pipeline.messages import net_of
+from pipeline.messages import STATIC, net_of
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.supervisor import Entry
 

@@ -28,6 +28,8 @@ Frames of one epoch with the same origin can be compared; another origin means t
 
 OK = ""
 """`Instances.skipped` of a frame that the model has seen."""
+STATIC = "static"
+"""The same of a frame in which nothing moves: it holds the instances of an earlier one, and is counted."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, eq=False):

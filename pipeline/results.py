@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.counting.counter import STATIC
-from pipeline.messages import Counts, net_of
+from pipeline.messages import STATIC, Counts, net_of
 from pipeline.records.summary import StreamSummary
 from pipeline.supervisor import Entry
 from pipeline.topology import Process

@@ -13,7 +13,6 @@ from pipeline.config import Config, FilterConfig, StreamConfig
 from pipeline.engines.local import LocalEngine
 from pipeline.heatmaps import write_heatmaps
 from pipeline.models import registry
-from pipeline.records.events import parse_url
 from pipeline.records.summary import build, write_json
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.runs import open_run
@@ -29,6 +28,8 @@ def check(config: Config) -> tuple[str, ...]:
         ModelError: the model is not one, or lacks a class.
     """
     if config.output.events is not None:
+        from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
+
         parse_url(config.output.events)
     classes = registry.classes_of(config.model)
     check_filter(classes, "model.filter", config.model.filter)

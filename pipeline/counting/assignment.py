@@ -7,13 +7,38 @@ a single possible partner, who has no other.
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.counting.geometry import Floats
 
 Rows = NDArray[np.int64]
+Solver = Callable[[Floats], tuple[Rows, Rows]]
+
+
+def _solver() -> Solver:
+    """SciPy's `linear_sum_assignment`, from its compiled module: all of `scipy.optimize` is half a second of imports."""
+    folder = str(Path(scipy.__file__).parent / "optimize")
+    spec = importlib.machinery.PathFinder.find_spec("_lsap", [folder])
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if hasattr(module, "linear_sum_assignment"):
+            solver: Solver = module.linear_sum_assignment
+            return solver
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+
+    whole: Solver = linear_sum_assignment
+    return whole
+
+
+linear_sum_assignment = _solver()
 
 
 def assign(rows: Rows, columns: Rows, costs: Floats, worst: float) -> tuple[Rows, Rows]:

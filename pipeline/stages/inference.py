@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.config import Config
-from pipeline.counting.counter import STATIC
-from pipeline.messages import OK, FrameRef
+from pipeline.messages import OK, STATIC, FrameRef
 from pipeline.models.base import Found, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.static import StaticGate, Verdict

@@ -7,9 +7,8 @@ from collections import deque
 
 import cv2
 
-from pipeline.counting.counter import STATIC
 from pipeline.links import Endpoints, Peer, Waiter
-from pipeline.messages import Ask, FrameRef, Leases, Report
+from pipeline.messages import STATIC, Ask, FrameRef, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.base import Segmenter
