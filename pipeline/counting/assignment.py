@@ -23,7 +23,7 @@ Solver = Callable[[Floats], tuple[Rows, Rows]]
 
 
 def _solver() -> Solver:
-    """SciPy's `linear_sum_assignment`, from its compiled module: all of `scipy.optimize` is half a second of imports."""
+    """SciPy's `linear_sum_assignment`, from its compiled module: `scipy.optimize` takes half a second to import."""
     folder = str(Path(scipy.__file__).parent / "optimize")
     spec = importlib.machinery.PathFinder.find_spec("_lsap", [folder])
     if spec is not None and spec.loader is not None:
