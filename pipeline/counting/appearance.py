@@ -21,7 +21,7 @@ JOIN_SAME = 0.15
 """Difference of looks that neither speaks for joining two fragments nor against it."""
 JOIN_PER_LOOK = 5.0
 """Cost of a join, for each unit of the difference above that."""
-JOIN_MOST = (-0.6, 0.8)
+JOIN_MOST = (-0.6, 1.2)
 """What looks can do to the cost of a join at the most: permit it, veto it."""
 LINK_SAME = 0.08
 LINK_PER_LOOK = 8.0
