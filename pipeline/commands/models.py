@@ -74,6 +74,8 @@ def export(
         f"PyTorch and ONNX Runtime found the same {done.detections} objects in {done.pictures} pictures; largest "
         f"differences: boxes {done.boxes_px:.2g} px, scores {done.scores:.2g}, masks {done.masks:.2g}"
     )
+    if done.alone:
+        print(f"{done.alone} more hang on ties in the suppression: one of the two finds them alone")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pipeline.models import export as exporting
 from pipeline.models import listing, registry
 from pipeline.models.base import Found
 from pipeline.models.bench import bench
-from pipeline.models.export import compare, export, metadata_prop
+from pipeline.models.export import MOST, compare, export, matched, metadata_prop
 from pipeline.models.onnx_file import metadata
 from pipeline.planes import Planes
 from pipeline.scene.clip import bundled_frames
@@ -154,3 +155,41 @@ def test_sizes_and_numbers_that_are_none() -> None:
     for text in ("", "1,", "0", "a", "1;2"):
         with pytest.raises(ConfigError, match="--batches: got"):
             parse_numbers(text, "--batches")
+
+
+def answer(
+    boxes: list[float], labels: list[int], scores: list[float]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Boxes of 10 pixels side that begin at `boxes`, with their labels and scores."""
+    corners = np.array([[x, 0, x + 10, 10] for x in boxes], np.float32)
+    return corners, np.array(labels), np.array(scores, np.float32)
+
+
+def test_objects_of_the_same_score_may_come_in_another_order() -> None:
+    here = answer([0, 50, 90], [1, 2, 1], [0.9, 0.50001, 0.5])
+    there = answer([0, 90, 50], [1, 1, 2], [0.9, 0.50002, 0.5])
+    assert matched(here, there) == ([(0, 0), (1, 2), (2, 1)], 0)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        answer([0], [1], [0.9]),
+        answer([0, 50, 70], [1, 2, 2], [0.9, 0.5, 0.3]),
+        answer([0, 50], [1, 3], [0.9, 0.5]),
+        answer([0, 53], [1, 2], [0.9, 0.5]),
+        answer([0, 50], [1, 2], [0.9, 0.45]),
+    ],
+)
+def test_an_object_that_only_one_finds_is_told(there: tuple[np.ndarray[Any, Any], ...]) -> None:
+    _, alone = matched(answer([0, 50], [1, 2], [0.9, 0.5]), there)
+    assert alone > 0
+
+
+def test_who_is_pushed_out_where_no_more_may_be_found_is_not_missing() -> None:
+    scores = list(np.linspace(0.9, 0.4, MOST))
+    here = answer([20.0 * n for n in range(MOST)], [1] * MOST, scores)
+    there = answer([*(20.0 * n for n in range(MOST - 1)), 5000.0], [1] * MOST, scores)
+    assert matched(here, there)[1] == 0
+    early = answer([7000.0, *(20.0 * n for n in range(MOST - 1))], [1] * MOST, [0.95, *scores[:-1]])
+    assert matched(here, early)[1] == 1, "the new one is counted, the one that it pushed out is not"
