@@ -111,6 +111,8 @@ class Looks:
 
     def of(self, rows: Any) -> list[Look]:
         """Copies of some rows."""
+        if not self.weights.any():
+            return [UNKNOWN] * len(rows)
         return [
             Look(mean, weight)
             for mean, weight in zip(self.means[rows], self.weights[rows].tolist(), strict=True)
@@ -136,10 +138,16 @@ def join_cost_of_looks(one: Look, other: Look) -> float:
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
     """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more than `CROWDED` of each lies in another one."""
-    low = np.maximum(boxes_px[:, None, :2], boxes_px[None, :, :2])
-    high = np.minimum(boxes_px[:, None, 2:], boxes_px[None, :, 2:])
-    common = np.clip(high - low, 0.0, None).prod(axis=2)
-    np.fill_diagonal(common, 0.0)
-    area = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
-    result: NDArray[np.bool_] = (common > CROWDED * area[:, None]).any(axis=1)
+    order = np.argsort(boxes_px[:, 0])
+    boxes = boxes_px[order]
+    # of each box, those that begin further right, but before it ends
+    count = np.maximum(np.searchsorted(boxes[:, 0], boxes[:, 2]) - np.arange(len(boxes)) - 1, 0)
+    one = np.repeat(np.arange(len(boxes)), count)
+    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
+    sides = np.minimum(boxes[one, 2:], boxes[other, 2:]) - np.maximum(boxes[one, :2], boxes[other, :2])
+    common = np.clip(sides, 0.0, None).prod(axis=1)
+    area = CROWDED * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    result = np.zeros(len(boxes), np.bool_)
+    for rows in (one, other):
+        result[order[rows[common > area[rows]]]] = True
     return result

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.appearance import (
+    CROWDED,
     JOIN_MOST,
     LINK_MOST,
     UNKNOWN,
@@ -154,3 +155,20 @@ def test_boxes_are_crowded_where_they_lie_in_others() -> None:
         [[0.0, 0, 10, 10], [8.5, 0, 18.5, 10], [100, 100, 104, 104], [90, 90, 190, 190], [300, 0, 301, 1]]
     )
     assert crowded(boxes).tolist() == [True, True, True, False, False]
+
+
+@given(st.integers(0, 10_000), st.integers(0, 60))
+def test_crowded_boxes_are_those_of_all_pairs(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    corner = rng.integers(0, 40, (count, 2)).astype(float)
+    boxes = np.concatenate([corner, corner + rng.integers(0, 12, (count, 2))], axis=1)
+    expected = [
+        any(
+            max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+            > CROWDED * (a[2] - a[0]) * (a[3] - a[1])
+            for place, b in enumerate(boxes.tolist())
+            if place != own
+        )
+        for own, a in enumerate(boxes.tolist())
+    ]
+    assert crowded(boxes).tolist() == expected
