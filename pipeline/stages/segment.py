@@ -8,7 +8,7 @@ from collections import deque
 import cv2
 
 from pipeline.links import Endpoints, Peer, Waiter
-from pipeline.messages import STATIC, Ask, FrameRef, Leases, Report
+from pipeline.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.base import Segmenter
@@ -131,6 +131,7 @@ class Segment:
         self._busy_s += spent_s
         for frames in inference.runs:
             metrics.batch(frames)
+        outgoing: dict[int, list[Instances]] = {}
         for (ref, ring), one in zip(held, seen, strict=True):
             stream = metrics.stream(ref.stream)
             stream.frames_in()
@@ -143,11 +144,13 @@ class Segment:
             elif instances.skipped:
                 self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
                 stream.dropped(instances.skipped)
-            tracks[tracker_of(self._streams[ref.stream], self._config)].send(instances)
+            outgoing.setdefault(tracker_of(self._streams[ref.stream], self._config), []).append(instances)
             self._frames += 1
             stream.frames_out()
             stream.processing(spent_s / len(held))
             stream.end_to_end(max(0.0, time.time() - ref.wall_s))
+        for index, together in outgoing.items():
+            tracks[index].send(*together)
         if not self._held:
             self._rings.close_replaced()
         return sum(inference.runs), spent_s

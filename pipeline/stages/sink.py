@@ -211,7 +211,10 @@ class Sink:
             )
 
     def _work(self, decoder: Peer) -> None:
-        """Handles the pending frames in sequence, as far as their pixels are there."""
+        """Handles the pending frames in sequence, as far as their pixels are there. Slots go back a few together: each
+        message wakes the decoder."""
+        together = max(1, self._place.config.streams[self._name].slots // 4)
+        released_to = self._next_seq
         while self._pending and self._where is not None:
             tracks = self._pending[0]
             if tracks.seq != self._next_seq:
@@ -219,13 +222,17 @@ class Sink:
                 continue
             start_s = now()
             if self._video and not self._write(tracks):
-                return
+                break
             self._pending.popleft()
             self._next_seq += 1
             self._last = tracks
-            decoder.send(Released(stream=self._name, seq=tracks.seq))
+            if self._next_seq - released_to >= together:
+                decoder.send(Released(stream=self._name, seq=tracks.seq))
+                released_to = self._next_seq
             self._metrics.frames_in()
             self._done(tracks, start_s)
+        if self._next_seq > released_to:
+            decoder.send(Released(stream=self._name, seq=self._next_seq - 1))
 
     def _write(self, tracks: Tracks) -> bool:
         """Puts the frame into the video. False: its pixels are yet to come."""

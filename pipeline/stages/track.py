@@ -139,10 +139,9 @@ class Track:
         for name, sink in self._sinks.items():
             book = self._books[name]
             metrics.stream(name).queue(book.waiting)
-            for tracks in book.owed(sink.sent_to, sink.until - sink.sent_to):
-                if not hub.send(sink.peer, tracks):
-                    break
-                sink.sent_to = tracks.seq + 1
+            owed = book.owed(sink.sent_to, sink.until - sink.sent_to)
+            if owed and hub.send(sink.peer, *owed):
+                sink.sent_to = owed[-1].seq + 1
             end = book.ending
             if end is None or not book.finished or sink.sent_to < end.frames:
                 continue

@@ -1,0 +1,41 @@
+"""Messages between processes, over real sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.links import Hub, Peer, Waiter
+from pipeline.messages import Accepted, Released
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/hub"
+
+
+def test_messages_sent_together_arrive_in_order_whichever_way_they_go(endpoint: str) -> None:
+    with Hub(endpoint) as hub, Peer(endpoint, "track/0#0") as peer:
+        sent = [Accepted(stream="gate", seq=seq) for seq in range(5)]
+        assert peer.send(*sent)
+        assert Waiter([hub]).wait(5.0)
+        came = list(hub.receive_all())
+        assert [who for who, _ in came] == [b"track/0#0"] * 5
+        assert [repr(message) for _, message in came] == [repr(message) for message in sent]
+        back = [Released(stream="gate", seq=1), Accepted(stream="gate", seq=7)]
+        assert hub.send(b"track/0#0", *back)
+        assert Waiter([peer]).wait(5.0)
+        assert [repr(message) for message in peer.receive_all()] == [repr(message) for message in back]
+
+
+def test_who_asks_when_nothing_is_there_does_not_wait(endpoint: str) -> None:
+    with Hub(endpoint) as hub, Peer(endpoint, "sink/gate#0") as peer:
+        assert list(hub.receive_all()) == []
+        assert list(peer.receive_all()) == []
+        assert not Waiter([hub, peer]).wait(0.0)
+
+
+def test_a_peer_that_nobody_has_heard_of_is_told_apart(endpoint: str) -> None:
+    with Hub(endpoint) as hub:
+        assert not hub.send(b"segment/0#0", Released(stream="gate", seq=1))
