@@ -63,9 +63,12 @@ def looks_of(planes: Planes, boxes_px: NDArray[np.float32], masks: NDArray[np.ui
     x, y = places
     part = (2 * number + _PART_OF_ROW[row]) * 256
     result = np.empty((2 * count, sum(BINS)), np.float32)
+    in_luma = y * planes.y.shape[1] + x
+    in_chroma = (y >> 1) * planes.u.shape[1] + (x >> 1)
+    places_of = (in_luma, in_chroma, in_chroma)
     first = 0
-    for plane, shift, shares in zip((planes.y, planes.u, planes.v), (0, 1, 1), _SHARES, strict=True):
-        values = np.bincount(part + plane[y >> shift, x >> shift], minlength=2 * count * 256)
+    for plane, where, shares in zip((planes.y, planes.u, planes.v), places_of, _SHARES, strict=True):
+        values = np.bincount(part + plane.reshape(-1).take(where), minlength=2 * count * 256)
         result[:, first : first + shares.shape[1]] = values.reshape(-1, 256) @ shares
         first += shares.shape[1]
     cells = result[:, : BINS[0]].sum(axis=1, keepdims=True)
