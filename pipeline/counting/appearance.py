@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pipeline.counting.geometry import Floats
 from pipeline.messages import LOOK_SIZE
 
-JOIN_SAME = 0.15
+JOIN_SAME = 0.17
 """Difference of looks that neither speaks for joining two fragments nor against it."""
-JOIN_PER_LOOK = 5.0
+JOIN_PER_LOOK = 4.0
 """Cost of a join, for each unit of the difference above that."""
 JOIN_MOST = (-0.6, 1.2)
 """What looks can do to the cost of a join at the most: permit it, veto it."""
