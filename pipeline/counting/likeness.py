@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.counting import motion
 from pipeline.counting.appearance import Looks, Seen, link_costs
 from pipeline.counting.geometry import Floats
+from pipeline.counting.masks import Masks, agreements, telling
 from pipeline.counting.motion import POSITION_NOISE
 from pipeline.counting.sighting import touches
 from pipeline.messages import Instances
@@ -40,6 +41,10 @@ WEAK = 0.99
 WEAK_SCORE = 0.42
 """Detections below this score never begin a track."""
 
+MASK_WEIGHT = 2.0
+"""Of masks that do not agree, where several detections or several objects come into question."""
+MASKS_AGREE = 0.7
+"""Agreement of masks, inside the overlap of their boxes, that speaks neither for a pair nor against it."""
 MANY_PAIRS = 10_000
 """More than so many are not looked at one by one."""
 
@@ -58,6 +63,7 @@ class Candidates:
         weak: (N,) whether too weak to begin a track.
         edges: (N, 4) whether the box touches the left, top, right, bottom border of the frame.
         seen: what they look like; None: nobody has looked.
+        masks: (N, 28, 28), or None if they tell nothing.
     """
 
     place: Floats
@@ -66,6 +72,7 @@ class Candidates:
     weak: NDArray[np.bool_]
     edges: NDArray[np.bool_]
     seen: Seen | None = None
+    masks: Masks | None = None
 
     @classmethod
     def of(cls, instances: Instances) -> Candidates:
@@ -77,6 +84,7 @@ class Candidates:
             weak=instances.scores < WEAK_SCORE,
             edges=touches(boxes_px, (instances.width, instances.height)),
             seen=None if instances.looks is None else Seen(instances.looks, boxes_px),
+            masks=telling(instances.masks),
         )
 
 
@@ -91,6 +99,7 @@ class Expected:
         edges: (M, 4) borders that each touched when it was last seen.
         new: (M,) whether too few sightings tell its speed.
         looks: what they look like.
+        masks: (M, 28, 28), their last ones.
     """
 
     place: Floats
@@ -99,6 +108,7 @@ class Expected:
     edges: NDArray[np.bool_]
     new: NDArray[np.bool_]
     looks: Looks
+    masks: Masks
 
 
 def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
@@ -130,6 +140,21 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
     )
     if new.seen is not None:
         costs += link_costs(new.seen, rows, old.looks, columns)
+    good = costs < WORST
+    rows, columns, costs = rows[good], columns[good], costs[good]
+    return (rows, columns, costs) if new.masks is None else _by_masks(new, old, rows, columns, costs)
+
+
+def _by_masks(
+    new: Candidates, old: Expected, rows: Rows, columns: Rows, costs: Floats
+) -> tuple[Rows, Rows, Floats]:
+    """The same pairs: where a detection or a track has several, masks have a word in it, too."""
+    if new.masks is None or not len(rows):
+        return rows, columns, costs
+    some = ((np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)).nonzero()[0]
+    row, column = rows[some], columns[some]
+    agreed = agreements(new.place[row], new.masks[row], old.place[column], old.masks[column])
+    costs[some] += MASK_WEIGHT * (MASKS_AGREE - agreed)
     good = costs < WORST
     return rows[good], columns[good], costs[good]
 

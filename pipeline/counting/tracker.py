@@ -26,7 +26,7 @@ from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, Rows, pairs
 from pipeline.counting.motion import Motion
-from pipeline.messages import Instances
+from pipeline.messages import MASK_SIZE, Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""
@@ -115,6 +115,7 @@ class OwnTracker:
         self._unseen_s = np.zeros(0)
         self._class_ids = np.zeros(0, np.int16)
         self._edges = np.zeros((0, 4), np.bool_)
+        self._masks = np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8)
 
     def update(self, instances: Instances, dt_s: float) -> Linked:
         """As `Tracker.update`."""
@@ -135,6 +136,8 @@ class OwnTracker:
             matched = np.concatenate([matched, len(self._numbers) + np.arange(len(fresh))])
             found = np.concatenate([found, fresh])
             self._begin(new, fresh)
+        if new.masks is not None:
+            self._masks[matched] = new.masks[found]
         if new.seen is not None:
             self._motion.looks.see(matched, new.seen.only(found))
         return Linked(
@@ -166,7 +169,9 @@ class OwnTracker:
         """Rows of tracks, and of the candidates that show them."""
         motion = self._motion
         young = self._seen < STEADY_SEEN
-        old = Expected(motion.place, motion.spread, self._class_ids, self._edges, young, motion.looks)
+        old = Expected(
+            motion.place, motion.spread, self._class_ids, self._edges, young, motion.looks, self._masks
+        )
         found, tracks, costs = pairs(new, old)
         first = self._seen[tracks] >= ESTABLISHED_SEEN
         if first.all():
@@ -185,6 +190,8 @@ class OwnTracker:
         self._unseen_s = np.concatenate([self._unseen_s, np.zeros(count)])
         self._class_ids = np.concatenate([self._class_ids, new.class_ids[rows]])
         self._edges = np.concatenate([self._edges, new.edges[rows]])
+        whole = np.full((count, MASK_SIZE, MASK_SIZE), 255, np.uint8)
+        self._masks = np.concatenate([self._masks, whole])
         self._next += count
 
     def _keep(self, keep: NDArray[np.bool_]) -> None:
@@ -195,3 +202,4 @@ class OwnTracker:
             self._unseen_s[keep],
         )
         self._class_ids, self._edges = self._class_ids[keep], self._edges[keep]
+        self._masks = self._masks[keep]

@@ -21,10 +21,12 @@ from pipeline.config import TrackerConfig
 from pipeline.counting.camera import Shift
 from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
+from pipeline.counting.masks import Masks
 from pipeline.counting.motion import Motion
 from pipeline.counting.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
-from pipeline.messages import Instances
+from pipeline.messages import MASK_SIZE, Instances
 
+WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)
 LIFE_FRAMES = 1 << 40
 """Norfair counts patience in frames; here it is counted in seconds, so Norfair's never runs out."""
 
@@ -75,8 +77,14 @@ class _Origin:
         return bool(self.of.weak[self.row])
 
 
+def _mask(origin: _Origin) -> Masks:
+    masks = origin.of.masks
+    return WHOLE if masks is None else masks[origin.row]
+
+
 class _Likeness(Distance):
-    """`likeness.pairs`, as a matrix."""
+    """`likeness.pairs`, as a matrix, once for each of the two rounds: which objects are many for one detection, so that
+    masks are compared, is seen in each round for itself."""
 
     def __init__(self, bank: Motion) -> None:
         self._bank = bank
@@ -87,8 +95,9 @@ class _Likeness(Distance):
             return matrix
         of, rows = candidates[0].data.of, np.array([item.data.row for item in candidates])
         seen = None if of.seen is None else of.seen.only(rows)
+        masks = None if of.masks is None else of.masks[rows]
         new = Candidates(
-            of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows], seen
+            of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows], seen, masks
         )
         kept = np.array([item.filter.row for item in objects])
         lasts = [item.last_detection.data for item in objects]
@@ -99,6 +108,7 @@ class _Likeness(Distance):
             edges=np.array([last.of.edges[last.row] for last in lasts]),
             new=np.array([item.hit_counter <= _lives(STEADY_SEEN) for item in objects]),
             looks=self._bank.looks.only(kept),
+            masks=np.stack([_mask(last) for last in lasts]),
         )
         found, tracks, costs = pairs(new, old)
         matrix[found, tracks] = costs

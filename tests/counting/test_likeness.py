@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pipeline.counting import likeness
 from pipeline.counting.appearance import Looks
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
+from pipeline.counting.masks import agreements, telling
+from pipeline.messages import MASK_SIZE
 
 
 def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candidates, Expected]:
@@ -40,6 +42,7 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candida
         edges=borders(kept),
         new=random.random(kept) < 0.4,
         looks=looks,
+        masks=random.integers(0, 256, (kept, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
     )
     return new, old
 
@@ -75,5 +78,51 @@ def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
             old.edges[[column]],
             old.new[[column]],
             old.looks.only([column]),
+            old.masks[[column]],
         )
         assert pairs(one, other)[2] == pytest.approx([cost])
+
+
+def half(side: str) -> np.ndarray:
+    """A mask (28, 28) of the left or the right half of its box."""
+    mask = np.zeros((MASK_SIZE, MASK_SIZE), np.uint8)
+    mask[:, : MASK_SIZE // 2] = 255
+    return mask if side == "left" else mask[:, ::-1]
+
+
+def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
+    place = np.array([[100.0, 100.0, 40.0, 80.0]] * 2)
+    looks = Looks()
+    looks.add(2)
+    nothing = np.zeros(2, np.int16), np.zeros((2, 4), np.bool_)
+    new = Candidates(
+        place, np.ones(2), nothing[0], np.zeros(2, np.bool_), nothing[1], None,
+        np.stack([half("right"), half("left")]),
+    )  # fmt: skip
+    old = Expected(
+        place,
+        np.full((2, 4), 9.0),
+        *nothing,
+        np.zeros(2, np.bool_),
+        looks,
+        np.stack([half("left"), half("right")]),
+    )
+    rows, columns, costs = pairs(new, old)
+    cost = {
+        (row, column): cost for row, column, cost in zip(rows.tolist(), columns.tolist(), costs, strict=True)
+    }
+    assert cost[0, 1] == cost[1, 0] < cost[0, 0] - 1.0
+
+
+def test_masks_agree_as_their_pixels_do_where_the_boxes_overlap() -> None:
+    place = np.array([[50.0, 50.0, 20.0, 20.0]])
+    beside = np.array([[60.0, 50.0, 20.0, 20.0]])
+    whole = np.full((1, MASK_SIZE, MASK_SIZE), 255, np.uint8)
+    assert agreements(place, half("left")[None], place, half("left")[None]) == 1.0
+    assert agreements(place, half("left")[None], place, half("right")[None]) == 0.0
+    assert agreements(place, half("left")[None], place, whole) == 0.5
+    assert agreements(place, half("right")[None], beside, half("left")[None]) == 1.0
+    assert (
+        agreements(place, whole, np.array([[140.0, 50.0, 20.0, 20.0]]), whole) == 1.0
+    )  # nothing to disagree about
+    assert telling(whole) is None and telling(half("left")[None]) is not None
