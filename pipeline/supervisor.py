@@ -23,6 +23,8 @@ START_S = 180.0
 """How long a process may take until its first heartbeat: it imports, and loads a model."""
 PREPARE_S = 1800.0
 """How long a process may take for what it says will take long: a model that is compiled, an engine that is built."""
+SLOW = 10
+"""A process that says that its work is slow may be silent so many times as long as others."""
 DRAIN_S = 30.0
 """How long the stages may take to finish what is under way."""
 STOP_S = 10.0
@@ -48,7 +50,7 @@ class Budget:
 
 def silence_s(state: str, config: RestartConfig) -> float:
     """How long a process in this state may be silent before it counts as stuck."""
-    limits = {"starting": START_S, "preparing": PREPARE_S}
+    limits = {"starting": START_S, "preparing": PREPARE_S, "slow": SLOW * config.heartbeat_s}
     return max(config.heartbeat_s, limits.get(state, 0.0))
 
 

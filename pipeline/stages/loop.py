@@ -91,6 +91,11 @@ class Heart:
         self._state = "preparing"
         self._say(self._state, report())
 
+    def slow(self, report: Callable[[], Report]) -> None:
+        """What begins was seen to take seconds, and takes many more when others want the processor. As `preparing`."""
+        self._state = "slow"
+        self._say(self._state, report())
+
     def ready(self) -> None:
         """The stage can work."""
         if self._state != "ready":

@@ -20,6 +20,8 @@ from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
 from pipeline.video.ring import Ring, RingError
 
+SLOW_S = 2.0
+"""A run expected to take longer is told to the supervisor: on a starved machine it may take ten times as long."""
 LOOK_S = 0.0005
 """How often to look whether the device is done, while frames for the next batch may come."""
 
@@ -66,6 +68,8 @@ class Segment:
         self._held: deque[tuple[float, list[tuple[FrameRef, Ring]]]] = deque()
         """Batches that are begun: since when, and their frames with the rings that hold them."""
         self._finished_s = 0.0
+        self._frame_s = 0.0
+        """How long the model took for a frame of the last batch."""
 
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
@@ -86,6 +90,8 @@ class Segment:
         tracks = [Peer(endpoints.track(i), identity) for i in range(trackers(self._config))]
         waiter = Waiter(decoders)
         batch = Batch(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
+        self._frame_s = self._warm_up_s  # of one frame, at the most
+        batch.took(1, self._frame_s)
         heart.ready()
         worked_s = now()
         while heart.beat(self._report, now()) and not heart.left_alone(now() - worked_s > 0.5, now()):
@@ -119,6 +125,8 @@ class Segment:
         planes = [ring.planes(ref.slot) for ref, ring in held]
         if inference.prepares(planes):
             heart.preparing(self._report)
+        elif self._frame_s * len(planes) > SLOW_S:
+            heart.slow(self._report)
         inference.begin([ref for ref, _ in held], planes)
         self._held.append((start_s, held))
 
@@ -153,6 +161,8 @@ class Segment:
             tracks[index].send(*together)
         if not self._held:
             self._rings.close_replaced()
+        if inference.runs:
+            self._frame_s = spent_s / sum(inference.runs)
         return sum(inference.runs), spent_s
 
     def _report(self) -> Report:

@@ -144,6 +144,9 @@ class World:
             def preparing(self, report: Callable[[], Report]) -> None:
                 world.states.append(f"preparing {report().texts['device']}".strip())
 
+            def slow(self, report: Callable[[], Report]) -> None:
+                world.states.append("slow")
+
             def ready(self) -> None:
                 world.states.append("ready")
 
@@ -272,3 +275,27 @@ def test_the_supervisor_is_told_before_something_takes_long(monkeypatch: pytest.
     told = world.states.index("preparing made up")
     assert world.states[told - 1 : told + 2] == ["ready", "preparing made up", "ready"]
     assert world.states.count("preparing made up") == 1
+
+
+def test_a_model_that_takes_seconds_begins_with_one_frame_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else four frames of four seconds each, on a machine with other work, look like a process that is stuck."""
+
+    class Slow(Device):
+        def warm_up(self) -> None:
+            super().warm_up()
+            world.now_s += 4
+
+        def finish(self) -> list[Found]:
+            found = super().finish()
+            world.now_s += 4 * len(found)
+            return found
+
+    device = Slow(ahead=0)
+    world = World(monkeypatch, device, streams=1, frames=3)
+    world.run(config(batch=4))
+    assert device.order[1::2] == ["begin [0]", "begin [1]", "begin [2]"]
+    assert world.states.count("slow") == 3
+    told = world.states.index("slow")
+    assert world.states[told : told + 2] == ["slow", "ready"]
