@@ -4,7 +4,8 @@ The background is a mixture of Gaussians in each pixel (Zivkovic, ICPR 2004, Ope
 shadows: darker than the background, of its colour (Prati et al., PAMI 2003). On top of it:
 
 - light that changes over parts of the picture is taken out first (`motion_light.py`);
-- a blob whose edges are those of the background is light on the background, not an object;
+- a blob whose edges are those of the background is light on the background, not an object; so is one that fades out:
+  lamps and the sky are wide, so shadows and reflections have soft edges, objects have not;
 - a blob whose outline is an edge of the background, but none of the picture, is a ghost: what had been taken for
   background has gone. Both are remembered as they look now, as patches, and are background from then on;
 - where there are objects nothing is learnt, so that who often stands in one place does not become a part of it; what
@@ -13,6 +14,8 @@ shadows: darker than the background, of its colour (Prati et al., PAMI 2003). On
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,6 +39,9 @@ MAIN = 0.7
 stopped for a while, or passes often."""
 SAME_EDGES = 0.6
 """Agreement of gradients with the background's, from which on a blob is light."""
+SOFT = 1.5
+"""Gradient (Sobel) of the difference from the background on the sharpest tenth of a blob's outline, in parts of that
+difference inside, below which the blob fades out. A step gives about 3, a ramp over 16 pixels 0.5."""
 GHOST = 0.5
 """Strength of a blob's outline in the picture, in that of the background, below which it is a ghost."""
 ALIKE = 24
@@ -73,6 +79,8 @@ class Background:
         self._stood_s: NDArray[np.float32] | None = None
         self._dt_s = self._unlearnt_s = 0.0
         self._gradients: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._luma: NDArray[np.float32] | None = None
+        """By how much the picture is brighter than the background."""
 
     def foreground(self, picture: Picture, pts_s: float) -> Mask | None:
         """Where `picture` shows something that is not background; None while the background is learnt."""
@@ -130,16 +138,29 @@ class Background:
             self._mean = np.asarray(self._mixture.getBackgroundImage(), np.uint8)
         return self._light.correct(picture, self._mean)
 
+    def _fades_out(self, blob: Blob, change: NDArray[np.float32]) -> bool:
+        """Whether a blob has an edge nowhere. `change`: (2, h, w), gradients less those of the background."""
+        assert self._luma is not None
+        rows, columns = slice(blob.y, blob.foot), slice(blob.x, blob.x + blob.width)
+        apart = float(np.abs(self._luma[rows, columns][blob.mask > 0]).mean())
+        steps = np.sqrt((change[:, blob.outline] ** 2).sum(axis=0))
+        return float(np.percentile(steps, 90)) < SOFT * apart
+
     def belongs(self, blob: Blob) -> bool:
         """Whether a blob of the frame that came last is background after all: light, or a ghost.
 
-        Its patch of the picture is remembered: it is background from the next frame on.
+        Its patch of the picture is remembered: it is background from the next frame on. One that fades out is not
+        remembered, since it goes on changing.
         """
         assert self._picture is not None and self._mean is not None
         if self._gradients is None:
-            self._gradients = _gradients(self._picture), _gradients(self._mean)
+            lumas = [cv2.cvtColor(one, cv2.COLOR_BGR2GRAY) for one in (self._picture, self._mean)]
+            self._gradients = _gradients(lumas[0]), _gradients(lumas[1])
+            self._luma = lumas[0].astype(np.float32) - lumas[1]
         rows, columns = slice(blob.y, blob.foot), slice(blob.x, blob.x + blob.width)
         now, then = (one[:, rows, columns] for one in self._gradients)
+        if self._fades_out(blob, now - then):
+            return True
         if not (
             agreement(now, then, blob.mask > 0) > SAME_EDGES
             or _strength(now, blob.outline) < GHOST * _strength(then, blob.outline)
@@ -162,6 +183,5 @@ def _strength(field: NDArray[np.float32], outline: NDArray[np.bool_]) -> float:
     return float(np.sqrt((field[:, outline] ** 2).sum(axis=0)).mean())
 
 
-def _gradients(picture: Picture) -> NDArray[np.float32]:
-    luma = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+def _gradients(luma: NDArray[Any]) -> NDArray[np.float32]:
     return np.stack([cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)])

@@ -47,8 +47,13 @@ class Scene:
         self._ground = ground(self.seed).astype(np.float32)
         self._rng = np.random.default_rng(5)
 
-    def frame(self, *walkers: tuple[float, float], shadow: bool = False) -> Planes:
-        """`walkers`: x of the middle, y of the foot."""
+    def frame(
+        self,
+        *walkers: tuple[float, float],
+        shadow: bool = False,
+        shade: np.ndarray[Any, Any] | float = 1.0,
+    ) -> Planes:
+        """`walkers`: x of the middle, y of the foot. `shade`: (H, W, 1), how much light there is."""
         image = self._ground.copy()
         for x, y in walkers:
             if shadow:
@@ -56,7 +61,7 @@ class Scene:
                 image[low - 8 : low + 1, left : left + 30] *= 0.68
         for x, y in walkers:
             image[walker_mask(x, y)] = (190, 40, 50)
-        image = image * self.light + self._rng.normal(0, 2, image.shape)
+        image = image * shade * self.light + self._rng.normal(0, 2, image.shape)
         return Planes.from_rgb(image.clip(0, 255).astype(np.uint8))
 
 
@@ -152,6 +157,24 @@ def test_a_shadow_belongs_to_nobody() -> None:
     kept.learn(scene)
     found = kept.show(scene.frame((60, 100), shadow=True))
     assert found.boxes_px[0, 2] > 85
+
+
+def fleck(width_px: float) -> np.ndarray[Any, Any]:
+    """(H, W, 1): more light at one place, with an edge that is so wide."""
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
+    inside = ((18 - np.hypot(xs - 60, ys - 70)) / width_px + 0.5).clip(0, 1)
+    return (1 + 0.6 * inside)[:, :, None]
+
+
+def test_light_that_fades_out_is_no_object_and_one_with_an_edge_is() -> None:
+    """On a plain wall, where there is nothing whose edges could stay the same."""
+    scene, gate = Scene(), camera()
+    scene._ground[:] = 130
+    gate.learn(scene)
+    assert len(gate.show(scene.frame(shade=fleck(1.0))).scores) == 1
+    other = camera()
+    other.learn(scene)
+    assert not len(other.show(scene.frame(shade=fleck(30.0))).scores)
 
 
 def test_clouds_and_the_sun_are_no_objects() -> None:
