@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "onnxruntime", "norfair", "scipy.optimize", "sqlalchemy", "cv2", "av", "rich")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "onnxruntime",
+    "norfair",
+    "scipy.optimize",
+    "sqlalchemy",
+    "cv2",
+    "av",
+    "rich",
+)
 """Each takes more than 50 ms to import, some more than a second."""
 
 

@@ -25,7 +25,19 @@ LAYERS = (
     ("records",),
     ("links", "wire", "messages", "planes"),
     ("topology", "spec"),
-    ("metrics", "metrics_counts", "config_load", "config_yaml", "config", "points", "redact", "errors"),
+    (
+        "metrics",
+        "metrics_counts",
+        "config_load",
+        "config_yaml",
+        "config",
+        "config_model",
+        "config_places",
+        "config_part",
+        "points",
+        "redact",
+        "errors",
+    ),
 )
 """From top to bottom, the modules and packages right below `pipeline`. One that is not there yet is no mistake."""
 
