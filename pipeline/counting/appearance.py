@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from pipeline.counting.geometry import Floats
 from pipeline.messages import LOOK_SIZE
 
-JOIN_SAME = 0.17
-"""Difference of looks that neither speaks for joining two fragments nor against it."""
+JOIN_SAME = 0.1
+"""Difference of looks up to which they speak for joining two fragments."""
+JOIN_OTHER = 0.15
+"""And from which on they speak against it. Between the two they say nothing: cars of one colour follow each other."""
 JOIN_PER_LOOK = 4.0
-"""Cost of a join, for each unit of the difference above that."""
-JOIN_MOST = (-0.6, 1.2)
+"""Cost of a join, for each unit of the difference beyond these."""
+JOIN_MOST = (-0.4, 1.2)
 """What looks can do to the cost of a join at the most: permit it, veto it."""
 LINK_SAME = 0.08
 LINK_PER_LOOK = 8.0
@@ -133,7 +135,8 @@ def join_cost_of_looks(one: Look, other: Look) -> float:
     if trust == 0:
         return 0.0
     difference = float(np.abs(one.mean - other.mean).sum()) / _WHOLE
-    return trust * min(max(JOIN_PER_LOOK * (difference - JOIN_SAME), JOIN_MOST[0]), JOIN_MOST[1])
+    beyond = min(difference - JOIN_SAME, 0.0) + max(difference - JOIN_OTHER, 0.0)
+    return trust * min(max(JOIN_PER_LOOK * beyond, JOIN_MOST[0]), JOIN_MOST[1])
 
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
