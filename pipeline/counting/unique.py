@@ -22,6 +22,8 @@ from pipeline.counting.sighting import Sighting, outward
 LEAST_SEEN = 3
 LEAST_SCORE = 3.9
 """Sum of the scores of all sightings of a confirmed track."""
+LEAST_SCORE_S = 0.5
+"""What so many seconds of sure sightings would give is enough where it is less: at low frame rates."""
 LEAST_MEAN = 0.45
 """Mean score of the sightings of a confirmed track."""
 LEAST_SHARE = 0.3
@@ -164,7 +166,7 @@ class Registry:
         if (
             track.seen < LEAST_SEEN
             or lasted_s < self._config.confirm_s - 1e-6
-            or track.score < max(LEAST_SCORE, LEAST_MEAN * track.seen)
+            or track.score < max(self._least_score(track), LEAST_MEAN * track.seen)
             or track.seen < LEAST_SHARE * (self._frames - track.since + 1)
             or track.shadowed > SHADOW * track.seen
         ):
@@ -270,12 +272,18 @@ class Registry:
             lost.look, found.look
         )
 
+    def _least_score(self, track: Track) -> float:
+        """`LEAST_SCORE`, or what `LEAST_SCORE_S` come to at the frame rate of the track's life."""
+        lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
+        frames = self._frames - track.since
+        return min(LEAST_SCORE, LEAST_SCORE_S * frames / lasted_s) if lasted_s > 0 and frames else LEAST_SCORE
+
     def _missed(self, track: Track) -> Counter[int]:
         """Class -> 1 of a track that came near to being an object and is none."""
         if track.item is not None or track.seen < LEAST_SEEN or track.shadowed > SHADOW * track.seen:
             return Counter()
         lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
-        score, mean = doubt.NEARLY * LEAST_SCORE, doubt.NEARLY_MEAN * LEAST_MEAN
+        score, mean = doubt.NEARLY * self._least_score(track), doubt.NEARLY_MEAN * LEAST_MEAN
         near = lasted_s >= doubt.NEARLY * self._config.confirm_s and track.score >= max(
             score, mean * track.seen
         )

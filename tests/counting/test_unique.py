@@ -202,6 +202,14 @@ def test_confirmation_takes_the_configured_time_at_any_frame_rate() -> None:
         assert first == pytest.approx(1.0, abs=0.11)
 
 
+@pytest.mark.parametrize("fps", [4.0, 5.0, 8.0, 25.0])
+def test_one_who_is_seen_for_not_quite_a_second_counts_at_any_frame_rate(fps: float) -> None:
+    seconds = 3 / fps if fps < 5 else 0.7
+    assert play(counter(), walk([(300, 300), (330, 300)], [seconds], fps=fps), fps=fps).totals.unique == {
+        "person": 1
+    }
+
+
 def test_half_the_frames_lost_at_random_does_not_change_the_counts() -> None:
     random = np.random.default_rng(11)
     frames = [
