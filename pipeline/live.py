@@ -47,7 +47,7 @@ class LiveTable:
             address = entry.report.texts.get("live", "")
             if address and address not in self._told:
                 self._told.add(address)
-                self._console.print(f"Live picture of {entry.process.label}: {address}", highlight=False)
+                self._say(f"Live picture of {entry.process.label}: {address}")
         if self._live is not None:
             self._live.update(self._table(entries))
         elif time.monotonic() - self._said_s >= LINE_EVERY_S:
@@ -55,10 +55,13 @@ class LiveTable:
             for name, view in views(entries).items():
                 of = f" of {view.frames}" if view.frames else ""
                 left = f", {_time(left_s)} left" if (left_s := _left_s(view)) else ""
-                self._console.print(
-                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_unique(view)}",
-                    highlight=False,
+                self._say(
+                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_unique(view)}"
                 )
+
+    def _say(self, line: str) -> None:
+        """One line, also in a log file, however long it is."""
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _table(self, entries: list[Entry]) -> RenderableType:
         table = Table(

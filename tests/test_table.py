@@ -1,7 +1,11 @@
 """The table at the end of a run."""
 
+from io import StringIO
+
+import pytest
 from rich.console import Console
 
+from pipeline import live
 from pipeline.live import final_table
 from pipeline.messages import Counts
 from pipeline.results import StreamView
@@ -22,3 +26,13 @@ def test_a_count_beyond_doubt_stands_alone() -> None:
     text = shown(Counts(unique={"person": 34}, uncertain={"person": 0}))
     assert "34" in text
     assert "±" not in text
+
+
+def test_progress_in_a_log_file_is_one_line_however_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counts(unique=dict.fromkeys(("person", "bicycle", "car", "bus", "truck"), 100))
+    monkeypatch.setattr(live, "views", lambda _: {"gate": StreamView(counts=counts)})
+    monkeypatch.setattr(live, "LINE_EVERY_S", 0.0)
+    file = StringIO()
+    live.LiveTable(Console(width=40, file=file)).update([])
+    assert len(file.getvalue().splitlines()) == 1
+    assert file.getvalue().rstrip().endswith("truck 100")
