@@ -14,6 +14,7 @@ from pipeline.points import Xy, segments_meet
 __all__ = [
     "Floats",
     "Xy",
+    "corners",
     "depth",
     "feet",
     "left_of",
@@ -148,6 +149,12 @@ def depth(polygon: Floats, point: Xy) -> float:
     rise = np.where(spans, edge[:, 1], 1.0)
     hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])
     return distance if int(hits.sum()) % 2 else -distance
+
+
+def corners(boxes: Floats) -> Floats:
+    """(N, 4) left, top, width, height, as in MOTChallenge's rows -> (N, 4) x0 y0 x1 y1."""
+    result: Floats = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
+    return result
 
 
 def overlaps(first_px: Floats, second_px: Floats) -> Floats:

@@ -142,7 +142,7 @@ def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
         costs += link_costs(new.seen, rows, old.looks, columns)
     good = costs < WORST
     rows, columns, costs = rows[good], columns[good], costs[good]
-    return (rows, columns, costs) if new.masks is None else _by_masks(new, old, rows, columns, costs)
+    return _by_masks(new, old, rows, columns, costs)
 
 
 def _by_masks(

@@ -59,6 +59,11 @@ class Track:
     waiting: deque[Sighting] = field(default_factory=lambda: deque(maxlen=WAITING))
     first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
 
+    @property
+    def lasted_s(self) -> float:
+        """Media seconds from its first sighting to its last."""
+        return self.last.moment.pts_s - self.first.moment.pts_s
+
 
 @dataclass(slots=True)
 class Item:
@@ -162,10 +167,9 @@ class Registry:
     def confirm(self, number: int, now_s: float) -> Item | None:
         """Makes a track an object, or the rest of one, if it deserves it. `item.track` is the track before."""
         track = self._tracks[number]
-        lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
         if (
             track.seen < LEAST_SEEN
-            or lasted_s < self._config.confirm_s - 1e-6
+            or track.lasted_s < self._config.confirm_s - 1e-6
             or track.score < max(self._least_score(track), LEAST_MEAN * track.seen)
             or track.seen < LEAST_SHARE * (self._frames - track.since + 1)
             or track.shadowed > SHADOW * track.seen
@@ -274,17 +278,17 @@ class Registry:
 
     def _least_score(self, track: Track) -> float:
         """`LEAST_SCORE`, or what `LEAST_SCORE_S` come to at the frame rate of the track's life."""
-        lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
         frames = self._frames - track.since
-        return min(LEAST_SCORE, LEAST_SCORE_S * frames / lasted_s) if lasted_s > 0 and frames else LEAST_SCORE
+        if track.lasted_s <= 0 or not frames:
+            return LEAST_SCORE
+        return min(LEAST_SCORE, LEAST_SCORE_S * frames / track.lasted_s)
 
     def _missed(self, track: Track) -> Counter[int]:
         """Class -> 1 of a track that came near to being an object and is none."""
         if track.item is not None or track.seen < LEAST_SEEN or track.shadowed > SHADOW * track.seen:
             return Counter()
-        lasted_s = track.last.moment.pts_s - track.first.moment.pts_s
         score, mean = doubt.NEARLY * self._least_score(track), doubt.NEARLY_MEAN * LEAST_MEAN
-        near = lasted_s >= doubt.NEARLY * self._config.confirm_s and track.score >= max(
+        near = track.lasted_s >= doubt.NEARLY * self._config.confirm_s and track.score >= max(
             score, mean * track.seen
         )
         return Counter({leading(track.votes): 1} if near else ())

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.geometry import Floats
+from pipeline.counting.geometry import Floats, corners
 from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
@@ -107,7 +107,7 @@ def as_instances(rows: Floats, sequence: Sequence) -> Iterator[Instances]:
     order = np.argsort(rows[:, 0], kind="stable")
     rows = rows[order]
     scores = _scores(rows)
-    boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+    boxes = corners(rows[:, 2:6])
     boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
     last = int(rows[-1, 0]) if len(rows) else 0
     bounds = np.searchsorted(rows[:, 0], np.arange(1, last + 2))
@@ -158,7 +158,7 @@ def _sequence(path: Path, rows: Floats, fps: float | None, size: tuple[int, int]
         except (configparser.Error, ValueError) as error:
             raise EvaluationError(f"{folder / 'seqinfo.ini'}: cannot be understood: {error}") from None
     if size is None:
-        far = (rows[:, 2:4] + rows[:, 4:6]).max(axis=0) if len(rows) else np.ones(2)
+        far = corners(rows[:, 2:6])[:, 2:].max(axis=0) if len(rows) else np.ones(2)
         size = max(2, int(np.ceil(far[0] + 1e-6))), max(2, int(np.ceil(far[1] + 1e-6)))
     if fps is not None:
         return Sequence(fps, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats, overlaps
+from pipeline.counting.geometry import Floats, corners, overlaps
 
 HEIGHTS_PER_S = 0.45
 """Three quarters of what moves is slower than that: 0.39-0.57 in four public sequences of people, by their truth."""
@@ -48,7 +48,7 @@ def _moved(rows: Floats, ahead: int, frames: int) -> Floats:
         there = parts.get(number + ahead)
         if there is None:
             continue
-        overlap = overlaps(_corners(here), _corners(there))
+        overlap = overlaps(corners(here), corners(there))
         best = overlap.argmax(axis=1)
         own = np.arange(len(here))
         same = (overlap.argmax(axis=0)[best] == own) & (overlap[own, best] > SAME)
@@ -56,7 +56,3 @@ def _moved(rows: Floats, ahead: int, frames: int) -> Floats:
         centres = a[:, :2] + a[:, 2:] / 2 - b[:, :2] - b[:, 2:] / 2
         found.append(np.hypot(centres[:, 0], centres[:, 1]) / np.sqrt(a[:, 3] * b[:, 3]))
     return np.concatenate(found)
-
-
-def _corners(boxes: Floats) -> Floats:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

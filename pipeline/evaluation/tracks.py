@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import LineConfig
-from pipeline.counting.geometry import Floats, overlaps
+from pipeline.counting.geometry import Floats, corners, overlaps
 from pipeline.evaluation.matching import Crossing, Line, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows
@@ -189,7 +189,7 @@ def as_trackeval(truth: Floats, tracks: Floats) -> dict[str, Any]:
     our_ids = np.unique(tracks[:, 1], return_inverse=True)
     inside = (tracks[:, 0] >= 1) & (tracks[:, 0] <= last)
     rows_true, rows_ours = _by_frame(truth[:, 0], last), _by_frame(tracks[:, 0], last)
-    boxes_true, boxes_ours = _corners(truth), _corners(tracks)
+    boxes_true, boxes_ours = corners(truth[:, 2:6]), corners(tracks[:, 2:6])
     return {
         "gt_ids": [true_ids[1][rows] for rows in rows_true],
         "tracker_ids": [our_ids[1][rows] for rows in rows_ours],
@@ -209,11 +209,6 @@ def _by_frame(frames: Floats, last: int) -> list[Any]:
     order = np.argsort(frames, kind="stable")
     edges = np.searchsorted(frames[order], np.arange(1, last + 2))
     return [order[low:high] for low, high in pairwise(edges)]
-
-
-def _corners(rows: Floats) -> Floats:
-    corners: Floats = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
-    return corners
 
 
 class _Metrics:

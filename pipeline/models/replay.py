@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ModelConfig
+from pipeline.counting.geometry import corners
 from pipeline.errors import ModelError
 from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models.base import Found, Segmenter
@@ -123,7 +124,7 @@ class DetectionFrames:
         rows = self._rows.get(index)
         if rows is None:
             return Found.nothing()
-        boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+        boxes = corners(rows[:, 2:6])
         boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
         seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         count = int(seen.sum())

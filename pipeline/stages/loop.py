@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import Config, StreamConfig
-from pipeline.errors import TallycamError
 from pipeline.links import Endpoints, Peer
 from pipeline.messages import Beat, Report, Stop
 from pipeline.metrics import StageMetrics
@@ -137,17 +136,10 @@ class Heart:
         """All work is finished: the last word."""
         self._say("done", report)
 
-    def failed(self, error: BaseException) -> None:
-        """The stage cannot go on. A `TallycamError` is one that a user can mend."""
-        mendable = isinstance(error, TallycamError)
-        text = str(error) if mendable else f"{type(error).__name__}: {error}"
-        code = error.exit_code if isinstance(error, TallycamError) else 0
-        self._say("failed", Report(), text.splitlines()[0] if text else type(error).__name__, code)
-
     def close(self) -> None:
         self._peer.close()
 
-    def _say(self, state: str, report: Report, error: str = "", exit_code: int = 0) -> None:
+    def _say(self, state: str, report: Report) -> None:
         if self._port:  # the supervisor tells Prometheus where to look
             report.values["metrics_port"] = self._port
         self._peer.send(
@@ -156,8 +148,6 @@ class Heart:
                 incarnation=self._place.incarnation,
                 state=state,
                 report=report,
-                error=error,
-                exit_code=exit_code,
             )
         )
 
