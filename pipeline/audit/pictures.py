@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.strips import Shot, Strip
 from pipeline.config import StreamConfig
-from pipeline.models.paste import paste_part
+from pipeline.geometry.mask_paste import paste_part
 
 WIDTH, HEIGHT = 336, 252
 QUALITY = 78

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pipeline.audit.marks import AuditError
 from pipeline.config import Config
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.geometry import Xy, overlaps
 from pipeline.counting.step import TrackRow
+from pipeline.geometry.plane import Xy, overlaps
 from pipeline.messages import Instances
 from pipeline.records.log import read_log
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.geometry import Floats
+from pipeline.geometry.plane import Floats
 from pipeline.messages import LOOK_SIZE
 
 JOIN_SAME = 0.1

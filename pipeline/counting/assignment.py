@@ -16,7 +16,7 @@ import numpy as np
 import scipy  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from pipeline.counting.geometry import Floats
+from pipeline.geometry.plane import Floats
 
 Rows = NDArray[np.int64]
 Solver = Callable[[Floats], tuple[Rows, Rows]]

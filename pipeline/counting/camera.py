@@ -13,8 +13,8 @@ from math import log
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats, Xy
 from pipeline.counting.sighting import Sighting
+from pipeline.geometry.plane import Floats, Xy
 from pipeline.messages import Camera
 
 

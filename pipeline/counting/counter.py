@@ -20,7 +20,6 @@ from pipeline.counting.appearance import Look
 from pipeline.counting.camera import View
 from pipeline.counting.doubt import margin
 from pipeline.counting.duplicates import without_duplicates
-from pipeline.counting.geometry import Floats, feet, mask_overlap, overlaps
 from pipeline.counting.joining import Speed
 from pipeline.counting.sighting import Moment, Sighting, touched
 from pipeline.counting.smoothing import Smoother
@@ -28,6 +27,7 @@ from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
 from pipeline.counting.tracker import make_tracker
 from pipeline.counting.unique import Item, Registry
+from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
 from pipeline.messages import OK, STATIC, Instances, Tracks
 from pipeline.records.event import CountEvent
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.counting import motion
 from pipeline.counting.appearance import Looks, Seen, link_costs
-from pipeline.counting.geometry import Floats
-from pipeline.counting.masks import Masks, agreements, telling
 from pipeline.counting.motion import POSITION_NOISE
 from pipeline.counting.sighting import touches
+from pipeline.geometry.mask_agreement import Masks, agreements, telling
+from pipeline.geometry.plane import Floats
 from pipeline.messages import Instances
 
 Rows = NDArray[np.int64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.counting.appearance import Looks
 from pipeline.counting.camera import Shift
-from pipeline.counting.geometry import Floats
+from pipeline.geometry.plane import Floats
 
 POSITION_NOISE = 0.091
 """Standard deviation of a detected centre, in object sizes."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats, Xy
+from pipeline.geometry.plane import Floats, Xy
 
 COLUMNS = 128
 """Cells of the grid over the width of the frame."""

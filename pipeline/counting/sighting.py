@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.geometry import Floats, Xy
+from pipeline.geometry.plane import Floats, Xy
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats
 from pipeline.counting.step import TrackRow
+from pipeline.geometry.plane import Floats
 
 REACH = 2.5
 """How far a box is looked at, in standard deviations of the weight."""

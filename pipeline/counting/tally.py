@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.config import StreamConfig
-from pipeline.counting.geometry import Floats
 from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.paths import Heat, Journeys
@@ -13,6 +12,7 @@ from pipeline.counting.sighting import Sighting
 from pipeline.counting.spread import Spread
 from pipeline.counting.step import Totals
 from pipeline.counting.zones import Passage, ZoneCounter
+from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent, Kind
 
 

@@ -23,9 +23,9 @@ from pipeline.config import TrackerConfig
 from pipeline.counting.appearance import Look
 from pipeline.counting.assignment import assign
 from pipeline.counting.camera import Shift
-from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, Rows, pairs
 from pipeline.counting.motion import Motion
+from pipeline.geometry.plane import Floats
 from pipeline.messages import MASK_SIZE, Instances
 
 ESTABLISHED_SEEN = 3

@@ -19,11 +19,11 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config import TrackerConfig
 from pipeline.counting.camera import Shift
-from pipeline.counting.geometry import Floats
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
-from pipeline.counting.masks import Masks
 from pipeline.counting.motion import Motion
 from pipeline.counting.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
+from pipeline.geometry.mask_agreement import Masks
+from pipeline.geometry.plane import Floats
 from pipeline.messages import MASK_SIZE, Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)

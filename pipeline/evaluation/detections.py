@@ -15,10 +15,10 @@ import numpy as np
 
 from pipeline.config import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.geometry import Floats, corners
 from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
+from pipeline.geometry.plane import Floats, corners
 from pipeline.messages import MASK_SIZE, Instances
 from pipeline.records.rows import Row, RowWriter, check_rows
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.truth_files import read_json, scene_truth
-from pipeline.models.paste import paste_part
+from pipeline.geometry.mask_paste import paste_part
+from pipeline.geometry.rle import encode_part
 from pipeline.records.log import read_log
-from pipeline.scene.rle import encode_part
 
 COUNTED_PX, COUNTED_SHARE = 64, 0.25
 """What of an object of a rendered scene is to be seen for it to count; the same as in `models.masks_ap`."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats, Xy
-from pipeline.counting.polyline import Polyline
+from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.polyline import Polyline
 
 BAND = 0.05
 """Dead band of a line in `crossings`, as a part of an object's height; 2 pixels at the least."""

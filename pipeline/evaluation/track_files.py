@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats
 from pipeline.evaluation.report import EvaluationError
+from pipeline.geometry.plane import Floats
 
 
 @dataclass(frozen=True, slots=True)

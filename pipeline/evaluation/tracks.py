@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import LineConfig
-from pipeline.counting.geometry import Floats, corners, overlaps
 from pipeline.evaluation.matching import Crossing, Line, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows
+from pipeline.geometry.plane import Floats, corners, overlaps
 
 TOLERANCE_FRAMES = 15
 """A crossing is found when one of the same line and direction lies within so many frames of it."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.geometry.rle import encode_part
 from pipeline.images.drawing import Silhouette
 from pipeline.models.base import Found
-from pipeline.scene.rle import encode_part
 
 
 class Document:

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.mask_paste import Corner, paste_part
 from pipeline.images.reading import Picture
 from pipeline.models.base import Found
-from pipeline.models.paste import Corner, paste_part
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.labels import label_canvas, label_places
 from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
-from pipeline.counting.geometry import MASK_INSIDE, feet, mask_cells, within
+from pipeline.geometry.plane import MASK_INSIDE, feet, mask_cells, within
 from pipeline.models.base import Found
 
 Bools = NDArray[np.bool_]

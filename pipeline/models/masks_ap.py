@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.mask_paste import paste
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.paste import paste
 from pipeline.models.train_data import Moment
 from pipeline.models.train_view import mask_targets
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ModelConfig
-from pipeline.counting.geometry import corners
 from pipeline.errors import ModelError
+from pipeline.geometry.plane import corners
 from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models.base import Found, Segmenter
 from pipeline.planes import Planes

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import StaticConfig
-from pipeline.counting.geometry import overlaps
+from pipeline.geometry.plane import overlaps
 from pipeline.models.base import Found
 
 WIDTH = 320

@@ -20,10 +20,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.rle import decode, encode
 from pipeline.scene.actors import Actor, foot_points
 from pipeline.scene.camera import Floats
 from pipeline.scene.layout import Layout, LineLayout, ZoneLayout
-from pipeline.scene.rle import decode, encode
 from pipeline.scene.world import Rendered, Scene
 
 CLEAR_VISIBLE = 0.25

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.geometry import (
+from pipeline.geometry.plane import (
     depth,
     feet,
     left_of,
@@ -17,7 +17,7 @@ from pipeline.counting.geometry import (
     point_left_of,
     segments_meet,
 )
-from pipeline.counting.polyline import Polyline
+from pipeline.geometry.polyline import Polyline
 
 COORDINATE = st.integers(-50, 50).map(float)
 POINT = st.tuples(COORDINATE, COORDINATE)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.counting import likeness
 from pipeline.counting.appearance import Looks
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
-from pipeline.counting.masks import agreements, telling
+from pipeline.geometry.mask_agreement import agreements, telling
 from pipeline.messages import MASK_SIZE
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.config import LineConfig
-from pipeline.counting.polyline import Polyline
+from pipeline.geometry.polyline import Polyline
 from tests.counting.counting_scenes import counter, play, walk
 
 Xy = tuple[float, float]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.geometry import Floats
 from pipeline.evaluation.frame_rate import FASTEST_FPS, SLOWEST_FPS, estimated_fps
+from pipeline.geometry.plane import Floats
 
 
 def walkers(fps: float, noise: float, seed: int = 1) -> Floats:

@@ -14,8 +14,8 @@ from torch import nn
 
 from pipeline.commands.model_choice import parse_numbers, parse_size
 from pipeline.config import ModelConfig
-from pipeline.counting.geometry import overlaps
 from pipeline.errors import ConfigError, ModelError
+from pipeline.geometry.plane import overlaps
 from pipeline.models import export as exporting
 from pipeline.models import listing, registry
 from pipeline.models.base import Found

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pipeline.errors import ModelError
+from pipeline.geometry.mask_paste import paste
 from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, Segmenter
 from pipeline.models.letterbox import Letterbox
@@ -18,7 +19,6 @@ from pipeline.models.maskrcnn import MaskRcnn
 from pipeline.models.maskrcnn_file import STREET, STREET_CLASSES, load_weights, save_weights
 from pipeline.models.maskrcnn_net import INPUT_SIZE, build
 from pipeline.models.masks_ap import average_precision
-from pipeline.models.paste import paste
 from pipeline.models.rcnn_device import choose_device
 from pipeline.models.rcnn_input import PADDING, lay
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS

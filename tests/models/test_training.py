@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
+from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_file import STREET_CLASSES, load_weights
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.masks_ap import average_precision, perfect
-from pipeline.models.paste import paste
 from pipeline.models.train_data import Cache, example_of, through_h264
 from pipeline.models.train_view import mask_targets, show
 from pipeline.models.training import Progress, Recipe, fit, rounds, train

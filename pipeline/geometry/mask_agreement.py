@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.geometry import MASK_INSIDE, Floats
+from pipeline.geometry.plane import MASK_INSIDE, Floats
 from pipeline.messages import MASK_SIZE
 
 GRID = 14

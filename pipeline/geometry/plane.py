@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.points import Xy, segments_meet
 from pipeline.messages import MASK_SIZE
-from pipeline.points import Xy, segments_meet
 
 __all__ = [
     "Floats",

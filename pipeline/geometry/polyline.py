@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.counting.geometry import Floats, Xy, left_of, mask_cells, path_meets, point_left_of
+from pipeline.geometry.plane import Floats, Xy, left_of, mask_cells, path_meets, point_left_of
 from pipeline.messages import Array
 
 GRID = 33

@@ -1,0 +1,1 @@
+"""Plane geometry and masks: pure functions on arrays."""
