@@ -38,7 +38,7 @@ fmt: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 
 schema: $(VENV)/.ready-dev
-	$(BIN)/python -c "import json; from pipeline.config import schema; print(json.dumps(schema(), indent=2))" \
+	$(BIN)/python -c "import json; from pipeline.config.schema import schema; print(json.dumps(schema(), indent=2))" \
 		> configs/schema.json
 
 venv: $(VENV)/.ready-dev

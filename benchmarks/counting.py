@@ -41,7 +41,7 @@ from benchmarks.counting_scenes import (
     scene,
 )
 from benchmarks.measure import save, table
-from pipeline.config import LineConfig, StreamConfig, TrackerConfig
+from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Totals
 from pipeline.evaluation.matching import Line, crossings, match

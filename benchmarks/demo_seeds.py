@@ -20,7 +20,7 @@ import tempfile
 
 from benchmarks.measure import save, table
 from pipeline import demo
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.recount import recount
 from pipeline.run import run
 from pipeline.scene.clip import DEMO_SEED

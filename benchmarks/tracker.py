@@ -27,7 +27,7 @@ import norfair
 import numpy as np
 
 from benchmarks.measure import medians, save, table
-from pipeline.config import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.tracker import make_tracker
 from pipeline.geometry.plane import Floats

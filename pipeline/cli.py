@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline import __version__, config_load
+from pipeline import __version__
 from pipeline.commands import audit, evaluate, image, models, track
 from pipeline.commands.options import ConfigPath, Out, Overrides, Source
+from pipeline.config import load as config_load
 from pipeline.errors import TallycamError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

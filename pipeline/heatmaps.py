@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import Config, StreamConfig
+from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes, planes_bytes
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import Config, StreamConfig
+from pipeline.config.schema import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.heatmaps import write_heatmap

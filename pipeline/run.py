@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.config import Config, FilterConfig, StreamConfig
+from pipeline.config.schema import Config, FilterConfig, StreamConfig
 from pipeline.engines.local import LocalEngine
 from pipeline.heatmaps import write_heatmaps
 from pipeline.models import registry

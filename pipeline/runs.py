@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.links import Endpoints
 from pipeline.records.heat import heat_path, view_path

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 
 
 @dataclass(frozen=True, slots=True)

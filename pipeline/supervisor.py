@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from pipeline.config import RestartConfig
+from pipeline.config.schema import RestartConfig
 from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
 from pipeline.links import Hub, Waiter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 
 Per = Literal["stream", "worker", "tracker"]
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config_load
 from pipeline.audit.job import Selection, counted_events, make_page, run_config
 from pipeline.audit.marks import AuditError, precisions, read_marks, sample, wilson
 from pipeline.audit.pictures import LINE
 from pipeline.audit.strips import strips
-from pipeline.config import Config
+from pipeline.config import load as config_load
+from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.records.events import EventStore
 from pipeline.records.log import read_log

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands.model_choice import choose
-from pipeline.config_load import load, load_without_file
+from pipeline.config.load import load, load_without_file
 from pipeline.errors import ConfigError
 
 TRIANGLE = "[[0, 0], [1, 0], [1, 1]]"

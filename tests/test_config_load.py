@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import Config, LineConfig, ModelConfig, StreamConfig
-from pipeline.config_load import load
+from pipeline.config.load import load
+from pipeline.config.schema import Config, LineConfig, ModelConfig, StreamConfig
 from pipeline.errors import ConfigError
 
 Write = Callable[..., Path]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config
-from pipeline.config import Config
-from pipeline.config_load import load
+from pipeline.config import schema as config
+from pipeline.config.load import load
+from pipeline.config.schema import Config
 from pipeline.scene.clip import DEMO_SEED
 from pipeline.scene.world import Scene
 

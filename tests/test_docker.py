@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config_load import load
+from pipeline.config.load import load
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILES = ["docker/Dockerfile", "docker/Dockerfile.cuda"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config import RestartConfig
+from pipeline.config.schema import RestartConfig
 from pipeline.supervisor import PREPARE_S, START_S, silence_s
 
 

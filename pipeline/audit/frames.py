@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.marks import AuditError
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.planes import Planes, planes_bytes
 from pipeline.video.source import Position, open_source, parse_source

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline import config_load
 from pipeline.audit.frames import Image, Wanted, can_be_played_again, source_frames, video_frames
 from pipeline.audit.marks import AuditError, Precision, group_of, sample
 from pipeline.audit.page import Card, Heading, audit_page
 from pipeline.audit.pictures import Part, part_of, picture
 from pipeline.audit.strips import Strip, strips
-from pipeline.config import Config, StreamConfig
+from pipeline.config import load as config_load
+from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.evaluation.report import NOTHING, Cell, Sheet
 from pipeline.evaluation.run_events import read_events, read_run

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.strips import Shot, Strip
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.geometry.mask_paste import paste_part
 
 WIDTH, HEIGHT = 336, 252

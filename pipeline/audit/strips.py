@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.marks import AuditError
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import TrackRow
 from pipeline.geometry.plane import Xy, overlaps

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import config_load
-from pipeline.config import Config, ModelConfig
+from pipeline.config import load as config_load
+from pipeline.config.schema import Config, ModelConfig
 from pipeline.errors import ConfigError
 
 

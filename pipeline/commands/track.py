@@ -35,8 +35,8 @@ def track(
     ] = None,
 ) -> None:
     """Link the boxes of a MOTChallenge detection file to tracks, without a video."""
-    from pipeline import config_load
-    from pipeline.config import TrackerConfig
+    from pipeline.config import load as config_load
+    from pipeline.config.schema import TrackerConfig
     from pipeline.errors import ConfigError
     from pipeline.evaluation.detections import track_file
 

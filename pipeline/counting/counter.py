@@ -15,7 +15,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.appearance import Look
 from pipeline.counting.camera import View
 from pipeline.counting.doubt import margin

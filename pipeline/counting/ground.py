@@ -11,7 +11,7 @@ from math import hypot
 
 import numpy as np
 
-from pipeline.config import GroundConfig
+from pipeline.config.schema import GroundConfig
 from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Floats, Xy
 

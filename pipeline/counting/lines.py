@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.config import LineConfig
+from pipeline.config.schema import LineConfig
 from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Xy
 from pipeline.geometry.polyline import Polyline

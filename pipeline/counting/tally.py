@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.paths import Heat, Journeys

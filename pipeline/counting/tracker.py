@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.counting.appearance import Look
 from pipeline.counting.assignment import assign
 from pipeline.counting.camera import Shift

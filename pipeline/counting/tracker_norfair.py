@@ -17,7 +17,7 @@ from norfair.tracker import Detection
 from norfair.tracker import Tracker as Norfair
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.counting.camera import Shift
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
 from pipeline.counting.motion import Motion

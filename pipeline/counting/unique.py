@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from math import inf
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.counting import doubt
 from pipeline.counting.appearance import UNKNOWN, Look, join_cost_of_looks
 from pipeline.counting.camera import Shift

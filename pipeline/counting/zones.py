@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.config import ZoneConfig
+from pipeline.config.schema import ZoneConfig
 from pipeline.counting.sighting import Sighting
 from pipeline.counting.spread import Histogram, Spread
 from pipeline.geometry.plane import depth, mask_cells, within

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import config_load
+from pipeline.config import load as config_load
 from pipeline.evaluation.matching import Line
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import SequenceFiles

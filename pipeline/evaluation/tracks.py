@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import LineConfig
+from pipeline.config.schema import LineConfig
 from pipeline.evaluation.matching import Crossing, Line, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows

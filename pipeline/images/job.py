@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import OutputError
 from pipeline.images.coco import Document
 from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
+from pipeline.config.schema import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
 from pipeline.geometry.plane import MASK_INSIDE, feet, mask_cells, within
 from pipeline.models.base import Found
 

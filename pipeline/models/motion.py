@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import ModelConfig, MotionConfig
+from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.messages import MASK_SIZE, FrameRef
 from pipeline.models.base import Found

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import MotionConfig
+from pipeline.config.schema import MotionConfig
 from pipeline.models.motion_blobs import Blob
 from pipeline.models.motion_light import Light
 

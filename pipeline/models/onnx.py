@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
 from pipeline.models.onnx_file import Classes, classes_in

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.plane import corners
 from pipeline.messages import MASK_SIZE, FrameRef, Instances

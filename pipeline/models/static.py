@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import StaticConfig
+from pipeline.config.schema import StaticConfig
 from pipeline.geometry.plane import overlaps
 from pipeline.models.base import Found
 

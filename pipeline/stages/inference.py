@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.messages import OK, STATIC, FrameRef
 from pipeline.models.base import Found, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import Config, StreamConfig
+from pipeline.config.schema import Config, StreamConfig
 from pipeline.links import Endpoints, Peer
 from pipeline.messages import Beat, Report, Stop
 from pipeline.metrics import StageMetrics

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import OutputError
 from pipeline.planes import Plane, Planes
 from pipeline.video.overlay.canvas import Canvas, text_width

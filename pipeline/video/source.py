@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.video.source_address import parse_source
 from pipeline.video.source_base import (
     MediaClock,

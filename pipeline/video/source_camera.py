@@ -7,7 +7,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.source_decode import open_container
 

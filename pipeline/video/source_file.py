@@ -13,7 +13,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.source_base import (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import av
 from av.container import InputContainer
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.source_base import MediaClock, OpenSource, Picker, SourceFrame, SourceInfo, SourceStats

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from av.container import InputContainer
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.redact import redact
 from pipeline.video.source_base import Position, Source
 from pipeline.video.source_decode import RTSP_OPTIONS, URL_OPTIONS, open_container

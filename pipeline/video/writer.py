@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from pipeline.config import VideoConfig
+from pipeline.config.schema import VideoConfig
 from pipeline.errors import OutputError
 from pipeline.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of

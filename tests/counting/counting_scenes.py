@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.config import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.messages import Instances

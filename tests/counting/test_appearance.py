@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.appearance import (
     CROWDED,
     JOIN_MOST,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import StreamConfig, TrackerConfig
+from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.camera import Shift, View
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.motion import Motion

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pipeline.config import LineConfig
+from pipeline.config.schema import LineConfig
 from pipeline.messages import net_of
 from tests.counting.counting_scenes import (
     FPS,

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import LineConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Step
 from tests.counting.counting_scenes import (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.config import GroundConfig, StreamConfig, TrackerConfig
+from pipeline.config.schema import GroundConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.ground import Ground, homography
 from tests.counting.counting_scenes import CLASSES, FPS, HEIGHT, UPRIGHT, WIDTH, Outcome, Thing, play, play_at

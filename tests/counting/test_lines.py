@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.config import LineConfig
+from pipeline.config.schema import LineConfig
 from tests.counting.counting_scenes import (
     FPS,
     HEIGHT,

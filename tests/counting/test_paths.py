@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config import LineConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, ZoneConfig
 from pipeline.counting.paths import COLUMNS, Heat, Journeys
 from tests.counting.counting_scenes import HEIGHT, UPRIGHT, WIDTH, counter, play, walk
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.config import LineConfig
+from pipeline.config.schema import LineConfig
 from pipeline.geometry.polyline import Polyline
 from tests.counting.counting_scenes import counter, play, walk
 

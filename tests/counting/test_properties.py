@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import LineConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, ZoneConfig
 from tests.counting.counting_scenes import HEIGHT, WIDTH, Frame, Outcome, Thing, Xy, along, counter, play_at
 
 FPS = 12.5

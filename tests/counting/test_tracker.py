@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.counting.assignment import assign
 from pipeline.counting.tracker import Linked, Tracker, make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from tests.counting.counting_scenes import (
     FPS,

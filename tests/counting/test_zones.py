@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.config import ZoneConfig
+from pipeline.config.schema import ZoneConfig
 from tests.counting.counting_scenes import FPS, Thing, along, counter, play, play_at, walk
 
 SQUARE = ZoneConfig(points=((0.4, 0.5), (0.6, 0.5), (0.6, 1.0), (0.4, 1.0)))

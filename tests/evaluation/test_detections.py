@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.evaluation.detections import Outcome, track_file
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import check_once, read_rows

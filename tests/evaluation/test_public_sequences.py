@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import TrackerConfig
+from pipeline.config.schema import TrackerConfig
 from pipeline.evaluation.detections import track_file
 from pipeline.evaluation.track_files import pair
 from pipeline.evaluation.tracks import score_tracks, vertical_lines

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, OutputError
 from pipeline.images import job
 from pipeline.images.drawing import cut_out, draw, silhouettes

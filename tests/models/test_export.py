@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pipeline.commands.model_choice import parse_numbers, parse_size
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.plane import overlaps
 from pipeline.models import export as exporting

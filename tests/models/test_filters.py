@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import ModelConfig, StreamConfig
+from pipeline.config.schema import ModelConfig, StreamConfig
 from pipeline.models.base import Found
 from pipeline.models.filters import InstanceFilter, floor_score, wide_open
 

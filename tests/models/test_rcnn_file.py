@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import rcnn_file, rcnn_zoo, registry
 from pipeline.models.coco import COCO

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config, ModelConfig
+from pipeline.config.schema import Config, ModelConfig
 from pipeline.errors import ModelError
 from pipeline.messages import FrameRef
 from pipeline.models import registry

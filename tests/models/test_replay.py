@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import ModelConfig
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, TallycamError
 from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models import registry

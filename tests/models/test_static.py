@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.config import StaticConfig
+from pipeline.config.schema import StaticConfig
 from pipeline.models.base import Found
 from pipeline.models.static import StaticGate, Verdict, agree, moving, shrunk
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.messages import FrameRef
 from pipeline.models.base import Found
 from pipeline.planes import Planes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.messages import Ask, FrameRef, Instances, Leases, Report
 from pipeline.models.base import Found
 from pipeline.planes import Planes

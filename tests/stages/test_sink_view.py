@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.messages import Instances, Tracks
 from pipeline.messages import Ring as RingMessage
 from pipeline.planes import Planes

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import StreamConfig, ZoneConfig
+from pipeline.config.schema import StreamConfig, ZoneConfig
 from pipeline.errors import OutputError
 from pipeline.heatmaps import write_heatmap
 from pipeline.planes import Planes

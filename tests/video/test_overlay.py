@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import LineConfig, StreamConfig, VideoConfig, ZoneConfig
+from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
 from pipeline.messages import MASK_SIZE, Tracks
 from pipeline.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.source import Source, open_source
 from tests.video.media import number_of, pixels, write_video

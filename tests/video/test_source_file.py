@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.video import source_file
 from pipeline.video.source import Position, Source, open_source
 from tests.video.media import number_of, pixels, write_video

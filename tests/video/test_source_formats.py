@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.planes import Planes
 from pipeline.video.convert import Converter, planes_of
 from pipeline.video.source import SourceFrame, open_source

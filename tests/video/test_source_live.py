@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import pytest
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.source import Source, open_source
 from pipeline.video.source_base import Picker

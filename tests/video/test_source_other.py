@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import StreamConfig
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video import source_camera
 from pipeline.video.source import Source, open_source

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config import StreamConfig, VideoConfig
+from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.errors import OutputError
 from pipeline.planes import planes_bytes
 from pipeline.video.convert import copy_planes, planes_of
@@ -100,7 +100,7 @@ def test_a_video_without_frames_leaves_nothing_behind(tmp_path: Path) -> None:
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
-from pipeline.config import VideoConfig
+from pipeline.config.schema import VideoConfig
 from pipeline.video.writer import VideoWriter
 from tests.video.media import drawn
 writer = VideoWriter(Path(sys.argv[1]), 160, 120, 25, VideoConfig())
@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
-from pipeline.config import VideoConfig
+from pipeline.config.schema import VideoConfig
 from pipeline.errors import OutputError
 from pipeline.video.writer import VideoWriter
 from tests.video.media import drawn

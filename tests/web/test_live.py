@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import LiveConfig
+from pipeline.config.schema import LiveConfig
 from pipeline.errors import ConfigError
 from pipeline.planes import Planes
 from pipeline.web import view as viewing

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import StreamConfig, VideoConfig
+from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.counting.camera import View
 from pipeline.messages import MASK_SIZE, Array, Tracks
 from pipeline.planes import Plane, Planes

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config_part import Classes, Part
-from pipeline.config_places import FilterConfig
+from pipeline.config.part import Classes, Part
+from pipeline.config.places import FilterConfig
 
 
 class MotionConfig(Part):

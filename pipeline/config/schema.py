@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config_model import ModelConfig, MotionConfig, StaticConfig
-from pipeline.config_part import Classes, Name, Part, Pixels, Point
-from pipeline.config_places import FilterConfig, GroundConfig, LineConfig, ZoneConfig
+from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
+from pipeline.config.part import Classes, Name, Part, Pixels, Point
+from pipeline.config.places import FilterConfig, GroundConfig, LineConfig, ZoneConfig
 
 __all__ = [
     "Config", "FilterConfig", "GroundConfig", "LineConfig", "LiveConfig", "MetricsConfig", "ModelConfig",

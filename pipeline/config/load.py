@@ -17,8 +17,8 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config import Config, Part
-from pipeline.config_yaml import parse_yaml
+from pipeline.config.schema import Config, Part
+from pipeline.config.yaml_reader import parse_yaml
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
 

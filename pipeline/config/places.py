@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from pipeline.config_part import Classes, Name, Part, Point, Relative
+from pipeline.config.part import Classes, Name, Part, Point, Relative
 from pipeline.geometry.points import apart, apart_from_itself, at_least, corners, seen_alike, with_area
 
 Metres = tuple[float, float]
