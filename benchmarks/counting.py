@@ -46,7 +46,7 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Totals
 from pipeline.evaluation.matching import Line, crossings, match
 from pipeline.evaluation.report import f1
-from pipeline.messages import Instances
+from pipeline.transport.messages import Instances
 
 PEERS = ("bytetrack", "cbiou")
 SCRIPT = Path(__file__).parent / "peers" / "trackers_rows.py"

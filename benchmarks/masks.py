@@ -26,8 +26,8 @@ from pipeline.models.maskrcnn_file import STREET
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
 from pipeline.models.train_data import HELD_OUT_SEEDS, through_h264
-from pipeline.planes import Planes
 from pipeline.scene.world import Rendered, Scene
+from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
 CRF = 28

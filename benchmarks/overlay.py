@@ -29,8 +29,8 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.utils import draw_segmentation_masks
 
 from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
-from pipeline.messages import MASK_SIZE, Tracks
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE, Tracks
+from pipeline.transport.planes import Planes
 from pipeline.video.overlay import Overlay
 
 WIDTH, HEIGHT = 1920, 1080

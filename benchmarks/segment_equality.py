@@ -29,7 +29,7 @@ from pipeline.models.base import Found
 from pipeline.models.maskrcnn import MaskRcnn
 from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.models.rcnn_input import LumaInput
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
 """What is asked of every instance: at least, at most, at least."""

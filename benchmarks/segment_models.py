@@ -21,8 +21,8 @@ from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.rcnn_file import Classes
 from pipeline.models.rcnn_input import LumaInput, RgbInput
 from pipeline.models.rcnn_zoo import R50, V2
-from pipeline.planes import Planes
 from pipeline.scene.world import Scene
+from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT = 1920, 1080
 INSTANCES = 50

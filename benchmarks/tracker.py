@@ -31,7 +31,7 @@ from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, Zone
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.tracker import make_tracker
 from pipeline.geometry.plane import Floats
-from pipeline.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25.0
 SIZES = (10, 100, 500)

@@ -31,12 +31,12 @@ import numpy as np
 import zmq
 
 from benchmarks.measure import cpu_s, medians, save, table
-from pipeline.links import Hub, Peer, Waiter
-from pipeline.messages import Accepted, Ask, FrameRef, Leases, Released
-from pipeline.planes import planes_bytes
 from pipeline.stages.ledger import Held, Ledger
 from pipeline.stages.segment import Rings
-from pipeline.video.ring import Ring
+from pipeline.transport.messages import Accepted, Ask, FrameRef, Leases, Released
+from pipeline.transport.planes import planes_bytes
+from pipeline.transport.ring import Ring
+from pipeline.transport.sockets import Hub, Peer, Waiter
 
 SLOTS = 12
 Sender = Callable[[np.ndarray, int, Any], None]

@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
-from pipeline.planes import Planes, planes_bytes
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
+from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.heatmap import Image, heatmap, read_view, write_picture
 from pipeline.video.source import open_source, parse_source
 

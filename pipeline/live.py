@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.messages import STATIC, net_of
 from pipeline.results import StreamView, device, restarts, views
 from pipeline.supervisor import Entry
+from pipeline.transport.messages import STATIC, net_of
 
 LINE_EVERY_S = 10.0
 """Without a terminal a line is printed so often instead."""

@@ -8,12 +8,12 @@ from pipeline.config.schema import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.heatmaps import write_heatmap
-from pipeline.messages import Instances
 from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat import view_path
 from pipeline.records.log import read_log
 from pipeline.results import StreamView
 from pipeline.run import check_classes
+from pipeline.transport.messages import Instances
 
 
 def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str, StreamView]:

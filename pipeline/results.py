@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.messages import STATIC, Counts, net_of
 from pipeline.records.summary import StreamSummary
 from pipeline.supervisor import Entry
 from pipeline.topology import Process
+from pipeline.transport.messages import STATIC, Counts, net_of
 
 
 @dataclass(slots=True)

@@ -18,11 +18,11 @@ from typing import IO, Self
 
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, OutputError
-from pipeline.links import Endpoints
 from pipeline.records.heat import heat_path, view_path
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
 from pipeline.spec import RunSpec
+from pipeline.transport.sockets import Endpoints
 
 PREFIX = "tallycam-"
 _LIVES = 1000

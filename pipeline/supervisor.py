@@ -13,11 +13,11 @@ from types import FrameType
 from pipeline.config.schema import RestartConfig
 from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
-from pipeline.links import Hub, Waiter
-from pipeline.messages import Beat, Report, Stop
 from pipeline.metrics import StageMetrics
 from pipeline.runs import Run
 from pipeline.topology import Process, processes
+from pipeline.transport.messages import Beat, Report, Stop
+from pipeline.transport.sockets import Hub, Waiter
 
 START_S = 180.0
 """How long a process may take until its first heartbeat: it imports, and loads a model."""

@@ -17,8 +17,8 @@ import av
 import numpy as np
 import yaml
 
-from pipeline.messages import MASK_SIZE, Instances
 from pipeline.records.log import LogHeader, LogWriter
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("decode", "segment", "track", "sink")

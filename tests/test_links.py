@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.links import Hub, Peer, Waiter
-from pipeline.messages import Accepted, Released
+from pipeline.transport.messages import Accepted, Released
+from pipeline.transport.sockets import Hub, Peer, Waiter
 
 
 @pytest.fixture

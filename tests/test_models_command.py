@@ -12,7 +12,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.models import registry
 from pipeline.models.base import Found
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 
 class Quick:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from pipeline import live
 from pipeline.live import final_table
-from pipeline.messages import Counts
 from pipeline.results import StreamView
+from pipeline.transport.messages import Counts
 
 
 def shown(counts: Counts) -> str:

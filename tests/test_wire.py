@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import wire
 from pipeline.errors import WireError
-from pipeline.messages import (
+from pipeline.transport import wire
+from pipeline.transport.messages import (
     KINDS,
     LOOK_SIZE,
     MASK_SIZE,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.audit.marks import AuditError
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.source import Position, open_source, parse_source
 
 Image = NDArray[np.uint8]

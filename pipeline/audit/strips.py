@@ -19,8 +19,8 @@ from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import TrackRow
 from pipeline.geometry.plane import Xy, overlaps
-from pipeline.messages import Instances
 from pipeline.records.log import read_log
+from pipeline.transport.messages import Instances
 
 Box = tuple[float, float, float, float]
 AROUND_S = 2.5

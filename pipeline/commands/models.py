@@ -99,9 +99,9 @@ def bench(
     from pipeline.commands.model_choice import choose, parse_numbers, parse_size
     from pipeline.models import registry
     from pipeline.models.bench import bench as measure
-    from pipeline.planes import Planes
     from pipeline.records.summary import write_json
     from pipeline.scene.clip import bundled_frames
+    from pipeline.transport.planes import Planes
 
     numbers = parse_numbers(batches, "--batches")
     width, height = parse_size(size, "--size")

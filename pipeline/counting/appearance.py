@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
-from pipeline.messages import LOOK_SIZE
+from pipeline.transport.messages import LOOK_SIZE
 
 JOIN_SAME = 0.1
 """Difference of looks up to which they speak for joining two fragments."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Floats, Xy
-from pipeline.messages import Camera
+from pipeline.transport.messages import Camera
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from pipeline.counting.tally import Tally
 from pipeline.counting.tracker import make_tracker
 from pipeline.counting.unique import Item, Registry
 from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
-from pipeline.messages import OK, STATIC, Instances, Tracks
 from pipeline.records.event import CountEvent
+from pipeline.transport.messages import OK, STATIC, Instances, Tracks
 
 SHADOW_OVERLAP = 0.48
 """Overlap of boxes, and of masks, from which on two instances show one object."""

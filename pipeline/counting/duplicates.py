@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import Instances
+from pipeline.transport.messages import Instances
 
 COVERED = 0.6
 """Part of a mask that better ones cover, from which on the instance is a duplicate."""

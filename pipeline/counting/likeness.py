@@ -17,7 +17,7 @@ from pipeline.counting.motion import POSITION_NOISE
 from pipeline.counting.sighting import touches
 from pipeline.geometry.mask_agreement import Masks, agreements, telling
 from pipeline.geometry.plane import Floats
-from pipeline.messages import Instances
+from pipeline.transport.messages import Instances
 
 Rows = NDArray[np.int64]
 Touching = NDArray[np.bool_]

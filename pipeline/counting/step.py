@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.counting.spread import Histogram
-from pipeline.messages import Counts, Tracks
 from pipeline.records.event import CountEvent
+from pipeline.transport.messages import Counts, Tracks
 
 
 @dataclass(frozen=True, slots=True)

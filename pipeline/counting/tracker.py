@@ -26,7 +26,7 @@ from pipeline.counting.camera import Shift
 from pipeline.counting.likeness import WORST, Candidates, Expected, Rows, pairs
 from pipeline.counting.motion import Motion
 from pipeline.geometry.plane import Floats
-from pipeline.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 ESTABLISHED_SEEN = 3
 """Sightings after which a track is served in the first round."""

@@ -24,7 +24,7 @@ from pipeline.counting.motion import Motion
 from pipeline.counting.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
 from pipeline.geometry.mask_agreement import Masks
 from pipeline.geometry.plane import Floats
-from pipeline.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)
 LIFE_FRAMES = 1 << 40

@@ -19,8 +19,8 @@ from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
 from pipeline.geometry.plane import Floats, corners
-from pipeline.messages import MASK_SIZE, Instances
 from pipeline.records.rows import Row, RowWriter, check_rows
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 DEFAULT_FPS = 15.0
 """Where nothing tells and nothing moves."""

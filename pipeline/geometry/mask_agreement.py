@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import MASK_INSIDE, Floats
-from pipeline.messages import MASK_SIZE
+from pipeline.transport.messages import MASK_SIZE
 
 GRID = 14
 """Points on each axis at which two masks are compared."""

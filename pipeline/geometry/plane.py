@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.points import Xy, segments_meet
-from pipeline.messages import MASK_SIZE
+from pipeline.transport.messages import MASK_SIZE
 
 __all__ = [
     "Floats",

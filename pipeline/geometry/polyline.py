@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.geometry.plane import Floats, Xy, left_of, mask_cells, path_meets, point_left_of
-from pipeline.messages import Array
+from pipeline.transport.messages import Array
 
 GRID = 33
 """Points along each side of the frame at which the room on both sides of a bent line is measured."""

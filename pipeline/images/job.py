@@ -19,9 +19,9 @@ from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.models.filters import InstanceFilter, wide_open
-from pipeline.planes import Planes
 from pipeline.records.summary import write_json
 from pipeline.stages.found import is_finite
+from pipeline.transport.planes import Planes
 
 PICTURES = {"boxes": (True, False), "masks": (False, True), "both": (True, True)}
 """Ending of a picture's name -> whether it shows boxes, and masks."""

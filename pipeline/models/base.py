@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import MASK_SIZE
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.models.base import Segmenter
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import MASK_SIZE
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 Floats = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import LOOK_SIZE, MASK_SIZE
-from pipeline.planes import Planes
+from pipeline.transport.messages import LOOK_SIZE, MASK_SIZE
+from pipeline.transport.planes import Planes
 
 INSIDE = 160
 """Mask values from here on are well inside the object: its border shows what is behind it."""

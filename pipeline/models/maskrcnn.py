@@ -29,7 +29,7 @@ from pipeline.models.rcnn_device import choose_device, choose_precision, is_out_
 from pipeline.models.rcnn_file import Classes
 from pipeline.models.rcnn_input import Input, LumaInput, Upload, Uploader
 from pipeline.models.rcnn_network import Dense, Network
-from pipeline.planes import Planes, chroma
+from pipeline.transport.planes import Planes, chroma
 
 USUAL_FRAME = (1920, 1080)
 """The size of frame that a model is warmed up with where its input depends on the frame's size."""

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
-from pipeline.messages import MASK_SIZE, FrameRef
 from pipeline.models.base import Found
 from pipeline.models.motion_background import Background
 from pipeline.models.motion_blobs import Blob, components, split, tidy
 from pipeline.models.motion_size import Sizes
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE, FrameRef
+from pipeline.transport.planes import Planes
 
 SIDE = 512
 """Pixels of the longer side of the picture that is worked on."""

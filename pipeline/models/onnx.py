@@ -17,7 +17,7 @@ from pipeline.models.onnx_rcnn import Rcnn
 from pipeline.models.onnx_session import first_line, open_session
 from pipeline.models.rfdetr import RfDetr
 from pipeline.models.yolo import Yolo
-from pipeline.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes, planes_bytes
 
 LAYOUTS: tuple[type[Layout], ...] = (Yolo, RfDetr, Rcnn)
 """The families of exports that are known, tried in this order."""

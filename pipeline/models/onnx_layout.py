@@ -15,7 +15,7 @@ from pipeline.models.base import Found
 from pipeline.models.coco import COCO
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx_file import Classes
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 Outputs = Mapping[str, NDArray[Any]]
 """Name -> what one run answered: float32, or int64 where the model answers in whole numbers."""

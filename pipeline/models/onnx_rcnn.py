@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx_file import NO_OBJECT, Classes, weight_shape
 from pipeline.models.onnx_layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
-from pipeline.planes import Planes, chroma, planes_bytes
+from pipeline.transport.planes import Planes, chroma, planes_bytes
 
 PADDING = (16, 128, 128)
 """Black in yuv420p of limited range: what lies beside the frame in the input."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.plane import corners
-from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models.base import Found, Segmenter
-from pipeline.planes import Planes
 from pipeline.records.log import MAGIC, read_log
+from pipeline.transport.messages import MASK_SIZE, FrameRef, Instances
+from pipeline.transport.planes import Planes
 
 PERSON = "person"
 """Class of a detections file's objects, where the configuration does not name it."""

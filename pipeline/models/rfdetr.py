@@ -19,13 +19,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
 from pipeline.models.onnx_file import Classes
 from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes, planes_bytes
 
 TRAIN_SEEDS = range(1_000_000, 2_000_000)
 """Seeds of scenes that the model may learn from."""

@@ -12,7 +12,7 @@ from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn_net import INPUT_SIZE
 from pipeline.models.rcnn_input import lay
 from pipeline.models.train_data import SMALLEST_PX, Example, Labels
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)

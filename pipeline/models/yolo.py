@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, not_finite
 from pipeline.models.letterbox import (
     Floats,
@@ -32,7 +31,8 @@ from pipeline.models.letterbox import (
     sample_rows,
 )
 from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
-from pipeline.planes import Planes
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 GREY = 114
 """Level of the letterbox's border, as the models were trained with."""

@@ -22,9 +22,9 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from pipeline import wire
 from pipeline.errors import OutputError, TallycamError, WireError
-from pipeline.messages import Instances
+from pipeline.transport import wire
+from pipeline.transport.messages import Instances
 
 MAGIC = b"TALLYCAM"
 VERSION = 1

@@ -10,11 +10,11 @@ import traceback
 from pathlib import Path
 
 from pipeline.errors import TallycamError
-from pipeline.links import Endpoints, Peer
-from pipeline.messages import Beat, Report
 from pipeline.spec import RunSpec
 from pipeline.stages.loop import Place
 from pipeline.topology import Process, processes
+from pipeline.transport.messages import Beat, Report
+from pipeline.transport.sockets import Endpoints, Peer
 
 
 def place_of(spec: RunSpec, process: Process, incarnation: int) -> Place:

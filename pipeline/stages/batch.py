@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from pipeline.messages import FrameRef
+from pipeline.transport.messages import FrameRef
 
 LONGEST_RUN_S = 5.0
 """A batch is no larger than what the model was seen to do in so long: nobody may take a slow model for a stuck one, and

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Totals, TrackRow
-from pipeline.messages import EndOfStream, Instances, Tracks
 from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
 from pipeline.stages.loop import Place
+from pipeline.transport.messages import EndOfStream, Instances, Tracks
 
 KEPT_TRACKS = 512
 """`Tracks` kept for a sink that starts again: more than any ring has slots."""

@@ -13,8 +13,12 @@ import time
 
 import cv2
 
-from pipeline.links import Endpoints, Hub, Waiter
-from pipeline.messages import (
+from pipeline.metrics import StageMetrics
+from pipeline.models.base import Found
+from pipeline.stages.found import QUARANTINED, instances_of
+from pipeline.stages.ledger import Held, Ledger
+from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.transport.messages import (
     Accepted,
     Ask,
     EndOfStream,
@@ -25,14 +29,10 @@ from pipeline.messages import (
     Released,
     Report,
 )  # fmt: skip
-from pipeline.messages import Ring as RingMessage
-from pipeline.metrics import StageMetrics
-from pipeline.models.base import Found
-from pipeline.stages.found import QUARANTINED, instances_of
-from pipeline.stages.ledger import Held, Ledger
-from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.transport.messages import Ring as RingMessage
+from pipeline.transport.ring import Ring
+from pipeline.transport.sockets import Endpoints, Hub, Waiter
 from pipeline.video.camera_motion import CameraMotion
-from pipeline.video.ring import Ring
 from pipeline.video.source import Position, Source, SourceFrame, open_source
 
 GATHER_S = 0.005

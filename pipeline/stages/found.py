@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.messages import OK, FrameRef, Instances
 from pipeline.models.base import Found
 from pipeline.models.looks import looks_of
-from pipeline.planes import Planes
+from pipeline.transport.messages import OK, FrameRef, Instances
+from pipeline.transport.planes import Planes
 
 QUARANTINED = "quarantined"
 """The frame was with a worker at too many deaths."""

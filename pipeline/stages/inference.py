@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.config.schema import Config
-from pipeline.messages import OK, STATIC, FrameRef
 from pipeline.models.base import Found, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.static import StaticGate, Verdict
-from pipeline.planes import Planes
 from pipeline.stages.found import is_finite
+from pipeline.transport.messages import OK, STATIC, FrameRef
+from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)

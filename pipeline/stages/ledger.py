@@ -11,7 +11,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from pipeline.messages import Camera
+from pipeline.transport.messages import Camera
 
 DEADLY = 2
 """A frame that was leased to so many workers when they died is quarantined."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Config, StreamConfig
-from pipeline.links import Endpoints, Peer
-from pipeline.messages import Beat, Report, Stop
 from pipeline.metrics import StageMetrics
+from pipeline.transport.messages import Beat, Report, Stop
+from pipeline.transport.sockets import Endpoints, Peer
 
 BEAT_S = 0.2
 HELLO_S = 0.25

@@ -7,8 +7,6 @@ from collections import deque
 
 import cv2
 
-from pipeline.links import Endpoints, Peer, Waiter
-from pipeline.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.base import Segmenter
@@ -18,7 +16,9 @@ from pipeline.stages.found import instances_of
 from pipeline.stages.inference import Inference
 from pipeline.stages.loop import Heart, Place, now
 from pipeline.topology import tracker_of, trackers
-from pipeline.video.ring import Ring, RingError
+from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
+from pipeline.transport.ring import Ring, RingError
+from pipeline.transport.sockets import Endpoints, Peer, Waiter
 
 SLOW_S = 2.0
 """A run expected to take longer is told to the supervisor: on a starved machine it may take ten times as long."""

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from pipeline.links import Endpoints, Peer, Waiter
-from pipeline.messages import EndOfStream, Hello, Released, Report, Tracks, Want
-from pipeline.messages import Ring as RingMessage
 from pipeline.metrics import StageMetrics
-from pipeline.planes import Planes
 from pipeline.records.heat import view_path
 from pipeline.stages.latency import Latency
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.topology import tracker_of
+from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Tracks, Want
+from pipeline.transport.messages import Ring as RingMessage
+from pipeline.transport.planes import Planes
+from pipeline.transport.ring import Ring, RingError
+from pipeline.transport.sockets import Endpoints, Peer, Waiter
 from pipeline.video.heatmap import save_view
 from pipeline.video.overlay import Overlay
-from pipeline.video.ring import Ring, RingError
 from pipeline.video.writer import VideoWriter, concat_parts
 
 if TYPE_CHECKING:

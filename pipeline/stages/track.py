@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from pipeline.links import Endpoints, Hub, Peer, Waiter
-from pipeline.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
 from pipeline.metrics import StageMetrics
 from pipeline.records.events import EventStore
 from pipeline.stages.book import Book
 from pipeline.stages.loop import HELLO_S, Heart, Place, now
 from pipeline.topology import tracker_of
+from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
+from pipeline.transport.sockets import Endpoints, Hub, Peer, Waiter
 
 WRITE_EVENTS_S = 0.25
 HEAT_S = 30.0

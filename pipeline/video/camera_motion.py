@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.messages import Camera
-from pipeline.planes import Plane
+from pipeline.transport.messages import Camera
+from pipeline.transport.planes import Plane
 
 WIDTH = 320
 """Pixels of the picture on which corners are followed."""

@@ -13,7 +13,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
-from pipeline.planes import Plane, Planes
+from pipeline.transport.planes import Plane, Planes
 
 _TURNS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FULL_RANGE = int(ColorRange.JPEG)

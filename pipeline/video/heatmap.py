@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import OutputError
-from pipeline.planes import Plane, Planes
+from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, ZONE, Sizes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.config.schema import StreamConfig
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 DEFAULT_FPS = 25.0
 """Frame rate where a source states none."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
 from pipeline.video.source_base import DEFAULT_FPS, OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 

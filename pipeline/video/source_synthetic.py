@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes
 from pipeline.video.source_base import OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import VideoConfig
 from pipeline.errors import OutputError
-from pipeline.planes import Planes, chroma
+from pipeline.transport.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.source_base import Picker
 

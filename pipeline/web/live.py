@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pipeline.errors import ConfigError
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 MOST_FPS = 12.0
 WIDTH = 1280

@@ -8,7 +8,7 @@ from typing import Protocol
 import cv2
 
 from pipeline.config.schema import LiveConfig
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.web.live import LivePage, bgr_of
 
 

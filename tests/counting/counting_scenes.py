@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.step import Step, Totals, TrackRow
-from pipeline.messages import Instances
 from pipeline.records.event import CountEvent
+from pipeline.transport.messages import Instances
 
 WIDTH, HEIGHT = 640, 360
 CLASSES = ("person", "bicycle", "car", "bus")

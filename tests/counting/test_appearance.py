@@ -24,7 +24,7 @@ from pipeline.counting.appearance import (
     link_costs,
 )
 from pipeline.counting.counter import StreamCounter
-from pipeline.messages import LOOK_SIZE, Instances
+from pipeline.transport.messages import LOOK_SIZE, Instances
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, along, instances
 
 PARTS = np.array([0, 6, 9, 12, 18, 21, LOOK_SIZE])

@@ -12,7 +12,7 @@ from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.camera import Shift, View
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.motion import Motion
-from pipeline.messages import Camera
+from pipeline.transport.messages import Camera
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, instances
 
 Poses = list[Camera]

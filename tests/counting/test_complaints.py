@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import LineConfig
-from pipeline.messages import net_of
+from pipeline.transport.messages import net_of
 from tests.counting.counting_scenes import (
     FPS,
     UPRIGHT,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.counting.duplicates import without_duplicates
-from pipeline.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 ELLIPSE = np.hypot(*np.mgrid[-1 : 1 : MASK_SIZE * 1j, -1 : 1 : MASK_SIZE * 1j]) <= 1.0
 

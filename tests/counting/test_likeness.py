@@ -11,7 +11,7 @@ from pipeline.counting import likeness
 from pipeline.counting.appearance import Looks
 from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
 from pipeline.geometry.mask_agreement import agreements, telling
-from pipeline.messages import MASK_SIZE
+from pipeline.transport.messages import MASK_SIZE
 
 
 def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candidates, Expected]:

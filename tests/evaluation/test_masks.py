@@ -16,9 +16,9 @@ from pipeline.evaluation.masks_report import masks_report
 from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import EvaluationError
 from pipeline.geometry.rle import encode
-from pipeline.messages import Instances
 from pipeline.records.log import LogHeader, LogWriter
 from pipeline.scene.truth import Truth, write_truth
+from pipeline.transport.messages import Instances
 from tests.in_process import Command
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed: tallycam[evaluate]")

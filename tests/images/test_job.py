@@ -19,7 +19,7 @@ from pipeline.images import job
 from pipeline.images.drawing import cut_out, draw, silhouettes
 from pipeline.images.job import Event, process
 from pipeline.models.base import Found
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 
 def disc() -> np.ndarray:

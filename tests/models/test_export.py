@@ -22,8 +22,8 @@ from pipeline.models.base import Found
 from pipeline.models.bench import bench
 from pipeline.models.export import MOST, compare, export, matched, metadata_prop
 from pipeline.models.onnx_file import metadata
-from pipeline.planes import Planes
 from pipeline.scene.clip import bundled_frames
+from pipeline.transport.planes import Planes
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.messages import LOOK_SIZE
 from pipeline.models.looks import BINS, looks_of
-from pipeline.planes import Planes
+from pipeline.transport.messages import LOOK_SIZE
+from pipeline.transport.planes import Planes
 
 RED, BLUE, GREY = (200, 30, 30), (30, 30, 200), (120, 120, 120)
 Colour = tuple[int, int, int]

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
-from pipeline.messages import MASK_SIZE
 from pipeline.models.base import Found, Segmenter
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn import MaskRcnn
@@ -22,8 +21,9 @@ from pipeline.models.masks_ap import average_precision
 from pipeline.models.rcnn_device import choose_device
 from pipeline.models.rcnn_input import PADDING, lay
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
-from pipeline.planes import Planes
 from pipeline.scene.world import Rendered, Scene
+from pipeline.transport.messages import MASK_SIZE
+from pipeline.transport.planes import Planes
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
-from pipeline.messages import FrameRef
 from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.models.motion import Motion
 from pipeline.models.motion_background import agreement
 from pipeline.models.motion_blobs import Blob, components, split
 from pipeline.models.motion_size import Size, Sizes
-from pipeline.planes import Planes
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT, FPS = 192, 144, 10
 SIZE = (14, 36)

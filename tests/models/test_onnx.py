@@ -11,13 +11,13 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.messages import FrameRef
 from pipeline.models import yolo
 from pipeline.models.coco import COCO
 from pipeline.models.onnx import OnnxSegmenter
 from pipeline.models.onnx_file import classes_in, metadata
-from pipeline.planes import Planes
 from pipeline.stages.found import NOT_FINITE, instances_of
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes
 
 onnx = pytest.importorskip("onnx", reason="needs the development package onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")

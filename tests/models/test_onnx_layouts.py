@@ -16,7 +16,7 @@ from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.models.coco import COCO
 from pipeline.models.onnx import OnnxSegmenter
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 
 onnx = pytest.importorskip("onnx", reason="needs the development package onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")

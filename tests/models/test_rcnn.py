@@ -16,7 +16,6 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pipeline.errors import ModelError
-from pipeline.messages import FrameRef
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn import MaskRcnn
 from pipeline.models.maskrcnn_file import STREET, fill, load_weights
@@ -26,9 +25,10 @@ from pipeline.models.rcnn_file import Classes
 from pipeline.models.rcnn_fuse import Conv, can_pack, fuse, pack
 from pipeline.models.rcnn_input import Input, LumaInput, RgbInput, flatten
 from pipeline.models.rcnn_pool import Levels, Pyramid
-from pipeline.planes import Planes, planes_bytes
 from pipeline.scene.world import Scene
 from pipeline.stages.found import NOT_FINITE, instances_of
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes, planes_bytes
 
 CPU = torch.device("cpu")
 

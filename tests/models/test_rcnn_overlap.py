@@ -14,8 +14,8 @@ from pipeline.errors import ModelError
 from pipeline.models import maskrcnn
 from pipeline.models.maskrcnn import MaskRcnn
 from pipeline.models.rcnn_compile import Compiled, batch_sizes
-from pipeline.planes import Planes
 from pipeline.scene.world import Scene
+from pipeline.transport.planes import Planes
 
 SMALL, TALL = (320, 180), (200, 300)
 

@@ -17,11 +17,11 @@ import pytest
 
 from pipeline.config.schema import Config, ModelConfig
 from pipeline.errors import ModelError
-from pipeline.messages import FrameRef
 from pipeline.models import registry
-from pipeline.planes import Planes
 from pipeline.stages.found import instances_of
 from pipeline.stages.inference import Inference
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes
 from tests.running import summary, write_clip
 
 

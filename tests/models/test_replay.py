@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, TallycamError
-from pipeline.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.models import registry
 from pipeline.models.replay import Replay
-from pipeline.planes import Planes
 from pipeline.records.log import LogHeader, LogWriter
+from pipeline.transport.messages import MASK_SIZE, FrameRef, Instances
+from pipeline.transport.planes import Planes
 
 
 def record(seq: int, index: int, scores: list[float]) -> Instances:

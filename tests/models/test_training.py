@@ -22,8 +22,8 @@ from pipeline.models.masks_ap import average_precision, perfect
 from pipeline.models.train_data import Cache, example_of, through_h264
 from pipeline.models.train_view import mask_targets, show
 from pipeline.models.training import Progress, Recipe, fit, rounds, train
-from pipeline.planes import Planes
 from pipeline.scene.world import Scene
+from pipeline.transport.planes import Planes
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import wire
 from pipeline.errors import OutputError
-from pipeline.messages import MASK_SIZE, Instances
 from pipeline.records.log import LogHeader, LogWriter, RecordError, read_log
+from pipeline.transport import wire
+from pipeline.transport.messages import MASK_SIZE, Instances
 
 HEADER = LogHeader(stream="gate", classes=("person", "car"), width=640, height=360, run="r1")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.messages import FrameRef
 from pipeline.stages.batch import ASK_AGAIN_S, Batch
+from pipeline.transport.messages import FrameRef
 
 WAIT_S = 0.005
 

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.messages import LOOK_SIZE, FrameRef
 from pipeline.models.base import Found
-from pipeline.planes import Planes
 from pipeline.stages.found import NOT_FINITE, QUARANTINED, instances_of
+from pipeline.transport.messages import LOOK_SIZE, FrameRef
+from pipeline.transport.planes import Planes
 
 REF = FrameRef(
     stream="gate", epoch=2, seq=7, index=9, pts_s=0.36, wall_s=5.0, slot=1, ring="/r", width=64, height=48

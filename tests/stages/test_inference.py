@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.schema import Config
-from pipeline.messages import FrameRef
 from pipeline.models.base import Found
-from pipeline.planes import Planes
 from pipeline.stages.found import NOT_FINITE, instances_of
 from pipeline.stages.inference import Inference
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes
 
 
 def frame(level: int) -> Planes:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import Config
-from pipeline.messages import Ask, FrameRef, Instances, Leases, Report
 from pipeline.models.base import Found
-from pipeline.planes import Planes
 from pipeline.stages import segment as segment_stage
 from pipeline.stages.inference import Inference
 from pipeline.stages.loop import Place
+from pipeline.transport.messages import Ask, FrameRef, Instances, Leases, Report
+from pipeline.transport.planes import Planes
 
 
 def frame(number: int) -> Planes:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import Config
-from pipeline.messages import Instances, Tracks
-from pipeline.messages import Ring as RingMessage
-from pipeline.planes import Planes
 from pipeline.stages.sink import Output
-from pipeline.video.ring import Ring
+from pipeline.transport.messages import Instances, Tracks
+from pipeline.transport.messages import Ring as RingMessage
+from pipeline.transport.planes import Planes
+from pipeline.transport.ring import Ring
 
 WIDTH, HEIGHT = 320, 180
 

@@ -15,7 +15,7 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
-from pipeline.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.source import SourceFrame
 
 SERVER = Path(__file__).with_name("rtsp_server.py")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.counting.camera import View
-from pipeline.messages import Camera
-from pipeline.planes import Plane
+from pipeline.transport.messages import Camera
+from pipeline.transport.planes import Plane
 from pipeline.video.camera_motion import CameraMotion
 
 WIDTH, HEIGHT = 960, 540

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.planes import Planes
-from pipeline.video.ring import Ring, RingError
+from pipeline.transport.planes import Planes
+from pipeline.transport.ring import Ring, RingError
 
 
 def noise(width: int, height: int) -> Planes:
@@ -72,7 +72,7 @@ def test_another_process_reads_the_ring_by_its_path() -> None:
     with Ring.create(2, 64, 32) as ring:
         put(ring, 1, noise(64, 32), 0, 7)
         code = (
-            "import sys; from pipeline.video.ring import Ring; r = Ring.attach(sys.argv[1]);"
+            "import sys; from pipeline.transport.ring import Ring; r = Ring.attach(sys.argv[1]);"
             "print(r.find(7), int(r.planes(1).y.sum()))"
         )
         out = subprocess.run(

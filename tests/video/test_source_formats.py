@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import StreamConfig
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.video.convert import Converter, planes_of
 from pipeline.video.source import SourceFrame, open_source
 from tests.video.media import blank, number_of, picture, pixels, write_video

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.errors import OutputError
-from pipeline.planes import planes_bytes
+from pipeline.transport.planes import planes_bytes
 from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.source import open_source
 from pipeline.video.writer import VideoWriter, concat_parts, part_path

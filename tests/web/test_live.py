@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config.schema import LiveConfig
 from pipeline.errors import ConfigError
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.web import view as viewing
 from pipeline.web.live import LivePage, jpeg_of
 from pipeline.web.view import Window, has_window, open_view

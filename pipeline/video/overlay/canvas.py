@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.planes import Plane
+from pipeline.transport.planes import Plane
 from pipeline.video.overlay.paint import TO_YUV, YUV_ZERO, Colour, Stamp
 
 Floats: TypeAlias = NDArray[np.float32]

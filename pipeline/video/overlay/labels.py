@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.messages import Tracks
-from pipeline.planes import Planes
+from pipeline.transport.messages import Tracks
+from pipeline.transport.planes import Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.paint import Stamp, object_colour
 from pipeline.video.overlay.style import DARK, WHITE, Sizes, Taken

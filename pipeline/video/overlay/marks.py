@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from pipeline.config.schema import LineConfig, ZoneConfig
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.paint import Colour, Scatter, Stamp, tint, yuv
 from pipeline.video.overlay.style import DARK, LIT, PANEL_OPACITY, SOFT, WHITE, ZONE, Sizes, Taken

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.counting.camera import View
-from pipeline.messages import MASK_SIZE, Array, Tracks
-from pipeline.planes import Plane, Planes
+from pipeline.transport.messages import MASK_SIZE, Array, Tracks
+from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels
 from pipeline.video.overlay.marks import LineMark, ZoneMark
 from pipeline.video.overlay.paint import FIXED, fixed, object_colour, strokes, tint, yuv

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.planes import Plane, Planes
+from pipeline.transport.planes import Plane, Planes
 
 Colour: TypeAlias = tuple[float, float, float]
 """Red, green, blue, each 0..1."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.planes import Planes
+from pipeline.transport.planes import Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.paint import Stamp
 from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.counting.camera import Shift
-from pipeline.messages import Array
-from pipeline.planes import Planes
+from pipeline.transport.messages import Array
+from pipeline.transport.planes import Planes
 from pipeline.video.overlay.paint import FIXED, bundle, object_colour, thin, yuv
 
 TRAIL_S = 2.0

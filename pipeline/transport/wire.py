@@ -18,7 +18,7 @@ import numpy as np
 from msgspec.structs import FieldInfo, fields
 
 from pipeline.errors import WireError
-from pipeline.messages import KINDS, Array, Message, Spec
+from pipeline.transport.messages import KINDS, Array, Message, Spec
 
 VERSION = 1
 _PREFIX = struct.Struct("<BBI")

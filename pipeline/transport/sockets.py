@@ -15,8 +15,8 @@ from typing import Self
 
 import zmq
 
-from pipeline import wire
-from pipeline.messages import Message
+from pipeline.transport import wire
+from pipeline.transport.messages import Message
 
 _MOST_BYTES = 64 << 20
 _HIGH_WATER = 4096

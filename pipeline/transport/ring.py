@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import TallycamError
-from pipeline.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes, planes_bytes
 
 _PAGE = mmap.PAGESIZE
 _MAGIC = 0x54414C4C59524E47
