@@ -13,7 +13,7 @@ from types import FrameType
 from pipeline.config.schema import RestartConfig
 from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.runs import Run
 from pipeline.topology import Process, processes
 from pipeline.transport.messages import Beat, Report, Stop

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline.counting.spread import Spread
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 
 FOLDER = Path(__file__).parents[1] / "dashboards"
 BOARD = json.loads((FOLDER / "tallycam.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.counting.spread import Histogram
 from pipeline.errors import ConfigError
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 
 LINES = {"door": {"person": {"in": 3, "out": 0}}}
 ZONES = {"yard": {"car": {"now": 1, "entries": 2, "exits": 1, "dwell_s": 3.5, "peak": 2}}}

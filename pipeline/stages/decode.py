@@ -13,7 +13,7 @@ import time
 
 import cv2
 
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models.base import Found
 from pipeline.stages.found import QUARANTINED, instances_of
 from pipeline.stages.ledger import Held, Ledger

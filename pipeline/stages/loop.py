@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Config, StreamConfig
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.transport.messages import Beat, Report, Stop
 from pipeline.transport.sockets import Endpoints, Peer
 

@@ -7,7 +7,7 @@ from collections import deque
 
 import cv2
 
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
 from pipeline.stages.latency import Latency
 from pipeline.stages.loop import HELLO_S, Heart, Place, now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pipeline.metrics import StageMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.events import EventStore
 from pipeline.stages.book import Book
 from pipeline.stages.loop import HELLO_S, Heart, Place, now

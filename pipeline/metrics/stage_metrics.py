@@ -25,7 +25,7 @@ from prometheus_client import (
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
-from pipeline.metrics_counts import Counts, Histograms, Lines, Shown, Zones
+from pipeline.metrics.count_metrics import Counts, Histograms, Lines, Shown, Zones
 
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
