@@ -31,7 +31,7 @@ import numpy as np
 import zmq
 
 from benchmarks.measure import cpu_s, medians, save, table
-from pipeline.stages.ledger import Held, Ledger
+from pipeline.stages.frame_queue import Held, Ledger
 from pipeline.stages.segment import Rings
 from pipeline.transport.messages import Accepted, Ask, FrameRef, Leases, Released
 from pipeline.transport.planes import planes_bytes

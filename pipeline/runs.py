@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.records.heat import heat_path, view_path
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
-from pipeline.spec import RunSpec
+from pipeline.stages.run_spec import RunSpec
 from pipeline.transport.sockets import Endpoints
 
 PREFIX = "tallycam-"

@@ -15,7 +15,7 @@ from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.runs import Run
-from pipeline.topology import Process, processes
+from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report, Stop
 from pipeline.transport.sockets import Hub, Waiter
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import IO, Protocol
 
-from pipeline.topology import Process
+from pipeline.stages.topology import Process
 
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """OpenMP's threads would spin while they wait for each other, on cores that the other stages need."""

@@ -20,7 +20,7 @@ from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.models.filters import InstanceFilter, wide_open
 from pipeline.records.summary import write_json
-from pipeline.stages.found import is_finite
+from pipeline.stages.instances import is_finite
 from pipeline.transport.planes import Planes
 
 PICTURES = {"boxes": (True, False), "masks": (False, True), "both": (True, True)}

@@ -10,9 +10,9 @@ import traceback
 from pathlib import Path
 
 from pipeline.errors import TallycamError
-from pipeline.spec import RunSpec
-from pipeline.stages.loop import Place
-from pipeline.topology import Process, processes
+from pipeline.stages.context import Place
+from pipeline.stages.run_spec import RunSpec
+from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report
 from pipeline.transport.sockets import Endpoints, Peer
 

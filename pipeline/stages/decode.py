@@ -15,9 +15,9 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models.base import Found
-from pipeline.stages.found import QUARANTINED, instances_of
-from pipeline.stages.ledger import Held, Ledger
-from pipeline.stages.loop import HELLO_S, Heart, Place, now
+from pipeline.stages.context import HELLO_S, Heart, Place, now
+from pipeline.stages.frame_queue import Held, Ledger
+from pipeline.stages.instances import QUARANTINED, instances_of
 from pipeline.transport.messages import (
     Accepted,
     Ask,

@@ -16,7 +16,7 @@ from pipeline.config.schema import Config
 from pipeline.models.base import Found, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.static import StaticGate, Verdict
-from pipeline.stages.found import is_finite
+from pipeline.stages.instances import is_finite
 from pipeline.transport.messages import OK, STATIC, FrameRef
 from pipeline.transport.planes import Planes
 

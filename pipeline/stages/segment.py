@@ -12,10 +12,10 @@ from pipeline.models import registry
 from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open
 from pipeline.stages.batch import Batch
-from pipeline.stages.found import instances_of
+from pipeline.stages.context import Heart, Place, now
 from pipeline.stages.inference import Inference
-from pipeline.stages.loop import Heart, Place, now
-from pipeline.topology import tracker_of, trackers
+from pipeline.stages.instances import instances_of
+from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import Endpoints, Peer, Waiter

@@ -11,9 +11,9 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
+from pipeline.stages.context import HELLO_S, Heart, Place, now
 from pipeline.stages.latency import Latency
-from pipeline.stages.loop import HELLO_S, Heart, Place, now
-from pipeline.topology import tracker_of
+from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Tracks, Want
 from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.planes import Planes

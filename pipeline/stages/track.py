@@ -6,9 +6,9 @@ import time
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.events import EventStore
-from pipeline.stages.book import Book
-from pipeline.stages.loop import HELLO_S, Heart, Place, now
-from pipeline.topology import tracker_of
+from pipeline.stages.context import HELLO_S, Heart, Place, now
+from pipeline.stages.stream_state import Book
+from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
 from pipeline.transport.sockets import Endpoints, Hub, Peer, Waiter
 

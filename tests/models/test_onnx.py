@@ -15,7 +15,7 @@ from pipeline.models import yolo
 from pipeline.models.coco import COCO
 from pipeline.models.onnx import OnnxSegmenter
 from pipeline.models.onnx_file import classes_in, metadata
-from pipeline.stages.found import NOT_FINITE, instances_of
+from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 

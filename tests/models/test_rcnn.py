@@ -26,7 +26,7 @@ from pipeline.models.rcnn_fuse import Conv, can_pack, fuse, pack
 from pipeline.models.rcnn_input import Input, LumaInput, RgbInput, flatten
 from pipeline.models.rcnn_pool import Levels, Pyramid
 from pipeline.scene.world import Scene
-from pipeline.stages.found import NOT_FINITE, instances_of
+from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes, planes_bytes
 

@@ -18,8 +18,8 @@ import pytest
 from pipeline.config.schema import Config, ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.stages.found import instances_of
 from pipeline.stages.inference import Inference
+from pipeline.stages.instances import instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 from tests.running import summary, write_clip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.models.base import Found
-from pipeline.stages.found import NOT_FINITE, QUARANTINED, instances_of
+from pipeline.stages.instances import NOT_FINITE, QUARANTINED, instances_of
 from pipeline.transport.messages import LOOK_SIZE, FrameRef
 from pipeline.transport.planes import Planes
 

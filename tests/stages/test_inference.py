@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.config.schema import Config
 from pipeline.models.base import Found
-from pipeline.stages.found import NOT_FINITE, instances_of
 from pipeline.stages.inference import Inference
+from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 

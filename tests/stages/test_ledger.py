@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.stages.ledger import Held, Ledger
+from pipeline.stages.frame_queue import Held, Ledger
 
 
 def fill(ledger: Ledger, index: int) -> bool:

@@ -13,8 +13,8 @@ import pytest
 from pipeline.config.schema import Config
 from pipeline.models.base import Found
 from pipeline.stages import segment as segment_stage
+from pipeline.stages.context import Place
 from pipeline.stages.inference import Inference
-from pipeline.stages.loop import Place
 from pipeline.transport.messages import Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.planes import Planes
 

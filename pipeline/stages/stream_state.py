@@ -15,7 +15,7 @@ from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
-from pipeline.stages.loop import Place
+from pipeline.stages.context import Place
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
 
 KEPT_TRACKS = 512
