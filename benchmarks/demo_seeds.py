@@ -21,8 +21,8 @@ import tempfile
 from benchmarks.measure import save, table
 from pipeline import demo
 from pipeline.config.schema import Config
-from pipeline.recount import recount
-from pipeline.run import run
+from pipeline.runtime.recount import recount
+from pipeline.runtime.run import run
 from pipeline.scene.clip import DEMO_SEED
 from pipeline.scene.truth import Truth, read_truth
 

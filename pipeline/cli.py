@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Count in the streams that CONFIG, a YAML file, names: video with counts, events and a summary in DIR."""
     from pipeline.live import LiveTable, final_table, notes
-    from pipeline.run import run as run_pipeline
+    from pipeline.runtime.run import run as run_pipeline
 
     if engine != "local":
         raise TallycamError(f"--engine: got {engine}, expected local")
@@ -65,7 +65,7 @@ def run(
 @app.command()
 def check(config: ConfigPath, overrides: Overrides = None, source: Source = None) -> None:
     """Say whether CONFIG, a YAML file, is right, and what it would do."""
-    from pipeline.run import check as check_run
+    from pipeline.runtime.run import check as check_run
 
     loaded = config_load.load(config, overrides or (), source)
     classes = check_run(loaded)
@@ -113,7 +113,7 @@ def recount(
     """Count the past again from LOG, DIR/log/STREAM.log of a run, with the lines and zones of CONFIG."""
     from pipeline.live import final_table
     from pipeline.records.summary import build, write_json
-    from pipeline.recount import recount as count_again
+    from pipeline.runtime.recount import recount as count_again
 
     name, view = count_again(log, config_load.load(config, overrides or ()), heatmap)
     Console().print(final_table({name: view}))

@@ -9,12 +9,12 @@ from pathlib import Path
 from pipeline.config.schema import Config
 from pipeline.errors import OutputError
 from pipeline.records.summary import write_json
-from pipeline.results import StreamView
-from pipeline.run import run
+from pipeline.runtime.results import StreamView
+from pipeline.runtime.run import run
+from pipeline.runtime.supervisor import Entry
 from pipeline.scene.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
 from pipeline.scene.truth import Truth, read_truth
 from pipeline.scene.world import Scene
-from pipeline.supervisor import Entry
 from pipeline.transport.messages import Counts
 
 STREAM = "demo"

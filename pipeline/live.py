@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.results import StreamView, device, restarts, views
-from pipeline.supervisor import Entry
+from pipeline.runtime.results import StreamView, device, restarts, views
+from pipeline.runtime.supervisor import Entry
 from pipeline.transport.messages import STATIC, net_of
 
 LINE_EVERY_S = 10.0

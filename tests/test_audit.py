@@ -26,7 +26,7 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.records.events import EventStore
 from pipeline.records.log import read_log
 from pipeline.records.summary import write_json
-from pipeline.runs import open_run
+from pipeline.runtime.run_folder import open_run
 from tests.in_process import Command, command_of
 from tests.running import scene, write_clip
 

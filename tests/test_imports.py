@@ -25,7 +25,7 @@ HEAVY = (
     ("modules", "allowed"),
     [
         ("pipeline.cli", {"rich"}),
-        ("pipeline.cli, pipeline.run, pipeline.live", {"rich", "cv2", "av"}),
+        ("pipeline.cli, pipeline.runtime.run, pipeline.live", {"rich", "cv2", "av"}),
         ("pipeline.stages.decode", {"cv2", "av"}),
         ("pipeline.stages.segment", {"cv2"}),
         ("pipeline.stages.track", {"cv2", "sqlalchemy"}),

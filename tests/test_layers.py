@@ -104,6 +104,6 @@ def imports_when_loaded(source: str, known: set[str]) -> set[str]:
 
 def test_an_import_that_points_up_is_found() -> None:
     known = set(modules())
-    source = "def f():\n    from pipeline.supervisor import Supervisor\n    import pipeline.errors\n"
+    source = "def f():\n    from pipeline.runtime.supervisor import Supervisor\n    import pipeline.errors\n"
     assert imports(source, known) == {"supervisor", "errors"}
     assert upward("records.log", imports(source, known)) == ["supervisor"]

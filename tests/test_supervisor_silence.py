@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.schema import RestartConfig
-from pipeline.supervisor import PREPARE_S, START_S, silence_s
+from pipeline.runtime.supervisor import PREPARE_S, START_S, silence_s
 
 
 def test_a_process_that_compiles_or_loads_a_model_is_not_taken_for_stuck() -> None:

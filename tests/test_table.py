@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipeline import live
 from pipeline.live import final_table
-from pipeline.results import StreamView
+from pipeline.runtime.results import StreamView
 from pipeline.transport.messages import Counts
 
 

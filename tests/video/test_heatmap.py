@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.config.schema import StreamConfig, ZoneConfig
 from pipeline.errors import OutputError
-from pipeline.heatmaps import write_heatmap
 from pipeline.records.heat import read_heat, write_heat
+from pipeline.runtime.heatmaps import write_heatmap
 from pipeline.transport.planes import Planes
 from pipeline.video.heatmap import heatmap, read_view, save_view, write_picture
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.config.schema import Config, FilterConfig, StreamConfig
-from pipeline.engines.local import LocalEngine
-from pipeline.heatmaps import write_heatmaps
 from pipeline.models import registry
 from pipeline.records.summary import build, write_json
-from pipeline.results import StreamView, device, restarts, views
-from pipeline.runs import open_run
-from pipeline.supervisor import Entry, Supervisor
+from pipeline.runtime.heatmaps import write_heatmaps
+from pipeline.runtime.local_engine import LocalEngine
+from pipeline.runtime.results import StreamView, device, restarts, views
+from pipeline.runtime.run_folder import open_run
+from pipeline.runtime.supervisor import Entry, Supervisor
 from pipeline.video.source import open_source, parse_source
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline.records.summary import StreamSummary
+from pipeline.runtime.supervisor import Entry
 from pipeline.stages.topology import Process
-from pipeline.supervisor import Entry
 from pipeline.transport.messages import STATIC, Counts, net_of
 
 

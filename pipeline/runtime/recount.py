@@ -7,12 +7,12 @@ from pathlib import Path
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
-from pipeline.heatmaps import write_heatmap
 from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat import view_path
 from pipeline.records.log import read_log
-from pipeline.results import StreamView
-from pipeline.run import check_classes
+from pipeline.runtime.heatmaps import write_heatmap
+from pipeline.runtime.results import StreamView
+from pipeline.runtime.run import check_classes
 from pipeline.transport.messages import Instances
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from pipeline.config.schema import RestartConfig
-from pipeline.engines.local import Engine, Handle
 from pipeline.errors import StageError, TallycamError
 from pipeline.metrics.stage_metrics import StageMetrics
-from pipeline.runs import Run
+from pipeline.runtime.local_engine import Engine, Handle
+from pipeline.runtime.run_folder import Run
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report, Stop
 from pipeline.transport.sockets import Hub, Waiter
