@@ -15,7 +15,7 @@ from pipeline.audit.marks import AuditError
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes, planes_bytes
-from pipeline.video.source import Position, open_source, parse_source
+from pipeline.video.sources.registry import Position, open_source, parse_source
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""

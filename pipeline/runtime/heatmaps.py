@@ -13,7 +13,7 @@ from pipeline.errors import SourceError
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.heatmap import Image, heatmap, read_view, write_picture
-from pipeline.video.source import open_source, parse_source
+from pipeline.video.sources.registry import open_source, parse_source
 
 PLAIN = (640, 360)
 """Width and height of a picture without a frame."""

@@ -17,7 +17,7 @@ from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.runtime.run_folder import open_run
 from pipeline.runtime.supervisor import Entry, Supervisor
-from pipeline.video.source import open_source, parse_source
+from pipeline.video.sources.registry import open_source, parse_source
 
 
 def check(config: Config) -> tuple[str, ...]:

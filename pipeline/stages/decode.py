@@ -33,7 +33,7 @@ from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Hub, Waiter
 from pipeline.video.camera_motion import CameraMotion
-from pipeline.video.source import Position, Source, SourceFrame, open_source
+from pipeline.video.sources.registry import Position, Source, SourceFrame, open_source
 
 GATHER_S = 0.005
 """A file's frames go to a worker several at once; so long they may wait for each other."""

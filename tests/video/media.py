@@ -16,7 +16,7 @@ from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
 from pipeline.transport.planes import Planes, planes_bytes
-from pipeline.video.source import SourceFrame
+from pipeline.video.sources.registry import SourceFrame
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = Path("/usr/bin/python3")

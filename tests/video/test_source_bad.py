@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.source import Source, open_source
+from pipeline.video.sources.registry import Source, open_source
 from tests.video.media import number_of, pixels, write_video
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.schema import StreamConfig
-from pipeline.video import source_file
-from pipeline.video.source import Position, Source, open_source
+from pipeline.video.sources import video_file as source_file
+from pipeline.video.sources.registry import Position, Source, open_source
 from tests.video.media import number_of, pixels, write_video
 
 

@@ -19,10 +19,10 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.source import Source, open_source
-from pipeline.video.source_base import Picker
-from pipeline.video.source_live import _Timeline
-from pipeline.video.source_url import url_options
+from pipeline.video.sources.live_source import _Timeline
+from pipeline.video.sources.registry import Source, open_source
+from pipeline.video.sources.source import Picker
+from pipeline.video.sources.url import url_options
 from tests.running import wait_until
 from tests.video.media import (
     number_of,

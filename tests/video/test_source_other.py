@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video import source_camera
-from pipeline.video.source import Source, open_source
-from pipeline.video.source_camera import camera_options
-from pipeline.video.source_synthetic import SceneOptions, parse_scene
+from pipeline.video.sources import v4l2 as source_camera
+from pipeline.video.sources.registry import Source, open_source
+from pipeline.video.sources.synthetic import SceneOptions, parse_scene
+from pipeline.video.sources.v4l2 import camera_options
 from tests.video.media import number_of, picture, pixels, write_image
 
 

@@ -17,7 +17,7 @@ from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.errors import OutputError
 from pipeline.transport.planes import planes_bytes
 from pipeline.video.convert import copy_planes, planes_of
-from pipeline.video.source import open_source
+from pipeline.video.sources.registry import open_source
 from pipeline.video.writer import VideoWriter, concat_parts, part_path
 from tests.video.media import drawn, number_of
 

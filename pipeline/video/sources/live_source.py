@@ -16,8 +16,7 @@ from av.container import InputContainer
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
-from pipeline.video.source_base import MediaClock, OpenSource, Picker, SourceFrame, SourceInfo, SourceStats
-from pipeline.video.source_decode import (
+from pipeline.video.sources.decoder import (
     decode_packet,
     fps_or_default,
     live_packets,
@@ -26,6 +25,7 @@ from pipeline.video.source_decode import (
     reason,
     video_stream,
 )
+from pipeline.video.sources.source import MediaClock, OpenSource, Picker, SourceFrame, SourceInfo, SourceStats
 
 BACKOFF_S = (0.25, 0.5, 1.0)
 """Waits between attempts to reconnect; the last one for ever: a server is soon found again."""

@@ -16,7 +16,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
-from pipeline.video.source_base import DEFAULT_FPS, OpenSource, Picker, SourceFrame, SourceInfo, wait_until
+from pipeline.video.sources.source import DEFAULT_FPS, OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

@@ -16,7 +16,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
-from pipeline.video.source_base import DEFAULT_FPS, SourceStats
+from pipeline.video.sources.source import DEFAULT_FPS, SourceStats
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,flv,live_flv,asf,ogg,mxf,dv,nut,ivf,obu,av1,h264,"

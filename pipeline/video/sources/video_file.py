@@ -16,16 +16,7 @@ from av.video.stream import VideoStream
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
-from pipeline.video.source_base import (
-    MediaClock,
-    OpenSource,
-    Picker,
-    Position,
-    SourceFrame,
-    SourceInfo,
-    wait_until,
-)
-from pipeline.video.source_decode import (
+from pipeline.video.sources.decoder import (
     FILE_OPTIONS,
     MAX_FAILED_READS,
     decoded,
@@ -34,6 +25,15 @@ from pipeline.video.source_decode import (
     open_container,
     raw_time_s,
     video_stream,
+)
+from pipeline.video.sources.source import (
+    MediaClock,
+    OpenSource,
+    Picker,
+    Position,
+    SourceFrame,
+    SourceInfo,
+    wait_until,
 )
 
 _SAME_S = 1e-6

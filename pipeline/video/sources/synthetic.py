@@ -12,7 +12,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes
-from pipeline.video.source_base import OpenSource, Picker, SourceFrame, SourceInfo, wait_until
+from pipeline.video.sources.source import OpenSource, Picker, SourceFrame, SourceInfo, wait_until
 
 
 @dataclass(frozen=True, slots=True)

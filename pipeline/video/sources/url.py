@@ -9,10 +9,10 @@ from av.container import InputContainer
 
 from pipeline.config.schema import StreamConfig
 from pipeline.redact import redact
-from pipeline.video.source_base import Position, Source
-from pipeline.video.source_decode import RTSP_OPTIONS, URL_OPTIONS, open_container
-from pipeline.video.source_file import FileSource, Opening
-from pipeline.video.source_live import LiveSource
+from pipeline.video.sources.decoder import RTSP_OPTIONS, URL_OPTIONS, open_container
+from pipeline.video.sources.live_source import LiveSource
+from pipeline.video.sources.source import Position, Source
+from pipeline.video.sources.video_file import FileSource, Opening
 
 _PROBE_US = {"analyzeduration": "1000000"}
 """Microseconds that are looked at before the first frame, to learn the frame rate; FFmpeg's default is 5 s."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import threading
 
 from pipeline.config.schema import StreamConfig
-from pipeline.video.source_address import parse_source
-from pipeline.video.source_base import (
+from pipeline.video.sources.address import parse_source
+from pipeline.video.sources.image_folder import ImagesSource
+from pipeline.video.sources.live_source import LiveSource
+from pipeline.video.sources.source import (
     MediaClock,
     Picker,
     Position,
@@ -18,12 +20,10 @@ from pipeline.video.source_base import (
     SourceInfo,
     SourceStats,
 )
-from pipeline.video.source_camera import open_camera
-from pipeline.video.source_file import open_file
-from pipeline.video.source_images import ImagesSource
-from pipeline.video.source_live import LiveSource
-from pipeline.video.source_synthetic import SyntheticSource
-from pipeline.video.source_url import open_url
+from pipeline.video.sources.synthetic import SyntheticSource
+from pipeline.video.sources.url import open_url
+from pipeline.video.sources.v4l2 import open_camera
+from pipeline.video.sources.video_file import open_file
 
 __all__ = [
     "MediaClock",

@@ -9,7 +9,7 @@ from av.container import InputContainer
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.source_decode import open_container
+from pipeline.video.sources.decoder import open_container
 
 DEVICES = Path("/dev")
 
