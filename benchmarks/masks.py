@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.maskrcnn_file import STREET
-from pipeline.models.maskrcnn_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compact_weights import STREET
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
 from pipeline.models.train_data import HELD_OUT_SEEDS, through_h264
 from pipeline.scene.world import Rendered, Scene

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import measure, segment_equality
 from benchmarks.segment_models import R50, STREET_MODEL, V2, Run, eager, ours, run_of
-from pipeline.models.rcnn_device import PRECISIONS, cpu_has_bf16
+from pipeline.models.maskrcnn.device import PRECISIONS, cpu_has_bf16
 from pipeline.runtime.local_engine import QUIET_THREADS
 
 THREADS = 2

@@ -26,9 +26,9 @@ from torchvision.ops import box_iou
 from benchmarks import measure
 from benchmarks.segment_models import STREET_MODEL, frame, network, segmenter
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
-from pipeline.models.rcnn_input import LumaInput
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.preprocess import LumaInput
 from pipeline.transport.planes import Planes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99

@@ -15,12 +15,12 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.maskrcnn_file import STREET, fill, load_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD, build
-from pipeline.models.rcnn_file import Classes
-from pipeline.models.rcnn_input import LumaInput, RgbInput
-from pipeline.models.rcnn_zoo import R50, V2
+from pipeline.models.maskrcnn.checkpoint import Classes
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
+from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.preprocess import LumaInput, RgbInput
+from pipeline.models.maskrcnn.zoo import R50, V2
 from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 

@@ -59,8 +59,8 @@ def export(
 ) -> None:
     """Write a Mask R-CNN as ONNX, and check on random pictures and video frames that it finds the same."""
     from pipeline.commands.model_choice import choose, parse_size
-    from pipeline.models.export import export as write
     from pipeline.models.listing import weights_of
+    from pipeline.models.maskrcnn.export import export as write
     from pipeline.scene.clip import bundled_frames
 
     chosen = choose(model, config, overrides or ())

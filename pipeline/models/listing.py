@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.maskrcnn_choice import STREET_FILE, fetched
-from pipeline.models.rcnn_zoo import LICENCE, PUBLISHED, pull, source
+from pipeline.models.maskrcnn.choice import STREET_FILE, fetched
+from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, pull, source
 
 OWN_LICENCE = "Apache-2.0"
 

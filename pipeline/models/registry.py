@@ -51,11 +51,11 @@ class Kind:
 KINDS = (
     Kind(
         name="maskrcnn",
-        load="pipeline.models.maskrcnn_choice:load",
-        classes_of="pipeline.models.maskrcnn_choice:classes_of",
+        load="pipeline.models.maskrcnn.choice:load",
+        classes_of="pipeline.models.maskrcnn.choice:classes_of",
         names=(STREET, "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
         suffixes=(".safetensors", ".pth"),
-        prepare="pipeline.models.maskrcnn_choice:fetched",
+        prepare="pipeline.models.maskrcnn.choice:fetched",
     ),
     Kind(
         name="onnx",

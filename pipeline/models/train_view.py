@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn_net import INPUT_SIZE
-from pipeline.models.rcnn_input import lay
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
+from pipeline.models.maskrcnn.preprocess import lay
 from pipeline.models.train_data import SMALLEST_PX, Example, Labels
 from pipeline.transport.planes import Planes
 

@@ -22,9 +22,9 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
-from pipeline.models.maskrcnn_file import STREET_CLASSES, fill, load_weights, save_weights
-from pipeline.models.maskrcnn_net import build, normalise
-from pipeline.models.rcnn_device import choose_device
+from pipeline.models.maskrcnn.compact_net import build, normalise
+from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, fill, load_weights, save_weights
+from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.train_data import TRAIN_SEEDS, Cache, Render
 from pipeline.models.train_view import Shown, mask_targets, show
 from pipeline.transport.messages import MASK_SIZE

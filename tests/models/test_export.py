@@ -16,11 +16,11 @@ from pipeline.commands.model_choice import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.plane import overlaps
-from pipeline.models import export as exporting
 from pipeline.models import listing, registry
 from pipeline.models.base import Found
 from pipeline.models.bench import bench
-from pipeline.models.export import MOST, compare, export, matched, metadata_prop
+from pipeline.models.maskrcnn import export as exporting
+from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
 from pipeline.models.onnx_file import metadata
 from pipeline.scene.clip import bundled_frames
 from pipeline.transport.planes import Planes

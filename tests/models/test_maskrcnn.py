@@ -14,12 +14,12 @@ from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found, Segmenter
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.maskrcnn_file import STREET, STREET_CLASSES, load_weights, save_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE, build
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build
+from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, load_weights, save_weights
+from pipeline.models.maskrcnn.device import choose_device
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.preprocess import PADDING, lay
 from pipeline.models.masks_ap import average_precision
-from pipeline.models.rcnn_device import choose_device
-from pipeline.models.rcnn_input import PADDING, lay
 from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.scene.world import Rendered, Scene
 from pipeline.transport.messages import MASK_SIZE

@@ -17,14 +17,14 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.maskrcnn_file import STREET, fill, load_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD, build
-from pipeline.models.rcnn_device import choose_precision, cpu_has_bf16
-from pipeline.models.rcnn_file import Classes
-from pipeline.models.rcnn_fuse import Conv, can_pack, fuse, pack
-from pipeline.models.rcnn_input import Input, LumaInput, RgbInput, flatten
-from pipeline.models.rcnn_pool import Levels, Pyramid
+from pipeline.models.maskrcnn.checkpoint import Classes
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
+from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
+from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
+from pipeline.models.maskrcnn.fuse import Conv, can_pack, fuse, pack
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.preprocess import Input, LumaInput, RgbInput, flatten
+from pipeline.models.maskrcnn.roi_align import Levels, Pyramid
 from pipeline.scene.world import Scene
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef

@@ -21,11 +21,13 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models import rcnn_file, rcnn_zoo, registry
+from pipeline.models import registry
 from pipeline.models.coco import COCO
 from pipeline.models.fetch import fetch
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.rcnn_zoo import R50, V2
+from pipeline.models.maskrcnn import checkpoint as rcnn_file
+from pipeline.models.maskrcnn import zoo as rcnn_zoo
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.zoo import R50, V2
 
 
 def stub(labels: int = 4, **more: Tensor) -> dict[str, Tensor]:

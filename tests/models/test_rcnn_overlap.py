@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models import maskrcnn
-from pipeline.models.maskrcnn import MaskRcnn
-from pipeline.models.rcnn_compile import Compiled, batch_sizes
+from pipeline.models.maskrcnn import mask_rcnn as maskrcnn
+from pipeline.models.maskrcnn.compile import Compiled, batch_sizes
+from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 

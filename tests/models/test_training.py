@@ -16,8 +16,8 @@ from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn_file import STREET_CLASSES, load_weights
-from pipeline.models.maskrcnn_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights
 from pipeline.models.masks_ap import average_precision, perfect
 from pipeline.models.train_data import Cache, example_of, through_h264
 from pipeline.models.train_view import mask_targets, show

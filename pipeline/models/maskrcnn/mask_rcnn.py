@@ -21,14 +21,14 @@ from torchvision.models.detection import MaskRCNN
 from pipeline.errors import ModelError
 from pipeline.models.base import Found, not_finite
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn_net import INPUT_SIZE
-from pipeline.models.rcnn_build import built
-from pipeline.models.rcnn_compile import batch_sizes
-from pipeline.models.rcnn_copy import Answer, copied
-from pipeline.models.rcnn_device import choose_device, choose_precision, is_out_of_memory, keep_memory
-from pipeline.models.rcnn_file import Classes
-from pipeline.models.rcnn_input import Input, LumaInput, Upload, Uploader
-from pipeline.models.rcnn_network import Dense, Network
+from pipeline.models.maskrcnn.build import built
+from pipeline.models.maskrcnn.checkpoint import Classes
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compile import batch_sizes
+from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, keep_memory
+from pipeline.models.maskrcnn.download import Answer, copied
+from pipeline.models.maskrcnn.network import Dense, Network
+from pipeline.models.maskrcnn.preprocess import Input, LumaInput, Upload, Uploader
 from pipeline.transport.planes import Planes, chroma
 
 USUAL_FRAME = (1920, 1080)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.transport.planes import Planes, chroma, planes_bytes
 
 PADDING = (16, 128, 128)

@@ -16,7 +16,7 @@ import torch._inductor.config
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models.rcnn_device import is_out_of_memory
+from pipeline.models.maskrcnn.device import is_out_of_memory
 
 SHAPES = 64
 """Shapes that are compiled at most; PyTorch would stop at 8 and go on uncompiled."""

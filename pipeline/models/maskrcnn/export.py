@@ -23,9 +23,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from pipeline.errors import ModelError, OutputError
-from pipeline.models.maskrcnn_net import INPUT_SIZE, NEUTRAL, SPREAD
-from pipeline.models.rcnn_build import built
-from pipeline.models.rcnn_input import MULTIPLE, LumaInput
+from pipeline.models.maskrcnn.build import built
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.models.maskrcnn.preprocess import MULTIPLE, LumaInput
 
 OPSET = 17
 SCORE = 0.05

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.models.rcnn_regions import Regions
+from pipeline.models.maskrcnn.regions import Regions
 
 COLUMNS = 7
 """Of what is copied for each instance: x0 y0 x1 y1 score label image."""

@@ -11,11 +11,12 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn, maskrc
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from pipeline.errors import ModelError
-from pipeline.models import maskrcnn_net, rcnn_file
-from pipeline.models.maskrcnn_file import FORMAT, STREET, fill, load_weights
-from pipeline.models.rcnn_file import Classes, Weights
-from pipeline.models.rcnn_input import Input, LumaInput, RgbInput
-from pipeline.models.rcnn_zoo import R50, V2
+from pipeline.models.maskrcnn import checkpoint as rcnn_file
+from pipeline.models.maskrcnn import compact_net as maskrcnn_net
+from pipeline.models.maskrcnn.checkpoint import Classes, Weights
+from pipeline.models.maskrcnn.compact_weights import FORMAT, STREET, fill, load_weights
+from pipeline.models.maskrcnn.preprocess import Input, LumaInput, RgbInput
+from pipeline.models.maskrcnn.zoo import R50, V2
 
 _BUILDERS = {R50: maskrcnn_resnet50_fpn, V2: maskrcnn_resnet50_fpn_v2}
 _ANCHORS_PX = ((32,), (64,), (128,), (256,), (512,))

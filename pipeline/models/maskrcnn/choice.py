@@ -9,7 +9,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.base import Segmenter
 from pipeline.models.coco import COCO
-from pipeline.models.rcnn_zoo import PUBLISHED, pull
+from pipeline.models.maskrcnn.zoo import PUBLISHED, pull
 
 STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
 """The model that ships."""
@@ -21,7 +21,7 @@ def load(config: ModelConfig) -> Segmenter:
     Raises:
         ModelError: the file is missing, broken or of another network; there is no such device; no network.
     """
-    from pipeline.models.maskrcnn import MaskRcnn
+    from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 
     return MaskRcnn.load(
         fetched(config),
@@ -56,7 +56,7 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     path = config.path or STREET_FILE
     if path.suffix.lower() == ".safetensors" and (names := _safetensors_classes(path)):
         return names
-    from pipeline.models import rcnn_file
+    from pipeline.models.maskrcnn import checkpoint as rcnn_file
 
     weights = rcnn_file.read(path)
     return rcnn_file.classes(path, weights.labels, weights.names, config.classes).names

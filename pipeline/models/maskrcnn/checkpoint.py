@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
-from pipeline.models.rcnn_zoo import R50, V2
+from pipeline.models.maskrcnn.zoo import R50, V2
 
 STREET = "street"
 

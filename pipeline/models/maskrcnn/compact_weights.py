@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
-from pipeline.models.maskrcnn_net import INPUT_SIZE
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 
 FORMAT = "tallycam-maskrcnn"
 VERSION = "1"

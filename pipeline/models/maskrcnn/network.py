@@ -17,10 +17,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign
 
-from pipeline.models.rcnn_compile import Compiled
-from pipeline.models.rcnn_fuse import can_pack, fuse, pack
-from pipeline.models.rcnn_pool import Levels, Pyramid
-from pipeline.models.rcnn_regions import Regions, detect, propose
+from pipeline.models.maskrcnn.compile import Compiled
+from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack
+from pipeline.models.maskrcnn.regions import Regions, detect, propose
+from pipeline.models.maskrcnn.roi_align import Levels, Pyramid
 
 CHANNELS_LAST = torch.channels_last
 
