@@ -59,8 +59,8 @@ KINDS = (
     ),
     Kind(
         name="onnx",
-        load="pipeline.models.onnx:OnnxSegmenter",
-        classes_of="pipeline.models.onnx:classes_of",
+        load="pipeline.models.onnx.onnx_model:OnnxSegmenter",
+        classes_of="pipeline.models.onnx.onnx_model:classes_of",
         suffixes=(".onnx",),
     ),
     Kind(

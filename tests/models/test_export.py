@@ -21,7 +21,7 @@ from pipeline.models.base import Found
 from pipeline.models.bench import bench
 from pipeline.models.maskrcnn import export as exporting
 from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
-from pipeline.models.onnx_file import metadata
+from pipeline.models.onnx.graph_file import metadata
 from pipeline.scene.clip import bundled_frames
 from pipeline.transport.planes import Planes
 

@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models import yolo
 from pipeline.models.coco import COCO
-from pipeline.models.onnx import OnnxSegmenter
-from pipeline.models.onnx_file import classes_in, metadata
+from pipeline.models.onnx import yolo
+from pipeline.models.onnx.graph_file import classes_in, metadata
+from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes

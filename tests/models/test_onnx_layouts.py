@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.models.coco import COCO
-from pipeline.models.onnx import OnnxSegmenter
+from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.transport.planes import Planes
 
 onnx = pytest.importorskip("onnx", reason="needs the development package onnx")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models.onnx_file import Classes, metadata, weight_shape
-from pipeline.models.onnx_session import settings, wanted
+from pipeline.models.onnx.graph_file import Classes, metadata, weight_shape
+from pipeline.models.onnx.session import settings, wanted
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 TENSORRT, OPENVINO = "TensorrtExecutionProvider", "OpenVINOExecutionProvider"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.onnx_file import Classes, classes_in
-from pipeline.models.onnx_layout import Layout, Outputs, Probed
-from pipeline.models.onnx_rcnn import Rcnn
-from pipeline.models.onnx_session import first_line, open_session
-from pipeline.models.rfdetr import RfDetr
-from pipeline.models.yolo import Yolo
+from pipeline.models.onnx.graph_file import Classes, classes_in
+from pipeline.models.onnx.layout import Layout, Outputs, Probed
+from pipeline.models.onnx.rcnn_export import Rcnn
+from pipeline.models.onnx.rfdetr import RfDetr
+from pipeline.models.onnx.session import first_line, open_session
+from pipeline.models.onnx.yolo import Yolo
 from pipeline.transport.planes import Planes, planes_bytes
 
 LAYOUTS: tuple[type[Layout], ...] = (Yolo, RfDetr, Rcnn)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
-from pipeline.models.onnx_file import Classes
-from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
+from pipeline.models.onnx.graph_file import Classes
+from pipeline.models.onnx.layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
 from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
@@ -34,7 +34,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, slots=True)
 class RfDetr(FixedSize):
-    """A `pipeline.models.onnx_layout.Layout`."""
+    """A `pipeline.models.onnx.layout.Layout`."""
 
     KNOWN: ClassVar[str] = "RF-DETR segmentation (dets (B, Q, 4), labels (B, Q, S), masks (B, Q, h, w))"
 

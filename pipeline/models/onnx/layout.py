@@ -14,7 +14,7 @@ from pipeline.errors import ModelError
 from pipeline.models.base import Found
 from pipeline.models.coco import COCO
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.onnx_file import Classes
+from pipeline.models.onnx.graph_file import Classes
 from pipeline.transport.planes import Planes
 
 Outputs = Mapping[str, NDArray[Any]]

@@ -30,7 +30,7 @@ from pipeline.models.letterbox import (
     probabilities,
     sample_rows,
 )
-from pipeline.models.onnx_layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
+from pipeline.models.onnx.layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
 from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
@@ -182,7 +182,7 @@ def box_masks(coefficients: Floats, prototypes: Floats, boxes: Floats) -> NDArra
 
 @dataclass(frozen=True, slots=True)
 class Yolo(FixedSize):
-    """A `pipeline.models.onnx_layout.Layout`."""
+    """A `pipeline.models.onnx.layout.Layout`."""
 
     KNOWN: ClassVar[str] = (
         "YOLO segmentation (output0 (B, A, 5 + c + m), (B, 4 + c + m, A) or (B, 300, 6 + m), output1 (B, m, h, w))"

@@ -23,15 +23,15 @@ from pipeline.errors import ModelError
 from pipeline.models.base import Found, not_finite
 from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
-from pipeline.models.onnx_file import NO_OBJECT, Classes, weight_shape
-from pipeline.models.onnx_layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
+from pipeline.models.onnx.graph_file import NO_OBJECT, Classes, weight_shape
+from pipeline.models.onnx.layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
 from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)
 class Rcnn(Export):
-    """A `pipeline.models.onnx_layout.Layout`."""
+    """A `pipeline.models.onnx.layout.Layout`."""
 
     KNOWN: ClassVar[str] = (
         "Mask R-CNN (boxes (N, 4), labels (N,), scores (N,), masks (N, 1, H, W) or (N, 28, 28))"
