@@ -65,8 +65,8 @@ KINDS = (
     ),
     Kind(
         name="motion",
-        load="pipeline.models.motion:Motion",
-        classes_of="pipeline.models.motion:classes_of",
+        load="pipeline.models.motion.motion_model:Motion",
+        classes_of="pipeline.models.motion.motion_model:classes_of",
         names=("motion",),
     ),
     Kind(

@@ -16,10 +16,10 @@ from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.base import Found
-from pipeline.models.motion import Motion
-from pipeline.models.motion_background import agreement
-from pipeline.models.motion_blobs import Blob, components, split
-from pipeline.models.motion_size import Size, Sizes
+from pipeline.models.motion.background import agreement
+from pipeline.models.motion.blobs import Blob, components, split
+from pipeline.models.motion.motion_model import Motion
+from pipeline.models.motion.object_size import Size, Sizes
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import MotionConfig
-from pipeline.models.motion_blobs import Blob
-from pipeline.models.motion_light import Light
+from pipeline.models.motion.blobs import Blob
+from pipeline.models.motion.light import Light
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) uint8 BGR."""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.motion_background import Background
-from pipeline.models.motion_blobs import Blob, components, split, tidy
-from pipeline.models.motion_size import Sizes
+from pipeline.models.motion.background import Background
+from pipeline.models.motion.blobs import Blob, components, split, tidy
+from pipeline.models.motion.object_size import Sizes
 from pipeline.transport.messages import MASK_SIZE, FrameRef
 from pipeline.transport.planes import Planes
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.models.motion_size import Size
+from pipeline.models.motion.object_size import Size
 
 Mask = NDArray[np.uint8]
 """(H, W) uint8, 255 inside, 0 outside."""

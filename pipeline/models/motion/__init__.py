@@ -1,0 +1,1 @@
+"""What moves before a fixed camera, without weights."""
