@@ -24,8 +24,8 @@ from pipeline.models.base import Found
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.masks_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
-from pipeline.models.train_data import HELD_OUT_SEEDS, through_h264
+from pipeline.models.training.dataset import HELD_OUT_SEEDS, through_h264
+from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
 from pipeline.scene.world import Rendered, Scene
 from pipeline.transport.planes import Planes
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.models.appearance import looks_of
 from pipeline.models.base import Found
-from pipeline.models.looks import looks_of
 from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.models.looks import BINS, looks_of
+from pipeline.models.appearance import BINS, looks_of
 from pipeline.transport.messages import LOOK_SIZE
 from pipeline.transport.planes import Planes
 

@@ -19,8 +19,8 @@ from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, loa
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import PADDING, lay
-from pipeline.models.masks_ap import average_precision
-from pipeline.models.train_data import HELD_OUT_SEEDS, TRAIN_SEEDS
+from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
+from pipeline.models.training.mask_ap import average_precision
 from pipeline.scene.world import Rendered, Scene
 from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes

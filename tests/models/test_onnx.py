@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.coco import COCO
+from pipeline.models.coco_classes import COCO
 from pipeline.models.onnx import yolo
 from pipeline.models.onnx.graph_file import classes_in, metadata
 from pipeline.models.onnx.onnx_model import OnnxSegmenter

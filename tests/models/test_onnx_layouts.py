@@ -14,7 +14,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.base import Found
-from pipeline.models.coco import COCO
+from pipeline.models.coco_classes import COCO
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.transport.planes import Planes
 

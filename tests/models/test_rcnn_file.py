@@ -22,7 +22,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.coco import COCO
+from pipeline.models.coco_classes import COCO
 from pipeline.models.fetch import fetch
 from pipeline.models.maskrcnn import checkpoint as rcnn_file
 from pipeline.models.maskrcnn import zoo as rcnn_zoo

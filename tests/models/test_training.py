@@ -18,10 +18,10 @@ from pipeline.models.base import Found
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights
-from pipeline.models.masks_ap import average_precision, perfect
-from pipeline.models.train_data import Cache, example_of, through_h264
-from pipeline.models.train_view import mask_targets, show
-from pipeline.models.training import Progress, Recipe, fit, rounds, train
+from pipeline.models.training.augment import mask_targets, show
+from pipeline.models.training.dataset import Cache, example_of, through_h264
+from pipeline.models.training.loop import Progress, Recipe, fit, rounds, train
+from pipeline.models.training.mask_ap import average_precision, perfect
 from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 

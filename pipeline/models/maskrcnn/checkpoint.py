@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.errors import ModelError
-from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
+from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.maskrcnn.zoo import R50, V2
 
 STREET = "street"

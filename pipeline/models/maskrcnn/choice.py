@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.base import Segmenter
-from pipeline.models.coco import COCO
+from pipeline.models.coco_classes import COCO
 from pipeline.models.maskrcnn.zoo import PUBLISHED, pull
 
 STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"

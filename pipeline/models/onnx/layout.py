@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
-from pipeline.models.coco import COCO
+from pipeline.models.coco_classes import COCO
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.graph_file import Classes
 from pipeline.transport.planes import Planes

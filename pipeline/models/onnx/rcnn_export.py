@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
 from pipeline.models.base import Found, not_finite
-from pipeline.models.coco import COCO_BY_NUMBER, COCO_SLOTS
+from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx.graph_file import NO_OBJECT, Classes, weight_shape
 from pipeline.models.onnx.layout import MOST_FOUND, Export, Outputs, Probed, scaled_into

@@ -25,8 +25,8 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from pipeline.models.maskrcnn.compact_net import build, normalise
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, fill, load_weights, save_weights
 from pipeline.models.maskrcnn.device import choose_device
-from pipeline.models.train_data import TRAIN_SEEDS, Cache, Render
-from pipeline.models.train_view import Shown, mask_targets, show
+from pipeline.models.training.augment import Shown, mask_targets, show
+from pipeline.models.training.dataset import TRAIN_SEEDS, Cache, Render
 from pipeline.transport.messages import MASK_SIZE
 
 NORM_MOMENTUM = 0.03

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.preprocess import lay
-from pipeline.models.train_data import SMALLEST_PX, Example, Labels
+from pipeline.models.training.dataset import SMALLEST_PX, Example, Labels
 from pipeline.transport.planes import Planes
 
 

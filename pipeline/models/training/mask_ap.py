@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.train_data import Moment
-from pipeline.models.train_view import mask_targets
+from pipeline.models.training.augment import mask_targets
+from pipeline.models.training.dataset import Moment
 from pipeline.transport.messages import MASK_SIZE
 
 COUNTED_PX = 64
