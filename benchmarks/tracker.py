@@ -29,8 +29,8 @@ import numpy as np
 from benchmarks.measure import medians, save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.tracker import make_tracker
 from pipeline.geometry.plane import Floats
+from pipeline.tracking.tracker import make_tracker
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25.0

@@ -16,19 +16,19 @@ import msgspec
 import numpy as np
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
-from pipeline.counting.appearance import Look
-from pipeline.counting.camera import View
-from pipeline.counting.doubt import margin
-from pipeline.counting.duplicates import without_duplicates
-from pipeline.counting.joining import Speed
-from pipeline.counting.sighting import Moment, Sighting, touched
 from pipeline.counting.smoothing import Smoother
 from pipeline.counting.step import Step, Totals, TrackRow
 from pipeline.counting.tally import Tally
-from pipeline.counting.tracker import make_tracker
-from pipeline.counting.unique import Item, Registry
 from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
 from pipeline.records.event import CountEvent
+from pipeline.tracking.appearance_memory import Look
+from pipeline.tracking.camera import View
+from pipeline.tracking.duplicates import without_duplicates
+from pipeline.tracking.objects import Item, Registry
+from pipeline.tracking.observation import Moment, Sighting, touched
+from pipeline.tracking.stitching import Speed
+from pipeline.tracking.tracker import make_tracker
+from pipeline.tracking.uncertainty import margin
 from pipeline.transport.messages import OK, STATIC, Instances, Tracks
 
 SHADOW_OVERLAP = 0.48

@@ -12,8 +12,8 @@ from math import hypot
 import numpy as np
 
 from pipeline.config.schema import GroundConfig
-from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Floats, Xy
+from pipeline.tracking.observation import Sighting
 
 WINDOW_S = 1.0
 """How much of the past a speed is measured over."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.config.schema import LineConfig
-from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Xy
 from pipeline.geometry.polyline import Polyline
+from pipeline.tracking.observation import Sighting
 
 PATH_POINTS = 64
 """Positions kept since the last confirmed side; beyond that every second one is left out."""

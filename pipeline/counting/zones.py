@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.config.schema import ZoneConfig
-from pipeline.counting.sighting import Sighting
 from pipeline.counting.spread import Histogram, Spread
 from pipeline.geometry.plane import depth, mask_cells, within
+from pipeline.tracking.observation import Sighting
 
 BORDER = 0.1
 """Half width of the border: in heights of the object, or as a part of its mask."""

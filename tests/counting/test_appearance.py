@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
-from pipeline.counting.appearance import (
+from pipeline.counting.counter import StreamCounter
+from pipeline.tracking.appearance_memory import (
     CROWDED,
     JOIN_MOST,
     LINK_MOST,
@@ -23,7 +24,6 @@ from pipeline.counting.appearance import (
     join_cost_of_looks,
     link_costs,
 )
-from pipeline.counting.counter import StreamCounter
 from pipeline.transport.messages import LOOK_SIZE, Instances
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, along, instances
 

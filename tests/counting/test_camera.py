@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
-from pipeline.counting.camera import Shift, View
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.motion import Motion
+from pipeline.tracking.camera import Shift, View
+from pipeline.tracking.kalman import Motion
 from pipeline.transport.messages import Camera
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, instances
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.counting import ours
 from benchmarks.counting_scenes import scene
-from pipeline.counting.doubt import margin
+from pipeline.tracking.uncertainty import margin
 from tests.counting.counting_scenes import FPS, Frame, Thing, counter, instances, play, walk
 
 

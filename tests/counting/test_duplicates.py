@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.duplicates import without_duplicates
+from pipeline.tracking.duplicates import without_duplicates
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 ELLIPSE = np.hypot(*np.mgrid[-1 : 1 : MASK_SIZE * 1j, -1 : 1 : MASK_SIZE * 1j]) <= 1.0

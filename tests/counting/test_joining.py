@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.joining import Speed, join_cost, walked_out
-from pipeline.counting.sighting import Moment, Sighting, touched
+from pipeline.tracking.observation import Moment, Sighting, touched
+from pipeline.tracking.stitching import Speed, join_cost, walked_out
 from tests.counting.counting_scenes import HEIGHT, WIDTH
 
 STILL: Speed = (0.0, 0.0, 0.0, 0.0)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.counting import likeness
-from pipeline.counting.appearance import Looks
-from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
 from pipeline.geometry.mask_agreement import agreements, telling
+from pipeline.tracking import association as likeness
+from pipeline.tracking.appearance_memory import Looks
+from pipeline.tracking.association import WORST, Candidates, Expected, pairs
 from pipeline.transport.messages import MASK_SIZE
 
 

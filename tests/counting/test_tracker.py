@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.counting.assignment import assign
-from pipeline.counting.tracker import Linked, Tracker, make_tracker
+from pipeline.tracking.assignment import assign
+from pipeline.tracking.tracker import Linked, Tracker, make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances
 from tests.counting.test_counter import crowd
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.counting.camera import View
+from pipeline.tracking.camera import View
 from pipeline.transport.messages import Camera
 from pipeline.transport.planes import Plane
 from pipeline.video.camera_motion import CameraMotion

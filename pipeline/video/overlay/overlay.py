@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig, VideoConfig
-from pipeline.counting.camera import View
+from pipeline.tracking.camera import View
 from pipeline.transport.messages import MASK_SIZE, Array, Tracks
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.camera import Shift
+from pipeline.tracking.camera import Shift
 from pipeline.transport.messages import Array
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay.paint import FIXED, bundle, object_colour, thin, yuv

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.counting.appearance import Look
-from pipeline.counting.assignment import assign
-from pipeline.counting.camera import Shift
-from pipeline.counting.likeness import WORST, Candidates, Expected, Rows, pairs
-from pipeline.counting.motion import Motion
 from pipeline.geometry.plane import Floats
+from pipeline.tracking.appearance_memory import Look
+from pipeline.tracking.assignment import assign
+from pipeline.tracking.association import WORST, Candidates, Expected, Rows, pairs
+from pipeline.tracking.camera import Shift
+from pipeline.tracking.kalman import Motion
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 ESTABLISHED_SEEN = 3
@@ -69,7 +69,7 @@ class Tracker(Protocol):
 def make_tracker(config: TrackerConfig) -> Tracker:
     """The tracker that the configuration names."""
     if config.engine == "norfair":
-        from pipeline.counting.tracker_norfair import NorfairTracker
+        from pipeline.tracking.norfair_tracker import NorfairTracker
 
         return NorfairTracker(config)
     return OwnTracker(config)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from math import exp, inf, log
 from typing import Protocol
 
-from pipeline.counting.motion import COAST_S
-from pipeline.counting.sighting import Sighting, outside, outward
 from pipeline.geometry.plane import Xy
+from pipeline.tracking.kalman import COAST_S
+from pipeline.tracking.observation import Sighting, outside, outward
 
 JOIN_NEAR = 0.54
 """How far from the expected place a successor may begin, in sizes of the object."""

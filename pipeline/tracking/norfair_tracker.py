@@ -18,12 +18,12 @@ from norfair.tracker import Tracker as Norfair
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.counting.camera import Shift
-from pipeline.counting.likeness import WORST, Candidates, Expected, pairs
-from pipeline.counting.motion import Motion
-from pipeline.counting.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
 from pipeline.geometry.mask_agreement import Masks
 from pipeline.geometry.plane import Floats
+from pipeline.tracking.association import WORST, Candidates, Expected, pairs
+from pipeline.tracking.camera import Shift
+from pipeline.tracking.kalman import Motion
+from pipeline.tracking.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.counting import doubt
-from pipeline.counting.appearance import UNKNOWN, Look, join_cost_of_looks
-from pipeline.counting.camera import Shift
-from pipeline.counting.joining import Speed, join_cost, leading, walked_out
-from pipeline.counting.sighting import Sighting, outward
+from pipeline.tracking import uncertainty as doubt
+from pipeline.tracking.appearance_memory import UNKNOWN, Look, join_cost_of_looks
+from pipeline.tracking.camera import Shift
+from pipeline.tracking.observation import Sighting, outward
+from pipeline.tracking.stitching import Speed, join_cost, leading, walked_out
 
 LEAST_SEEN = 3
 LEAST_SCORE = 3.9

@@ -13,8 +13,8 @@ from math import log
 
 import numpy as np
 
-from pipeline.counting.sighting import Sighting
 from pipeline.geometry.plane import Floats, Xy
+from pipeline.tracking.observation import Sighting
 from pipeline.transport.messages import Camera
 
 

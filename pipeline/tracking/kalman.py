@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting.appearance import Looks
-from pipeline.counting.camera import Shift
 from pipeline.geometry.plane import Floats
+from pipeline.tracking.appearance_memory import Looks
+from pipeline.tracking.camera import Shift
 
 POSITION_NOISE = 0.091
 """Standard deviation of a detected centre, in object sizes."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.counting import motion
-from pipeline.counting.appearance import Looks, Seen, link_costs
-from pipeline.counting.motion import POSITION_NOISE
-from pipeline.counting.sighting import touches
 from pipeline.geometry.mask_agreement import Masks, agreements, telling
 from pipeline.geometry.plane import Floats
+from pipeline.tracking import kalman as motion
+from pipeline.tracking.appearance_memory import Looks, Seen, link_costs
+from pipeline.tracking.kalman import POSITION_NOISE
+from pipeline.tracking.observation import touches
 from pipeline.transport.messages import Instances
 
 Rows = NDArray[np.int64]
