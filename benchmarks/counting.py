@@ -43,7 +43,7 @@ from benchmarks.counting_scenes import (
 from benchmarks.measure import save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Totals
+from pipeline.counting.totals import Totals
 from pipeline.evaluation.matching import Line, crossings, match
 from pipeline.evaluation.report import f1
 from pipeline.transport.messages import Instances

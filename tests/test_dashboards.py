@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.counting.spread import Spread
+from pipeline.counting.quantiles import Spread
 from pipeline.metrics.stage_metrics import StageMetrics
 
 FOLDER = Path(__file__).parents[1] / "dashboards"

@@ -12,7 +12,7 @@ from math import inf
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.counting.spread import Histogram
+from pipeline.counting.quantiles import Histogram
 from pipeline.errors import ConfigError
 from pipeline.metrics.stage_metrics import StageMetrics
 

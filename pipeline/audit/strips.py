@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.audit.marks import AuditError
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import TrackRow
+from pipeline.counting.totals import TrackRow
 from pipeline.geometry.plane import Xy, overlaps
 from pipeline.records.log import read_log
 from pipeline.transport.messages import Instances

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
+from pipeline.counting.rules import Tally
 from pipeline.counting.smoothing import Smoother
-from pipeline.counting.step import Step, Totals, TrackRow
-from pipeline.counting.tally import Tally
+from pipeline.counting.totals import Step, Totals, TrackRow
 from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
 from pipeline.records.event import CountEvent
 from pipeline.tracking.appearance_memory import Look

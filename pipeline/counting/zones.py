@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.config.schema import ZoneConfig
-from pipeline.counting.spread import Histogram, Spread
+from pipeline.counting.quantiles import Histogram, Spread
 from pipeline.geometry.plane import depth, mask_cells, within
 from pipeline.tracking.observation import Sighting
 

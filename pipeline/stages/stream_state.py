@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Totals, TrackRow
+from pipeline.counting.totals import Totals, TrackRow
 from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log

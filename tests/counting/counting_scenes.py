@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Step, Totals, TrackRow
+from pipeline.counting.totals import Step, Totals, TrackRow
 from pipeline.records.event import CountEvent
 from pipeline.transport.messages import Instances
 

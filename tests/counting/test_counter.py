@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.step import Step
+from pipeline.counting.totals import Step
 from tests.counting.counting_scenes import (
     FPS,
     HEIGHT,

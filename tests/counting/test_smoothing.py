@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.counting.smoothing import Smoother
-from pipeline.counting.step import TrackRow
+from pipeline.counting.totals import TrackRow
 
 FPS = 25.0
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.spread import KEPT, Spread
+from pipeline.counting.quantiles import KEPT, Spread
 
 VALUES = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=60)
 

@@ -8,8 +8,8 @@ from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.paths import Heat, Journeys
-from pipeline.counting.spread import Spread
-from pipeline.counting.step import Totals
+from pipeline.counting.quantiles import Spread
+from pipeline.counting.totals import Totals
 from pipeline.counting.zones import Passage, ZoneCounter
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent, Kind
