@@ -19,12 +19,12 @@ import json
 import tempfile
 
 from benchmarks.measure import save, table
-from pipeline import demo
 from pipeline.config.schema import Config
+from pipeline.demo import command as demo
+from pipeline.demo.clip import DEMO_SEED
+from pipeline.demo.scene.truth import Truth, read_truth
 from pipeline.runtime.recount import recount
 from pipeline.runtime.run import run
-from pipeline.scene.clip import DEMO_SEED
-from pipeline.scene.truth import Truth, read_truth
 
 KINDS = ("unique", "line", "zone")
 

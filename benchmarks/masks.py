@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 import torch
 
+from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, through_h264
 from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
-from pipeline.scene.world import Rendered, Scene
 from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0

@@ -30,9 +30,9 @@ import numpy as np
 import yaml
 
 from benchmarks.measure import cpu_s, medians, save, table
+from pipeline.demo.clip import write_clip
+from pipeline.demo.scene.world import CLASSES, Rendered, Scene
 from pipeline.records.log import LogHeader, LogWriter, read_log
-from pipeline.scene.clip import write_clip
-from pipeline.scene.world import CLASSES, Rendered, Scene
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 CACHE = Path(tempfile.gettempdir()) / "tallycam-bench"

@@ -22,7 +22,7 @@ import tempfile
 import time
 
 from benchmarks.measure import save, table
-from pipeline.scene.clip import DEMO_VIDEO
+from pipeline.demo.clip import DEMO_VIDEO
 from tests.running import ROOT, Command, summary, wait_until
 from tests.video.media import rtsp_server, write_rtsp_clip
 

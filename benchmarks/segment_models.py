@@ -15,13 +15,13 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from pipeline.demo.scene.world import Scene
 from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import LumaInput, RgbInput
 from pipeline.models.maskrcnn.zoo import R50, V2
-from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT = 1920, 1080

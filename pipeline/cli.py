@@ -91,7 +91,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Train the model that ships, on rendered scenes."""
-    from pipeline.train import train as train_street
+    from pipeline.demo.train_street import train as train_street
 
     train_street(out, seed=seed, steps=steps, scenes=scenes, cache=cache, start=start, device=device)
 
@@ -131,7 +131,7 @@ def demo(
     """Count the clip that ships and hold every count against the truth."""
     from rich.table import Table
 
-    from pipeline import demo as demonstration
+    from pipeline.demo import command as demonstration
     from pipeline.live import LiveTable
 
     console = Console()

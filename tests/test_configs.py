@@ -10,8 +10,8 @@ import pytest
 from pipeline.config import schema as config
 from pipeline.config.load import load
 from pipeline.config.schema import Config
-from pipeline.scene.clip import DEMO_SEED
-from pipeline.scene.world import Scene
+from pipeline.demo.clip import DEMO_SEED
+from pipeline.demo.scene.world import Scene
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXAMPLES = ["camera-rtsp", "demo", "file", "motion", "people-onnx", "several-cameras"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.demo.clip import DEMO_VIDEO
 from pipeline.records.log import read_log
-from pipeline.scene.clip import DEMO_VIDEO
 from tests.conftest import ROOT
 from tests.running import Command, frames_of, summary, wait_until
 from tests.video.media import rtsp_missing, rtsp_server, write_rtsp_clip

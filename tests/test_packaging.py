@@ -98,7 +98,7 @@ def test_the_wheel_holds_model_clip_and_types(root: Path, tmp_path: Path) -> Non
     weights = [size for name, size in sizes.items() if re.fullmatch(r"pipeline/models/.*\.safetensors", name)]
     assert weights
     assert sum(weights) <= 8_000_000
-    clips = [size for name, size in sizes.items() if re.fullmatch(r"pipeline/scene/data/.*\.mp4", name)]
+    clips = [size for name, size in sizes.items() if re.fullmatch(r"pipeline/demo/data/.*\.mp4", name)]
     assert clips
     assert max(clips) < 2_000_000
-    assert [name for name in sizes if re.fullmatch(r"pipeline/scene/data/.*\.json(\.gz)?", name)]
+    assert [name for name in sizes if re.fullmatch(r"pipeline/demo/data/.*\.json(\.gz)?", name)]

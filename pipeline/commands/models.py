@@ -59,9 +59,9 @@ def export(
 ) -> None:
     """Write a Mask R-CNN as ONNX, and check on random pictures and video frames that it finds the same."""
     from pipeline.commands.model_choice import choose, parse_size
+    from pipeline.demo.clip import bundled_frames
     from pipeline.models.listing import weights_of
     from pipeline.models.maskrcnn.export import export as write
-    from pipeline.scene.clip import bundled_frames
 
     chosen = choose(model, config, overrides or ())
     wanted = parse_size(size, "--size") if size else None
@@ -97,10 +97,10 @@ def bench(
     from rich.table import Table
 
     from pipeline.commands.model_choice import choose, parse_numbers, parse_size
+    from pipeline.demo.clip import bundled_frames
     from pipeline.models import registry
     from pipeline.models.bench import bench as measure
     from pipeline.records.summary import write_json
-    from pipeline.scene.clip import bundled_frames
     from pipeline.transport.planes import Planes
 
     numbers = parse_numbers(batches, "--batches")

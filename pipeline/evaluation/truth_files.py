@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from pipeline.demo.scene.truth import Truth
 from pipeline.evaluation.report import EvaluationError
-from pipeline.scene.truth import Truth
 
 
 def read_json(path: Path) -> Any:

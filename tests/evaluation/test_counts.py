@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.demo.clip import DEMO_TRUTH
 from pipeline.evaluation.count_truth import read_count_truth
 from pipeline.evaluation.counts import CountScores, score_counts
 from pipeline.evaluation.counts_report import counts_report
@@ -15,7 +16,6 @@ from pipeline.evaluation.report import EvaluationError
 from pipeline.records.event import CountEvent
 from pipeline.records.events import EventStore
 from pipeline.records.summary import StreamSummary, build, write_json
-from pipeline.scene.clip import DEMO_TRUTH
 from tests.in_process import Command
 
 FPS = 25

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.demo.scene.truth import Truth, write_truth
 from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
 from pipeline.evaluation.masks import MaskScores, score_masks
 from pipeline.evaluation.masks_report import masks_report
@@ -17,7 +18,6 @@ from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import EvaluationError
 from pipeline.geometry.rle import encode
 from pipeline.records.log import LogHeader, LogWriter
-from pipeline.scene.truth import Truth, write_truth
 from pipeline.transport.messages import Instances
 from tests.in_process import Command
 

@@ -198,7 +198,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
 def test_the_command_counts_in_a_frame_of_the_demo(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with av.open(str(root / "pipeline/scene/data/demo.mp4")) as clip:
+    with av.open(str(root / "pipeline/demo/data/demo.mp4")) as clip:
         frame = next(frame for n, frame in enumerate(clip.decode(video=0)) if n == 150)
     Image.fromarray(frame.to_ndarray(format="rgb24")).save(tmp_path / "street.png")
     words = (f"{tmp_path}/*.png", tmp_path / "gone.jpg", "--out", tmp_path / "out", "--count", "person")

@@ -14,6 +14,7 @@ from torch import nn
 
 from pipeline.commands.model_choice import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
+from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.plane import overlaps
 from pipeline.models import listing, registry
@@ -22,7 +23,6 @@ from pipeline.models.bench import bench
 from pipeline.models.maskrcnn import export as exporting
 from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
 from pipeline.models.onnx.graph_file import metadata
-from pipeline.scene.clip import bundled_frames
 from pipeline.transport.planes import Planes
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found, Segmenter
@@ -21,7 +22,6 @@ from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import PADDING, lay
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.models.training.mask_ap import average_precision
-from pipeline.scene.world import Rendered, Scene
 from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 

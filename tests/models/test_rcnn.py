@@ -15,6 +15,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
+from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
 from pipeline.models.base import Found
 from pipeline.models.maskrcnn.checkpoint import Classes
@@ -25,7 +26,6 @@ from pipeline.models.maskrcnn.fuse import Conv, can_pack, fuse, pack
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import Input, LumaInput, RgbInput, flatten
 from pipeline.models.maskrcnn.roi_align import Levels, Pyramid
-from pipeline.scene.world import Scene
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes, planes_bytes

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
 from pipeline.models.maskrcnn import mask_rcnn as maskrcnn
 from pipeline.models.maskrcnn.compile import Compiled, batch_sizes
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 
 SMALL, TALL = (320, 180), (200, 300)

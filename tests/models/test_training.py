@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
 from pipeline.models.base import Found
@@ -22,7 +23,6 @@ from pipeline.models.training.augment import mask_targets, show
 from pipeline.models.training.dataset import Cache, example_of, through_h264
 from pipeline.models.training.loop import Progress, Recipe, fit, rounds, train
 from pipeline.models.training.mask_ap import average_precision, perfect
-from pipeline.scene.world import Scene
 from pipeline.transport.planes import Planes
 
 

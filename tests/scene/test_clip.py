@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.demo.clip import DEMO_SEED, DEMO_TRUTH, DEMO_VIDEO, write_clip
+from pipeline.demo.scene.truth import read_truth, scene_events
+from pipeline.demo.scene.world import CLASSES, Scene
 from pipeline.errors import OutputError
-from pipeline.scene.clip import DEMO_SEED, DEMO_TRUTH, DEMO_VIDEO, write_clip
-from pipeline.scene.truth import read_truth, scene_events
-from pipeline.scene.world import CLASSES, Scene
 
 
 def test_the_bundled_clip_is_what_it_promises() -> None:

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.scene.actors import make_actor
-from pipeline.scene.layout import LineLayout, ZoneLayout
-from pipeline.scene.people import make_person
-from pipeline.scene.truth import (
+from pipeline.demo.scene.actors import make_actor
+from pipeline.demo.scene.layout import LineLayout, ZoneLayout
+from pipeline.demo.scene.people import make_person
+from pipeline.demo.scene.truth import (
     inside,
     line_crossings,
     read_truth,
@@ -20,7 +20,7 @@ from pipeline.scene.truth import (
     side,
     write_truth,
 )
-from pipeline.scene.world import Scene
+from pipeline.demo.scene.world import Scene
 
 UPWARD = LineLayout("gate", ((0.5, 0.9), (0.5, 0.3)), ("person",), ("right", "left"))
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.scene.world import CLASSES, Scene, sample
+from pipeline.demo.scene.world import CLASSES, Scene, sample
 
 
 @pytest.fixture(scope="module")

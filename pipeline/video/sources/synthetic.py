@@ -66,7 +66,7 @@ class SyntheticSource(OpenSource):
     def __init__(
         self, target: str, config: StreamConfig, *, stop: threading.Event, first_index: int = 0
     ) -> None:
-        from pipeline.scene.world import Scene
+        from pipeline.demo.scene.world import Scene
 
         self._options = parse_scene(target, config.size)
         super().__init__(config, stop)

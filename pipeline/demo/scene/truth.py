@@ -20,11 +20,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.demo.scene.actors import Actor, foot_points
+from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.layout import Layout, LineLayout, ZoneLayout
+from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.geometry.rle import decode, encode
-from pipeline.scene.actors import Actor, foot_points
-from pipeline.scene.camera import Floats
-from pipeline.scene.layout import Layout, LineLayout, ZoneLayout
-from pipeline.scene.world import Rendered, Scene
 
 CLEAR_VISIBLE = 0.25
 CLEAR_AREA_PX = 60

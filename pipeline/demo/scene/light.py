@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scene.camera import Floats
-from pipeline.scene.shapes import Colour
+from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.shapes import Colour
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.scene.actors import CLASSES, Actor, Pose, foot_points
-from pipeline.scene.backdrop import paint_backdrop
-from pipeline.scene.camera import Camera
-from pipeline.scene.cycles import CycleLook, draw_cycle
-from pipeline.scene.furniture import Fixture, furnish
-from pipeline.scene.grading import Grading
-from pipeline.scene.layout import Layout, Street, make_camera, make_layout, make_street
-from pipeline.scene.light import Light, make_light
-from pipeline.scene.people import PersonLook, draw_person
-from pipeline.scene.shadows import ShadowLayer, glow
-from pipeline.scene.shapes import Bytes, Sprite
-from pipeline.scene.traffic import Span, plan
-from pipeline.scene.vehicle_looks import VehicleLook
-from pipeline.scene.vehicles import draw_vehicle
+from pipeline.demo.scene.actors import CLASSES, Actor, Pose, foot_points
+from pipeline.demo.scene.backdrop import paint_backdrop
+from pipeline.demo.scene.camera import Camera
+from pipeline.demo.scene.cycles import CycleLook, draw_cycle
+from pipeline.demo.scene.furniture import Fixture, furnish
+from pipeline.demo.scene.grading import Grading
+from pipeline.demo.scene.layout import Layout, Street, make_camera, make_layout, make_street
+from pipeline.demo.scene.light import Light, make_light
+from pipeline.demo.scene.people import PersonLook, draw_person
+from pipeline.demo.scene.shadows import ShadowLayer, glow
+from pipeline.demo.scene.shapes import Bytes, Sprite
+from pipeline.demo.scene.traffic import Span, plan
+from pipeline.demo.scene.vehicle_looks import VehicleLook
+from pipeline.demo.scene.vehicles import draw_vehicle
 
 __all__ = ["CLASSES", "Rendered", "Scene", "TrueInstance"]
 

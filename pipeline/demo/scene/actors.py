@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.cycles import CycleLook, cycle_extent
-from pipeline.scene.people import PersonLook, person_extent
-from pipeline.scene.vehicle_looks import VehicleLook, vehicle_extent
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.cycles import CycleLook, cycle_extent
+from pipeline.demo.scene.people import PersonLook, person_extent
+from pipeline.demo.scene.vehicle_looks import VehicleLook, vehicle_extent
 
 CLASSES = ("person", "bicycle", "car", "bus")
 _AHEAD_S = 0.3

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.scene.camera import Floats
+from pipeline.demo.scene.camera import Floats
 
 Colour = tuple[float, float, float]
 Bytes = NDArray[np.uint8]

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.layout import Street
-from pipeline.scene.light import Light
-from pipeline.scene.shapes import Bytes, Colour, Sprite, mix, shade
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.layout import Street
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.shapes import Bytes, Colour, Sprite, mix, shade
 
 LEAVES: tuple[Colour, ...] = ((92, 132, 66), (74, 116, 72), (120, 142, 62), (186, 132, 54), (104, 140, 92))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scene.camera import Camera
+from pipeline.demo.scene.camera import Camera
 
 Point = tuple[float, float]
 

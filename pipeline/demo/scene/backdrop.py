@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.scene.camera import Camera
-from pipeline.scene.facade import draw_house, make_row
-from pipeline.scene.layout import Street
-from pipeline.scene.light import Light
-from pipeline.scene.painter import Painter, smooth_noise, wrapped_blur
-from pipeline.scene.shapes import Bytes, Colour, mix, shade
+from pipeline.demo.scene.camera import Camera
+from pipeline.demo.scene.facade import draw_house, make_row
+from pipeline.demo.scene.layout import Street
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.painter import Painter, smooth_noise, wrapped_blur
+from pipeline.demo.scene.shapes import Bytes, Colour, mix, shade
 
 PAVEMENTS: tuple[Colour, ...] = (
     (186, 180, 170),

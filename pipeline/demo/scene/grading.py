@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.scene.light import Light
-from pipeline.scene.painter import wrapped_blur
-from pipeline.scene.shapes import Bytes
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.painter import wrapped_blur
+from pipeline.demo.scene.shapes import Bytes
 
 
 class Grading:

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Config
+from pipeline.demo.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
+from pipeline.demo.scene.truth import Truth, read_truth
+from pipeline.demo.scene.world import Scene
 from pipeline.errors import OutputError
 from pipeline.records.summary import write_json
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
 from pipeline.runtime.supervisor import Entry
-from pipeline.scene.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
-from pipeline.scene.truth import Truth, read_truth
-from pipeline.scene.world import Scene
 from pipeline.transport.messages import Counts
 
 STREAM = "demo"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.light import Light
-from pipeline.scene.shapes import Colour, Sprite, mix, shade
-from pipeline.scene.vehicle_looks import CARS, VehicleLook, outline
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.shapes import Colour, Sprite, mix, shade
+from pipeline.demo.scene.vehicle_looks import CARS, VehicleLook, outline
 
 
 class _Placed:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.shapes import Colour, Sprite, capsule, shade
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.shapes import Colour, Sprite, capsule, shade
 
 SKINS: tuple[Colour, ...] = ((244, 208, 180), (226, 178, 140), (196, 140, 100), (146, 96, 66), (98, 64, 46))
 HAIRS: tuple[Colour, ...] = (

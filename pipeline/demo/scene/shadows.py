@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.scene.actors import Actor, Pose
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.furniture import Fixture
-from pipeline.scene.light import Light
-from pipeline.scene.shapes import Bytes
+from pipeline.demo.scene.actors import Actor, Pose
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.furniture import Fixture
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.shapes import Bytes
 
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _CIRCLE = np.column_stack([np.cos(_TURN), np.sin(_TURN)])

@@ -1,4 +1,4 @@
-"""Write a scene as an H.264 clip with its truth: `python -m pipeline.scene.clip --seed 7 --out FOLDER`."""
+"""Write a scene as an H.264 clip with its truth: `python -m pipeline.demo.clip --seed 7 --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.demo.scene.truth import Truth, scene_truth, write_truth
+from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import OutputError
-from pipeline.scene.truth import Truth, scene_truth, write_truth
-from pipeline.scene.world import Rendered, Scene
 
 DATA = Path(__file__).parent / "data"
 DEMO_VIDEO = DATA / "demo.mp4"
@@ -70,7 +70,7 @@ def bundled_frames(count: int, size: tuple[int, int] | None = None) -> list[NDAr
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; writes `demo.mp4` and `demo-truth.json.gz`."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.scene.clip", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.demo.clip", description=__doc__)
     parser.add_argument("--seed", type=int, default=DEMO_SEED)
     parser.add_argument("--out", type=Path, default=DATA, help="folder (default: the package's data)")
     parser.add_argument("--seconds", type=float, default=30.0)

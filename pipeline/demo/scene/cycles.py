@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.people import PersonLook, draw_head, make_person, place
-from pipeline.scene.shapes import Colour, Sprite, capsule, ring, shade
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.people import PersonLook, draw_head, make_person, place
+from pipeline.demo.scene.shapes import Colour, Sprite, capsule, ring, shade
 
 FRAMES: tuple[Colour, ...] = (
     (176, 42, 44), (40, 96, 150), (52, 120, 88), (232, 176, 52), (44, 44, 48), (226, 226, 222), (120, 170, 176),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scene.camera import Floats
-from pipeline.scene.shapes import Colour, shade
+from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.shapes import Colour, shade
 
 PAINTS: tuple[Colour, ...] = (
     (196, 44, 42), (40, 84, 150), (236, 236, 234), (52, 54, 60), (166, 172, 178), (72, 128, 96), (232, 186, 62),

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.scene.actors import Actor, Look, make_actor, rough_boxes
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.cycles import make_cycle
-from pipeline.scene.furniture import Fixture
-from pipeline.scene.layout import Street
-from pipeline.scene.people import make_person
-from pipeline.scene.vehicle_looks import make_bus, make_car
+from pipeline.demo.scene.actors import Actor, Look, make_actor, rough_boxes
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.cycles import make_cycle
+from pipeline.demo.scene.furniture import Fixture
+from pipeline.demo.scene.layout import Street
+from pipeline.demo.scene.people import make_person
+from pipeline.demo.scene.vehicle_looks import make_bus, make_car
 
 _STEP_S = 0.2
 _HIDDEN_SHARE = 0.72  # covered more than this counts as hidden

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.scene.camera import Floats
-from pipeline.scene.light import Light
-from pipeline.scene.painter import Painter
-from pipeline.scene.shapes import Colour, mix, shade
+from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.painter import Painter
+from pipeline.demo.scene.shapes import Colour, mix, shade
 
 WALLS: tuple[Colour, ...] = (
     (178, 96, 76), (202, 168, 128), (222, 206, 176), (156, 120, 100), (190, 186, 176), (214, 158, 128), (148, 158, 160),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.models.training.loop import rounds
 from pipeline.models.training.loop import train as train_model
-from pipeline.scene.world import Rendered, Scene
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
 RUNS = 6

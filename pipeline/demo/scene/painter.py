@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.scene.camera import Camera, Floats
-from pipeline.scene.shapes import Bytes, Colour
+from pipeline.demo.scene.camera import Camera, Floats
+from pipeline.demo.scene.shapes import Bytes, Colour
 
 _SHIFT = 4
 
