@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from pipeline import cli
+from pipeline.cli import app as cli
 
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 """`command("evaluate", ...)`: exit code, standard output and standard error of `tallycam evaluate ...`."""

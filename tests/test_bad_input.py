@@ -20,7 +20,7 @@ import cv2
 import pytest
 import yaml
 
-from pipeline.cli import main
+from pipeline.cli.app import main
 from tests.running import frames_of, scene, summary, tallycam
 from tests.video.media import picture, write_video
 

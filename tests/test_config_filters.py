@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.model_choice import choose
+from pipeline.cli.model_choice import choose
 from pipeline.config.load import load, load_without_file
 from pipeline.errors import ConfigError
 

@@ -24,8 +24,8 @@ HEAVY = (
 @pytest.mark.parametrize(
     ("modules", "allowed"),
     [
-        ("pipeline.cli", {"rich"}),
-        ("pipeline.cli, pipeline.runtime.run, pipeline.live", {"rich", "cv2", "av"}),
+        ("pipeline.cli.app", {"rich"}),
+        ("pipeline.cli.app, pipeline.runtime.run, pipeline.cli.table", {"rich", "cv2", "av"}),
         ("pipeline.stages.decode", {"cv2", "av"}),
         ("pipeline.stages.segment", {"cv2"}),
         ("pipeline.stages.track", {"cv2", "sqlalchemy"}),

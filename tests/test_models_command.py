@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.models import registry
 from pipeline.models.base import Found
 from pipeline.transport.planes import Planes

@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from pipeline import live
-from pipeline.live import final_table
+from pipeline.cli import table as live
+from pipeline.cli.table import final_table
 from pipeline.runtime.results import StreamView
 from pipeline.transport.messages import Counts
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline.cli.app import main
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, OutputError
 from pipeline.images import job

@@ -174,7 +174,7 @@ def test_a_model_in_the_current_folder_counts_in_a_whole_run(
     }
     (tmp_path / "lights.yaml").write_text(json.dumps(config))
     # As an installed `tallycam`: the current folder is not on the path by itself.
-    command = [sys.executable, "-P", "-c", "from pipeline.cli import main; main()"]
+    command = [sys.executable, "-P", "-c", "from pipeline.cli.app import main; main()"]
     done = subprocess.run(
         [*command, "run", "lights.yaml", "--out", "out"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=120,

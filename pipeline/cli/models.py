@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import ConfigOption, Overrides
+from pipeline.cli.options import ConfigOption, Overrides
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, export and time models.")
 
@@ -58,7 +58,7 @@ def export(
     overrides: Overrides = None,
 ) -> None:
     """Write a Mask R-CNN as ONNX, and check on random pictures and video frames that it finds the same."""
-    from pipeline.commands.model_choice import choose, parse_size
+    from pipeline.cli.model_choice import choose, parse_size
     from pipeline.demo.clip import bundled_frames
     from pipeline.models.listing import weights_of
     from pipeline.models.maskrcnn.export import export as write
@@ -96,7 +96,7 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
-    from pipeline.commands.model_choice import choose, parse_numbers, parse_size
+    from pipeline.cli.model_choice import choose, parse_numbers, parse_size
     from pipeline.demo.clip import bundled_frames
     from pipeline.models import registry
     from pipeline.models.bench import bench as measure

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from pipeline import __version__
-from pipeline.commands import audit, evaluate, image, models, track
-from pipeline.commands.options import ConfigPath, Out, Overrides, Source
+from pipeline.cli import audit, evaluate, image, models, track
+from pipeline.cli.options import ConfigPath, Out, Overrides, Source
 from pipeline.config import load as config_load
 from pipeline.errors import TallycamError
 
@@ -46,7 +46,7 @@ def run(
     ] = False,
 ) -> None:
     """Count in the streams that CONFIG, a YAML file, names: video with counts, events and a summary in DIR."""
-    from pipeline.live import LiveTable, final_table, notes
+    from pipeline.cli.table import LiveTable, final_table, notes
     from pipeline.runtime.run import run as run_pipeline
 
     if engine != "local":
@@ -111,7 +111,7 @@ def recount(
     ] = None,
 ) -> None:
     """Count the past again from LOG, DIR/log/STREAM.log of a run, with the lines and zones of CONFIG."""
-    from pipeline.live import final_table
+    from pipeline.cli.table import final_table
     from pipeline.records.summary import build, write_json
     from pipeline.runtime.recount import recount as count_again
 
@@ -131,8 +131,8 @@ def demo(
     """Count the clip that ships and hold every count against the truth."""
     from rich.table import Table
 
+    from pipeline.cli.table import LiveTable
     from pipeline.demo import command as demonstration
-    from pipeline.live import LiveTable
 
     console = Console()
     if seed is not None:

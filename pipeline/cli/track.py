@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Overrides
+from pipeline.cli.options import Overrides
 
 
 def track(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import ConfigOption, Model, Out, Overrides
+from pipeline.cli.options import ConfigOption, Model, Out, Overrides
 
 
 def image(
@@ -33,7 +33,7 @@ def image(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pipeline.commands.model_choice import choose
+    from pipeline.cli.model_choice import choose
     from pipeline.errors import TallycamError
     from pipeline.images.job import Event, process
     from pipeline.images.paths import gather
