@@ -142,7 +142,7 @@ def measured(number: int) -> dict[str, dict[str, float]]:
     result = {"tallycam": figures(one, rows), "norfair": figures(one, other)}
     result["tallycam, own lines"] = {"unique": result["tallycam"]["unique"], **line_figures(one, events)}
     result["tallycam"]["cpu_s"], result["norfair"]["cpu_s"] = middle_s - began_s, ended_s - middle_s
-    unique, margin = totals.unique.get("person", 0), totals.uncertain.get("person", 0)
+    unique, margin = totals.unique.get("person", 0), totals.uncertainty.get("person", 0)
     result["margin"] = {"margin": margin, "within": float(abs(unique - one.unique) <= margin)}
     result["scene"] = {"level": one.level, "fps": one.fps, "unique": one.unique, "frames": len(one.found)}
     return result

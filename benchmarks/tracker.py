@@ -60,10 +60,10 @@ def traffic(
         turned = ((place < 0) & (speed < 0)) | ((place > frame) & (speed > 0))
         speed = np.where(turned, -speed, speed)
         left_s = left_s - 1 / fps
-        over = np.flatnonzero(left_s < 0)
-        if len(over):
-            place[over], speed[over], size[over] = begin(len(over))
-            left_s[over] = life_s
+        expired = np.flatnonzero(left_s < 0)
+        if len(expired):
+            place[expired], speed[expired], size[expired] = begin(len(expired))
+            left_s[expired] = life_s
         seen = random.random(objects) >= 0.05
         centre = place[seen] + random.normal(0, 1, (int(seen.sum()), 2))
         boxes = np.concatenate([centre - size[seen] / 2, centre + size[seen] / 2], axis=1)

@@ -52,7 +52,7 @@ def busy() -> StageMetrics:
         LINES,
         ZONES,
         {"person": 4},
-        uncertain={"person": 1},
+        uncertainty={"person": 1},
         dwell={"yard": {"car": STAYS}},
         speed={"door": {"person": STAYS}},
     )

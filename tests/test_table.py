@@ -19,11 +19,11 @@ def shown(counts: Counts) -> str:
 
 
 def test_a_unique_count_says_by_how_much_it_may_be_off() -> None:
-    assert "34 ± 2" in shown(Counts(unique={"person": 34}, uncertain={"person": 2}))
+    assert "34 ± 2" in shown(Counts(unique={"person": 34}, uncertainty={"person": 2}))
 
 
 def test_a_count_beyond_doubt_stands_alone() -> None:
-    text = shown(Counts(unique={"person": 34}, uncertain={"person": 0}))
+    text = shown(Counts(unique={"person": 34}, uncertainty={"person": 0}))
     assert "34" in text
     assert "±" not in text
 

@@ -199,7 +199,7 @@ def _unique(view: StreamView) -> str:
 
 def _with_margin(view: StreamView, cls: str, count: int) -> str:
     """A unique count and by how much it may be off: `34 ± 2`."""
-    margin = view.counts.uncertain.get(cls, 0)
+    margin = view.counts.uncertainty.get(cls, 0)
     return f"{count} ± {margin}" if margin else str(count)
 
 

@@ -50,7 +50,7 @@ def track(
             raise ConfigError(f"--size: got {size}, expected WxH, e.g. 768x576")
         pixels = (int(width), int(height))
     found = track_file(detections, tracks, settings, fps, pixels)
-    margin = f" ± {found.uncertain}" if found.uncertain else ""
+    margin = f" ± {found.uncertainty}" if found.uncertainty else ""
     rate = f"{found.sequence.fps:g} fps" if found.sequence.fps_told else f"about {found.sequence.fps:.1f} fps"
     at = f"{rate}, {found.sequence.size[0]}x{found.sequence.size[1]}"
     if not found.sequence.fps_told:

@@ -3,8 +3,8 @@
 The same instances and the same configuration give the same tracks, events and totals, bit for bit: after a
 crash the log of instances is played again, and the past can be counted again with other lines.
 
-The way of one frame: instances that repeat others are left out, `Tracker` links the rest to tracks, `Registry`
-makes objects of tracks, `Tally` counts the objects at lines and zones.
+The way of one frame: instances that repeat others are left out, `Tracker` links the rest to tracks, `ObjectRegistry`
+makes objects of tracks, `CountingRules` counts the objects at lines and zones.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import msgspec
 import numpy as np
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
-from pipeline.counting.rules import Tally
+from pipeline.counting.rules import CountingRules
 from pipeline.counting.smoothing import Smoother
-from pipeline.counting.totals import Step, Totals, TrackRow
+from pipeline.counting.totals import FrameResult, Totals, TrackRow
 from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
 from pipeline.records.event import CountEvent
 from pipeline.tracking.appearance_memory import Look
-from pipeline.tracking.camera import View
+from pipeline.tracking.camera import CameraPose
 from pipeline.tracking.duplicates import without_duplicates
-from pipeline.tracking.objects import Item, Registry
-from pipeline.tracking.observation import Moment, Sighting, touched
+from pipeline.tracking.objects import CountedObject, ObjectRegistry
+from pipeline.tracking.observation import FrameTime, Observation, touched
 from pipeline.tracking.stitching import Speed
 from pipeline.tracking.tracker import make_tracker
 from pipeline.tracking.uncertainty import margin
 from pipeline.transport.messages import OK, STATIC, Instances, Tracks
 
-SHADOW_OVERLAP = 0.48
+SHADOW_IOU = 0.48
 """Overlap of boxes, and of masks, from which on two instances show one object."""
 
 
@@ -59,9 +59,9 @@ class StreamCounter:
         self._tracker = make_tracker(tracker)
         self._appearance = tracker.appearance
         moving = stream.camera == "moving"
-        self._registry = Registry(tracker, moving)
-        self._view = View() if moving else None
-        self._tally = Tally(name, stream)
+        self._registry = ObjectRegistry(tracker, moving)
+        self._camera_pose = CameraPose() if moving else None
+        self._rules = CountingRules(name, stream)
         self._frame: tuple[int, int] | None = None
         self._pts_s = 0.0
         self._began_s = 0.0
@@ -69,25 +69,25 @@ class StreamCounter:
         self._smoother = Smoother(0.0 if moving else tracker.smooth_s) if rows else None
         self._final: dict[int, int] = {}
 
-    def update(self, instances: Instances) -> Step:
+    def update(self, instances: Instances) -> FrameResult:
         """Takes the next frame; frames come in the order of their `seq`."""
         if instances.skipped not in (OK, STATIC):
-            return Step(self._tracks(instances, [], np.zeros((0, 2)), []), [], [])
+            return FrameResult(self._tracks(instances, [], np.zeros((0, 2)), []), [], [])
         if self._frame is None:
             self._frame = (instances.width, instances.height)
             self._began_s = self._pts_s = instances.pts_s
-            self._tally.begin(self._frame)
+            self._rules.begin(self._frame)
         dt_s = max(0.0, instances.pts_s - self._pts_s)
         self._pts_s = instances.pts_s
         self._clock_s += dt_s
         events: list[CountEvent] = []
-        shown: list[tuple[int, Item]] = []
+        shown: list[tuple[int, CountedObject]] = []
         if not self._appearance:
             instances = msgspec.structs.replace(instances, looks=None)
         instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
-        if self._view is not None:
-            self._follow(self._view, instances, self._frame)
+        if self._camera_pose is not None:
+            self._follow(self._camera_pose, instances, self._frame)
         spots = feet(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._registry.frame(self._frame)
         linked = self._tracker.update(scaled, dt_s)
@@ -97,14 +97,14 @@ class StreamCounter:
         for track, row, speed, look, shadow in zip(
             linked.tracks.tolist(), seen, speeds, linked.looks, shadows, strict=True
         ):
-            sighting = self._sighting(track, row, instances, scaled, spots)
-            item = self._see(track, sighting, tuple(speed), look, shadow, events)
-            if item is not None and self._tally.wanted(self._classes[item.class_id]):
+            observation = self._observation(track, row, instances, scaled, spots)
+            item = self._observe(track, observation, tuple(speed), look, shadow, events)
+            if item is not None and self._rules.wanted(self._classes[item.class_id]):
                 shown.append((row, item))
-        for number in self._registry.over(self._clock_s):
+        for number in self._registry.expired(self._clock_s):
             self._end(number, events)
         rows = self._smoother.due(self._pts_s) if self._smoother else []
-        return Step(self._tracks(instances, shown, spots, events), events, rows)
+        return FrameResult(self._tracks(instances, shown, spots, events), events, rows)
 
     def finish(self) -> list[CountEvent]:
         """The stream is over: events of objects that left over the border of the frame shortly before."""
@@ -120,28 +120,28 @@ class StreamCounter:
 
     def totals(self) -> Totals:
         """All counts so far."""
-        totals = self._tally.totals(self._unique())
-        doubtful = dict.fromkeys(totals.unique, 0)
-        for class_id, count in sorted(self._registry.doubtful().items()):
-            if count and self._tally.wanted(self._classes[class_id]):
-                doubtful[self._classes[class_id]] = count
-        uncertain = {class_name: margin(count) for class_name, count in doubtful.items()}
-        return replace(totals, uncertain=uncertain, doubtful=doubtful)
+        totals = self._rules.totals(self._unique())
+        ambiguous = dict.fromkeys(totals.unique, 0)
+        for class_id, count in sorted(self._registry.ambiguous().items()):
+            if count and self._rules.wanted(self._classes[class_id]):
+                ambiguous[self._classes[class_id]] = count
+        uncertainty = {class_name: margin(count) for class_name, count in ambiguous.items()}
+        return replace(totals, uncertainty=uncertainty, ambiguous=ambiguous)
 
     def heat(self) -> dict[str, Floats]:
         """Class -> (rows, columns): object-seconds at each spot of the frame so far."""
-        return self._tally.heat()
+        return self._rules.heat()
 
     def final_ids(self) -> dict[int, int]:
         """Id of every object as shown -> its final id."""
         return {number: self._final.get(number, number) for number in range(1, self._registry.count + 1)}
 
-    def _follow(self, view: View, instances: Instances, frame: tuple[int, int]) -> None:
+    def _follow(self, view: CameraPose, instances: Instances, frame: tuple[int, int]) -> None:
         """Moves all that is known along with the camera."""
         scale = frame[0] / instances.width, frame[1] / instances.height
-        if (shift := view.shift(instances.camera, instances.epoch, scale)) is not None:
-            self._tracker.shift(shift)
-            self._registry.shift(shift)
+        if (camera_transform := view.camera_transform(instances.camera, instances.epoch, scale)) is not None:
+            self._tracker.camera_transform(camera_transform)
+            self._registry.camera_transform(camera_transform)
 
     @staticmethod
     def _as_first_frame(instances: Instances, frame: tuple[int, int]) -> Instances:
@@ -153,13 +153,15 @@ class StreamCounter:
             instances, boxes_px=instances.boxes_px * scale, width=frame[0], height=frame[1]
         )
 
-    def _sighting(
+    def _observation(
         self, track: int, row: int, instances: Instances, scaled: Instances, spots: Floats
-    ) -> Sighting:
+    ) -> Observation:
         x0, y0, x1, y1 = scaled.boxes_px[row].tolist()
         left, top, right, bottom = instances.boxes_px[row].tolist()
-        return Sighting(
-            moment=Moment(instances.seq, instances.epoch, instances.index, instances.pts_s, instances.wall_s),
+        return Observation(
+            frame_time=FrameTime(
+                instances.seq, instances.epoch, instances.index, instances.pts_s, instances.wall_s
+            ),
             box_px=(left, top, right, bottom),
             place_px=(x0, y0, x1, y1),
             foot=(float(spots[row, 0]), float(spots[row, 1])),
@@ -171,20 +173,20 @@ class StreamCounter:
             mask=instances.masks[row],
         )
 
-    def _see(
+    def _observe(
         self,
         number: int,
-        sighting: Sighting,
+        observation: Observation,
         speed_px_s: Speed,
         look: Look,
         shadow: bool,
         events: list[CountEvent],
-    ) -> Item | None:
+    ) -> CountedObject | None:
         """Takes one sighting of track `number`; returns its object if there is one by now."""
-        track = self._registry.see(number, sighting, speed_px_s, look, shadow, self._clock_s)
+        track = self._registry.observe(number, observation, speed_px_s, look, shadow, self._clock_s)
         if track.item is not None:
             item = self._registry.item(track.item)
-            self._count(item, sighting, False, events)
+            self._count(item, observation, False, events)
             return item
         confirmed = self._registry.confirm(number, self._clock_s)
         if confirmed is None:
@@ -192,7 +194,7 @@ class StreamCounter:
         if confirmed.track != number:
             self._tracker.forget(confirmed.track)
             confirmed.track = number
-        arriving = track.first.moment.pts_s > self._began_s
+        arriving = track.first.frame_time.pts_s > self._began_s
         for past in track.waiting:
             self._count(confirmed, past, arriving, events)
         track.waiting.clear()
@@ -201,30 +203,32 @@ class StreamCounter:
     def _end(self, number: int, events: list[CountEvent]) -> None:
         """Nothing more is seen of an object under this id."""
         class_name = self._classes[self._registry.item(number).class_id]
-        same = self._registry.late_join(number)
+        same = self._registry.stitch_late(number)
         if same is None:
             self._registry.retire(number)
         else:
             if self._smoother is not None:
                 self._final[same.item] = same.final
-            if self._tally.wanted(class_name):
+            if self._rules.wanted(class_name):
                 # what lies between the two, a line perhaps, was passed out of sight
-                events += self._tally.join(number, same.item, class_name, same.first)
-        events += self._tally.end(number, class_name)
+                events += self._rules.stitch(number, same.item, class_name, same.first)
+        events += self._rules.end(number, class_name)
 
-    def _count(self, item: Item, sighting: Sighting, arriving: bool, events: list[CountEvent]) -> None:
+    def _count(
+        self, item: CountedObject, observation: Observation, arriving: bool, events: list[CountEvent]
+    ) -> None:
         class_name = self._classes[item.class_id]
-        if self._tally.wanted(class_name):
-            events += self._tally.see(item.item, class_name, sighting, arriving)
+        if self._rules.wanted(class_name):
+            events += self._rules.observe(item.item, class_name, observation, arriving)
             if self._smoother is not None:
-                moment = sighting.moment
-                row = TrackRow(item.item, moment.index, class_name, sighting.score, sighting.box_px)
-                self._smoother.add(row, moment.pts_s)
+                frame_time = observation.frame_time
+                row = TrackRow(item.item, frame_time.index, class_name, observation.score, observation.box_px)
+                self._smoother.add(row, frame_time.pts_s)
 
     def _tracks(
         self,
         instances: Instances,
-        shown: list[tuple[int, Item]],
+        shown: list[tuple[int, CountedObject]],
         spots: Floats,
         events: list[CountEvent],
     ) -> Tracks:
@@ -244,8 +248,8 @@ class StreamCounter:
             class_ids=np.array([item.class_id for _, item in shown], np.int16),
             masks=instances.masks[rows],
             feet_px=(spots[rows] * scale).astype(np.float32),
-            lines=self._tally.line_totals(),
-            zones=self._tally.inside(),
+            lines=self._rules.line_totals(),
+            zones=self._rules.inside(),
             unique=self._unique(),
             camera=instances.camera,
             crossed=tuple(dict.fromkeys(event.name for event in events if event.kind == "line")),
@@ -254,7 +258,7 @@ class StreamCounter:
     def _unique(self) -> dict[str, int]:
         counts = dict.fromkeys(sorted(self._stream_classes or ()), 0)
         for class_id, count in sorted(self._registry.unique().items()):
-            if self._tally.wanted(self._classes[class_id]):
+            if self._rules.wanted(self._classes[class_id]):
                 counts[self._classes[class_id]] = count
         return counts
 
@@ -265,8 +269,8 @@ def _shadows(rows: list[int], instances: Instances) -> list[bool]:
     places, masks = instances.boxes_px.astype(np.float64)[rows], instances.masks[rows]
     overlap = np.tril(overlaps(places, places), -1)
     result = [False] * len(rows)
-    for young, old in zip(*np.nonzero(overlap >= SHADOW_OVERLAP), strict=True):
+    for young, old in zip(*np.nonzero(overlap >= SHADOW_IOU), strict=True):
         result[young] = result[young] or (
-            mask_overlap(places[young], masks[young], places[old], masks[old]) >= SHADOW_OVERLAP
+            mask_overlap(places[young], masks[young], places[old], masks[old]) >= SHADOW_IOU
         )
     return result

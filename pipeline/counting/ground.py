@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.config.schema import GroundConfig
 from pipeline.geometry.plane import Floats, Xy
-from pipeline.tracking.observation import Sighting
+from pipeline.tracking.observation import Observation
 
 WINDOW_S = 1.0
 """How much of the past a speed is measured over."""
@@ -67,19 +67,19 @@ class Ground:
         u, v, w = (a * x + b * y + c for a, b, c in self._rows)
         return (u / w, v / w) if w * self._sign > 1e-9 else None
 
-    def see(self, item: int, sighting: Sighting) -> None:
+    def observe(self, object_id: int, observation: Observation) -> None:
         """The next sighting of an object. What the border of the frame cuts has no foot point to be measured."""
-        place = None if sighting.edges else self.place_m(sighting.foot)
+        place = None if observation.edges else self.place_m(observation.foot)
         if place is None:
             return
-        past = self._past.setdefault(item, deque(maxlen=MOST_SEEN))
-        past.append((sighting.moment.pts_s, *place))
+        past = self._past.setdefault(object_id, deque(maxlen=MOST_SEEN))
+        past.append((observation.frame_time.pts_s, *place))
         while past[-1][0] - past[0][0] > WINDOW_S:
             past.popleft()
 
-    def speed_kmh(self, item: int, pts_s: float) -> float | None:
+    def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
         """Speed of an object at its sighting `pts_s`; None where too little of it was seen lately."""
-        past = [row for row in self._past.get(item, ()) if pts_s - WINDOW_S <= row[0] <= pts_s]
+        past = [row for row in self._past.get(object_id, ()) if pts_s - WINDOW_S <= row[0] <= pts_s]
         if len(past) < LEAST_SEEN or past[-1][0] - past[0][0] < LEAST_S:
             return None
         middle = sum(row[0] for row in past) / len(past)
@@ -87,6 +87,6 @@ class Ground:
         slope = [sum((row[0] - middle) * row[axis] for row in past) / spread for axis in (1, 2)]
         return KMH * hypot(*slope)
 
-    def end(self, item: int) -> None:
+    def end(self, object_id: int) -> None:
         """The object will not be seen again."""
-        self._past.pop(item, None)
+        self._past.pop(object_id, None)

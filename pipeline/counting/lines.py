@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.config.schema import LineConfig
 from pipeline.geometry.plane import Xy
 from pipeline.geometry.polyline import Polyline
-from pipeline.tracking.observation import Sighting
+from pipeline.tracking.observation import Observation
 
 PATH_POINTS = 64
 """Positions kept since the last confirmed side; beyond that every second one is left out."""
@@ -47,8 +47,8 @@ class _Course:
     first_side: int = 0
     head: list[Xy] = field(default_factory=list)
     """The path up to the first confirmed side."""
-    before: Sighting | None = None
-    last: Sighting | None = None
+    before: Observation | None = None
+    last: Observation | None = None
 
 
 class LineCounter:
@@ -66,7 +66,7 @@ class LineCounter:
         self._room = self._line.room(frame)
         self._courses: dict[int, _Course] = {}
 
-    def see(self, item: int, sighting: Sighting, arriving: bool = False) -> str | None:
+    def observe(self, object_id: int, observation: Observation, arriving: bool = False) -> str | None:
         """The next sighting of an object.
 
         Args:
@@ -77,36 +77,36 @@ class LineCounter:
         Returns:
             The name of the direction in which it has just crossed, or None.
         """
-        place, distance = self._anchor(sighting)
-        course = self._courses.get(item)
+        place, distance = self._anchor(observation)
+        course = self._courses.get(object_id)
         if course is None:
-            course = self._courses[item] = _Course(arriving=arriving)
-            if arriving and sighting.edges:
-                self._came_in(course, sighting, place)
+            course = self._courses[object_id] = _Course(arriving=arriving)
+            if arriving and observation.edges:
+                self._came_in(course, observation, place)
         elif course.arriving and course.before is None and course.last is not None and not course.edge:
-            self._flew_in(course, course.last, sighting)
-        course.before, course.last = course.last, sighting
+            self._flew_in(course, course.last, observation)
+        course.before, course.last = course.last, observation
         for edge in "ltrb":
-            if edge not in sighting.edges:
-                course.whole[edge] = sighting.extent_px(edge)
-        side = self._side(distance, sighting.height_px)
+            if edge not in observation.edges:
+                course.whole[edge] = observation.extent_px(edge)
+        side = self._side(distance, observation.height_px)
         if course.edge:
-            if course.edge in sighting.edges:
+            if course.edge in observation.edges:
                 _append(course.path, place)
                 if side != course.side:
                     return None
-            elif course.cut_px >= CUT * sighting.extent_px(course.edge) and (
-                course.before is None or course.edge not in self._beyond(sighting, course.before)
+            elif course.cut_px >= CUT * observation.extent_px(course.edge) and (
+                course.before is None or course.edge not in self._beyond(observation, course.before)
             ):
                 course.side, course.path = 0, course.path[1:]
-            if course.edge not in sighting.edges:
+            if course.edge not in observation.edges:
                 course.edge = ""
-        return self._move(course, place, side, sighting.moment.pts_s)
+        return self._move(course, place, side, observation.frame_time.pts_s)
 
-    def end(self, item: int) -> tuple[str, Sighting] | None:
+    def end(self, object_id: int) -> tuple[str, Observation] | None:
         """The object will not be seen again. Returns the direction and the last sighting if it left the frame
         over the line."""
-        course = self._courses.pop(item, None)
+        course = self._courses.pop(object_id, None)
         if course is None or course.last is None:
             return None
         last = course.last
@@ -116,19 +116,19 @@ class LineCounter:
         for edge in over:
             outside = self._outside(edge, self._anchor(last)[0])
             side = _sign(self._line.distance(outside))
-            direction = self._move(course, outside, side, last.moment.pts_s)
+            direction = self._move(course, outside, side, last.frame_time.pts_s)
             if direction is not None:
                 return direction, last
         return None
 
-    def join(self, item: int, later: int, pts_s: float) -> str | None:
-        """The object `later`, first seen at `pts_s`, has turned out to be `item`: it goes on with the past of both.
+    def stitch(self, object_id: int, later: int, pts_s: float) -> str | None:
+        """The object `later`, first seen at `pts_s`, has turned out to be `object_id`: it goes on with the past of both.
 
         Returns:
             The direction in which it crossed the line between the two, or None.
         """
         rest = self._courses.get(later)
-        course = None if rest is None else self._courses.pop(item, None)
+        course = None if rest is None else self._courses.pop(object_id, None)
         if course is None or rest is None:
             return None
         rest.whole = course.whole | rest.whole
@@ -164,11 +164,11 @@ class LineCounter:
         course.counted_s = pts_s
         return self._config.directions[0 if before > 0 else 1]
 
-    def _anchor(self, sighting: Sighting) -> tuple[Xy, float]:
+    def _anchor(self, observation: Observation) -> tuple[Xy, float]:
         """The position that makes the path, and the signed distance that tells the side."""
         if self._config.anchor == "mask":
-            return self._line.mask_anchor(np.array(sighting.place_px), sighting.mask)
-        place = sighting.foot if self._config.anchor == "foot" else sighting.center
+            return self._line.mask_anchor(np.array(observation.place_px), observation.mask)
+        place = observation.foot if self._config.anchor == "foot" else observation.center
         return place, self._line.distance(place)
 
     def _side(self, distance: float, height_px: float) -> int:
@@ -178,19 +178,19 @@ class LineCounter:
         band = min(self._config.deadband * height_px, self._room[side] / 2)
         return side if abs(distance) > band else 0
 
-    def _came_in(self, course: _Course, sighting: Sighting, place: Xy) -> None:
+    def _came_in(self, course: _Course, observation: Observation, place: Xy) -> None:
         """If the line runs between the object and the border, it may have been crossed out of sight."""
         here = _sign(self._line.distance(place))
-        for edge in sighting.edges:
+        for edge in observation.edges:
             outside = self._outside(edge, place)
             side = _sign(self._line.distance(outside))
             if side and side != here and self._line.meets([outside, place]):
                 course.side, course.path, course.edge = side, [outside], edge
                 course.first_side, course.head = side, [outside]
-                course.cut_px = sighting.extent_px(edge)
+                course.cut_px = observation.extent_px(edge)
                 return
 
-    def _flew_in(self, course: _Course, first: Sighting, second: Sighting) -> None:
+    def _flew_in(self, course: _Course, first: Observation, second: Observation) -> None:
         """An object so fast that it was outside one such step before its first sighting."""
         for edge in self._beyond(second, first):
             place = self._anchor(first)[0]
@@ -200,9 +200,9 @@ class LineCounter:
                 course.side, course.path = side, [outside, place]
                 return
 
-    def _beyond(self, one: Sighting, other: Sighting) -> str:
+    def _beyond(self, one: Observation, other: Observation) -> str:
         """The border of the frame over which one more step like that from `one` to `other` leads, if any."""
-        if not 0 < abs(other.moment.pts_s - one.moment.pts_s) <= STEP_S:
+        if not 0 < abs(other.frame_time.pts_s - one.frame_time.pts_s) <= STEP_S:
             return ""
         x, y = (2 * other.center[axis] - one.center[axis] for axis in (0, 1))
         width, height = self._frame

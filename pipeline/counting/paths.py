@@ -32,11 +32,11 @@ class Heat:
         self._seconds: dict[str, Floats] = {}
         self._last: dict[int, tuple[float, Xy]] = {}
 
-    def see(self, item: int, class_name: str, place: Xy, pts_s: float) -> None:
+    def observe(self, object_id: int, class_name: str, place: Xy, pts_s: float) -> None:
         """The next sighting of an object, its foot point in pixels: the time since the last one is laid along the
         way between them."""
-        since_s, before = self._last.get(item, (pts_s, place))
-        self._last[item] = (pts_s, place)
+        since_s, before = self._last.get(object_id, (pts_s, place))
+        self._last[object_id] = (pts_s, place)
         spent_s = pts_s - since_s
         if not 0 < spent_s <= GAP_S:
             return
@@ -52,9 +52,9 @@ class Heat:
             column = min(max(int(x + share * dx), 0), COLUMNS - 1)
             grid[row, column] += spent_s / steps
 
-    def end(self, item: int) -> None:
+    def end(self, object_id: int) -> None:
         """The object will not be seen again."""
-        self._last.pop(item, None)
+        self._last.pop(object_id, None)
 
     @property
     def seconds(self) -> dict[str, Floats]:
@@ -90,26 +90,26 @@ class Journeys:
         self._under_way: dict[int, _Journey] = {}
         self._over: Counter[tuple[str, str, str]] = Counter()
 
-    def stop(self, item: int, class_name: str, kind: str, name: str) -> None:
+    def stop(self, object_id: int, class_name: str, kind: str, name: str) -> None:
         """An object crossed a line, or is in a zone in which it was not before."""
         where = self._names[kind, name]
-        journey = self._under_way.get(item)
+        journey = self._under_way.get(object_id)
         if journey is None:
-            self._under_way[item] = _Journey(class_name, where, where)
+            self._under_way[object_id] = _Journey(class_name, where, where)
             return
         again = where == journey.last and where in self._areas
         journey.class_name, journey.last = class_name, where
         journey.stops += not again
 
-    def end(self, item: int) -> None:
+    def end(self, object_id: int) -> None:
         """The object will not be seen again."""
-        journey = self._under_way.pop(item, None)
+        journey = self._under_way.pop(object_id, None)
         if journey is not None and journey.stops > 1:
             self._over[journey.first, journey.last, journey.class_name] += 1
 
-    def join(self, item: int, later: int) -> None:
-        """The object `later` has turned out to be `item`: it goes on with the past of both."""
-        journey, rest = self._under_way.pop(item, None), self._under_way.get(later)
+    def stitch(self, object_id: int, later: int) -> None:
+        """The object `later` has turned out to be `object_id`: it goes on with the past of both."""
+        journey, rest = self._under_way.pop(object_id, None), self._under_way.get(later)
         if journey is None:
             return
         if rest is not None:

@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from math import floor, log2
 
-KEPT = 512
+EXACT_VALUES = 512
 """Values kept as they are."""
-PER_DOUBLING = 32
-LEAST, MOST = 1e-3, 1e7
+BINS_PER_DOUBLING = 32
+LOWEST, HIGHEST = 1e-3, 1e7
 """Values beyond are counted as these: 1063 bins at the most."""
 
 
@@ -31,7 +31,7 @@ class Histogram:
     total: float
 
 
-class Spread:
+class QuantileSketch:
     """How values of 0 or more are spread.
 
     Args:
@@ -52,7 +52,7 @@ class Spread:
         self._buckets[bisect_left(self._edges, value)] += 1
         if self._kept is not None:
             insort(self._kept, value)
-            if len(self._kept) > KEPT:
+            if len(self._kept) > EXACT_VALUES:
                 self._bins.update(_bin(one) for one in self._kept)
                 self._kept = None
         else:
@@ -71,7 +71,7 @@ class Spread:
         for number, inside in sorted(self._bins.items()):
             if before + inside > low:
                 within = min((rank - before + 0.5) / inside, 1.0)
-                return float(LEAST * 2 ** ((number + within) / PER_DOUBLING))
+                return float(LOWEST * 2 ** ((number + within) / BINS_PER_DOUBLING))
             before += inside
         raise AssertionError("the bins hold all values")
 
@@ -85,4 +85,4 @@ class Spread:
 
 
 def _bin(value: float) -> int:
-    return floor(log2(min(max(value, LEAST), MOST) / LEAST) * PER_DOUBLING)
+    return floor(log2(min(max(value, LOWEST), HIGHEST) / LOWEST) * BINS_PER_DOUBLING)

@@ -8,15 +8,15 @@ from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.paths import Heat, Journeys
-from pipeline.counting.quantiles import Spread
+from pipeline.counting.quantiles import QuantileSketch
 from pipeline.counting.totals import Totals
 from pipeline.counting.zones import Passage, ZoneCounter
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent, Kind
-from pipeline.tracking.observation import Sighting
+from pipeline.tracking.observation import Observation
 
 
-class Tally:
+class CountingRules:
     """The lines, zones, paths and speeds of one stream.
 
     Args:
@@ -37,7 +37,7 @@ class Tally:
             name: {cls: dict.fromkeys(line.directions, 0) for cls in self._configured(line.classes)}
             for name, line in stream.lines.items()
         }
-        self._speeds: dict[str, dict[str, Spread]] = {name: {} for name in stream.lines}
+        self._speeds: dict[str, dict[str, QuantileSketch]] = {name: {} for name in stream.lines}
 
     def begin(self, frame: tuple[int, int]) -> None:
         """The width and height of the stream's first frame in pixels are known."""
@@ -52,67 +52,71 @@ class Tally:
         """Whether the stream counts this class."""
         return among(class_name, self._stream.classes)
 
-    def see(self, item: int, class_name: str, sighting: Sighting, arriving: bool) -> list[CountEvent]:
-        """The next sighting of a confirmed object of a wanted class; `arriving` as in `LineCounter.see`."""
+    def observe(
+        self, object_id: int, class_name: str, observation: Observation, arriving: bool
+    ) -> list[CountEvent]:
+        """The next sighting of a confirmed object of a wanted class; `arriving` as in `LineCounter.observe`."""
         self._classes.add(class_name)
         events: list[CountEvent] = []
         if self._heat is not None:
-            self._heat.see(item, class_name, sighting.foot, sighting.moment.pts_s)
+            self._heat.observe(object_id, class_name, observation.foot, observation.frame_time.pts_s)
         if self._ground is not None:
-            self._ground.see(item, sighting)
+            self._ground.observe(object_id, observation)
         for name, line in self._lines.items():
-            direction = line.see(item, sighting, arriving)
+            direction = line.observe(object_id, observation, arriving)
             if direction is not None and among(class_name, self._stream.lines[name].classes):
-                events.append(self._crossed(name, direction, class_name, item, sighting))
+                events.append(self._crossed(name, direction, class_name, object_id, observation))
         for name, zone in self._zones.items():
             if not among(class_name, self._stream.zones[name].classes):
-                zone.end(item)
+                zone.end(object_id)
                 continue
-            outside = not zone.inside(item)
-            passage = zone.see(item, sighting, class_name)
-            if outside and zone.inside(item):
-                self._journeys.stop(item, class_name, "zone", name)
+            outside = not zone.inside(object_id)
+            passage = zone.observe(object_id, observation, class_name)
+            if outside and zone.inside(object_id):
+                self._journeys.stop(object_id, class_name, "zone", name)
             if passage is not None:
-                events.append(self._passed(name, passage, class_name, item, sighting))
+                events.append(self._passed(name, passage, class_name, object_id, observation))
         return events
 
-    def end(self, item: int, class_name: str) -> list[CountEvent]:
+    def end(self, object_id: int, class_name: str) -> list[CountEvent]:
         """The object will not be seen again."""
         events: list[CountEvent] = []
         for name, line in self._lines.items():
-            left = line.end(item)
+            left = line.end(object_id)
             if left is not None and self._counts(name, class_name):
-                events.append(self._crossed(name, left[0], class_name, item, left[1]))
+                events.append(self._crossed(name, left[0], class_name, object_id, left[1]))
         for zone in self._zones.values():
-            zone.end(item)
-        self._journeys.end(item)
+            zone.end(object_id)
+        self._journeys.end(object_id)
         for follower in (self._heat, self._ground):
             if follower is not None:
-                follower.end(item)
+                follower.end(object_id)
         return events
 
-    def join(self, item: int, later: int, class_name: str, sighting: Sighting) -> list[CountEvent]:
-        """The object `later` has turned out to be `item`, seen again: it goes on with the past of both.
+    def stitch(
+        self, object_id: int, later: int, class_name: str, observation: Observation
+    ) -> list[CountEvent]:
+        """The object `later` has turned out to be `object_id`, seen again: it goes on with the past of both.
 
         Args:
             item: the older object; nothing more is seen under this id, and `end` has nothing left to end.
-            later: the one that began after `item` was lost.
+            later: the one that began after `object_id` was lost.
             class_name: of both together.
             sighting: the first one of `later`.
 
         Returns:
-            What nobody saw: lines and borders between the last sighting of `item` and the first of `later`.
+            What nobody saw: lines and borders between the last sighting of `object_id` and the first of `later`.
         """
         events: list[CountEvent] = []
         for name, line in self._lines.items():
-            direction = line.join(item, later, sighting.moment.pts_s)
+            direction = line.stitch(object_id, later, observation.frame_time.pts_s)
             if direction is not None and self._counts(name, class_name):
-                events.append(self._crossed(name, direction, class_name, item, sighting))
+                events.append(self._crossed(name, direction, class_name, object_id, observation))
         for name, zone in self._zones.items():
-            passage = zone.join(item, later)
+            passage = zone.stitch(object_id, later)
             if passage is not None:
-                events.append(self._passed(name, passage, class_name, item, sighting))
-        self._journeys.join(item, later)
+                events.append(self._passed(name, passage, class_name, object_id, observation))
+        self._journeys.stitch(object_id, later)
         return events
 
     def totals(self, unique: dict[str, int]) -> Totals:
@@ -170,23 +174,23 @@ class Tally:
         return self.wanted(class_name) and among(class_name, self._stream.lines[line].classes)
 
     def _crossed(
-        self, name: str, direction: str, class_name: str, item: int, sighting: Sighting
+        self, name: str, direction: str, class_name: str, object_id: int, observation: Observation
     ) -> CountEvent:
         both = dict.fromkeys(self._stream.lines[name].directions, 0)
         self._crossings[name].setdefault(class_name, both)[direction] += 1
-        self._journeys.stop(item, class_name, "line", name)
+        self._journeys.stop(object_id, class_name, "line", name)
         speed_kmh = None
         if self._ground is not None:
-            speed_kmh = self._ground.speed_kmh(item, sighting.moment.pts_s)
+            speed_kmh = self._ground.speed_kmh(object_id, observation.frame_time.pts_s)
         if speed_kmh is not None:
-            self._speeds[name].setdefault(class_name, Spread(EDGES_KMH)).add(speed_kmh)
-        return self._event("line", name, class_name, direction, item, sighting, speed_kmh=speed_kmh)
+            self._speeds[name].setdefault(class_name, QuantileSketch(EDGES_KMH)).add(speed_kmh)
+        return self._event("line", name, class_name, direction, object_id, observation, speed_kmh=speed_kmh)
 
     def _passed(
-        self, name: str, passage: Passage, class_name: str, item: int, sighting: Sighting
+        self, name: str, passage: Passage, class_name: str, object_id: int, observation: Observation
     ) -> CountEvent:
         return self._event(
-            "zone", name, class_name, passage.direction, item, sighting, dwell_s=passage.dwell_s
+            "zone", name, class_name, passage.direction, object_id, observation, dwell_s=passage.dwell_s
         )
 
     def _event(
@@ -195,27 +199,27 @@ class Tally:
         name: str,
         class_name: str,
         direction: str,
-        item: int,
-        sighting: Sighting,
+        object_id: int,
+        observation: Observation,
         *,
         dwell_s: float | None = None,
         speed_kmh: float | None = None,
     ) -> CountEvent:
-        moment = sighting.moment
+        frame_time = observation.frame_time
         return CountEvent(
             stream=self._name,
             kind=kind,
             name=name,
             class_name=class_name,
             direction=direction,
-            track=item,
-            epoch=moment.epoch,
-            seq=moment.seq,
-            index=moment.index,
-            pts_s=moment.pts_s,
-            wall_s=moment.wall_s,
-            score=sighting.score,
-            box_px=sighting.box_px,
+            track=object_id,
+            epoch=frame_time.epoch,
+            seq=frame_time.seq,
+            index=frame_time.index,
+            pts_s=frame_time.pts_s,
+            wall_s=frame_time.wall_s,
+            score=observation.score,
+            box_px=observation.box_px,
             dwell_s=dwell_s,
             speed_kmh=speed_kmh,
         )

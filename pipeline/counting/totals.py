@@ -21,7 +21,7 @@ class TrackRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FrameResult:
     """What one frame brought: the objects to draw, the events, the rows of a track file."""
 
     tracks: Tracks
@@ -47,8 +47,8 @@ class Totals:
     """
 
     unique: dict[str, int] = field(default_factory=dict)
-    uncertain: dict[str, int] = field(default_factory=dict)
-    doubtful: dict[str, int] = field(default_factory=dict)
+    uncertainty: dict[str, int] = field(default_factory=dict)
+    ambiguous: dict[str, int] = field(default_factory=dict)
     lines: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     zones: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     speeds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Totals:
             frames=frames,
             skipped=dict(skipped),
             unique=self.unique,
-            uncertain=self.uncertain,
-            doubtful=self.doubtful,
+            uncertainty=self.uncertainty,
+            ambiguous=self.ambiguous,
             lines=self.lines,
             zones=self.zones,
             speeds=self.speeds,

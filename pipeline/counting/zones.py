@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.config.schema import ZoneConfig
-from pipeline.counting.quantiles import Histogram, Spread
+from pipeline.counting.quantiles import Histogram, QuantileSketch
 from pipeline.geometry.plane import depth, mask_cells, within
-from pipeline.tracking.observation import Sighting
+from pipeline.tracking.observation import Observation
 
 BORDER = 0.1
 """Half width of the border: in heights of the object, or as a part of its mask."""
@@ -52,7 +52,7 @@ class _Numbers:
     exits: int = 0
     appeared: int = 0
     vanished: int = 0
-    dwell: Spread = field(default_factory=lambda: Spread(DWELL_EDGES_S))
+    dwell: QuantileSketch = field(default_factory=lambda: QuantileSketch(DWELL_EDGES_S))
 
     def move(self, count: int) -> None:
         self.now += count
@@ -93,13 +93,13 @@ class ZoneCounter:
         self._widest = float((high - low).min()) / 8
         self._box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
-    def see(self, item: int, sighting: Sighting, class_name: str) -> Passage | None:
+    def observe(self, object_id: int, observation: Observation, class_name: str) -> Passage | None:
         """The next sighting of an object. Returns the border crossing that it completes, or None."""
-        inside, clear = self._state(sighting)
-        pts_s = sighting.moment.pts_s
-        stay = self._stays.get(item)
+        inside, clear = self._state(observation)
+        pts_s = observation.frame_time.pts_s
+        stay = self._stays.get(object_id)
         if stay is None:
-            self._stays[item] = _Stay(inside, pts_s, pts_s, class_name, inside)
+            self._stays[object_id] = _Stay(inside, pts_s, pts_s, class_name, inside)
             if inside:
                 self._of(class_name).appeared += 1
                 self._of(class_name).move(1)
@@ -117,26 +117,26 @@ class ZoneCounter:
             return self._enter(stay, pts_s)
         return self._exit(stay)
 
-    def inside(self, item: int) -> bool:
+    def inside(self, object_id: int) -> bool:
         """Whether an object is inside."""
-        stay = self._stays.get(item)
+        stay = self._stays.get(object_id)
         return stay is not None and stay.inside
 
-    def end(self, item: int) -> None:
+    def end(self, object_id: int) -> None:
         """The object will not be seen again."""
-        stay = self._stays.pop(item, None)
+        stay = self._stays.pop(object_id, None)
         if stay is not None and stay.inside:
             self._leave(stay)
             self._of(stay.class_name).vanished += 1
 
-    def join(self, item: int, later: int) -> Passage | None:
-        """The object `later` has turned out to be `item`, seen again: it goes on with the past of both.
+    def stitch(self, object_id: int, later: int) -> Passage | None:
+        """The object `later` has turned out to be `object_id`, seen again: it goes on with the past of both.
 
         Returns:
             The border crossing that nobody saw, between the two.
         """
         after = self._stays.get(later)
-        before = None if after is None else self._stays.pop(item, None)
+        before = None if after is None else self._stays.pop(object_id, None)
         if before is None or after is None:
             return None
         result = None
@@ -188,22 +188,22 @@ class ZoneCounter:
         self._of(stay.class_name).move(-1)
         self._of(stay.class_name).dwell.add(stay.last_s - stay.since_s)
 
-    def _state(self, sighting: Sighting) -> tuple[bool, bool]:
+    def _state(self, observation: Observation) -> tuple[bool, bool]:
         """Whether the object is inside, and whether that is clear: not near the border."""
         if self._config.by == "mask":
-            share = self._share(sighting)
+            share = self._share(observation)
             least = self._config.share
             low, high = max(least - BORDER, least / 2), min(least + BORDER, (least + 1) / 2)
             return share >= least, not low < share < high
-        place = sighting.foot if self._config.anchor == "foot" else sighting.center
+        place = observation.foot if self._config.anchor == "foot" else observation.center
         deep = depth(self._polygon, place)
-        return deep > 0, abs(deep) > min(BORDER * sighting.height_px, self._widest)
+        return deep > 0, abs(deep) > min(BORDER * observation.height_px, self._widest)
 
-    def _share(self, sighting: Sighting) -> float:
+    def _share(self, observation: Observation) -> float:
         """Which part of the mask lies inside, 0..1."""
-        x0, y0, x1, y1 = sighting.place_px
+        x0, y0, x1, y1 = observation.place_px
         left, top, right, bottom = self._box
         if x1 <= left or x0 >= right or y1 <= top or y0 >= bottom:
             return 0.0
-        cells = mask_cells(np.array(sighting.place_px), sighting.mask)
+        cells = mask_cells(np.array(observation.place_px), observation.mask)
         return float(within(self._polygon, cells).mean())

@@ -50,7 +50,7 @@ class Outcome:
 
     frames: int
     objects: int
-    uncertain: int
+    uncertainty: int
     """By how many `objects` may be off."""
     sequence: Sequence
 
@@ -94,7 +94,7 @@ def track_file(
     writer.add(Row(row.index, final[row.track], row.box_px, row.score) for row in told)
     writer.finish({})
     totals = counter.totals()
-    return Outcome(frames, totals.unique.get(CLASS, 0), totals.uncertain.get(CLASS, 0), sequence)
+    return Outcome(frames, totals.unique.get(CLASS, 0), totals.uncertainty.get(CLASS, 0), sequence)
 
 
 def as_instances(rows: Floats, sequence: Sequence) -> Iterator[Instances]:

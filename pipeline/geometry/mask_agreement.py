@@ -14,7 +14,7 @@ GRID = 14
 Masks = NDArray[np.uint8]
 
 
-def telling(masks: Masks) -> Masks | None:
+def informative(masks: Masks) -> Masks | None:
     """The masks (N, 28, 28) of one frame, or None if they tell no more than the boxes: a detector without masks."""
     return masks if len(masks) and masks.min() < MASK_INSIDE else None
 

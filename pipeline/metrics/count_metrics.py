@@ -39,7 +39,7 @@ class Shown:
     unique: Mapping[str, int]
     dwell: Histograms
     speed: Histograms
-    uncertain: Mapping[str, int]
+    uncertainty: Mapping[str, int]
 
 
 @dataclass(eq=False)
@@ -65,7 +65,7 @@ class Counts(Collector):
             "tallycam_line_net", "Crossings in a line's first direction less the others.", labels=line_labels
         )
         objects = GaugeMetricFamily("tallycam_unique_objects", "Unique objects.", labels=["stream", "class"])
-        uncertain = GaugeMetricFamily(
+        uncertainty = GaugeMetricFamily(
             "tallycam_unique_objects_uncertain",
             "By how many the unique objects may be off.",
             labels=["stream", "class"],
@@ -93,14 +93,14 @@ class Counts(Collector):
                     net.add_metric([stream, line, class_name], first - sum(others))
             for class_name, count in shown.unique.items():
                 objects.add_metric([stream, class_name], count)
-            for class_name, count in shown.uncertain.items():
-                uncertain.add_metric([stream, class_name], count)
+            for class_name, count in shown.uncertainty.items():
+                uncertainty.add_metric([stream, class_name], count)
             for zone, zone_classes in shown.zones.items():
                 for class_name, values in zone_classes.items():
                     for key, family in by_key.items():
                         if key in values:
                             family.add_metric([stream, zone, class_name], values[key])
-        yield from (crossings, net, objects, uncertain, *by_key.values())
+        yield from (crossings, net, objects, uncertainty, *by_key.values())
         yield self._histograms(
             HistogramMetricFamily(
                 "tallycam_zone_dwell_seconds",

@@ -84,7 +84,7 @@ class StageMetrics:
         zones: Zones,
         unique: Mapping[str, int],
         *,
-        uncertain: Mapping[str, int] = MappingProxyType({}),
+        uncertainty: Mapping[str, int] = MappingProxyType({}),
         dwell: Histograms = MappingProxyType({}),
         speed: Histograms = MappingProxyType({}),
     ) -> None:
@@ -96,7 +96,7 @@ class StageMetrics:
         """
         self._counts.streams = {
             **self._counts.streams,
-            stream: Shown(lines, zones, unique, dwell, speed, uncertain),
+            stream: Shown(lines, zones, unique, dwell, speed, uncertainty),
         }
 
     def text(self) -> str:

@@ -41,8 +41,8 @@ class StreamSummary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     static: int = 0
     unique: Mapping[str, int] = field(default_factory=dict)
-    uncertain: Mapping[str, int] = field(default_factory=dict)
-    doubtful: Mapping[str, int] = field(default_factory=dict)
+    uncertainty: Mapping[str, int] = field(default_factory=dict)
+    ambiguous: Mapping[str, int] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     net: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     zones: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
@@ -63,8 +63,8 @@ class StreamSummary:
             "latency_ms": {"p50": self.latency_ms.get("p50"), "p99": self.latency_ms.get("p99")},
         }
         added = {
-            "uncertain": self.uncertain,
-            "doubtful": self.doubtful,
+            "uncertain": self.uncertainty,
+            "doubtful": self.ambiguous,
             "net": self.net,
             "speeds": self.speeds,
             "od": self.od,

@@ -168,7 +168,7 @@ class Track:
                 totals.lines,
                 totals.zones,
                 totals.unique,
-                uncertain=totals.uncertain,
+                uncertainty=totals.uncertainty,
                 dwell=totals.dwell,
                 speed=totals.speed,
             )

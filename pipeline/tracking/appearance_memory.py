@@ -104,7 +104,7 @@ class Looks:
         some.means, some.weights = self.means[rows], self.weights[rows]
         return some
 
-    def see(self, rows: Any, seen: Seen) -> None:
+    def observe(self, rows: Any, seen: Seen) -> None:
         """One sighting of each of `rows` (K,)."""
         total = np.minimum(self.weights[rows] + seen.weights, MEMORY)
         share = seen.weights / np.maximum(total, 1e-9)

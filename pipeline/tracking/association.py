@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.mask_agreement import Masks, agreements, telling
+from pipeline.geometry.mask_agreement import Masks, agreements, informative
 from pipeline.geometry.plane import Floats
 from pipeline.tracking import kalman as motion
 from pipeline.tracking.appearance_memory import Looks, Seen, link_costs
@@ -22,38 +22,38 @@ from pipeline.transport.messages import Instances
 Rows = NDArray[np.int64]
 Touching = NDArray[np.bool_]
 
-WORST = 5.5
+MAX_COST = 5.5
 """Distance from which on a detection is not the object."""
-ALIGNED = 0.57
+EDGE_ALIGNMENT = 0.57
 """0: places are compared by their centres; 1: by the best of both edges and the centre, on each axis, as fits
 objects that are half hidden."""
-MOST_SHAPE = 3.7
+MAX_SHAPE_COST = 3.7
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
 OVERLAP_WEIGHT = 4.1
-VAGUE = 0.39
+UNCERTAINTY_WEIGHT = 0.39
 """Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
-OTHER_CLASS = 3.4
+CLASS_CHANGE_COST = 3.4
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
-WEAK = 0.99
+WEAK_COST = 0.99
 """Added to the distance of a weak detection: strong ones choose first."""
-WEAK_SCORE = 0.42
+MIN_INITIATION_SCORE = 0.42
 """Detections below this score never begin a track."""
 
 MASK_WEIGHT = 2.0
 """Of masks that do not agree, where several detections or several objects come into question."""
-MASKS_AGREE = 0.7
+NEUTRAL_MASK_IOU = 0.7
 """Agreement of masks, inside the overlap of their boxes, that speaks neither for a pair nor against it."""
-MANY_PAIRS = 10_000
+MAX_DENSE_PAIRS = 10_000
 """More than so many are not looked at one by one."""
 
-_REACH = float(np.sqrt(2 * WORST))
-"""Standard deviations beyond which the place alone costs `WORST`."""
+_REACH = float(np.sqrt(2 * MAX_COST))
+"""Standard deviations beyond which the place alone costs `MAX_COST`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class Measurements:
     """The instances of one frame, as the tracker sees them.
 
     Attributes:
@@ -75,25 +75,25 @@ class Candidates:
     masks: Masks | None = None
 
     @classmethod
-    def of(cls, instances: Instances) -> Candidates:
+    def of(cls, instances: Instances) -> Measurements:
         boxes_px = instances.boxes_px.astype(np.float64)
         return cls(
             place=motion.measurements(boxes_px),
             scores=instances.scores.astype(np.float64),
             class_ids=instances.class_ids,
-            weak=instances.scores < WEAK_SCORE,
+            weak=instances.scores < MIN_INITIATION_SCORE,
             edges=touches(boxes_px, (instances.width, instances.height)),
             seen=None if instances.looks is None else Seen(instances.looks, boxes_px),
-            masks=telling(instances.masks),
+            masks=informative(instances.masks),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Predictions:
     """Where the tracks should be.
 
     Attributes:
-        place: (M, 4) as in `Candidates`.
+        place: (M, 4) as in `Measurements`.
         spread: (M, 4) variance of it.
         class_ids: (M,).
         edges: (M, 4) borders that each touched when it was last seen.
@@ -103,7 +103,7 @@ class Expected:
     """
 
     place: Floats
-    spread: Floats
+    variance: Floats
     class_ids: NDArray[np.int16]
     edges: NDArray[np.bool_]
     new: NDArray[np.bool_]
@@ -111,42 +111,42 @@ class Expected:
     masks: Masks
 
 
-def pairs(new: Candidates, old: Expected) -> tuple[Rows, Rows, Floats]:
-    """All pairs whose cost is below `WORST`: rows of `new` (K,), rows of `old` (K,), costs (K,)."""
-    rows, columns = _near(new, old)
+def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, Floats]:
+    """All pairs whose cost is below `MAX_COST`: rows of `new` (K,), rows of `old` (K,), costs (K,)."""
+    rows, columns = _gate(new, old)
     if not len(rows):
         return rows, columns, np.zeros(0)
     place, expected = new.place[rows], old.place[columns]
     noise = 2.25 * POSITION_NOISE**2 * (place[:, 2] * place[:, 3])
     off = place - expected
     moved = _moved(off, new.edges, old.edges, rows, columns)
-    spread = old.spread[columns, :2]
-    variance = spread + noise[:, None]
+    variance = old.variance[columns, :2]
+    variance = variance + noise[:, None]
     away = moved * moved / variance
     costs: Floats = 0.5 * (away[:, 0] + away[:, 1])
-    fair = (costs < WORST).nonzero()[0]
+    fair = (costs < MAX_COST).nonzero()[0]
     if len(fair) < len(rows):
         rows, columns, costs = rows[fair], columns[fair], costs[fair]
         place, expected, off = place[fair], expected[fair], off[fair]
-        noise, spread, variance = noise[fair], spread[fair], variance[fair]
+        noise, variance, variance = noise[fair], variance[fair], variance[fair]
     ratio = np.log(place[:, 3] / expected[:, 3])
     vague = np.log(variance[:, 0] * variance[:, 1] / (noise * noise))
     costs += (
-        (VAGUE / 2) * vague
-        + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MOST_SHAPE)
-        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, spread, old.new[columns]))
-        + OTHER_CLASS * (new.class_ids[rows] != old.class_ids[columns])
-        + WEAK * new.weak[rows]
+        (UNCERTAINTY_WEIGHT / 2) * vague
+        + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
+        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, variance, old.new[columns]))
+        + CLASS_CHANGE_COST * (new.class_ids[rows] != old.class_ids[columns])
+        + WEAK_COST * new.weak[rows]
     )
     if new.seen is not None:
         costs += link_costs(new.seen, rows, old.looks, columns)
-    good = costs < WORST
+    good = costs < MAX_COST
     rows, columns, costs = rows[good], columns[good], costs[good]
-    return _by_masks(new, old, rows, columns, costs)
+    return _with_mask_costs(new, old, rows, columns, costs)
 
 
-def _by_masks(
-    new: Candidates, old: Expected, rows: Rows, columns: Rows, costs: Floats
+def _with_mask_costs(
+    new: Measurements, old: Predictions, rows: Rows, columns: Rows, costs: Floats
 ) -> tuple[Rows, Rows, Floats]:
     """The same pairs: where a detection or a track has several, masks have a word in it, too."""
     if new.masks is None or not len(rows):
@@ -154,26 +154,26 @@ def _by_masks(
     some = ((np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)).nonzero()[0]
     row, column = rows[some], columns[some]
     agreed = agreements(new.place[row], new.masks[row], old.place[column], old.masks[column])
-    costs[some] += MASK_WEIGHT * (MASKS_AGREE - agreed)
-    good = costs < WORST
+    costs[some] += MASK_WEIGHT * (NEUTRAL_MASK_IOU - agreed)
+    good = costs < MAX_COST
     return rows[good], columns[good], costs[good]
 
 
-def _near(new: Candidates, old: Expected) -> tuple[Rows, Rows]:
-    """Pairs close enough, on both axes, that their cost, without looks, may be below `WORST`; none such is left
+def _gate(new: Measurements, old: Predictions) -> tuple[Rows, Rows]:
+    """Pairs close enough, on both axes, that their cost, without looks, may be below `MAX_COST`; none such is left
     out. By rows of `new`, then of `old`."""
     area = np.sqrt(new.place[:, 2:3] * new.place[:, 3:4])
     reach = (_REACH * POSITION_NOISE * 1.5) * area + new.place[:, 2:] / 2
     low, high = new.place[:, :2] - reach, new.place[:, :2] + reach
-    reach = _REACH * np.sqrt(old.spread[:, :2]) + old.place[:, 2:] / 2
+    reach = _REACH * np.sqrt(old.variance[:, :2]) + old.place[:, 2:] / 2
     first, last = old.place[:, :2] - reach, old.place[:, :2] + reach
-    if len(low) * len(first) <= MANY_PAIRS:
+    if len(low) * len(first) <= MAX_DENSE_PAIRS:
         near = (low[:, :1] <= last[:, 0]) & (first[:, 0] <= high[:, :1])
         near &= low[:, 1:] <= last[:, 1]
         near &= first[:, 1] <= high[:, 1:]
         rows, columns = near.nonzero()
         return rows, columns
-    rows, columns = _abreast(low[:, 0], high[:, 0], first[:, 0], last[:, 0])
+    rows, columns = _overlapping_intervals(low[:, 0], high[:, 0], first[:, 0], last[:, 0])
     near = low[rows, 1] <= last[columns, 1]
     near &= first[columns, 1] <= high[rows, 1]
     near &= first[columns, 0] <= high[rows, 0]
@@ -182,7 +182,7 @@ def _near(new: Candidates, old: Expected) -> tuple[Rows, Rows]:
     return rows[order], columns[order]
 
 
-def _abreast(low: Floats, high: Floats, first: Floats, last: Floats) -> tuple[Rows, Rows]:
+def _overlapping_intervals(low: Floats, high: Floats, first: Floats, last: Floats) -> tuple[Rows, Rows]:
     """Pairs of intervals `low`..`high` (N,) and `first`..`last` (M,) that may overlap: a sort and a search instead of
     all pairs. Some that end just before the other begins are among them."""
     order = np.argsort(low)
@@ -207,7 +207,7 @@ def _moved(off: Floats, touch: Touching, touched: Touching, rows: Rows, columns:
     """
     moved: Floats = np.abs(off[:, :2])
     half = off[:, 2:] / 2
-    moved -= ALIGNED * np.minimum(moved, np.abs(half))
+    moved -= EDGE_ALIGNMENT * np.minimum(moved, np.abs(half))
     some = (touch.any(axis=1)[rows] & touched.any(axis=1)[columns]).nonzero()[0]
     if len(some):
         cut = touch[rows[some]] & touched[columns[some]]
@@ -216,14 +216,16 @@ def _moved(off: Floats, touch: Touching, touched: Touching, rows: Rows, columns:
     return moved
 
 
-def _overlap(off: Floats, place: Floats, expected: Floats, spread: Floats, new: NDArray[np.bool_]) -> Floats:
+def _overlap(
+    off: Floats, place: Floats, expected: Floats, variance: Floats, new: NDArray[np.bool_]
+) -> Floats:
     """(K,) intersection over union of boxes, from their sizes and the distance of their centres.
 
     A new track's boxes are buffered by how vague its place is (after Yang et al., C-BIoU,
     https://arxiv.org/abs/2211.14317, whose buffer is a part of the box): who runs, seen five times a second, does
     not overlap where he was before, and his speed is not known yet.
     """
-    pad = np.sqrt(spread) * (2.0 * new)[:, None] if new.any() else 0.0
+    pad = np.sqrt(variance) * (2.0 * new)[:, None] if new.any() else 0.0
     first, second = place[:, 2:] + pad, expected[:, 2:] + pad
     common = (first + second) / 2 - np.abs(off[:, :2])
     np.minimum(common, np.minimum(first, second), out=common)

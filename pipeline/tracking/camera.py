@@ -14,42 +14,42 @@ from math import log
 import numpy as np
 
 from pipeline.geometry.plane import Floats, Xy
-from pipeline.tracking.observation import Sighting
+from pipeline.tracking.observation import Observation
 from pipeline.transport.messages import Camera
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """A similarity: z -> `turn` z + `move`, where z = x + i y, from the pixels of one frame to those of another.
+class CameraTransform:
+    """A similarity: z -> `rotation` z + `translation`, where z = x + i y, from the pixels of one frame to those of another.
 
     Attributes:
         turn: scale and angle; 1 is neither.
         move: pixels.
     """
 
-    turn: complex
-    move: complex
+    rotation: complex
+    translation: complex
 
     @property
     def scale(self) -> float:
-        return abs(self.turn)
+        return abs(self.rotation)
 
     def points(self, xy: Floats) -> Floats:
         """(N, 2) x y, pixels, before -> after."""
-        moved: Floats = self.vectors(xy) + np.array([self.move.real, self.move.imag])
+        moved: Floats = self.vectors(xy) + np.array([self.translation.real, self.translation.imag])
         return moved
 
     def vectors(self, xy: Floats) -> Floats:
         """(N, 2) differences of places, or speeds."""
-        a, b = self.turn.real, self.turn.imag
+        a, b = self.rotation.real, self.rotation.imag
         return np.stack([a * xy[:, 0] - b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
 
     def variances(self, xy: Floats) -> Floats:
         """(N, 2) variances of what `points` moves; that the two axes go together when it turns is left out."""
-        a, b = self.turn.real**2, self.turn.imag**2
+        a, b = self.rotation.real**2, self.rotation.imag**2
         return np.stack([a * xy[:, 0] + b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
 
-    def sighting(self, seen: Sighting) -> Sighting:
+    def observation(self, seen: Observation) -> Observation:
         """Where and how large what was seen would be in the other frame; the frame's own `box_px` stays."""
         x0, y0, x1, y1 = seen.place_px
         half = self.scale * (x1 - x0) / 2, self.scale * (y1 - y0) / 2
@@ -64,23 +64,23 @@ class Shift:
 
     def speed(self, speed: Sequence[float]) -> tuple[float, float, float, float]:
         """Change of centre x, centre y, width, height."""
-        along = self.turn * complex(speed[0], speed[1])
+        along = self.rotation * complex(speed[0], speed[1])
         return along.real, along.imag, self.scale * speed[2], self.scale * speed[3]
 
     def _point(self, x: float, y: float) -> Xy:
-        after = self.turn * complex(x, y) + self.move
+        after = self.rotation * complex(x, y) + self.translation
         return after.real, after.imag
 
 
-class View:
+class CameraPose:
     """Where the camera of one stream looked in the last frame."""
 
     def __init__(self) -> None:
         self._last: tuple[int, Camera] | None = None
 
-    def shift(
+    def camera_transform(
         self, camera: Camera | None, epoch: int, scale: tuple[float, float] = (1.0, 1.0)
-    ) -> Shift | None:
+    ) -> CameraTransform | None:
         """What the camera did since the last frame: from that frame's pixels to those of this one.
 
         Args:
@@ -94,13 +94,15 @@ class View:
         last, self._last = self._last, None if camera is None else (epoch, camera)
         if last is None or camera is None or last[0] != epoch or last[1][0] != camera[0] or last[1] == camera:
             return None
-        turn, before = complex(camera[1], camera[2]), complex(last[1][1], last[1][2])
-        if abs(turn) < 1e-6 or not _sane(before / turn):
+        rotation, before = complex(camera[1], camera[2]), complex(last[1][1], last[1][2])
+        if abs(rotation) < 1e-6 or not _sane(before / rotation):
             return None
-        move = (complex(*last[1][3:]) - complex(*camera[3:])) / turn
-        return Shift(before / turn, complex(move.real * scale[0], move.imag * scale[1]))
+        translation = (complex(*last[1][3:]) - complex(*camera[3:])) / rotation
+        return CameraTransform(
+            before / rotation, complex(translation.real * scale[0], translation.imag * scale[1])
+        )
 
 
-def _sane(turn: complex) -> bool:
+def _sane(rotation: complex) -> bool:
     """No camera zooms to twice or half of it between two frames: what comes from outside is not trusted."""
-    return 1e-3 < abs(turn) < 1e3 and abs(log(abs(turn))) < log(2.0)
+    return 1e-3 < abs(rotation) < 1e3 and abs(log(abs(rotation))) < log(2.0)

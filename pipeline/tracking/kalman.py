@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
 from pipeline.tracking.appearance_memory import Looks
-from pipeline.tracking.camera import Shift
+from pipeline.tracking.camera import CameraTransform
 
 POSITION_NOISE = 0.091
 """Standard deviation of a detected centre, in object sizes."""
-DOUBT = 1.9
+LOW_SCORE_NOISE = 1.9
 """How much larger these are for a detection of score 0 than for one of score 1."""
-JUMP = 2.0
+SHAPE_CHANGE_NOISE = 2.0
 """How much larger they are on an axis on which the box changes its length, for each unit of the logarithm."""
 SHAPE_NOISE = 0.06
 """Standard deviation of a detected width or height, in object sizes."""
-FIRST_SPEED = 2.0
+INITIAL_SPEED = 2.0
 """Standard deviation of an unknown speed, object sizes per second."""
 ACCELERATION = 0.52
 """Change of speed within one second, object sizes per second."""
@@ -31,9 +31,9 @@ SHAPE_DRIFT = 0.07
 COAST_S = 1.6
 """Time over which the speed of an object that is not seen fades."""
 
-_NOISE = np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) ** 2
-_FIRST = np.array([FIRST_SPEED, FIRST_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
-_DRIVE = np.array([ACCELERATION, ACCELERATION, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
+_MEASUREMENT_NOISE = np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) ** 2
+_INITIAL_VARIANCE = np.array([INITIAL_SPEED, INITIAL_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
+_PROCESS_NOISE = np.array([ACCELERATION, ACCELERATION, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
 
 
 def area_of(place: Floats) -> Floats:
@@ -43,7 +43,7 @@ def area_of(place: Floats) -> Floats:
     return result
 
 
-class Motion:
+class KalmanFilter:
     """State of all objects, one row each.
 
     Attributes:
@@ -56,9 +56,9 @@ class Motion:
     def __init__(self) -> None:
         self.place = np.zeros((0, 4))
         self.speed = np.zeros((0, 4))
-        self.spread = np.zeros((0, 4))
-        self._mixed = np.zeros((0, 4))
-        self._speed_spread = np.zeros((0, 4))
+        self.variance = np.zeros((0, 4))
+        self._cross_covariance = np.zeros((0, 4))
+        self._speed_variance = np.zeros((0, 4))
         self._coasting = np.zeros(0, np.bool_)
         self.looks = Looks()
 
@@ -68,62 +68,67 @@ class Motion:
         nothing = np.zeros_like(measured)
         self.place = np.concatenate([self.place, measured])
         self.speed = np.concatenate([self.speed, nothing])
-        self.spread = np.concatenate([self.spread, _NOISE * area])
-        self._mixed = np.concatenate([self._mixed, nothing])
-        self._speed_spread = np.concatenate([self._speed_spread, _FIRST * area])
+        self.variance = np.concatenate([self.variance, _MEASUREMENT_NOISE * area])
+        self._cross_covariance = np.concatenate([self._cross_covariance, nothing])
+        self._speed_variance = np.concatenate([self._speed_variance, _INITIAL_VARIANCE * area])
         self.looks.add(len(measured))
         self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forgets the objects whose `rows` (N,) are False; the others move up."""
-        self.place, self.speed, self.spread = self.place[rows], self.speed[rows], self.spread[rows]
-        self._mixed, self._speed_spread = self._mixed[rows], self._speed_spread[rows]
+        self.place, self.speed, self.variance = self.place[rows], self.speed[rows], self.variance[rows]
+        self._cross_covariance, self._speed_variance = (
+            self._cross_covariance[rows],
+            self._speed_variance[rows],
+        )
         self._coasting = self._coasting[rows]
         self.looks.keep(rows)
 
-    def advance(self, dt_s: float) -> None:
+    def predict(self, dt_s: float) -> None:
         """Moves every object on by `dt_s` seconds."""
-        drive = _DRIVE * area_of(self.place)
+        drive = _PROCESS_NOISE * area_of(self.place)
         self.place += self.speed * dt_s
         np.maximum(self.place[:, 2:], 1.0, out=self.place[:, 2:])
-        self.spread += 2 * dt_s * self._mixed + dt_s**2 * self._speed_spread + drive * (dt_s**3 / 3)
-        self._mixed += dt_s * self._speed_spread + drive * (dt_s**2 / 2)
-        self._speed_spread += drive * dt_s
+        self.variance += (
+            2 * dt_s * self._cross_covariance + dt_s**2 * self._speed_variance + drive * (dt_s**3 / 3)
+        )
+        self._cross_covariance += dt_s * self._speed_variance + drive * (dt_s**2 / 2)
+        self._speed_variance += drive * dt_s
         fade = np.exp(-dt_s / COAST_S)
         self.speed[:, 2:] *= fade
         if self._coasting.any():
             self.speed[self._coasting] *= fade
         self._coasting[:] = True
 
-    def shift(self, shift: Shift) -> None:
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
         """The camera has moved: every place, size and speed in the pixels of the new frame."""
-        scale = shift.scale
-        self.place[:, :2] = shift.points(self.place[:, :2])
-        self.speed[:, :2] = shift.vectors(self.speed[:, :2])
+        scale = camera_transform.scale
+        self.place[:, :2] = camera_transform.points(self.place[:, :2])
+        self.speed[:, :2] = camera_transform.vectors(self.speed[:, :2])
         self.place[:, 2:] *= scale
         self.speed[:, 2:] *= scale
-        for spread in (self.spread, self._mixed, self._speed_spread):
-            spread[:, :2] = shift.variances(spread[:, :2])
-            spread[:, 2:] *= scale**2
+        for variance in (self.variance, self._cross_covariance, self._speed_variance):
+            variance[:, :2] = camera_transform.variances(variance[:, :2])
+            variance[:, 2:] *= scale**2
 
-    def correct(self, rows: NDArray[np.int64], measured: Floats, scores: Floats) -> None:
+    def update(self, rows: NDArray[np.int64], measured: Floats, scores: Floats) -> None:
         """Takes one measurement for each of `rows` (K,) into account.
 
         Args:
             measured: (K, 4), as `place`.
             scores: (K,), 0..1: a doubtful detection, often of an object half hidden, moves the object less.
         """
-        place, spread, mixed = self.place[rows], self.spread[rows], self._mixed[rows]
-        noise = _NOISE * area_of(measured) * ((1 + DOUBT * (1 - scores)) ** 2)[:, None]
-        noise[:, :2] *= (1 + JUMP * np.abs(np.log(measured[:, 2:] / place[:, 2:]))) ** 2
-        total = spread + noise
-        gain, speed_gain = spread / total, mixed / total
+        place, variance, mixed = self.place[rows], self.variance[rows], self._cross_covariance[rows]
+        noise = _MEASUREMENT_NOISE * area_of(measured) * ((1 + LOW_SCORE_NOISE * (1 - scores)) ** 2)[:, None]
+        noise[:, :2] *= (1 + SHAPE_CHANGE_NOISE * np.abs(np.log(measured[:, 2:] / place[:, 2:]))) ** 2
+        total = variance + noise
+        gain, speed_gain = variance / total, mixed / total
         error = measured - place
         self.place[rows] = place + gain * error
         self.speed[rows] += speed_gain * error
-        self._speed_spread[rows] -= speed_gain * mixed
-        self._mixed[rows] = mixed - gain * mixed
-        self.spread[rows] = spread - gain * spread
+        self._speed_variance[rows] -= speed_gain * mixed
+        self._cross_covariance[rows] = mixed - gain * mixed
+        self.variance[rows] = variance - gain * variance
         self._coasting[rows] = False
 
 

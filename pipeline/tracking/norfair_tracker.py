@@ -20,10 +20,16 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.mask_agreement import Masks
 from pipeline.geometry.plane import Floats
-from pipeline.tracking.association import WORST, Candidates, Expected, pairs
-from pipeline.tracking.camera import Shift
-from pipeline.tracking.kalman import Motion
-from pipeline.tracking.tracker import ESTABLISHED_SEEN, STEADY_SEEN, Linked, Patience, outside_now
+from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
+from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.kalman import KalmanFilter
+from pipeline.tracking.tracker import (
+    ESTABLISHED_OBSERVATIONS,
+    STEADY_OBSERVATIONS,
+    TrackMatches,
+    TrackLifetime,
+    outside_now,
+)
 from pipeline.transport.messages import MASK_SIZE, Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)
@@ -37,10 +43,10 @@ def _lives(seen: int) -> int:
     return LIFE_FRAMES * 2 * (seen - 1)
 
 
-class _RowFilter:
-    """What Norfair takes for a Kalman filter: one row of `Motion`, which moves and corrects all at once."""
+class _KalmanRow:
+    """What Norfair takes for a Kalman filter: one row of `KalmanFilter`, which moves and corrects all at once."""
 
-    def __init__(self, bank: Motion, points: Floats) -> None:
+    def __init__(self, bank: KalmanFilter, points: Floats) -> None:
         self._bank = bank
         self.row = len(bank.place)
         bank.add(points.reshape(1, 4))
@@ -53,24 +59,24 @@ class _RowFilter:
         return state
 
     def predict(self) -> None:
-        """Nothing: `Motion.advance` has been called."""
+        """Nothing: `KalmanFilter.predict` has been called."""
 
     def update(self, points: Floats, noise: object = None, sensors: object = None) -> None:
-        """Nothing: `Motion.correct` will be called."""
+        """Nothing: `KalmanFilter.update` will be called."""
 
 
-class _RowFilters(FilterFactory):
-    def __init__(self, bank: Motion) -> None:
+class _KalmanRows(FilterFactory):
+    def __init__(self, bank: KalmanFilter) -> None:
         self._bank = bank
 
-    def create_filter(self, initial_detection: Floats) -> _RowFilter:
-        return _RowFilter(self._bank, initial_detection)
+    def create_filter(self, initial_detection: Floats) -> _KalmanRow:
+        return _KalmanRow(self._bank, initial_detection)
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
     row: int
-    of: Candidates
+    of: Measurements
 
     @property
     def weak(self) -> bool:
@@ -82,11 +88,11 @@ def _mask(origin: _Origin) -> Masks:
     return WHOLE if masks is None else masks[origin.row]
 
 
-class _Likeness(Distance):
-    """`likeness.pairs`, as a matrix, once for each of the two rounds: which objects are many for one detection, so that
+class _AssociationCost(Distance):
+    """`likeness.association_costs`, as a matrix, once for each of the two rounds: which objects are many for one detection, so that
     masks are compared, is seen in each round for itself."""
 
-    def __init__(self, bank: Motion) -> None:
+    def __init__(self, bank: KalmanFilter) -> None:
         self._bank = bank
 
     def get_distances(self, objects: Sequence[Any], candidates: Any) -> Floats:
@@ -96,21 +102,21 @@ class _Likeness(Distance):
         of, rows = candidates[0].data.of, np.array([item.data.row for item in candidates])
         seen = None if of.seen is None else of.seen.only(rows)
         masks = None if of.masks is None else of.masks[rows]
-        new = Candidates(
+        new = Measurements(
             of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows], seen, masks
         )
         kept = np.array([item.filter.row for item in objects])
         lasts = [item.last_detection.data for item in objects]
-        old = Expected(
+        old = Predictions(
             place=self._bank.place[kept],
-            spread=self._bank.spread[kept],
+            variance=self._bank.variance[kept],
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
             edges=np.array([last.of.edges[last.row] for last in lasts]),
-            new=np.array([item.hit_counter <= _lives(STEADY_SEEN) for item in objects]),
+            new=np.array([item.hit_counter <= _lives(STEADY_OBSERVATIONS) for item in objects]),
             looks=self._bank.looks.only(kept),
             masks=np.stack([_mask(last) for last in lasts]),
         )
-        found, tracks, costs = pairs(new, old)
+        found, tracks, costs = association_costs(new, old)
         matrix[found, tracks] = costs
         return matrix
 
@@ -133,27 +139,27 @@ class NorfairTracker:
     """A `Tracker`."""
 
     def __init__(self, config: TrackerConfig) -> None:
-        self._patience = Patience(config.hold_s)
-        self._motion = Motion()
+        self._lifetime = TrackLifetime(config.hold_s)
+        self._motion = KalmanFilter()
         self._norfair = _Norfair(
             distance_function="euclidean",
-            distance_threshold=WORST,
+            distance_threshold=MAX_COST,
             hit_counter_max=LIFE_FRAMES * 1000,
-            initialization_delay=_lives(ESTABLISHED_SEEN),
+            initialization_delay=_lives(ESTABLISHED_OBSERVATIONS),
             pointwise_hit_counter_max=LIFE_FRAMES,
-            filter_factory=_RowFilters(self._motion),
+            filter_factory=_KalmanRows(self._motion),
             past_detections_length=0,
         )
         # Norfair's constructor takes names and scalar functions only; its update takes any `Distance`
-        vars(self._norfair)["distance_function"] = _Likeness(self._motion)
+        vars(self._norfair)["distance_function"] = _AssociationCost(self._motion)
         self._unseen_s: dict[int, float] = {}
         self._numbers: dict[int, int] = {}
         self._next = 1
 
-    def update(self, instances: Instances, dt_s: float) -> Linked:
+    def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """As `Tracker.update`."""
-        self._advance(dt_s, (instances.width, instances.height))
-        new = Candidates.of(instances)
+        self._predict(dt_s, (instances.width, instances.height))
+        new = Measurements.of(instances)
         found = [
             Detection(points=place.reshape(2, 2), data=_Origin(row, new))
             for row, place in enumerate(new.place)
@@ -174,13 +180,13 @@ class NorfairTracker:
         old = [item for item in seen if item.age > 0]
         of = [item.last_detection.data.row for item in old]
         kept = np.array([item.filter.row for item in old], np.int64)
-        self._motion.correct(kept, new.place[of], new.scores[of])
+        self._motion.update(kept, new.place[of], new.scores[of])
         seen.sort(key=lambda item: item.initializing_id)
         own = np.array([item.filter.row for item in seen], np.int64)
         rows = np.array([item.last_detection.data.row for item in seen], np.int64)
         if new.seen is not None:
-            self._motion.looks.see(own, new.seen.only(rows))
-        return Linked(
+            self._motion.looks.observe(own, new.seen.only(rows))
+        return TrackMatches(
             np.array([self._numbers[item.initializing_id] for item in seen], np.int64),
             rows,
             self._motion.speed[own],
@@ -191,16 +197,16 @@ class NorfairTracker:
         """As `Tracker.forget`."""
         self._end({key for key, number in self._numbers.items() if number == track})
 
-    def shift(self, shift: Shift) -> None:
-        """As `Tracker.shift`."""
-        self._motion.shift(shift)
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
+        """As `Tracker.camera_transform`."""
+        self._motion.camera_transform(camera_transform)
 
-    def _advance(self, dt_s: float, frame: tuple[int, int]) -> None:
+    def _predict(self, dt_s: float, frame: tuple[int, int]) -> None:
         """Moves tracks on, and ends those that have not been seen for too long or have left the frame."""
-        hold_s, new_hold_s = self._patience.limits(dt_s)
-        self._motion.advance(dt_s)
+        hold_s, new_hold_s = self._lifetime.limits_s(dt_s)
+        self._motion.predict(dt_s)
         items: Sequence[Any] = self._norfair.tracked_objects
-        over = set()
+        expired = set()
         for item in items:
             key, last = item.initializing_id, item.last_detection.data
             self._unseen_s[key] += dt_s
@@ -209,8 +215,8 @@ class NorfairTracker:
             if self._unseen_s[key] > (new_hold_s if item.is_initializing else hold_s) or (
                 edges.any() and outside_now(self._motion.place[row], self._motion.speed[row], edges, frame)[0]
             ):
-                over.add(key)
-        self._end(over)
+                expired.add(key)
+        self._end(expired)
 
     def _end(self, keys: set[int]) -> None:
         """Ends Norfair's objects of these `initializing_id`s."""

@@ -13,29 +13,29 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.tracking import uncertainty as doubt
+from pipeline.tracking import uncertainty as uncertainty
 from pipeline.tracking.appearance_memory import UNKNOWN, Look, join_cost_of_looks
-from pipeline.tracking.camera import Shift
-from pipeline.tracking.observation import Sighting, outward
-from pipeline.tracking.stitching import Speed, join_cost, leading, walked_out
+from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.observation import Observation, outward
+from pipeline.tracking.stitching import Speed, stitch_cost, leading, left_frame
 
-LEAST_SEEN = 3
-LEAST_SCORE = 3.9
+MIN_OBSERVATIONS = 3
+MIN_SCORE_SUM = 3.9
 """Sum of the scores of all sightings of a confirmed track."""
-LEAST_SCORE_S = 0.5
+MIN_SCORE_SUM_S = 0.5
 """What so many seconds of sure sightings would give is enough where it is less: at low frame rates."""
-LEAST_MEAN = 0.45
+MIN_MEAN_SCORE = 0.45
 """Mean score of the sightings of a confirmed track."""
-LEAST_SHARE = 0.3
+MIN_SEEN_SHARE = 0.3
 """Share of the frames since it began in which a track must have been seen to be confirmed."""
-SHADOW = 0.28
+MAX_SHADOWED_SHARE = 0.28
 """Share of its sightings from which on a track that lies on another one is its shadow."""
-WAITING = 256
+MAX_PENDING = 256
 """Sightings kept of a track that is not confirmed: the latest."""
-LATE_S = 2.0
+LATE_CONFIRM_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
 
-LATE_COST = 1.2
+MAX_STITCH_LATE_COST = 1.2
 """Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
 that appeared in sight of the camera meanwhile."""
 
@@ -44,8 +44,8 @@ that appeared in sight of the camera meanwhile."""
 class Track:
     """One track of the tracker, not or not yet an object by itself."""
 
-    first: Sighting
-    last: Sighting
+    first: Observation
+    last: Observation
     speed_px_s: Speed
     since: int = 0
     """Number of the frame in which it began."""
@@ -56,33 +56,33 @@ class Track:
     item: int | None = None
     votes: Counter[int] = field(default_factory=Counter)
     look: Look = UNKNOWN
-    waiting: deque[Sighting] = field(default_factory=lambda: deque(maxlen=WAITING))
+    waiting: deque[Observation] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
     first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
 
     @property
     def lasted_s(self) -> float:
         """Media seconds from its first sighting to its last."""
-        return self.last.moment.pts_s - self.first.moment.pts_s
+        return self.last.frame_time.pts_s - self.first.frame_time.pts_s
 
 
 @dataclass(slots=True)
-class Item:
+class CountedObject:
     """One confirmed object."""
 
     item: int
     track: int
-    last: Sighting
+    last: Observation
     last_s: float
     speed_px_s: Speed
     votes: Counter[int]
-    first: Sighting
+    first: Observation
     first_speed_px_s: Speed
     final: int
     """Its id when all is known: that of the object it was found to go on, or its own."""
     look: Look = UNKNOWN
     score: float = 0.0
     """Sum of the scores of all its sightings."""
-    doubts: int = 0
+    ambiguous_decisions: int = 0
     """Joins, and decisions that there was none, that might as well have been the other way."""
     joined: bool = False
     """Whether it was found, late, to go on another one."""
@@ -92,12 +92,12 @@ class Item:
         return leading(self.votes)
 
     @property
-    def doubtful(self) -> int:
+    def ambiguous(self) -> int:
         """Decisions about it that might as well have been the other way: joins, and that it is an object at all."""
-        return self.doubts + (self.score < doubt.SURE_SCORE)
+        return self.ambiguous_decisions + (self.score < uncertainty.SURE_SCORE_SUM)
 
 
-class Registry:
+class ObjectRegistry:
     """All tracks and objects of one stream that still matter. Times are seconds of the stream's clock."""
 
     def __init__(self, config: TrackerConfig, moving: bool = False) -> None:
@@ -106,11 +106,11 @@ class Registry:
         self._size = (1, 1)
         self._tracks: dict[int, Track] = {}
         self._seen_s: dict[int, float] = {}
-        self._items: dict[int, Item] = {}
+        self._items: dict[int, CountedObject] = {}
         self._next = 1
         self._frames = 0
         self._retired: Counter[int] = Counter()
-        self._doubtful: Counter[int] = Counter()
+        self._ambiguous: Counter[int] = Counter()
         """Class -> doubtful decisions about what is not kept any more."""
 
     def frame(self, size: tuple[int, int]) -> None:
@@ -118,17 +118,23 @@ class Registry:
         self._frames += 1
         self._size = size
 
-    def shift(self, shift: Shift) -> None:
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
         """The camera has moved: what is compared with what comes is told in the pixels of the new frame."""
         for track in self._tracks.values():
-            track.first, track.last = shift.sighting(track.first), shift.sighting(track.last)
-            track.speed_px_s = shift.speed(track.speed_px_s)
-            track.first_speed_px_s = shift.speed(track.first_speed_px_s)
-            track.height_px *= shift.scale
+            track.first, track.last = (
+                camera_transform.observation(track.first),
+                camera_transform.observation(track.last),
+            )
+            track.speed_px_s = camera_transform.speed(track.speed_px_s)
+            track.first_speed_px_s = camera_transform.speed(track.first_speed_px_s)
+            track.height_px *= camera_transform.scale
         for item in self._items.values():
-            item.first, item.last = shift.sighting(item.first), shift.sighting(item.last)
-            item.speed_px_s = shift.speed(item.speed_px_s)
-            item.first_speed_px_s = shift.speed(item.first_speed_px_s)
+            item.first, item.last = (
+                camera_transform.observation(item.first),
+                camera_transform.observation(item.last),
+            )
+            item.speed_px_s = camera_transform.speed(item.speed_px_s)
+            item.first_speed_px_s = camera_transform.speed(item.first_speed_px_s)
 
     def height_px(self, number: int, height_px: float) -> float:
         """Height of a track's object, smoothed over about its last ten sightings."""
@@ -138,46 +144,46 @@ class Registry:
         share = max(0.1, 1.0 / (track.seen + 1))
         return track.height_px + share * (height_px - track.height_px)
 
-    def see(
-        self, number: int, sighting: Sighting, speed_px_s: Speed, look: Look, shadow: bool, now_s: float
+    def observe(
+        self, number: int, observation: Observation, speed_px_s: Speed, look: Look, shadow: bool, now_s: float
     ) -> Track:
         """Takes one sighting of a track."""
         track = self._tracks.get(number)
         if track is None:
-            track = self._tracks[number] = Track(sighting, sighting, speed_px_s, self._frames)
-        track.last, track.speed_px_s, track.height_px = sighting, speed_px_s, sighting.height_px
+            track = self._tracks[number] = Track(observation, observation, speed_px_s, self._frames)
+        track.last, track.speed_px_s, track.height_px = observation, speed_px_s, observation.height_px
         track.seen += 1
-        track.score += sighting.score
+        track.score += observation.score
         track.look = look
         track.shadowed += shadow
         self._seen_s[number] = now_s
         if track.item is None:
-            track.votes[sighting.class_id] += sighting.score  # type: ignore[assignment]
-            track.waiting.append(sighting)
-            if track.seen <= LEAST_SEEN:
+            track.votes[observation.class_id] += observation.score  # type: ignore[assignment]
+            track.waiting.append(observation)
+            if track.seen <= MIN_OBSERVATIONS:
                 track.first_speed_px_s = speed_px_s
         else:
             item = self._items[track.item]
-            item.votes[sighting.class_id] += sighting.score  # type: ignore[assignment]
-            item.last, item.last_s, item.speed_px_s = sighting, now_s, speed_px_s
+            item.votes[observation.class_id] += observation.score  # type: ignore[assignment]
+            item.last, item.last_s, item.speed_px_s = observation, now_s, speed_px_s
             item.look = look
-            item.score += sighting.score
+            item.score += observation.score
         return track
 
-    def confirm(self, number: int, now_s: float) -> Item | None:
+    def confirm(self, number: int, now_s: float) -> CountedObject | None:
         """Makes a track an object, or the rest of one, if it deserves it. `item.track` is the track before."""
         track = self._tracks[number]
         if (
-            track.seen < LEAST_SEEN
+            track.seen < MIN_OBSERVATIONS
             or track.lasted_s < self._config.confirm_s - 1e-6
-            or track.score < max(self._least_score(track), LEAST_MEAN * track.seen)
-            or track.seen < LEAST_SHARE * (self._frames - track.since + 1)
-            or track.shadowed > SHADOW * track.seen
+            or track.score < max(self._min_score_sum(track), MIN_MEAN_SCORE * track.seen)
+            or track.seen < MIN_SEEN_SHARE * (self._frames - track.since + 1)
+            or track.shadowed > MAX_SHADOWED_SHARE * track.seen
         ):
             return None
         item, cost = self._predecessor(track)
         if item is None:
-            item = Item(
+            item = CountedObject(
                 self._next,
                 number,
                 track.last,
@@ -190,7 +196,7 @@ class Registry:
             )
             self._items[item.item] = item
             self._next += 1
-        item.doubts += doubt.close(cost)
+        item.ambiguous_decisions += uncertainty.is_ambiguous(cost)
         item.score += track.score
         item.votes.update(track.votes)
         item.last, item.last_s, item.speed_px_s = track.last, now_s, track.speed_px_s
@@ -198,44 +204,44 @@ class Registry:
         track.item = item.item
         return item
 
-    def item(self, number: int) -> Item:
+    def item(self, number: int) -> CountedObject:
         """The confirmed object with this id."""
         return self._items[number]
 
-    def over(self, now_s: float) -> list[int]:
+    def expired(self, now_s: float) -> list[int]:
         """Objects that nothing can be joined to any more, in the order of their ids. Forgets dead tracks."""
-        limit_s = self._config.hold_s + self._config.join_s + LATE_S
+        limit_s = self._config.hold_s + self._config.join_s + LATE_CONFIRM_S
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
-            self._doubtful += self._missed(self._tracks[number])
+            self._ambiguous += self._nearly_confirmed(self._tracks[number])
             del self._tracks[number], self._seen_s[number]
         return sorted(item.item for item in self._items.values() if now_s - item.last_s > limit_s)
 
-    def late_join(self, number: int) -> Item | None:
+    def stitch_late(self, number: int) -> CountedObject | None:
         """Looks once more whether an object that is over was seen later as another one, and gives that one, which
         takes its place: it is the same object, counted once."""
         lost = self._items[number]
         if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
-        best, least = None, doubt.CLOSE_LATE
+        best, least = None, uncertainty.AMBIGUOUS_LATE_COST
         for item in self._items.values():
-            gap_s = item.first.moment.pts_s - lost.last.moment.pts_s
+            gap_s = item.first.frame_time.pts_s - lost.last.frame_time.pts_s
             if (
                 0 < gap_s <= self._config.join_s
                 and not item.joined
                 and not item.first.edges
-                and not walked_out(lost, gap_s, self._size)
-                and (cost := self._join_cost(lost, item, gap_s)) < least
+                and not left_frame(lost, gap_s, self._size)
+                and (cost := self._stitch_cost(lost, item, gap_s)) < least
             ):
                 best, least = item, cost
         if best is None:
             return None
-        lost.doubts += 1
-        if least >= LATE_COST:
+        lost.ambiguous_decisions += 1
+        if least >= MAX_STITCH_LATE_COST:
             return None
         best.votes.update(lost.votes)
         best.final, best.joined = lost.final, True
         best.score += lost.score
-        best.doubts += lost.doubts
+        best.ambiguous_decisions += lost.ambiguous_decisions
         del self._items[number]
         return best
 
@@ -252,7 +258,7 @@ class Registry:
         """Keeps nothing of an object but that it was there."""
         item = self._items.pop(number)
         self._retired[item.class_id] += 1
-        self._doubtful[item.class_id] += item.doubtful
+        self._ambiguous[item.class_id] += item.ambiguous
 
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
@@ -261,43 +267,50 @@ class Registry:
             counts[item.class_id] += 1
         return dict(counts)
 
-    def doubtful(self) -> dict[int, int]:
-        """Class -> decisions about them that might as well have been the other way (`doubt.py`)."""
-        counts = self._doubtful.copy()
+    def ambiguous(self) -> dict[int, int]:
+        """Class -> decisions about them that might as well have been the other way (`uncertainty.py`)."""
+        counts = self._ambiguous.copy()
         for item in self._items.values():
-            counts[item.class_id] += item.doubtful
+            counts[item.class_id] += item.ambiguous
         for track in self._tracks.values():
-            counts += self._missed(track)
+            counts += self._nearly_confirmed(track)
         return dict(counts)
 
-    def _join_cost(self, lost: Item, found: Item | Track, gap_s: float) -> float:
+    def _stitch_cost(self, lost: CountedObject, found: CountedObject | Track, gap_s: float) -> float:
         """What it costs that `found` goes on `lost`: where, how large, and what it looks like."""
-        return join_cost(lost, found, gap_s, self._size, self._moving) + join_cost_of_looks(
+        return stitch_cost(lost, found, gap_s, self._size, self._moving) + join_cost_of_looks(
             lost.look, found.look
         )
 
-    def _least_score(self, track: Track) -> float:
-        """`LEAST_SCORE`, or what `LEAST_SCORE_S` come to at the frame rate of the track's life."""
+    def _min_score_sum(self, track: Track) -> float:
+        """`MIN_SCORE_SUM`, or what `MIN_SCORE_SUM_S` come to at the frame rate of the track's life."""
         frames = self._frames - track.since
         if track.lasted_s <= 0 or not frames:
-            return LEAST_SCORE
-        return min(LEAST_SCORE, LEAST_SCORE_S * frames / track.lasted_s)
+            return MIN_SCORE_SUM
+        return min(MIN_SCORE_SUM, MIN_SCORE_SUM_S * frames / track.lasted_s)
 
-    def _missed(self, track: Track) -> Counter[int]:
+    def _nearly_confirmed(self, track: Track) -> Counter[int]:
         """Class -> 1 of a track that came near to being an object and is none."""
-        if track.item is not None or track.seen < LEAST_SEEN or track.shadowed > SHADOW * track.seen:
+        if (
+            track.item is not None
+            or track.seen < MIN_OBSERVATIONS
+            or track.shadowed > MAX_SHADOWED_SHARE * track.seen
+        ):
             return Counter()
-        score, mean = doubt.NEARLY * self._least_score(track), doubt.NEARLY_MEAN * LEAST_MEAN
-        near = track.lasted_s >= doubt.NEARLY * self._config.confirm_s and track.score >= max(
+        score, mean = (
+            uncertainty.NEARLY_SHARE * self._min_score_sum(track),
+            uncertainty.NEARLY_MEAN_SHARE * MIN_MEAN_SCORE,
+        )
+        near = track.lasted_s >= uncertainty.NEARLY_SHARE * self._config.confirm_s and track.score >= max(
             score, mean * track.seen
         )
         return Counter({leading(track.votes): 1} if near else ())
 
-    def _predecessor(self, track: Track) -> tuple[Item | None, float]:
+    def _predecessor(self, track: Track) -> tuple[CountedObject | None, float]:
         """The object that a track goes on, if any, and what it costs that it goes on the likeliest one."""
         best, least = None, inf
         for item in self._items.values():
-            gap_s = track.first.moment.pts_s - item.last.moment.pts_s
-            if 0 < gap_s <= self._config.join_s and (cost := self._join_cost(item, track, gap_s)) < least:
+            gap_s = track.first.frame_time.pts_s - item.last.frame_time.pts_s
+            if 0 < gap_s <= self._config.join_s and (cost := self._stitch_cost(item, track, gap_s)) < least:
                 best, least = item, cost
         return (best if least < 1.0 else None), least

@@ -12,7 +12,7 @@ from pipeline.geometry.plane import Floats, Xy
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class FrameTime:
     """Which frame, and when: the fields of the message of the same names."""
 
     seq: int
@@ -23,7 +23,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """One object seen in one frame.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sighting:
         mask: (28, 28) uint8, 0..255, spread over the box.
     """
 
-    moment: Moment
+    frame_time: FrameTime
     box_px: tuple[float, float, float, float]
     place_px: tuple[float, float, float, float]
     foot: Xy

@@ -23,21 +23,21 @@ from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.plane import Floats
 from pipeline.tracking.appearance_memory import Look
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.association import WORST, Candidates, Expected, Rows, pairs
-from pipeline.tracking.camera import Shift
-from pipeline.tracking.kalman import Motion
+from pipeline.tracking.association import MAX_COST, Measurements, Predictions, Rows, association_costs
+from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import MASK_SIZE, Instances
 
-ESTABLISHED_SEEN = 3
+ESTABLISHED_OBSERVATIONS = 3
 """Sightings after which a track is served in the first round."""
-STEADY_SEEN = 5
+STEADY_OBSERVATIONS = 5
 """Sightings that tell how fast an object moves."""
-NEW_HOLD_S = 1.1
+TENTATIVE_HOLD_S = 1.1
 """How long a track that is not established is looked for, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class TrackMatches:
     """The tracks seen in one frame, by track number.
 
     Attributes:
@@ -56,13 +56,13 @@ class Linked:
 class Tracker(Protocol):
     """Links instances over the frames of one stream. Deterministic; knows no clock but `dt_s`."""
 
-    def update(self, instances: Instances, dt_s: float) -> Linked:
+    def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """Links the instances of the next frame, `dt_s` media seconds (0 or more) after the last one given."""
 
     def forget(self, track: int) -> None:
         """Ends a track now: its object goes on as another one."""
 
-    def shift(self, shift: Shift) -> None:
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
         """The camera has moved since the last frame given; comes before `update`."""
 
 
@@ -72,29 +72,29 @@ def make_tracker(config: TrackerConfig) -> Tracker:
         from pipeline.tracking.norfair_tracker import NorfairTracker
 
         return NorfairTracker(config)
-    return OwnTracker(config)
+    return KalmanTracker(config)
 
 
-class Patience:
+class TrackLifetime:
     """How long a track that is not seen is looked for; at low frame rates at least twice."""
 
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
         self._step_s = 0.0
 
-    def limits(self, dt_s: float) -> tuple[float, float]:
+    def limits_s(self, dt_s: float) -> tuple[float, float]:
         """Seconds for established tracks, and for new ones; `dt_s` after the last frame."""
         least_s = 2.5 * (self._step_s or min(dt_s, 1.0))
         if dt_s > 0:
             self._step_s = min(0.9 * self._step_s + 0.1 * dt_s if self._step_s else dt_s, 1.0)
-        return max(self._hold_s, least_s), max(min(self._hold_s, NEW_HOLD_S), least_s)
+        return max(self._hold_s, least_s), max(min(self._hold_s, TENTATIVE_HOLD_S), least_s)
 
 
 def outside_now(
     place: Floats, speed: Floats, edges: NDArray[np.bool_], frame: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """(N,) whether each object that was cut by the frame's borders `edges` (N, 4) has gone out over one of them by
-    now; `sighting.outside` for many. Ends of tracks: the next one who comes in there is not taken for them."""
+    now; `observation.outside` for many. Ends of tracks: the next one who comes in there is not taken for them."""
     near = np.maximum(2.0, 0.01 * np.array(frame))
     half, swell = place[:, 2:] / 2, speed[:, 2:] / 2
     low = (place[:, :2] + half <= near) & (speed[:, :2] + swell < 0)
@@ -103,12 +103,12 @@ def outside_now(
     return gone
 
 
-class OwnTracker:
+class KalmanTracker:
     """All tracks of one stream as rows of arrays, the oldest first."""
 
     def __init__(self, config: TrackerConfig) -> None:
-        self._patience = Patience(config.hold_s)
-        self._motion = Motion()
+        self._lifetime = TrackLifetime(config.hold_s)
+        self._motion = KalmanFilter()
         self._next = 1
         self._numbers = np.zeros(0, np.int64)
         self._seen = np.zeros(0, np.int64)
@@ -117,12 +117,12 @@ class OwnTracker:
         self._edges = np.zeros((0, 4), np.bool_)
         self._masks = np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8)
 
-    def update(self, instances: Instances, dt_s: float) -> Linked:
+    def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """As `Tracker.update`."""
-        self._advance(dt_s, (instances.width, instances.height))
-        new = Candidates.of(instances)
+        self._predict(dt_s, (instances.width, instances.height))
+        new = Measurements.of(instances)
         matched, found = self._match(new)
-        self._motion.correct(matched, new.place[found], new.scores[found])
+        self._motion.update(matched, new.place[found], new.scores[found])
         self._seen[matched] += 1
         self._unseen_s[matched] = 0.0
         self._class_ids[matched] = new.class_ids[found]
@@ -139,8 +139,8 @@ class OwnTracker:
         if new.masks is not None:
             self._masks[matched] = new.masks[found]
         if new.seen is not None:
-            self._motion.looks.see(matched, new.seen.only(found))
-        return Linked(
+            self._motion.looks.observe(matched, new.seen.only(found))
+        return TrackMatches(
             self._numbers[matched], found, self._motion.speed[matched], self._motion.looks.of(matched)
         )
 
@@ -148,41 +148,41 @@ class OwnTracker:
         """As `Tracker.forget`."""
         self._keep(self._numbers != track)
 
-    def shift(self, shift: Shift) -> None:
-        """As `Tracker.shift`."""
-        self._motion.shift(shift)
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
+        """As `Tracker.camera_transform`."""
+        self._motion.camera_transform(camera_transform)
 
-    def _advance(self, dt_s: float, frame: tuple[int, int]) -> None:
+    def _predict(self, dt_s: float, frame: tuple[int, int]) -> None:
         """Moves tracks on, and ends those that have not been seen for too long or have left the frame."""
-        hold_s, new_hold_s = self._patience.limits(dt_s)
+        hold_s, new_hold_s = self._lifetime.limits_s(dt_s)
         if not len(self._numbers):
             return
-        self._motion.advance(dt_s)
+        self._motion.predict(dt_s)
         self._unseen_s += dt_s
-        keep = self._unseen_s <= np.where(self._seen < ESTABLISHED_SEEN, new_hold_s, hold_s)
+        keep = self._unseen_s <= np.where(self._seen < ESTABLISHED_OBSERVATIONS, new_hold_s, hold_s)
         if self._edges.any():
             keep &= ~outside_now(self._motion.place, self._motion.speed, self._edges, frame)
         if not keep.all():
             self._keep(keep)
 
-    def _match(self, new: Candidates) -> tuple[Rows, Rows]:
+    def _match(self, new: Measurements) -> tuple[Rows, Rows]:
         """Rows of tracks, and of the candidates that show them."""
         motion = self._motion
-        young = self._seen < STEADY_SEEN
-        old = Expected(
-            motion.place, motion.spread, self._class_ids, self._edges, young, motion.looks, self._masks
+        young = self._seen < STEADY_OBSERVATIONS
+        old = Predictions(
+            motion.place, motion.variance, self._class_ids, self._edges, young, motion.looks, self._masks
         )
-        found, tracks, costs = pairs(new, old)
-        first = self._seen[tracks] >= ESTABLISHED_SEEN
+        found, tracks, costs = association_costs(new, old)
+        first = self._seen[tracks] >= ESTABLISHED_OBSERVATIONS
         if first.all():
-            found, tracks = assign(found, tracks, costs, WORST)
+            found, tracks = assign(found, tracks, costs, MAX_COST)
             return tracks, found
-        old_found, old_tracks = assign(found[first], tracks[first], costs[first], WORST)
+        old_found, old_tracks = assign(found[first], tracks[first], costs[first], MAX_COST)
         rest = ~first & ~np.isin(found, old_found)
-        found, tracks = assign(found[rest], tracks[rest], costs[rest], WORST)
+        found, tracks = assign(found[rest], tracks[rest], costs[rest], MAX_COST)
         return np.concatenate([old_tracks, tracks]), np.concatenate([old_found, found])
 
-    def _begin(self, new: Candidates, rows: Rows) -> None:
+    def _begin(self, new: Measurements, rows: Rows) -> None:
         count = len(rows)
         self._motion.add(new.place[rows])
         self._numbers = np.concatenate([self._numbers, self._next + np.arange(count)])

@@ -238,9 +238,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Reason -> frames among them that the model did not see."""
     unique: dict[str, int] = {}
     """Class -> unique objects."""
-    uncertain: dict[str, int] = {}
+    uncertainty: dict[str, int] = {}
     """Class -> by how many objects `unique` may be off, as in 34 ± 2: `counting/doubt.py` says what that means."""
-    doubtful: dict[str, int] = {}
+    ambiguous: dict[str, int] = {}
     """Class -> decisions behind `unique` that might as well have been the other way."""
     lines: dict[str, dict[str, dict[str, int]]] = {}
     """Line -> class -> direction -> crossings."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import Step, Totals, TrackRow
+from pipeline.counting.totals import FrameResult, Totals, TrackRow
 from pipeline.records.event import CountEvent
 from pipeline.transport.messages import Instances
 
@@ -74,7 +74,7 @@ def counter(
 
 @dataclass(frozen=True)
 class Outcome:
-    steps: list[Step]
+    steps: list[FrameResult]
     events: list[CountEvent]
     totals: Totals
     final_ids: dict[int, int]

@@ -142,9 +142,9 @@ def test_a_crowded_sighting_hardly_changes_a_look() -> None:
     looks = Looks()
     looks.add(1)
     for _ in range(20):
-        looks.see(np.array([0]), Seen(look_of(0)[None], apart))
+        looks.observe(np.array([0]), Seen(look_of(0)[None], apart))
     before = looks.means.copy()
-    looks.see(np.array([0]), Seen(np.stack([look_of(1), look_of(2)]), behind).only([0]))
+    looks.observe(np.array([0]), Seen(np.stack([look_of(1), look_of(2)]), behind).only([0]))
     assert np.abs(looks.means - before).sum() < 0.02 * np.abs(before - look_of(1)).sum()
     cost = link_costs(Seen(look_of(1)[None], apart), [0], looks, [0])
     assert cost.tolist() == [LINK_MOST[1]]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.tracking.camera import Shift, View
-from pipeline.tracking.kalman import Motion
+from pipeline.tracking.camera import CameraTransform, CameraPose
+from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import Camera
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, instances
 
@@ -95,30 +95,30 @@ def test_a_camera_that_stands_changes_nothing(seed: int, engine: str) -> None:
 
 
 def test_what_was_known_moves_along_and_back_again() -> None:
-    motion = Motion()
+    motion = KalmanFilter()
     motion.add(np.array([[100.0, 80.0, 20.0, 50.0], [30.0, 40.0, 10.0, 10.0]]))
-    motion.advance(0.04)
-    motion.correct(np.array([0, 1]), motion.place + 2.0, np.ones(2))
-    before = [array.copy() for array in (motion.place, motion.speed, motion.spread)]
-    there = Shift(complex(0.0, 2.0), complex(5.0, -3.0))  # a quarter turn, twice as large
-    back = Shift(1 / there.turn, -there.move / there.turn)
-    motion.shift(there)
+    motion.predict(0.04)
+    motion.update(np.array([0, 1]), motion.place + 2.0, np.ones(2))
+    before = [array.copy() for array in (motion.place, motion.speed, motion.variance)]
+    there = CameraTransform(complex(0.0, 2.0), complex(5.0, -3.0))  # a quarter turn, twice as large
+    back = CameraTransform(1 / there.turn, -there.move / there.turn)
+    motion.camera_transform(there)
     x, y, wide, tall = before[0][0].tolist()
     assert motion.place[0].tolist() == pytest.approx([-2 * y + 5, 2 * x - 3, 2 * wide, 2 * tall])
-    assert motion.spread[0, 0] == pytest.approx(4 * before[2][0, 1])
-    motion.shift(back)
-    for array, old in zip((motion.place, motion.speed, motion.spread), before, strict=True):
+    assert motion.variance[0, 0] == pytest.approx(4 * before[2][0, 1])
+    motion.camera_transform(back)
+    for array, old in zip((motion.place, motion.speed, motion.variance), before, strict=True):
         np.testing.assert_allclose(array, old, atol=1e-9)
 
 
 def test_the_shift_takes_a_spot_from_where_it_was_to_where_it_is() -> None:
-    view = View()
+    view = CameraPose()
     first, second = (7, 0.9, 0.1, 30.0, -4.0), (7, 1.1, -0.2, -10.0, 12.0)
-    assert view.shift(first, 0) is None
-    shift = view.shift(second, 0)
-    assert shift is not None
+    assert view.camera_transform(first, 0) is None
+    camera_transform = view.camera_transform(second, 0)
+    assert camera_transform is not None
     spot = (320.0, 200.0)
-    moved = shift.points(np.array([seen_by(first, spot)]))[0].tolist()
+    moved = camera_transform.points(np.array([seen_by(first, spot)]))[0].tolist()
     assert moved == pytest.approx(seen_by(second, spot))
 
 
@@ -128,14 +128,14 @@ def test_the_shift_takes_a_spot_from_where_it_was_to_where_it_is() -> None:
     ids=["not told", "another origin", "another epoch", "not a view"],
 )
 def test_views_that_cannot_be_compared_move_nothing(camera: Camera | None, epoch: int) -> None:
-    view = View()
-    view.shift((7, 1.0, 0.0, 0.0, 0.0), 0)
-    assert view.shift(camera, epoch) is None
+    view = CameraPose()
+    view.camera_transform((7, 1.0, 0.0, 0.0, 0.0), 0)
+    assert view.camera_transform(camera, epoch) is None
 
 
 def test_a_camera_that_changed_its_resolution_is_followed_in_the_pixels_of_before() -> None:
-    view = View()
-    view.shift((0, 1.0, 0.0, 0.0, 0.0), 0, (2.0, 2.0))
-    shift = view.shift((0, 1.0, 0.0, 10.0, -4.0), 0, (2.0, 2.0))
-    assert shift is not None
-    assert shift.move == complex(-20.0, 8.0)
+    view = CameraPose()
+    view.camera_transform((0, 1.0, 0.0, 0.0, 0.0), 0, (2.0, 2.0))
+    camera_transform = view.camera_transform((0, 1.0, 0.0, 10.0, -4.0), 0, (2.0, 2.0))
+    assert camera_transform is not None
+    assert camera_transform.move == complex(-20.0, 8.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import Step
+from pipeline.counting.totals import FrameResult
 from tests.counting.counting_scenes import (
     FPS,
     HEIGHT,
@@ -57,7 +57,7 @@ def subject() -> StreamCounter:
     return counter({"line": UPRIGHT}, {"zone": ZONE})
 
 
-def said(step: Step) -> tuple[object, ...]:
+def said(step: FrameResult) -> tuple[object, ...]:
     """All that a step says, in a form that compares bit for bit."""
     tracks = [
         value.tobytes() if isinstance(value, np.ndarray) else value

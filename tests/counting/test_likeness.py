@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.geometry.mask_agreement import agreements, telling
+from pipeline.geometry.mask_agreement import agreements, informative
 from pipeline.tracking import association as likeness
 from pipeline.tracking.appearance_memory import Looks
-from pipeline.tracking.association import WORST, Candidates, Expected, pairs
+from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
 from pipeline.transport.messages import MASK_SIZE
 
 
-def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candidates, Expected]:
+def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measurements, Predictions]:
     random = np.random.default_rng(seed)
 
     def places(count: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candida
     def borders(count: int) -> np.ndarray:
         return random.random((count, 4)) < (0.3 if near_borders else 0.0)
 
-    new = Candidates(
+    new = Measurements(
         place=places(found),
         scores=random.uniform(0, 1, found),
         class_ids=random.integers(0, 2, found).astype(np.int16),
@@ -35,9 +35,9 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Candida
     seen_before = places(kept)
     same = min(found, kept) // 2
     seen_before[:same] = np.maximum(1.0, new.place[:same] + random.normal(0, 4, (same, 4)))
-    old = Expected(
+    old = Predictions(
         place=seen_before,
-        spread=random.uniform(1, 900, (kept, 4)),
+        variance=random.uniform(1, 900, (kept, 4)),
         class_ids=random.integers(0, 2, kept).astype(np.int16),
         edges=borders(kept),
         new=random.random(kept) < 0.4,
@@ -55,32 +55,32 @@ def test_the_search_by_intervals_finds_what_looking_at_all_pairs_finds(
     new, old = crowd(seed, found, kept, near_borders)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likeness, "MANY_PAIRS", 10**9)
-        all_looked_at = pairs(new, old)
+        all_looked_at = association_costs(new, old)
         patch.setattr(likeness, "MANY_PAIRS", -1)
-        searched = pairs(new, old)
+        searched = association_costs(new, old)
     for one, other in zip(all_looked_at, searched, strict=True):
         assert np.array_equal(one, other)
-    assert (all_looked_at[2] < WORST).all()
+    assert (all_looked_at[2] < MAX_COST).all()
 
 
 def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
     new, old = crowd(3, 40, 40, True)
-    rows, columns, costs = pairs(new, old)
+    rows, columns, costs = association_costs(new, old)
     assert len(rows) > 15
     for row, column, cost in zip(rows, columns, costs, strict=True):
-        one = Candidates(
+        one = Measurements(
             new.place[[row]], new.scores[[row]], new.class_ids[[row]], new.weak[[row]], new.edges[[row]]
         )
-        other = Expected(
+        other = Predictions(
             old.place[[column]],
-            old.spread[[column]],
+            old.variance[[column]],
             old.class_ids[[column]],
             old.edges[[column]],
             old.new[[column]],
             old.looks.only([column]),
             old.masks[[column]],
         )
-        assert pairs(one, other)[2] == pytest.approx([cost])
+        assert association_costs(one, other)[2] == pytest.approx([cost])
 
 
 def half(side: str) -> np.ndarray:
@@ -95,11 +95,11 @@ def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
     looks = Looks()
     looks.add(2)
     nothing = np.zeros(2, np.int16), np.zeros((2, 4), np.bool_)
-    new = Candidates(
+    new = Measurements(
         place, np.ones(2), nothing[0], np.zeros(2, np.bool_), nothing[1], None,
         np.stack([half("right"), half("left")]),
     )  # fmt: skip
-    old = Expected(
+    old = Predictions(
         place,
         np.full((2, 4), 9.0),
         *nothing,
@@ -107,7 +107,7 @@ def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
         looks,
         np.stack([half("left"), half("right")]),
     )
-    rows, columns, costs = pairs(new, old)
+    rows, columns, costs = association_costs(new, old)
     cost = {
         (row, column): cost for row, column, cost in zip(rows.tolist(), columns.tolist(), costs, strict=True)
     }
@@ -125,4 +125,4 @@ def test_masks_agree_as_their_pixels_do_where_the_boxes_overlap() -> None:
     assert (
         agreements(place, whole, np.array([[140.0, 50.0, 20.0, 20.0]]), whole) == 1.0
     )  # nothing to disagree about
-    assert telling(whole) is None and telling(half("left")[None]) is not None
+    assert informative(whole) is None and informative(half("left")[None]) is not None

@@ -27,8 +27,8 @@ def test_time_is_laid_where_the_object_was() -> None:
 
 def test_a_fast_object_leaves_no_holes_at_a_low_frame_rate() -> None:
     heat = Heat((WIDTH, HEIGHT))
-    heat.see(1, "car", (0.0, 100.0), 0.0)
-    heat.see(1, "car", (600.0, 100.0), 0.5)
+    heat.observe(1, "car", (0.0, 100.0), 0.0)
+    heat.observe(1, "car", (600.0, 100.0), 0.5)
     used = heat.seconds["car"].sum(axis=0)
     assert (used[:119] > 0).all()
     assert used.sum() == pytest.approx(0.5)
@@ -36,15 +36,15 @@ def test_a_fast_object_leaves_no_holes_at_a_low_frame_rate() -> None:
 
 def test_after_a_long_gap_nothing_is_laid_between() -> None:
     heat = Heat((WIDTH, HEIGHT))
-    heat.see(1, "car", (0.0, 100.0), 0.0)
-    heat.see(1, "car", (600.0, 100.0), 60.0)
+    heat.observe(1, "car", (0.0, 100.0), 0.0)
+    heat.observe(1, "car", (600.0, 100.0), 60.0)
     assert heat.seconds == {}
 
 
 def test_memory_does_not_grow_with_objects_that_are_over() -> None:
     heat, journeys = Heat((WIDTH, HEIGHT)), Journeys(["door"], ["yard"])
     for item in range(1000):
-        heat.see(item, "car", (10.0, 10.0), item)
+        heat.observe(item, "car", (10.0, 10.0), item)
         journeys.stop(item, "car", "line", "door")
         journeys.stop(item, "car", "zone", "yard")
         heat.end(item)

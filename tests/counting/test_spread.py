@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.quantiles import KEPT, Spread
+from pipeline.counting.quantiles import EXACT_VALUES, QuantileSketch
 
 VALUES = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=60)
 
 
-def filled(values: list[float], edges: tuple[float, ...] = ()) -> Spread:
-    spread = Spread(edges)
+def filled(values: list[float], edges: tuple[float, ...] = ()) -> QuantileSketch:
+    variance = QuantileSketch(edges)
     for value in values:
-        spread.add(value)
-    return spread
+        variance.add(value)
+    return variance
 
 
 @given(values=VALUES, share=st.floats(0, 1))
@@ -27,18 +27,18 @@ def test_of_a_few_values_the_quantile_is_exact(values: list[float], share: float
 
 
 def test_of_many_values_it_is_within_two_percent() -> None:
-    values = np.random.default_rng(3).lognormal(2, 1, 20 * KEPT).tolist()
-    spread = filled(values)
+    values = np.random.default_rng(3).lognormal(2, 1, 20 * EXACT_VALUES).tolist()
+    variance = filled(values)
     for share in (0.05, 0.5, 0.85, 0.95):
-        assert spread.quantile(share) == pytest.approx(float(np.quantile(values, share)), rel=0.02)
-    assert len(spread._bins) < 1100
+        assert variance.quantile(share) == pytest.approx(float(np.quantile(values, share)), rel=0.02)
+    assert len(variance._bins) < 1100
 
 
 def test_values_beyond_all_bins_are_counted() -> None:
-    spread = filled([0.0] * KEPT + [1e12] * (KEPT + 1))
-    assert spread.count == 2 * KEPT + 1
-    assert spread.quantile(0.1) < 0.01
-    assert spread.quantile(0.9) > 1e6
+    variance = filled([0.0] * EXACT_VALUES + [1e12] * (EXACT_VALUES + 1))
+    assert variance.count == 2 * EXACT_VALUES + 1
+    assert variance.quantile(0.1) < 0.01
+    assert variance.quantile(0.9) > 1e6
 
 
 @given(values=VALUES)
@@ -52,4 +52,4 @@ def test_buckets_hold_what_is_up_to_their_edge_and_never_shrink(values: list[flo
 
 
 def test_of_nothing_the_quantile_is_zero() -> None:
-    assert Spread().quantile(0.5) == 0.0
+    assert QuantileSketch().quantile(0.5) == 0.0

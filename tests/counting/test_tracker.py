@@ -10,12 +10,12 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.tracker import Linked, Tracker, make_tracker
+from pipeline.tracking.tracker import TrackMatches, Tracker, make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances
 from tests.counting.test_counter import crowd
 
 
-def linked(engine: str, frames: list[Frame], **config: float) -> list[Linked]:
+def linked(engine: str, frames: list[Frame], **config: float) -> list[TrackMatches]:
     tracker = make_tracker(TrackerConfig.model_validate({"engine": engine, **config}))
     return [
         tracker.update(instances(frame, seq, seq / FPS), 1 / FPS if seq else 0.0)

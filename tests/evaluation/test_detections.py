@@ -32,7 +32,7 @@ def tracked(folder: Path, lines: list[str], **options: object) -> tuple[Outcome,
 
 def test_every_box_of_two_walkers_is_a_row_of_its_own_track_in_the_order_of_frames(tmp_path: Path) -> None:
     found, rows = tracked(tmp_path, walkers())
-    assert (found.frames, found.objects, found.uncertain) == (40, 2, 0)
+    assert (found.frames, found.objects, found.uncertainty) == (40, 2, 0)
     assert rows[:, 0].tolist() == [n for n in range(1, 41) for _ in range(2)]
     assert rows[:, 1].tolist() == [1, 2] * 40
     assert rows[:, 2:6] == pytest.approx(

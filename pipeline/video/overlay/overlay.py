@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig, VideoConfig
-from pipeline.tracking.camera import View
+from pipeline.tracking.camera import CameraPose
 from pipeline.transport.messages import MASK_SIZE, Array, Tracks
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels
@@ -60,7 +60,7 @@ class Overlay:
         self._trails = Trails(self._sizes.outline + 1, max(2.0, height / 180))
         self._labels = Labels(classes, self._sizes)
         self._lit_until: dict[str, float] = {}
-        self._view = View()
+        self._view = CameraPose()
 
     def draw(self, planes: Planes, tracks: Tracks) -> None:
         """Draws into `planes`, which may be views with padded rows.
@@ -76,8 +76,8 @@ class Overlay:
         for zone in self._zones:
             zone.put_area(planes)
         if self._video.trails:
-            if (shift := self._view.shift(tracks.camera, tracks.epoch)) is not None:
-                self._trails.shift(shift)
+            if (camera_transform := self._view.camera_transform(tracks.camera, tracks.epoch)) is not None:
+                self._trails.camera_transform(camera_transform)
             self._trails.update(tracks.pts_s, tracks.ids, tracks.feet_px)
             self._trails.draw(planes)
         filled = tracks.masks.any(axis=(1, 2)).tolist()
@@ -146,9 +146,9 @@ class Overlay:
     ) -> None:
         """`contours`: each (n, 2) x y in pixels of `luma`."""
         wide = self._sizes.outline
-        shift = np.array((corner[0] % 2 - 0.5, corner[1] % 2 - 0.5))
+        camera_transform = np.array((corner[0] % 2 - 0.5, corner[1] % 2 - 0.5))
         strokes(luma, [fixed(points) for points in contours], True, levels[0], wide)
-        half = [fixed((points + shift) / 2) for points in contours]
+        half = [fixed((points + camera_transform) / 2) for points in contours]
         strokes(planes.u[chroma], half, True, levels[1], max(1, wide // 2))
         strokes(planes.v[chroma], half, True, levels[2], max(1, wide // 2))
 

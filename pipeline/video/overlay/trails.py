@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.camera import Shift
+from pipeline.tracking.camera import CameraTransform
 from pipeline.transport.messages import Array
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay.paint import FIXED, bundle, object_colour, thin, yuv
@@ -60,10 +60,12 @@ class Trails:
         while len(self._paths) > MOST_TRAILS:
             self._paths.popitem(last=False)
 
-    def shift(self, shift: Shift) -> None:
+    def camera_transform(self, camera_transform: CameraTransform) -> None:
         """The camera has moved: the paths lie where they were in the scene."""
         for path in self._paths.values():
-            places = np.clip(shift.points(np.array(path)[:, 1:]), -FARTHEST_PX, FARTHEST_PX).tolist()
+            places = np.clip(
+                camera_transform.points(np.array(path)[:, 1:]), -FARTHEST_PX, FARTHEST_PX
+            ).tolist()
             for number, (x, y) in enumerate(places):
                 path[number] = (path[number][0], x, y)
 
