@@ -12,7 +12,7 @@ from pipeline.errors import WireError
 from pipeline.transport import wire
 from pipeline.transport.messages import (
     KINDS,
-    LOOK_SIZE,
+    APPEARANCE_SIZE,
     MASK_SIZE,
     Accepted,
     Beat,
@@ -46,7 +46,9 @@ def instances(draw: st.DrawFn) -> Instances:
         scores=rng.random(count, np.float32),
         class_ids=rng.integers(-5, 99, count).astype(np.int16),
         masks=rng.integers(0, 256, (count, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
-        looks=draw(st.sampled_from([None, rng.integers(0, 256, (count, LOOK_SIZE)).astype(np.uint8)])),
+        appearances=draw(
+            st.sampled_from([None, rng.integers(0, 256, (count, APPEARANCE_SIZE)).astype(np.uint8)])
+        ),
         camera=draw(st.none() | st.tuples(st.integers(0, 2**40), finite, finite, finite, finite)),
     )
 
@@ -65,7 +67,7 @@ def test_instances_come_out_as_they_went_in(message: Instances) -> None:
 
 @given(instances())
 def test_instances_from_before_looks_and_cameras_are_read(message: Instances) -> None:
-    plain = msgspec.structs.replace(message, looks=None, camera=None)
+    plain = msgspec.structs.replace(message, appearances=None, camera=None)
     raw = wire.encode(plain)
     version, kind, length = struct.unpack_from("<BBI", raw)
     fields = msgspec.msgpack.decode(raw[6 : 6 + length])
@@ -91,7 +93,11 @@ def test_some_of_the_instances_are_some_rows_of_every_array(message: Instances) 
     keep = np.arange(len(message.scores)) % 2 == 0
     some = message.only(keep)
     assert np.array_equal(some.scores, message.scores[keep])
-    assert some.looks is None if message.looks is None else np.array_equal(some.looks, message.looks[keep])
+    assert (
+        some.appearances is None
+        if message.appearances is None
+        else np.array_equal(some.appearances, message.appearances[keep])
+    )
     assert some.camera == message.camera
 
 

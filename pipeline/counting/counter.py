@@ -21,7 +21,7 @@ from pipeline.counting.smoothing import Smoother
 from pipeline.counting.totals import FrameResult, Totals, TrackRow
 from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
 from pipeline.records.event import CountEvent
-from pipeline.tracking.appearance_memory import Look
+from pipeline.tracking.appearance_memory import Appearance
 from pipeline.tracking.camera import CameraPose
 from pipeline.tracking.duplicates import without_duplicates
 from pipeline.tracking.objects import CountedObject, ObjectRegistry
@@ -81,9 +81,9 @@ class StreamCounter:
         self._pts_s = instances.pts_s
         self._clock_s += dt_s
         events: list[CountEvent] = []
-        shown: list[tuple[int, CountedObject]] = []
+        visible: list[tuple[int, CountedObject]] = []
         if not self._appearance:
-            instances = msgspec.structs.replace(instances, looks=None)
+            instances = msgspec.structs.replace(instances, appearances=None)
         instances = without_duplicates(instances)
         scaled = self._as_first_frame(instances, self._frame)
         if self._camera_pose is not None:
@@ -94,23 +94,23 @@ class StreamCounter:
         seen = linked.rows.tolist()
         shadows = _shadows(seen, scaled)
         speeds = linked.speed_px_s.tolist()
-        for track, row, speed, look, shadow in zip(
-            linked.tracks.tolist(), seen, speeds, linked.looks, shadows, strict=True
+        for track, row, speed, appearance, shadow in zip(
+            linked.tracks.tolist(), seen, speeds, linked.appearances, shadows, strict=True
         ):
             observation = self._observation(track, row, instances, scaled, spots)
-            item = self._observe(track, observation, tuple(speed), look, shadow, events)
-            if item is not None and self._rules.wanted(self._classes[item.class_id]):
-                shown.append((row, item))
+            counted = self._observe(track, observation, tuple(speed), appearance, shadow, events)
+            if counted is not None and self._rules.wanted(self._classes[counted.class_id]):
+                visible.append((row, counted))
         for number in self._registry.expired(self._clock_s):
             self._end(number, events)
         rows = self._smoother.due(self._pts_s) if self._smoother else []
-        return FrameResult(self._tracks(instances, shown, spots, events), events, rows)
+        return FrameResult(self._tracks(instances, visible, spots, events), events, rows)
 
     def finish(self) -> list[CountEvent]:
         """The stream is over: events of objects that left over the border of the frame shortly before."""
         events: list[CountEvent] = []
-        for number in self._registry.everyone():
-            if self._registry.item(number).last_s < self._clock_s:
+        for number in self._registry.active_ids():
+            if self._registry.get(number).last_s < self._clock_s:
                 self._end(number, events)
         return events
 
@@ -178,16 +178,16 @@ class StreamCounter:
         number: int,
         observation: Observation,
         speed_px_s: Speed,
-        look: Look,
+        appearance: Appearance,
         shadow: bool,
         events: list[CountEvent],
     ) -> CountedObject | None:
         """Takes one sighting of track `number`; returns its object if there is one by now."""
-        track = self._registry.observe(number, observation, speed_px_s, look, shadow, self._clock_s)
-        if track.item is not None:
-            item = self._registry.item(track.item)
-            self._count(item, observation, False, events)
-            return item
+        track = self._registry.observe(number, observation, speed_px_s, appearance, shadow, self._clock_s)
+        if track.object_id is not None:
+            counted = self._registry.get(track.object_id)
+            self._count(counted, observation, False, events)
+            return counted
         confirmed = self._registry.confirm(number, self._clock_s)
         if confirmed is None:
             return None
@@ -202,37 +202,39 @@ class StreamCounter:
 
     def _end(self, number: int, events: list[CountEvent]) -> None:
         """Nothing more is seen of an object under this id."""
-        class_name = self._classes[self._registry.item(number).class_id]
+        class_name = self._classes[self._registry.get(number).class_id]
         same = self._registry.stitch_late(number)
         if same is None:
             self._registry.retire(number)
         else:
             if self._smoother is not None:
-                self._final[same.item] = same.final
+                self._final[same.id] = same.final
             if self._rules.wanted(class_name):
                 # what lies between the two, a line perhaps, was passed out of sight
-                events += self._rules.stitch(number, same.item, class_name, same.first)
+                events += self._rules.stitch(number, same.id, class_name, same.first)
         events += self._rules.end(number, class_name)
 
     def _count(
-        self, item: CountedObject, observation: Observation, arriving: bool, events: list[CountEvent]
+        self, counted: CountedObject, observation: Observation, arriving: bool, events: list[CountEvent]
     ) -> None:
-        class_name = self._classes[item.class_id]
+        class_name = self._classes[counted.class_id]
         if self._rules.wanted(class_name):
-            events += self._rules.observe(item.item, class_name, observation, arriving)
+            events += self._rules.observe(counted.id, class_name, observation, arriving)
             if self._smoother is not None:
                 frame_time = observation.frame_time
-                row = TrackRow(item.item, frame_time.index, class_name, observation.score, observation.box_px)
+                row = TrackRow(
+                    counted.id, frame_time.index, class_name, observation.score, observation.box_px
+                )
                 self._smoother.add(row, frame_time.pts_s)
 
     def _tracks(
         self,
         instances: Instances,
-        shown: list[tuple[int, CountedObject]],
+        visible: list[tuple[int, CountedObject]],
         spots: Floats,
         events: list[CountEvent],
     ) -> Tracks:
-        rows = np.array([row for row, _ in shown], np.int64)
+        rows = np.array([row for row, _ in visible], np.int64)
         frame = self._frame or (instances.width, instances.height)
         scale = np.array([instances.width / frame[0], instances.height / frame[1]])
         return Tracks(
@@ -242,10 +244,10 @@ class StreamCounter:
             index=instances.index,
             pts_s=instances.pts_s,
             wall_s=instances.wall_s,
-            ids=np.array([item.item for _, item in shown], np.int64),
+            ids=np.array([counted.id for _, counted in visible], np.int64),
             boxes_px=instances.boxes_px[rows],
             scores=instances.scores[rows],
-            class_ids=np.array([item.class_id for _, item in shown], np.int16),
+            class_ids=np.array([counted.class_id for _, counted in visible], np.int16),
             masks=instances.masks[rows],
             feet_px=(spots[rows] * scale).astype(np.float32),
             lines=self._rules.line_totals(),

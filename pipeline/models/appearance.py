@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.transport.messages import LOOK_SIZE, MASK_SIZE
+from pipeline.transport.messages import APPEARANCE_SIZE, MASK_SIZE
 from pipeline.transport.planes import Planes
 
 INSIDE = 160
@@ -22,7 +22,7 @@ PARTS = (4, 14, MASK_SIZE)
 LEAST_CELLS = 16
 """Cells of the mask that each part needs."""
 BINS = (6, 3, 3)
-"""Of luma and both chromas; twice their sum is `LOOK_SIZE`."""
+"""Of luma and both chromas; twice their sum is `APPEARANCE_SIZE`."""
 
 
 def _shares(bins: int, low: float, high: float) -> NDArray[np.float32]:
@@ -39,7 +39,9 @@ _STEPS = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
 _PART_OF_ROW = np.repeat([-1, 0, 1], np.diff((0, *PARTS)))
 
 
-def looks_of(planes: Planes, boxes_px: NDArray[np.float32], masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def appearance_descriptors(
+    planes: Planes, boxes_px: NDArray[np.float32], masks: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """What each instance of a frame looks like.
 
     Args:
@@ -72,6 +74,6 @@ def looks_of(planes: Planes, boxes_px: NDArray[np.float32], masks: NDArray[np.ui
         result[:, first : first + shares.shape[1]] = values.reshape(-1, 256) @ shares
         first += shares.shape[1]
     cells = result[:, : BINS[0]].sum(axis=1, keepdims=True)
-    whole = np.rint(255 * result / np.maximum(cells, 1)).reshape(count, LOOK_SIZE)
+    whole = np.rint(255 * result / np.maximum(cells, 1)).reshape(count, APPEARANCE_SIZE)
     whole[(cells.reshape(count, 2) < LEAST_CELLS).any(axis=1)] = 0
     return np.asarray(whole, np.uint8)

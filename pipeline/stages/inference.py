@@ -22,7 +22,7 @@ from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class InferredFrame:
     """One frame's instances. `skipped`: `static` where they are those of an earlier frame."""
 
     found: Found
@@ -82,21 +82,21 @@ class Inference:
             self._overlapping.begin(frames)
         self._begun.append((refs, frames))
 
-    def finish(self) -> list[Seen]:
+    def finish(self) -> list[InferredFrame]:
         """What is in each frame of the batch that was begun first, in order."""
         refs, frames = self._begun.popleft()
         if self._overlapping is None:
             return self.run(refs, frames)
         self.runs = [len(refs)]
         return [
-            Seen(self._used(ref.stream, found, frame)[0])
+            InferredFrame(self._used(ref.stream, found, frame)[0])
             for ref, frame, found in zip(refs, frames, self._overlapping.finish(), strict=True)
         ]
 
-    def run(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Seen]:
+    def run(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[InferredFrame]:
         """What is in each frame, in order. Frames of one stream come in the order of their numbers."""
         self.runs = []
-        seen: dict[int, Seen] = {}
+        seen: dict[int, InferredFrame] = {}
         todo = list(range(len(refs)))
         while todo:
             look, todo = self._sorted_out(todo, refs, frames, seen)
@@ -105,7 +105,11 @@ class Inference:
         return [seen[number] for number in range(len(refs))]
 
     def _sorted_out(
-        self, todo: list[int], refs: Sequence[FrameRef], frames: Sequence[Planes], seen: dict[int, Seen]
+        self,
+        todo: list[int],
+        refs: Sequence[FrameRef],
+        frames: Sequence[Planes],
+        seen: dict[int, InferredFrame],
     ) -> tuple[list[int], list[int]]:
         """Frames for the model, and frames that have to wait for what it finds; the others are now in `seen`."""
         look: list[int] = []
@@ -121,13 +125,17 @@ class Inference:
                     case Verdict.LOOK:
                         look.append(number)
                     case Verdict.HOLD:
-                        seen[number] = Seen(gate.held, STATIC)
+                        seen[number] = InferredFrame(gate.held, STATIC)
                     case Verdict.WAIT:
                         later.append(number)
         return look, later
 
     def _look(
-        self, look: list[int], refs: Sequence[FrameRef], frames: Sequence[Planes], seen: dict[int, Seen]
+        self,
+        look: list[int],
+        refs: Sequence[FrameRef],
+        frames: Sequence[Planes],
+        seen: dict[int, InferredFrame],
     ) -> None:
         """Runs the model on some of the frames."""
         self.runs.append(len(look))
@@ -140,7 +148,7 @@ class Inference:
         for number, one in zip(look, found, strict=True):
             stream = refs[number].stream
             used, usable = self._used(stream, one, frames[number])
-            seen[number] = Seen(used)
+            seen[number] = InferredFrame(used)
             if (gate := self._gates.get(stream)) is not None:
                 gate.told(used if usable else None)
 

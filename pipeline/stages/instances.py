@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.models.appearance import looks_of
+from pipeline.models.appearance import appearance_descriptors
 from pipeline.models.base import Found
 from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
@@ -42,6 +42,6 @@ def instances_of(ref: FrameRef, found: Found, skipped: str = OK, planes: Planes 
         scores=found.scores,
         class_ids=found.class_ids,
         masks=found.masks,
-        looks=None if planes is None else looks_of(planes, found.boxes_px, found.masks),
+        appearances=None if planes is None else appearance_descriptors(planes, found.boxes_px, found.masks),
         camera=ref.camera,
     )

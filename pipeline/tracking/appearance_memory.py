@@ -1,6 +1,6 @@
 """What objects look like: kept over a track's life, and compared when detections and fragments are joined to it.
 
-A look is a row of `Instances.looks`: six histograms, of the upper and the lower part. Two are compared by how much of
+A look is a row of `Instances.appearances`: six histograms, of the upper and the lower part. Two are compared by how much of
 their pixels would have to change the bin (total variation, the mean of the six): 0 the same, 1 nothing in common. On
 two real clips, 9 in 10 pairs of fragments of one person differ by less than 0.13, half of those of two people by more
 than 0.25. Crowded sightings count little: their pixels may be somebody else's.
@@ -15,27 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
-from pipeline.transport.messages import LOOK_SIZE
+from pipeline.transport.messages import APPEARANCE_SIZE
 
-JOIN_SAME = 0.1
+STITCH_SAME_DISTANCE = 0.1
 """Difference of looks up to which they speak for joining two fragments."""
-JOIN_OTHER = 0.15
+STITCH_OTHER_DISTANCE = 0.15
 """And from which on they speak against it. Between the two they say nothing: cars of one colour follow each other."""
-JOIN_PER_LOOK = 4.0
+STITCH_COST_PER_DISTANCE = 4.0
 """Cost of a join, for each unit of the difference beyond these."""
-JOIN_MOST = (-0.4, 1.2)
+STITCH_COST_RANGE = (-0.4, 1.2)
 """What looks can do to the cost of a join at the most: permit it, veto it."""
-LINK_SAME = 0.08
-LINK_PER_LOOK = 8.0
-LINK_MOST = (-0.5, 3.0)
+LINK_SAME_DISTANCE = 0.08
+LINK_COST_PER_DISTANCE = 8.0
+LINK_COST_RANGE = (-0.5, 3.0)
 """The same of a detection and a track, in the units of `likeness.py`."""
-SURE = 3.0
+FULL_TRUST_WEIGHT = 3.0
 """Weight of the sightings of an object from which on it is known what it looks like."""
-CROWDED = 0.1
+MAX_UNCROWDED_OVERLAP = 0.1
 """Part of a box that lies in another one from which on its pixels may be that one's."""
 CROWDED_WEIGHT = 0.1
 """How much such a sighting counts beside one that is the object's own."""
-MEMORY = 10.0
+MEMORY_OBSERVATIONS = 10.0
 """Sightings over which the mean goes, about: the latest."""
 
 _WHOLE = 2 * 255 * 6
@@ -43,7 +43,7 @@ _WHOLE = 2 * 255 * 6
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """What one object looks like: the mean over its sightings, the latest most.
 
     Attributes:
@@ -55,10 +55,10 @@ class Look:
     weight: float
 
 
-UNKNOWN = Look(np.zeros(LOOK_SIZE), 0.0)
+UNKNOWN = Appearance(np.zeros(APPEARANCE_SIZE), 0.0)
 
 
-class Seen:
+class DetectionAppearances:
     """What the detections of one frame look like.
 
     Attributes:
@@ -66,81 +66,83 @@ class Seen:
         weights: (N,) 1, or less where it is crowded, or 0 where nothing is known.
     """
 
-    def __init__(self, looks: NDArray[np.uint8], boxes_px: Floats) -> None:
-        self.looks = looks.astype(np.float64)
-        self.weights: Floats = np.where(crowded(boxes_px), CROWDED_WEIGHT, 1.0) * looks.any(axis=1)
+    def __init__(self, appearances: NDArray[np.uint8], boxes_px: Floats) -> None:
+        self.appearances = appearances.astype(np.float64)
+        self.weights: Floats = np.where(crowded(boxes_px), CROWDED_WEIGHT, 1.0) * appearances.any(axis=1)
 
-    def only(self, rows: Any) -> Seen:
+    def only(self, rows: Any) -> DetectionAppearances:
         """Some of them."""
-        some = Seen.__new__(Seen)
-        some.looks, some.weights = self.looks[rows], self.weights[rows]
+        some = DetectionAppearances.__new__(DetectionAppearances)
+        some.appearances, some.weights = self.appearances[rows], self.weights[rows]
         return some
 
 
-class Looks:
+class TrackAppearances:
     """What all tracks of a stream look like, one row each.
 
     Attributes:
-        means: (M, 24) float64, as in `Look`.
+        means: (M, 24) float64, as in `Appearance`.
         weights: (M,) float64.
     """
 
     def __init__(self) -> None:
-        self.means = np.zeros((0, LOOK_SIZE))
+        self.means = np.zeros((0, APPEARANCE_SIZE))
         self.weights = np.zeros(0)
 
     def add(self, count: int) -> None:
         """New tracks, of which nothing is known, in rows after the others."""
-        self.means = np.concatenate([self.means, np.zeros((count, LOOK_SIZE))])
+        self.means = np.concatenate([self.means, np.zeros((count, APPEARANCE_SIZE))])
         self.weights = np.concatenate([self.weights, np.zeros(count)])
 
     def keep(self, rows: Any) -> None:
         """Forgets the tracks whose `rows` (M,) are False, or takes these numbers of rows."""
         self.means, self.weights = self.means[rows], self.weights[rows]
 
-    def only(self, rows: Any) -> Looks:
+    def only(self, rows: Any) -> TrackAppearances:
         """Some of them."""
-        some = Looks()
+        some = TrackAppearances()
         some.means, some.weights = self.means[rows], self.weights[rows]
         return some
 
-    def observe(self, rows: Any, seen: Seen) -> None:
+    def observe(self, rows: Any, seen: DetectionAppearances) -> None:
         """One sighting of each of `rows` (K,)."""
-        total = np.minimum(self.weights[rows] + seen.weights, MEMORY)
+        total = np.minimum(self.weights[rows] + seen.weights, MEMORY_OBSERVATIONS)
         share = seen.weights / np.maximum(total, 1e-9)
-        self.means[rows] += share[:, None] * (seen.looks - self.means[rows])
+        self.means[rows] += share[:, None] * (seen.appearances - self.means[rows])
         self.weights[rows] = total
 
-    def of(self, rows: Any) -> list[Look]:
+    def of(self, rows: Any) -> list[Appearance]:
         """Copies of some rows."""
         if not self.weights.any():
             return [UNKNOWN] * len(rows)
         return [
-            Look(mean, weight)
+            Appearance(mean, weight)
             for mean, weight in zip(self.means[rows], self.weights[rows].tolist(), strict=True)
         ]
 
 
-def link_costs(seen: Seen, rows: Any, old: Looks, columns: Any) -> Floats:
+def appearance_costs(seen: DetectionAppearances, rows: Any, old: TrackAppearances, columns: Any) -> Floats:
     """(K,) what looks add to the cost of taking each of the detections `rows` for the track of `columns`."""
-    difference = np.abs(seen.looks[rows] - old.means[columns]).sum(axis=1) / _WHOLE
-    trust = np.minimum(old.weights[columns], SURE) / SURE * (seen.weights[rows] > 0)
-    costs: Floats = trust * np.clip(LINK_PER_LOOK * (difference - LINK_SAME), *LINK_MOST)
+    difference = np.abs(seen.appearances[rows] - old.means[columns]).sum(axis=1) / _WHOLE
+    trust = np.minimum(old.weights[columns], FULL_TRUST_WEIGHT) / FULL_TRUST_WEIGHT * (seen.weights[rows] > 0)
+    costs: Floats = trust * np.clip(
+        LINK_COST_PER_DISTANCE * (difference - LINK_SAME_DISTANCE), *LINK_COST_RANGE
+    )
     return costs
 
 
-def join_cost_of_looks(one: Look, other: Look) -> float:
+def appearance_stitch_cost(one: Appearance, other: Appearance) -> float:
     """What looks add to the cost of taking two fragments for one object: bounded; 0 where nothing is known."""
-    trust = min(one.weight, other.weight, SURE) / SURE
+    trust = min(one.weight, other.weight, FULL_TRUST_WEIGHT) / FULL_TRUST_WEIGHT
     if trust == 0:
         return 0.0
     difference = float(np.abs(one.mean - other.mean).sum()) / _WHOLE
-    beyond = min(difference - JOIN_SAME, 0.0) + max(difference - JOIN_OTHER, 0.0)
-    return trust * min(max(JOIN_PER_LOOK * beyond, JOIN_MOST[0]), JOIN_MOST[1])
+    beyond = min(difference - STITCH_SAME_DISTANCE, 0.0) + max(difference - STITCH_OTHER_DISTANCE, 0.0)
+    return trust * min(max(STITCH_COST_PER_DISTANCE * beyond, STITCH_COST_RANGE[0]), STITCH_COST_RANGE[1])
 
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
-    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more than `CROWDED` of each lies in another one."""
+    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more than `MAX_UNCROWDED_OVERLAP` of each lies in another one."""
     order = np.argsort(boxes_px[:, 0])
     boxes = boxes_px[order]
     # of each box, those that begin further right, but before it ends
@@ -149,7 +151,7 @@ def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
     sides = np.minimum(boxes[one, 2:], boxes[other, 2:]) - np.maximum(boxes[one, :2], boxes[other, :2])
     common = np.clip(sides, 0.0, None).prod(axis=1)
-    area = CROWDED * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    area = MAX_UNCROWDED_OVERLAP * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     result = np.zeros(len(boxes), np.bool_)
     for rows in (one, other):
         result[order[rows[common > area[rows]]]] = True

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.geometry.mask_agreement import Masks, agreements, informative
 from pipeline.geometry.plane import Floats
 from pipeline.tracking import kalman as motion
-from pipeline.tracking.appearance_memory import Looks, Seen, link_costs
+from pipeline.tracking.appearance_memory import TrackAppearances, DetectionAppearances, appearance_costs
 from pipeline.tracking.kalman import POSITION_NOISE
 from pipeline.tracking.observation import touches
 from pipeline.transport.messages import Instances
@@ -71,7 +71,7 @@ class Measurements:
     class_ids: NDArray[np.int16]
     weak: NDArray[np.bool_]
     edges: NDArray[np.bool_]
-    seen: Seen | None = None
+    seen: DetectionAppearances | None = None
     masks: Masks | None = None
 
     @classmethod
@@ -83,7 +83,9 @@ class Measurements:
             class_ids=instances.class_ids,
             weak=instances.scores < MIN_INITIATION_SCORE,
             edges=touches(boxes_px, (instances.width, instances.height)),
-            seen=None if instances.looks is None else Seen(instances.looks, boxes_px),
+            seen=None
+            if instances.appearances is None
+            else DetectionAppearances(instances.appearances, boxes_px),
             masks=informative(instances.masks),
         )
 
@@ -107,7 +109,7 @@ class Predictions:
     class_ids: NDArray[np.int16]
     edges: NDArray[np.bool_]
     new: NDArray[np.bool_]
-    looks: Looks
+    appearances: TrackAppearances
     masks: Masks
 
 
@@ -139,7 +141,7 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
         + WEAK_COST * new.weak[rows]
     )
     if new.seen is not None:
-        costs += link_costs(new.seen, rows, old.looks, columns)
+        costs += appearance_costs(new.seen, rows, old.appearances, columns)
     good = costs < MAX_COST
     rows, columns, costs = rows[good], columns[good], costs[good]
     return _with_mask_costs(new, old, rows, columns, costs)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
-from pipeline.tracking.appearance_memory import Looks
+from pipeline.tracking.appearance_memory import TrackAppearances
 from pipeline.tracking.camera import CameraTransform
 
 POSITION_NOISE = 0.091
@@ -60,7 +60,7 @@ class KalmanFilter:
         self._cross_covariance = np.zeros((0, 4))
         self._speed_variance = np.zeros((0, 4))
         self._coasting = np.zeros(0, np.bool_)
-        self.looks = Looks()
+        self.appearances = TrackAppearances()
 
     def add(self, measured: Floats) -> None:
         """New objects at `measured` (K, 4), in rows after the others."""
@@ -71,7 +71,7 @@ class KalmanFilter:
         self.variance = np.concatenate([self.variance, _MEASUREMENT_NOISE * area])
         self._cross_covariance = np.concatenate([self._cross_covariance, nothing])
         self._speed_variance = np.concatenate([self._speed_variance, _INITIAL_VARIANCE * area])
-        self.looks.add(len(measured))
+        self.appearances.add(len(measured))
         self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
@@ -82,7 +82,7 @@ class KalmanFilter:
             self._speed_variance[rows],
         )
         self._coasting = self._coasting[rows]
-        self.looks.keep(rows)
+        self.appearances.keep(rows)
 
     def predict(self, dt_s: float) -> None:
         """Moves every object on by `dt_s` seconds."""

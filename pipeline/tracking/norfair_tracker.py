@@ -113,7 +113,7 @@ class _AssociationCost(Distance):
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
             edges=np.array([last.of.edges[last.row] for last in lasts]),
             new=np.array([item.hit_counter <= _lives(STEADY_OBSERVATIONS) for item in objects]),
-            looks=self._bank.looks.only(kept),
+            appearances=self._bank.appearances.only(kept),
             masks=np.stack([_mask(last) for last in lasts]),
         )
         found, tracks, costs = association_costs(new, old)
@@ -185,12 +185,12 @@ class NorfairTracker:
         own = np.array([item.filter.row for item in seen], np.int64)
         rows = np.array([item.last_detection.data.row for item in seen], np.int64)
         if new.seen is not None:
-            self._motion.looks.observe(own, new.seen.only(rows))
+            self._motion.appearances.observe(own, new.seen.only(rows))
         return TrackMatches(
             np.array([self._numbers[item.initializing_id] for item in seen], np.int64),
             rows,
             self._motion.speed[own],
-            self._motion.looks.of(own),
+            self._motion.appearances.of(own),
         )
 
     def forget(self, track: int) -> None:

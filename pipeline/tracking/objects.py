@@ -14,7 +14,7 @@ from math import inf
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking import uncertainty as uncertainty
-from pipeline.tracking.appearance_memory import UNKNOWN, Look, join_cost_of_looks
+from pipeline.tracking.appearance_memory import UNKNOWN, Appearance, appearance_stitch_cost
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.observation import Observation, outward
 from pipeline.tracking.stitching import Speed, stitch_cost, leading, left_frame
@@ -53,9 +53,9 @@ class Track:
     score: float = 0.0
     shadowed: int = 0
     height_px: float = 0.0
-    item: int | None = None
+    object_id: int | None = None
     votes: Counter[int] = field(default_factory=Counter)
-    look: Look = UNKNOWN
+    appearance: Appearance = UNKNOWN
     waiting: deque[Observation] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
     first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
 
@@ -69,7 +69,7 @@ class Track:
 class CountedObject:
     """One confirmed object."""
 
-    item: int
+    id: int
     track: int
     last: Observation
     last_s: float
@@ -79,7 +79,7 @@ class CountedObject:
     first_speed_px_s: Speed
     final: int
     """Its id when all is known: that of the object it was found to go on, or its own."""
-    look: Look = UNKNOWN
+    appearance: Appearance = UNKNOWN
     score: float = 0.0
     """Sum of the scores of all its sightings."""
     ambiguous_decisions: int = 0
@@ -106,7 +106,7 @@ class ObjectRegistry:
         self._size = (1, 1)
         self._tracks: dict[int, Track] = {}
         self._seen_s: dict[int, float] = {}
-        self._items: dict[int, CountedObject] = {}
+        self._objects: dict[int, CountedObject] = {}
         self._next = 1
         self._frames = 0
         self._retired: Counter[int] = Counter()
@@ -128,13 +128,13 @@ class ObjectRegistry:
             track.speed_px_s = camera_transform.speed(track.speed_px_s)
             track.first_speed_px_s = camera_transform.speed(track.first_speed_px_s)
             track.height_px *= camera_transform.scale
-        for item in self._items.values():
-            item.first, item.last = (
-                camera_transform.observation(item.first),
-                camera_transform.observation(item.last),
+        for counted in self._objects.values():
+            counted.first, counted.last = (
+                camera_transform.observation(counted.first),
+                camera_transform.observation(counted.last),
             )
-            item.speed_px_s = camera_transform.speed(item.speed_px_s)
-            item.first_speed_px_s = camera_transform.speed(item.first_speed_px_s)
+            counted.speed_px_s = camera_transform.speed(counted.speed_px_s)
+            counted.first_speed_px_s = camera_transform.speed(counted.first_speed_px_s)
 
     def height_px(self, number: int, height_px: float) -> float:
         """Height of a track's object, smoothed over about its last ten sightings."""
@@ -145,7 +145,13 @@ class ObjectRegistry:
         return track.height_px + share * (height_px - track.height_px)
 
     def observe(
-        self, number: int, observation: Observation, speed_px_s: Speed, look: Look, shadow: bool, now_s: float
+        self,
+        number: int,
+        observation: Observation,
+        speed_px_s: Speed,
+        appearance: Appearance,
+        shadow: bool,
+        now_s: float,
     ) -> Track:
         """Takes one sighting of a track."""
         track = self._tracks.get(number)
@@ -154,24 +160,24 @@ class ObjectRegistry:
         track.last, track.speed_px_s, track.height_px = observation, speed_px_s, observation.height_px
         track.seen += 1
         track.score += observation.score
-        track.look = look
+        track.appearance = appearance
         track.shadowed += shadow
         self._seen_s[number] = now_s
-        if track.item is None:
+        if track.object_id is None:
             track.votes[observation.class_id] += observation.score  # type: ignore[assignment]
             track.waiting.append(observation)
             if track.seen <= MIN_OBSERVATIONS:
                 track.first_speed_px_s = speed_px_s
         else:
-            item = self._items[track.item]
-            item.votes[observation.class_id] += observation.score  # type: ignore[assignment]
-            item.last, item.last_s, item.speed_px_s = observation, now_s, speed_px_s
-            item.look = look
-            item.score += observation.score
+            counted = self._objects[track.object_id]
+            counted.votes[observation.class_id] += observation.score  # type: ignore[assignment]
+            counted.last, counted.last_s, counted.speed_px_s = observation, now_s, speed_px_s
+            counted.appearance = appearance
+            counted.score += observation.score
         return track
 
     def confirm(self, number: int, now_s: float) -> CountedObject | None:
-        """Makes a track an object, or the rest of one, if it deserves it. `item.track` is the track before."""
+        """Makes a track an object, or the rest of one, if it deserves it. `counted.track` is the track before."""
         track = self._tracks[number]
         if (
             track.seen < MIN_OBSERVATIONS
@@ -181,9 +187,9 @@ class ObjectRegistry:
             or track.shadowed > MAX_SHADOWED_SHARE * track.seen
         ):
             return None
-        item, cost = self._predecessor(track)
-        if item is None:
-            item = CountedObject(
+        counted, cost = self._predecessor(track)
+        if counted is None:
+            counted = CountedObject(
                 self._next,
                 number,
                 track.last,
@@ -194,19 +200,19 @@ class ObjectRegistry:
                 track.first_speed_px_s,
                 self._next,
             )
-            self._items[item.item] = item
+            self._objects[counted.id] = counted
             self._next += 1
-        item.ambiguous_decisions += uncertainty.is_ambiguous(cost)
-        item.score += track.score
-        item.votes.update(track.votes)
-        item.last, item.last_s, item.speed_px_s = track.last, now_s, track.speed_px_s
-        item.look = track.look
-        track.item = item.item
-        return item
+        counted.ambiguous_decisions += uncertainty.is_ambiguous(cost)
+        counted.score += track.score
+        counted.votes.update(track.votes)
+        counted.last, counted.last_s, counted.speed_px_s = track.last, now_s, track.speed_px_s
+        counted.appearance = track.appearance
+        track.object_id = counted.id
+        return counted
 
-    def item(self, number: int) -> CountedObject:
+    def get(self, number: int) -> CountedObject:
         """The confirmed object with this id."""
-        return self._items[number]
+        return self._objects[number]
 
     def expired(self, now_s: float) -> list[int]:
         """Objects that nothing can be joined to any more, in the order of their ids. Forgets dead tracks."""
@@ -214,25 +220,25 @@ class ObjectRegistry:
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
             self._ambiguous += self._nearly_confirmed(self._tracks[number])
             del self._tracks[number], self._seen_s[number]
-        return sorted(item.item for item in self._items.values() if now_s - item.last_s > limit_s)
+        return sorted(counted.id for counted in self._objects.values() if now_s - counted.last_s > limit_s)
 
     def stitch_late(self, number: int) -> CountedObject | None:
         """Looks once more whether an object that is over was seen later as another one, and gives that one, which
         takes its place: it is the same object, counted once."""
-        lost = self._items[number]
+        lost = self._objects[number]
         if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
         best, least = None, uncertainty.AMBIGUOUS_LATE_COST
-        for item in self._items.values():
-            gap_s = item.first.frame_time.pts_s - lost.last.frame_time.pts_s
+        for counted in self._objects.values():
+            gap_s = counted.first.frame_time.pts_s - lost.last.frame_time.pts_s
             if (
                 0 < gap_s <= self._config.join_s
-                and not item.joined
-                and not item.first.edges
+                and not counted.joined
+                and not counted.first.edges
                 and not left_frame(lost, gap_s, self._size)
-                and (cost := self._stitch_cost(lost, item, gap_s)) < least
+                and (cost := self._stitch_cost(lost, counted, gap_s)) < least
             ):
-                best, least = item, cost
+                best, least = counted, cost
         if best is None:
             return None
         lost.ambiguous_decisions += 1
@@ -242,7 +248,7 @@ class ObjectRegistry:
         best.final, best.joined = lost.final, True
         best.score += lost.score
         best.ambiguous_decisions += lost.ambiguous_decisions
-        del self._items[number]
+        del self._objects[number]
         return best
 
     @property
@@ -250,36 +256,36 @@ class ObjectRegistry:
         """Objects so far: ids run from 1 to this."""
         return self._next - 1
 
-    def everyone(self) -> list[int]:
+    def active_ids(self) -> list[int]:
         """Ids of all objects not retired."""
-        return sorted(self._items)
+        return sorted(self._objects)
 
     def retire(self, number: int) -> None:
         """Keeps nothing of an object but that it was there."""
-        item = self._items.pop(number)
-        self._retired[item.class_id] += 1
-        self._ambiguous[item.class_id] += item.ambiguous
+        counted = self._objects.pop(number)
+        self._retired[counted.class_id] += 1
+        self._ambiguous[counted.class_id] += counted.ambiguous
 
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
         counts = self._retired.copy()
-        for item in self._items.values():
-            counts[item.class_id] += 1
+        for counted in self._objects.values():
+            counts[counted.class_id] += 1
         return dict(counts)
 
     def ambiguous(self) -> dict[int, int]:
         """Class -> decisions about them that might as well have been the other way (`uncertainty.py`)."""
         counts = self._ambiguous.copy()
-        for item in self._items.values():
-            counts[item.class_id] += item.ambiguous
+        for counted in self._objects.values():
+            counts[counted.class_id] += counted.ambiguous
         for track in self._tracks.values():
             counts += self._nearly_confirmed(track)
         return dict(counts)
 
     def _stitch_cost(self, lost: CountedObject, found: CountedObject | Track, gap_s: float) -> float:
         """What it costs that `found` goes on `lost`: where, how large, and what it looks like."""
-        return stitch_cost(lost, found, gap_s, self._size, self._moving) + join_cost_of_looks(
-            lost.look, found.look
+        return stitch_cost(lost, found, gap_s, self._size, self._moving) + appearance_stitch_cost(
+            lost.appearance, found.appearance
         )
 
     def _min_score_sum(self, track: Track) -> float:
@@ -292,7 +298,7 @@ class ObjectRegistry:
     def _nearly_confirmed(self, track: Track) -> Counter[int]:
         """Class -> 1 of a track that came near to being an object and is none."""
         if (
-            track.item is not None
+            track.object_id is not None
             or track.seen < MIN_OBSERVATIONS
             or track.shadowed > MAX_SHADOWED_SHARE * track.seen
         ):
@@ -309,8 +315,11 @@ class ObjectRegistry:
     def _predecessor(self, track: Track) -> tuple[CountedObject | None, float]:
         """The object that a track goes on, if any, and what it costs that it goes on the likeliest one."""
         best, least = None, inf
-        for item in self._items.values():
-            gap_s = track.first.frame_time.pts_s - item.last.frame_time.pts_s
-            if 0 < gap_s <= self._config.join_s and (cost := self._stitch_cost(item, track, gap_s)) < least:
-                best, least = item, cost
+        for counted in self._objects.values():
+            gap_s = track.first.frame_time.pts_s - counted.last.frame_time.pts_s
+            if (
+                0 < gap_s <= self._config.join_s
+                and (cost := self._stitch_cost(counted, track, gap_s)) < least
+            ):
+                best, least = counted, cost
         return (best if least < 1.0 else None), least

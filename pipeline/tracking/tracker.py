@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.plane import Floats
-from pipeline.tracking.appearance_memory import Look
+from pipeline.tracking.appearance_memory import Appearance
 from pipeline.tracking.assignment import assign
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, Rows, association_costs
 from pipeline.tracking.camera import CameraTransform
@@ -50,7 +50,7 @@ class TrackMatches:
     tracks: Rows
     rows: Rows
     speed_px_s: Floats
-    looks: list[Look]
+    appearances: list[Appearance]
 
 
 class Tracker(Protocol):
@@ -139,9 +139,9 @@ class KalmanTracker:
         if new.masks is not None:
             self._masks[matched] = new.masks[found]
         if new.seen is not None:
-            self._motion.looks.observe(matched, new.seen.only(found))
+            self._motion.appearances.observe(matched, new.seen.only(found))
         return TrackMatches(
-            self._numbers[matched], found, self._motion.speed[matched], self._motion.looks.of(matched)
+            self._numbers[matched], found, self._motion.speed[matched], self._motion.appearances.of(matched)
         )
 
     def forget(self, track: int) -> None:
@@ -170,7 +170,13 @@ class KalmanTracker:
         motion = self._motion
         young = self._seen < STEADY_OBSERVATIONS
         old = Predictions(
-            motion.place, motion.variance, self._class_ids, self._edges, young, motion.looks, self._masks
+            motion.place,
+            motion.variance,
+            self._class_ids,
+            self._edges,
+            young,
+            motion.appearances,
+            self._masks,
         )
         found, tracks, costs = association_costs(new, old)
         first = self._seen[tracks] >= ESTABLISHED_OBSERVATIONS

@@ -18,8 +18,8 @@ Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
 MASK_SIZE = 28
 """Side of the box-aligned mask grid, the size of a Mask R-CNN mask head (He et al. 2017)."""
 
-LOOK_SIZE = 24
-"""Numbers that say what an object looks like; `models/looks.py` says which."""
+APPEARANCE_SIZE = 24
+"""Numbers that say what an object looks like; `models/appearances.py` says which."""
 
 Camera: TypeAlias = tuple[int, float, float, float, float]
 """Where a camera that moves looks: (origin, a, b, x, y). A spot of the scene that is at (u, v) in this frame was at
@@ -75,7 +75,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
         "scores": ("float32", ("n",)),
         "class_ids": ("int16", ("n",)),
         "masks": ("uint8", ("n", MASK_SIZE, MASK_SIZE)),
-        "looks": ("uint8", ("n", LOOK_SIZE)),
+        "looks": ("uint8", ("n", APPEARANCE_SIZE)),
     }
 
     stream: str
@@ -97,8 +97,8 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """(N,) int16, index into the model's class names."""
     masks: Array
     """(N, 28, 28) uint8: mask probability 0..255, spread over the box."""
-    looks: Array | None = None
-    """(N, 24) uint8: colours of the pixels inside the mask (`models/looks.py`); all 0 where there were too few to
+    appearances: Array | None = None
+    """(N, 24) uint8: colours of the pixels inside the mask (`models/appearances.py`); all 0 where there were too few to
     tell. None: not looked at."""
     camera: Camera | None = None
     """As in `FrameRef`."""

@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.tracking.appearance_memory import (
-    CROWDED,
-    JOIN_MOST,
-    LINK_MOST,
+    MAX_UNCROWDED_OVERLAP,
+    STITCH_COST_RANGE,
+    LINK_COST_RANGE,
     UNKNOWN,
-    Look,
-    Looks,
-    Seen,
+    Appearance,
+    TrackAppearances,
+    DetectionAppearances,
     crowded,
-    join_cost_of_looks,
-    link_costs,
+    appearance_stitch_cost,
+    appearance_costs,
 )
-from pipeline.transport.messages import LOOK_SIZE, Instances
+from pipeline.transport.messages import APPEARANCE_SIZE, Instances
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, along, instances
 
-PARTS = np.array([0, 6, 9, 12, 18, 21, LOOK_SIZE])
+PARTS = np.array([0, 6, 9, 12, 18, 21, APPEARANCE_SIZE])
 
 
 def look_of(person: int) -> np.ndarray:
     """Clothes of one colour, another one for each person: every histogram has all in one bin."""
-    row = np.zeros(LOOK_SIZE, np.uint8)
+    row = np.zeros(APPEARANCE_SIZE, np.uint8)
     for number, (first, size) in enumerate(zip(PARTS, np.diff(PARTS), strict=False)):
         row[first + (person + number) % size] = 255
     return row
@@ -63,8 +63,8 @@ def played(
 
 
 def dressed(frame: Instances, people: list[Somebody]) -> Instances:
-    looks = np.array([look_of(one.person) for one in people], np.uint8).reshape(-1, LOOK_SIZE)
-    return msgspec.structs.replace(frame, looks=looks)
+    appearances = np.array([look_of(one.person) for one in people], np.uint8).reshape(-1, APPEARANCE_SIZE)
+    return msgspec.structs.replace(frame, appearances=appearances)
 
 
 def meeting() -> list[list[Somebody]]:
@@ -124,30 +124,32 @@ def test_looks_that_are_not_known_change_nothing() -> None:
     blank = StreamCounter("gate", StreamConfig(source="s"), TrackerConfig(), CLASSES)
     for number, people in enumerate(frames):
         frame = instances([Thing(one.foot) for one in people], number, number / FPS)
-        zeros = msgspec.structs.replace(frame, looks=np.zeros((len(people), LOOK_SIZE), np.uint8))
+        zeros = msgspec.structs.replace(frame, appearances=np.zeros((len(people), APPEARANCE_SIZE), np.uint8))
         assert np.array_equal(plain.update(frame).tracks.ids, blank.update(zeros).tracks.ids)
 
 
 def test_what_looks_cost_is_bounded_and_needs_sightings() -> None:
-    same, other = Look(look_of(0).astype(float), 10.0), Look(look_of(1).astype(float), 10.0)
-    assert join_cost_of_looks(same, same) == JOIN_MOST[0]
-    assert join_cost_of_looks(same, other) == JOIN_MOST[1]
-    assert join_cost_of_looks(same, UNKNOWN) == 0.0
-    assert 0 < join_cost_of_looks(same, Look(other.mean, 0.1)) < 0.1
+    same, other = Appearance(look_of(0).astype(float), 10.0), Appearance(look_of(1).astype(float), 10.0)
+    assert appearance_stitch_cost(same, same) == STITCH_COST_RANGE[0]
+    assert appearance_stitch_cost(same, other) == STITCH_COST_RANGE[1]
+    assert appearance_stitch_cost(same, UNKNOWN) == 0.0
+    assert 0 < appearance_stitch_cost(same, Appearance(other.mean, 0.1)) < 0.1
 
 
 def test_a_crowded_sighting_hardly_changes_a_look() -> None:
     apart = np.array([[0.0, 0, 20, 60]])
     behind = np.array([[0.0, 0, 20, 60], [10.0, 0, 30, 60]])
-    looks = Looks()
-    looks.add(1)
+    appearances = TrackAppearances()
+    appearances.add(1)
     for _ in range(20):
-        looks.observe(np.array([0]), Seen(look_of(0)[None], apart))
-    before = looks.means.copy()
-    looks.observe(np.array([0]), Seen(np.stack([look_of(1), look_of(2)]), behind).only([0]))
-    assert np.abs(looks.means - before).sum() < 0.02 * np.abs(before - look_of(1)).sum()
-    cost = link_costs(Seen(look_of(1)[None], apart), [0], looks, [0])
-    assert cost.tolist() == [LINK_MOST[1]]
+        appearances.observe(np.array([0]), DetectionAppearances(look_of(0)[None], apart))
+    before = appearances.means.copy()
+    appearances.observe(
+        np.array([0]), DetectionAppearances(np.stack([look_of(1), look_of(2)]), behind).only([0])
+    )
+    assert np.abs(appearances.means - before).sum() < 0.02 * np.abs(before - look_of(1)).sum()
+    cost = appearance_costs(DetectionAppearances(look_of(1)[None], apart), [0], appearances, [0])
+    assert cost.tolist() == [LINK_COST_RANGE[1]]
 
 
 def test_boxes_are_crowded_where_they_lie_in_others() -> None:
@@ -165,7 +167,7 @@ def test_crowded_boxes_are_those_of_all_pairs(seed: int, count: int) -> None:
     expected = [
         any(
             max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-            > CROWDED * (a[2] - a[0]) * (a[3] - a[1])
+            > MAX_UNCROWDED_OVERLAP * (a[2] - a[0]) * (a[3] - a[1])
             for place, b in enumerate(boxes.tolist())
             if place != own
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.geometry.mask_agreement import agreements, informative
 from pipeline.tracking import association as likeness
-from pipeline.tracking.appearance_memory import Looks
+from pipeline.tracking.appearance_memory import TrackAppearances
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
 from pipeline.transport.messages import MASK_SIZE
 
@@ -30,8 +30,8 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
         weak=random.random(found) < 0.3,
         edges=borders(found),
     )
-    looks = Looks()
-    looks.add(kept)
+    appearances = TrackAppearances()
+    appearances.add(kept)
     seen_before = places(kept)
     same = min(found, kept) // 2
     seen_before[:same] = np.maximum(1.0, new.place[:same] + random.normal(0, 4, (same, 4)))
@@ -41,7 +41,7 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
         class_ids=random.integers(0, 2, kept).astype(np.int16),
         edges=borders(kept),
         new=random.random(kept) < 0.4,
-        looks=looks,
+        appearances=appearances,
         masks=random.integers(0, 256, (kept, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
     )
     return new, old
@@ -77,7 +77,7 @@ def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
             old.class_ids[[column]],
             old.edges[[column]],
             old.new[[column]],
-            old.looks.only([column]),
+            old.appearances.only([column]),
             old.masks[[column]],
         )
         assert association_costs(one, other)[2] == pytest.approx([cost])
@@ -92,8 +92,8 @@ def half(side: str) -> np.ndarray:
 
 def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
     place = np.array([[100.0, 100.0, 40.0, 80.0]] * 2)
-    looks = Looks()
-    looks.add(2)
+    appearances = TrackAppearances()
+    appearances.add(2)
     nothing = np.zeros(2, np.int16), np.zeros((2, 4), np.bool_)
     new = Measurements(
         place, np.ones(2), nothing[0], np.zeros(2, np.bool_), nothing[1], None,
@@ -104,7 +104,7 @@ def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
         np.full((2, 4), 9.0),
         *nothing,
         np.zeros(2, np.bool_),
-        looks,
+        appearances,
         np.stack([half("left"), half("right")]),
     )
     rows, columns, costs = association_costs(new, old)

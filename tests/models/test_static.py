@@ -61,9 +61,9 @@ def test_slow_motion_adds_up() -> None:
     frames = [street(100 + n / 10) for n in range(200)]
     marks = walk(gate, frames, [person(100 + n / 10) for n in range(200)])
     assert marks.startswith("LL.")
-    looks = [number for number, mark in enumerate(marks) if mark == "L"]
-    assert 6 <= len(looks) <= 60
-    assert max(np.diff(looks)) <= 60, "never more than six pixels behind"
+    appearances = [number for number, mark in enumerate(marks) if mark == "L"]
+    assert 6 <= len(appearances) <= 60
+    assert max(np.diff(appearances)) <= 60, "never more than six pixels behind"
 
 
 def test_noise_and_a_passing_cloud_are_no_motion() -> None:

@@ -67,11 +67,11 @@ def test_a_zone_contains_its_middle_and_not_its_outside() -> None:
 def test_a_person_sent_along_the_pavement_and_over_the_zebra_is_counted_so() -> None:
     scene = Scene.from_seed(5, width=320, height=180, duration_s=30.0)
     street = scene.street
-    look = make_person(np.random.default_rng(0))
+    appearance = make_person(np.random.default_rng(0))
     line, zebra = street.walk_line_s, street.zebra_s
     before = line - 2.0 if zebra > line else line + 2.0
     way = [(before, -1.5), (zebra, -1.5), (zebra, street.road_m + 1.5)]
-    scene._chapters[0] = [make_actor(7, "person", look, 1.0, 1.3, way)]
+    scene._chapters[0] = [make_actor(7, "person", appearance, 1.0, 1.3, way)]
     crossings, entries = scene_events(scene)
     direction = "right" if zebra > line else "left"
     assert [(c.line, c.track_id, c.direction) for c in crossings] == [("pavement", 7, direction)]

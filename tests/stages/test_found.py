@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.models.base import Found
 from pipeline.stages.instances import NOT_FINITE, QUARANTINED, instances_of
-from pipeline.transport.messages import LOOK_SIZE, FrameRef
+from pipeline.transport.messages import APPEARANCE_SIZE, FrameRef
 from pipeline.transport.planes import Planes
 
 REF = FrameRef(
@@ -57,10 +57,10 @@ def test_a_frame_that_no_worker_survived_has_no_instances() -> None:
 
 def test_with_the_frame_the_message_says_what_instances_look_like() -> None:
     planes = Planes.from_rgb(np.full((REF.height, REF.width, 3), (200, 30, 30), np.uint8))
-    assert instances_of(REF, found()).looks is None
-    looks = instances_of(REF, found(), planes=planes).looks
-    assert looks is not None
-    assert looks.shape == (len(found().scores), LOOK_SIZE)
+    assert instances_of(REF, found()).appearances is None
+    appearances = instances_of(REF, found(), planes=planes).appearances
+    assert appearances is not None
+    assert appearances.shape == (len(found().scores), APPEARANCE_SIZE)
 
 
 def test_where_the_camera_looks_goes_along() -> None:

@@ -36,16 +36,16 @@ def one(number: int) -> Found:
 
 
 class Device:
-    """A model whose device computes what was begun first while `looks` askings whether it is busy go by."""
+    """A model whose device computes what was begun first while `appearances` askings whether it is busy go by."""
 
     classes = ("person",)
     device = "made up"
 
-    def __init__(self, ahead: int, looks: int = 3) -> None:
-        self.ahead, self.looks = ahead, looks
+    def __init__(self, ahead: int, appearances: int = 3) -> None:
+        self.ahead, self.appearances = ahead, appearances
         self.order: list[str] = []
         self._begun: deque[list[int]] = deque()
-        self._left = looks
+        self._left = appearances
 
     @property
     def busy(self) -> bool:
@@ -63,7 +63,7 @@ class Device:
     def finish(self) -> list[Found]:
         numbers = self._begun.popleft()
         self.order.append(f"finish {numbers}")
-        self._left = self.looks
+        self._left = self.appearances
         return [one(number) for number in numbers]
 
     def segment(self, frames: Sequence[Planes]) -> list[Found]:
@@ -234,7 +234,7 @@ def test_where_nothing_overlaps_each_batch_is_answered_at_once(monkeypatch: pyte
 
 def test_a_batch_is_not_held_back_for_one_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device is done before another frame is there: what it found goes on its way."""
-    device = Device(ahead=1, looks=1)
+    device = Device(ahead=1, appearances=1)
     world = World(monkeypatch, device, streams=1, frames=2)
     world.run(config())
     assert device.order == ["warm up", "begin [0, 1]", "finish [0, 1]"]

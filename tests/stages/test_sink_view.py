@@ -19,7 +19,7 @@ from pipeline.transport.ring import Ring
 WIDTH, HEIGHT = 320, 180
 
 
-class Seen:
+class InferredFrame:
     """A view that remembers the luma and one chroma plane of what it was shown."""
 
     address = "here"
@@ -57,7 +57,7 @@ def test_the_view_gets_the_annotated_frame(tmp_path: Path, codec: str) -> None:
     where = RingMessage(
         stream="gate", path=ring.path, first_seq=0, next_seq=0, width=WIDTH, height=HEIGHT, fps=25.0
     )
-    view = Seen()
+    view = InferredFrame()
     output = Output(place, "gate", where, view)
     for seq in range(2):
         planes = ring.open_slot(seq)

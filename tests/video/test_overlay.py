@@ -356,39 +356,39 @@ def test_line_stands_on_its_points() -> None:
 def test_line_is_lit_for_a_moment_after_a_crossing() -> None:
     overlay = Overlay(DOOR, BARE, CLASSES, 320, 240)
 
-    def look(pts_s: float, crossed: tuple[str, ...] = ()) -> Any:
+    def appearance(pts_s: float, crossed: tuple[str, ...] = ()) -> Any:
         planes = grey()
         overlay.draw(planes, tracks(pts_s=pts_s, crossed=crossed))
         return planes.y[OUT_OF_PANEL]
 
-    dark = look(0.0)
-    lit = look(1.0, ("door",))
+    dark = appearance(0.0)
+    lit = appearance(1.0, ("door",))
     assert not np.array_equal(dark, lit)
-    assert np.array_equal(look(1.5), lit)
-    assert np.array_equal(look(1.7), dark)
+    assert np.array_equal(appearance(1.5), lit)
+    assert np.array_equal(appearance(1.7), dark)
 
 
 def test_plate_shows_the_counts_of_both_directions_over_all_classes() -> None:
-    def look(counts: dict[str, dict[str, int]]) -> Any:
+    def appearance(counts: dict[str, dict[str, int]]) -> Any:
         return drawn(tracks(lines={"door": counts}), stream=DOOR).y[OUT_OF_PANEL]
 
-    none = look({})
-    assert np.array_equal(look({"person": {"in": 0, "out": 0}}), none)
-    assert not np.array_equal(look({"person": {"in": 1}}), none)
-    assert not np.array_equal(look({"person": {"in": 1}}), look({"person": {"out": 1}}))
-    assert np.array_equal(look({"person": {"in": 1}, "car": {"in": 2}}), look({"car": {"in": 3}}))
+    none = appearance({})
+    assert np.array_equal(appearance({"person": {"in": 0, "out": 0}}), none)
+    assert not np.array_equal(appearance({"person": {"in": 1}}), none)
+    assert not np.array_equal(appearance({"person": {"in": 1}}), appearance({"person": {"out": 1}}))
+    assert np.array_equal(appearance({"person": {"in": 1}, "car": {"in": 2}}), appearance({"car": {"in": 3}}))
 
 
 def test_plate_shows_the_net_where_it_is_asked_for() -> None:
     net = StreamConfig(source="x", lines={"door": DOOR.lines["door"].model_copy(update={"net": True})})
 
-    def look(stream: StreamConfig, first: int, second: int) -> Any:
+    def appearance(stream: StreamConfig, first: int, second: int) -> Any:
         return drawn(tracks(lines={"door": {"person": {"in": first, "out": second}}}), stream=stream).y[
             OUT_OF_PANEL
         ]
 
-    assert not np.array_equal(look(net, 4, 1), look(DOOR, 4, 1))
-    assert not np.array_equal(look(net, 4, 1), look(net, 1, 4))
+    assert not np.array_equal(appearance(net, 4, 1), appearance(DOOR, 4, 1))
+    assert not np.array_equal(appearance(net, 4, 1), appearance(net, 1, 4))
 
 
 def test_a_bent_line_stands_on_its_bend_and_its_arrows_on_its_middle() -> None:
@@ -414,14 +414,14 @@ def test_zone_is_tinted_inside_and_its_plate_shows_how_many_are_in() -> None:
 
 
 def test_panel_shows_unique_counts_and_the_time() -> None:
-    def look(pts_s: float = 0.0, **unique: int) -> Any:
+    def appearance(pts_s: float = 0.0, **unique: int) -> Any:
         return drawn(tracks(pts_s=pts_s, unique=unique)).y[PANEL]
 
-    assert np.array_equal(look(person=0), look())
-    assert not np.array_equal(look(person=3), look(person=4))
-    assert not np.array_equal(look(person=3), look(car=3))
-    assert not np.array_equal(look(pts_s=1.0), look(pts_s=2.0))
-    look(**{f"thing{n}": n + 1 for n in range(40)})
+    assert np.array_equal(appearance(person=0), appearance())
+    assert not np.array_equal(appearance(person=3), appearance(person=4))
+    assert not np.array_equal(appearance(person=3), appearance(car=3))
+    assert not np.array_equal(appearance(pts_s=1.0), appearance(pts_s=2.0))
+    appearance(**{f"thing{n}": n + 1 for n in range(40)})
     assert [clock(s) for s in (0.0, 59.99, 61.0, 3725.4, -1.0)] == ["0:00", "0:59", "1:01", "1:02:05", "0:00"]
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.models.appearance import BINS, looks_of
-from pipeline.transport.messages import LOOK_SIZE
+from pipeline.models.appearance import BINS, appearance_descriptors
+from pipeline.transport.messages import APPEARANCE_SIZE
 from pipeline.transport.planes import Planes
 
 RED, BLUE, GREY = (200, 30, 30), (30, 30, 200), (120, 120, 120)
@@ -31,44 +31,44 @@ def picture(upper: Colour, lower: Colour, around: Colour = GREY, at: tuple[int, 
     return Planes.from_rgb(image)
 
 
-def look(planes: Planes, at: tuple[int, int] = (100, 60), mask: np.ndarray | None = None) -> np.ndarray:
+def appearance(planes: Planes, at: tuple[int, int] = (100, 60), mask: np.ndarray | None = None) -> np.ndarray:
     x, y = at
     box = np.array([[x, y, x + 40, y + 120]], np.float32)
-    row = looks_of(planes, box, (oval() if mask is None else mask)[None])[0]
+    row = appearance_descriptors(planes, box, (oval() if mask is None else mask)[None])[0]
     return row.astype(int)
 
 
 def test_a_look_is_two_times_three_histograms() -> None:
-    row = look(picture(RED, BLUE))
+    row = appearance(picture(RED, BLUE))
     ends = np.cumsum([0, *BINS, *BINS])
     sums = np.add.reduceat(row, ends[:-1])
-    assert row.shape == (LOOK_SIZE,)
+    assert row.shape == (APPEARANCE_SIZE,)
     assert (np.abs(sums - 255) <= 3).all()
 
 
 def test_the_same_clothes_look_the_same_elsewhere_and_on_another_ground() -> None:
-    elsewhere = look(picture(RED, BLUE, around=(30, 180, 40), at=(220, 100)), at=(220, 100))
-    assert np.abs(look(picture(RED, BLUE)) - elsewhere).sum() < 60
+    elsewhere = appearance(picture(RED, BLUE, around=(30, 180, 40), at=(220, 100)), at=(220, 100))
+    assert np.abs(appearance(picture(RED, BLUE)) - elsewhere).sum() < 60
 
 
 def test_clothes_the_other_way_round_look_different() -> None:
-    assert np.abs(look(picture(RED, BLUE)) - look(picture(BLUE, RED))).sum() > 1000
+    assert np.abs(appearance(picture(RED, BLUE)) - appearance(picture(BLUE, RED))).sum() > 1000
 
 
 def test_a_mask_that_is_its_box_or_hardly_there_tells_nothing() -> None:
     planes = picture(RED, BLUE)
     small = np.zeros((28, 28), np.uint8)
     small[10:13, 10:13] = 255
-    assert not look(planes, mask=np.full((28, 28), 255, np.uint8)).any()
-    assert not look(planes, mask=small).any()
-    assert not look(planes, mask=np.zeros((28, 28), np.uint8)).any()
+    assert not appearance(planes, mask=np.full((28, 28), 255, np.uint8)).any()
+    assert not appearance(planes, mask=small).any()
+    assert not appearance(planes, mask=np.zeros((28, 28), np.uint8)).any()
 
 
 @pytest.mark.parametrize("size", [(33, 17), (8, 8), (1, 1)])
 def test_boxes_at_the_borders_of_odd_frames_are_no_error(size: tuple[int, int]) -> None:
     planes = Planes.from_rgb(np.full((size[1], size[0], 3), 90, np.uint8))
     boxes = np.array([[0, 0, size[0], size[1]], [size[0] - 0.5, size[1] - 0.5, size[0], size[1]]], np.float32)
-    assert looks_of(planes, boxes, np.stack([oval()] * 2)).shape == (2, LOOK_SIZE)
+    assert appearance_descriptors(planes, boxes, np.stack([oval()] * 2)).shape == (2, APPEARANCE_SIZE)
 
 
 @settings(max_examples=20)
@@ -79,20 +79,20 @@ def test_an_instance_looks_alike_alone_and_among_others(seed: int, count: int) -
     corner = rng.uniform(0, 60, (count, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(5, 60, (count, 2))], axis=1).astype(np.float32)
     masks = rng.integers(0, 256, (count, 28, 28)).astype(np.uint8)
-    together = looks_of(planes, boxes, masks)
-    assert together.shape == (count, LOOK_SIZE)
+    together = appearance_descriptors(planes, boxes, masks)
+    assert together.shape == (count, APPEARANCE_SIZE)
     for row in range(count):
-        assert np.array_equal(looks_of(planes, boxes[[row]], masks[[row]])[0], together[row])
+        assert np.array_equal(appearance_descriptors(planes, boxes[[row]], masks[[row]])[0], together[row])
 
 
 def test_it_takes_a_tenth_of_a_millisecond_an_instance_at_the_most() -> None:
     planes = Planes.from_rgb(np.random.default_rng(0).integers(0, 256, (1080, 1920, 3)).astype(np.uint8))
     boxes = np.tile(np.array([[400, 200, 700, 900]], np.float32), (40, 1))
     masks = np.stack([oval()] * 40)
-    looks_of(planes, boxes, masks)
+    appearance_descriptors(planes, boxes, masks)
     spent_s = []
     for _ in range(5):
         began_s = time.process_time()
-        looks_of(planes, boxes, masks)
+        appearance_descriptors(planes, boxes, masks)
         spent_s.append(time.process_time() - began_s)
     assert min(spent_s) / 40 < 1e-4
