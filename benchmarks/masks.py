@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from pipeline.demo.scene.world import Rendered, Scene
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
@@ -43,7 +43,7 @@ def run(seed: int) -> list[Rendered]:
     return [scene.frame(index) for index in range(last - FRAMES + 1, last + 1)]
 
 
-def segment(model: MaskRcnn, frames: list[Planes]) -> tuple[list[Found], float]:
+def segment(model: MaskRcnn, frames: list[Planes]) -> tuple[list[Detections], float]:
     """What the model finds, frame by frame, and its CPU-milliseconds a frame."""
     model.warm_up()
     began_s = time.process_time()

@@ -25,10 +25,10 @@ from torchvision.ops import box_iou
 
 from benchmarks import measure
 from benchmarks.segment_models import STREET_MODEL, frame, network, segmenter
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import LumaInput
+from pipeline.models.maskrcnn.preprocess import LumaPreprocessor
 from pipeline.transport.planes import Planes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
@@ -103,8 +103,8 @@ def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
     if name == STREET_MODEL:
         scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
         model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
-        how = LumaInput()
-        seen = how.here([planes], *how.place(*INPUT_SIZE))[0]
+        how = LumaPreprocessor()
+        seen = how.preprocess_cpu([planes], *how.place(*INPUT_SIZE))[0]
         image = seen * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
     else:
         image = torch.from_numpy(planes.to_rgb()).permute(2, 0, 1).float() / 255
@@ -113,7 +113,7 @@ def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
     return dict(answer)
 
 
-def compare(found: Found, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
+def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
     """Matches instances one to one: of one class, the largest overlap with the nearest score first.
 
     Args:

@@ -20,7 +20,7 @@ from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import LumaInput, RgbInput
+from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, RgbPreprocessor
 from pipeline.models.maskrcnn.zoo import R50, V2
 from pipeline.transport.planes import Planes
 
@@ -102,10 +102,10 @@ def segmenter(
 ) -> MaskRcnn:
     """The worker's model around the one that `network` made, which must not be used any more."""
     if name == STREET_MODEL:
-        how: LumaInput | RgbInput = LumaInput()
+        how: LumaPreprocessor | RgbPreprocessor = LumaPreprocessor()
     else:
         transform = model.transform
-        how = RgbInput(800, 1333, transform.image_mean, transform.image_std)
+        how = RgbPreprocessor(800, 1333, transform.image_mean, transform.image_std)
     labels = model.roi_heads.box_predictor.cls_score.out_features
     names = Classes(tuple(map(str, range(labels - 1))), (-1, *range(labels - 1)))
     return MaskRcnn(model, names, how, device, precision, compiled=compiled)

@@ -31,12 +31,12 @@ import numpy as np
 import zmq
 
 from benchmarks.measure import cpu_s, medians, save, table
-from pipeline.stages.frame_queue import Held, Ledger
+from pipeline.stages.frame_queue import FrameQueue, PendingFrame
 from pipeline.stages.segment import Rings
 from pipeline.transport.messages import Accepted, Ask, FrameRef, Leases, Released
 from pipeline.transport.planes import planes_bytes
 from pipeline.transport.ring import Ring
-from pipeline.transport.sockets import Hub, Peer, Waiter
+from pipeline.transport.sockets import DealerSocket, Poller, RouterSocket
 
 SLOTS = 12
 Sender = Callable[[np.ndarray, int, Any], None]
@@ -109,20 +109,20 @@ def zmq_receive(size: int, frames: int, link: Any) -> None:
 def ours_send(frame: np.ndarray, frames: int, link: Any) -> None:
     endpoint, width, height = link
     luma = width * height
-    ledger = Ledger(SLOTS, live=False)
-    with Hub(endpoint) as hub, Ring.create(SLOTS, width, height) as ring:
-        waiter = Waiter([hub])
+    frame_queue = FrameQueue(SLOTS, live=False)
+    with RouterSocket(endpoint) as router, Ring.create(SLOTS, width, height) as ring:
+        poller = Poller([router])
         asked: tuple[bytes, Ask] | None = None
         number = 0
-        while ledger.released_to < frames:
-            while number < frames and (slot := ledger.take_slot(0.0)) is not None:
+        while frame_queue.released_to < frames:
+            while number < frames and (slot := frame_queue.take_slot(0.0)) is not None:
                 planes = ring.open_slot(slot)
                 planes.y[:] = frame[:luma].reshape(height, width)
                 planes.u[:] = frame[luma : luma + luma // 4].reshape(height // 2, width // 2)
                 planes.v[:] = frame[luma + luma // 4 :].reshape(height // 2, width // 2)
-                ledger.put(Held(slot, 0, number, number / 25, 0.0))
+                frame_queue.put(PendingFrame(slot, 0, number, number / 25, 0.0))
                 number += 1
-            if asked is not None and (leased := ledger.lease("w", 0, asked[1].frames, 0.0)):
+            if asked is not None and (leased := frame_queue.lease("w", 0, asked[1].frames, 0.0)):
                 for seq, held in leased:
                     ring.publish(held.slot, held.epoch, seq)
                 refs = tuple(
@@ -132,28 +132,28 @@ def ours_send(frame: np.ndarray, frames: int, link: Any) -> None:
                     )
                     for seq, held in leased
                 )  # fmt: skip
-                hub.send(asked[0], Leases(frames=refs))
+                router.send(asked[0], Leases(frames=refs))
                 asked = None
-            waiter.wait(0.1)
-            for peer, message in hub.receive_all():
+            poller.wait(0.1)
+            for peer, message in router.receive_all():
                 if isinstance(message, Ask):
                     asked = peer, message
                 elif isinstance(message, Accepted):
-                    ledger.accepted(message.seq)
+                    frame_queue.accepted(message.seq)
                 elif isinstance(message, Released):
-                    ledger.released(message.seq)
+                    frame_queue.released(message.seq)
 
 
 def ours_receive(size: int, frames: int, link: Any) -> None:
     endpoint, _, _ = link
     mine = np.empty(size, np.uint8)
     rings = Rings()
-    with Peer(endpoint, "w#0") as peer:
-        waiter = Waiter([peer])
+    with DealerSocket(endpoint, "w#0") as peer:
+        poller = Poller([peer])
         number = 0
         while number < frames:
             peer.send(Ask(worker="w", incarnation=0, frames=4))
-            waiter.wait(1.0)
+            poller.wait(1.0)
             for message in peer.receive_all():
                 if not isinstance(message, Leases):
                     continue

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.runtime.results import StreamView, device, restarts, views
-from pipeline.runtime.supervisor import Entry
+from pipeline.runtime.supervisor import ProcessState
 from pipeline.transport.messages import STATIC, net_of
 
 LINE_EVERY_S = 10.0
@@ -41,7 +41,7 @@ class LiveTable:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, entries: list[Entry]) -> None:
+    def update(self, entries: list[ProcessState]) -> None:
         """Called several times a second with the process table."""
         for entry in entries:
             address = entry.report.texts.get("live", "")
@@ -63,7 +63,7 @@ class LiveTable:
         """One line, also in a log file, however long it is."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
-    def _table(self, entries: list[Entry]) -> RenderableType:
+    def _table(self, entries: list[ProcessState]) -> RenderableType:
         table = Table(
             title=_title(entries, time.monotonic() - self._began_s), title_justify="left", expand=False
         )
@@ -167,7 +167,7 @@ def notes(streams: dict[str, StreamView]) -> list[str]:
     return lines
 
 
-def _title(entries: Iterable[Entry], spent_s: float) -> str:
+def _title(entries: Iterable[ProcessState], spent_s: float) -> str:
     where = device(entries)
     return f"Tallycam  {_time(spent_s)}" + (f"  model on {where}" if where else "  starting")
 

@@ -14,7 +14,7 @@ from pipeline.errors import OutputError
 from pipeline.records.summary import write_json
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
-from pipeline.runtime.supervisor import Entry
+from pipeline.runtime.supervisor import ProcessState
 from pipeline.transport.messages import Counts
 
 STREAM = "demo"
@@ -70,7 +70,7 @@ def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:
 
 
 def demo(
-    video: Path, truth: Truth, out: Path, on_tick: Callable[[list[Entry]], None]
+    video: Path, truth: Truth, out: Path, on_tick: Callable[[list[ProcessState]], None]
 ) -> tuple[StreamView, list[Score]]:
     """Runs the pipeline over a clip and scores its counts; the scores are also in `DIR/demo.json`."""
     view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.geometry.rle import encode_part
 from pipeline.images.drawing import Silhouette
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 
 
 class Document:
@@ -30,7 +30,7 @@ class Document:
         path: Path,
         name: str,
         size: tuple[int, int],
-        found: Found,
+        found: Detections,
         shapes: Sequence[Silhouette],
         counts: Mapping[str, int],
     ) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import Corner, paste_part
 from pipeline.images.reading import Picture
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.labels import label_canvas, label_places
 from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint
@@ -39,7 +39,7 @@ class Silhouette:
     inside: NDArray[np.bool_]
 
 
-def silhouettes(found: Found, width: int, height: int) -> list[Silhouette]:
+def silhouettes(found: Detections, width: int, height: int) -> list[Silhouette]:
     """One for each row of `found`."""
     return [
         Silhouette(*paste_part(mask, box, width, height))
@@ -49,7 +49,7 @@ def silhouettes(found: Found, width: int, height: int) -> list[Silhouette]:
 
 def draw(
     picture: Picture,
-    found: Found,
+    found: Detections,
     shapes: Sequence[Silhouette],
     classes: tuple[str, ...],
     *,

@@ -17,7 +17,7 @@ from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
 from pipeline.images.paths import Names
 from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.filters import InstanceFilter, wide_open
 from pipeline.records.summary import write_json
 from pipeline.stages.instances import is_finite
@@ -160,7 +160,7 @@ def _planes(work: Work) -> Planes:
 def _write(
     out: Path,
     work: Work,
-    found: Found,
+    found: Detections,
     shapes: Sequence[Silhouette],
     classes: tuple[str, ...],
     counts: dict[str, int],

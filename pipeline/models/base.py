@@ -14,7 +14,7 @@ from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detections:
     """What a model found in one frame. Row i of every array is the same object.
 
     Attributes:
@@ -30,7 +30,7 @@ class Found:
     masks: NDArray[np.uint8]
 
     @classmethod
-    def nothing(cls) -> Found:
+    def nothing(cls) -> Detections:
         return cls(
             np.zeros((0, 4), np.float32),
             np.zeros(0, np.float32),
@@ -39,9 +39,9 @@ class Found:
         )
 
 
-def not_finite() -> Found:
+def not_finite() -> Detections:
     """The answer of a model that lost its numbers: whoever takes it sees that, quarantines the frame and counts it."""
-    return Found(
+    return Detections(
         np.full((1, 4), np.nan, np.float32),
         np.full(1, np.nan, np.float32),
         np.zeros(1, np.int16),
@@ -63,8 +63,8 @@ class Segmenter(Protocol):
     def warm_up(self) -> None:
         """Runs the model once so that the first frame is not slow."""
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
-        """One `Found` a frame, in order. Sizes may differ. The planes are only read, and only during the call."""
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
+        """One `Detections` a frame, in order. Sizes may differ. The planes are only read, and only during the call."""
 
 
 class Overlapping(Segmenter, Protocol):
@@ -86,5 +86,5 @@ class Overlapping(Segmenter, Protocol):
     def begin(self, frames: Sequence[Planes]) -> None:
         """The planes are only read, and until `finish` has answered for them."""
 
-    def finish(self) -> list[Found]:
-        """One `Found` a frame of the batch that was begun first."""
+    def finish(self) -> list[Detections]:
+        """One `Detections` a frame of the batch that was begun first."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
 from pipeline.geometry.plane import MASK_INSIDE, feet, mask_cells, within
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 
 Bools = NDArray[np.bool_]
 
@@ -52,15 +52,15 @@ class InstanceFilter:
         self._least[[any(name not in wanted for wanted in unwanted) for name in classes]] = np.inf
         self._parts = [part for part in parts if _looks_at_place_or_size(part)]
 
-    def apply(self, found: Found, width: int, height: int) -> Found:
+    def apply(self, found: Detections, width: int, height: int) -> Detections:
         """The instances that are used, in their order. `width`, `height`: of the frame, pixels."""
         keep = self.keep(found, width, height)
         if keep.all():
             return found
-        return Found(found.boxes_px[keep], found.scores[keep], found.class_ids[keep], found.masks[keep])
+        return Detections(found.boxes_px[keep], found.scores[keep], found.class_ids[keep], found.masks[keep])
 
     def keep(self, found: Any, width: int, height: int) -> Bools:
-        """(N,) bool. `found`: a `Found`, or `Instances`, which have the same arrays."""
+        """(N,) bool. `found`: a `Detections`, or `Instances`, which have the same arrays."""
         keep: Bools = found.scores >= self._least[found.class_ids]
         for part in self._parts:
             if keep.any():

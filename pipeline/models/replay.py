@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.plane import corners
-from pipeline.models.base import Found, Segmenter
+from pipeline.models.base import Detections, Segmenter
 from pipeline.records.log import MAGIC, read_log
 from pipeline.transport.messages import MASK_SIZE, FrameRef, Instances
 from pipeline.transport.planes import Planes
@@ -24,7 +24,7 @@ PERSON = "person"
 class _Recorded(Protocol):
     """What was found, by frame."""
 
-    def __call__(self, index: int, frame: Planes) -> Found:
+    def __call__(self, index: int, frame: Planes) -> Detections:
         """In the frame with that number in its source, scaled to `frame`."""
 
 
@@ -46,12 +46,12 @@ class Replay:
     def warm_up(self) -> None:
         """Nothing to warm."""
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         """The next frames of the record, in its order."""
         first, self._next = self._next, self._next + len(frames)
         return [self._recorded(first + place, frame) for place, frame in enumerate(frames)]
 
-    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
+    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
         """The recorded frames with the references' `index`, whatever the order: so frames may be dropped."""
         return [self._recorded(ref.index, frame) for ref, frame in zip(refs, frames, strict=True)]
 
@@ -77,12 +77,12 @@ class LogFrames:
         self._length = max(self._records) + 1
         self._score = score
 
-    def __call__(self, index: int, frame: Planes) -> Found:
+    def __call__(self, index: int, frame: Planes) -> Detections:
         record = self._records.get(index % self._length)
         if record is None:
-            return Found.nothing()
+            return Detections.nothing()
         kept = np.flatnonzero(record.scores >= self._score)
-        return Found(
+        return Detections(
             _scaled(record, frame)[kept],
             np.asarray(record.scores[kept], np.float32),
             np.asarray(record.class_ids[kept], np.int16),
@@ -120,15 +120,15 @@ class DetectionFrames:
         starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]]) if len(frames) else np.zeros(0, int)
         self._rows = dict(zip(frames[starts].tolist(), np.split(rows, starts[1:]), strict=False))
 
-    def __call__(self, index: int, frame: Planes) -> Found:
+    def __call__(self, index: int, frame: Planes) -> Detections:
         rows = self._rows.get(index)
         if rows is None:
-            return Found.nothing()
+            return Detections.nothing()
         boxes = corners(rows[:, 2:6])
         boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
         seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         count = int(seen.sum())
-        return Found(
+        return Detections(
             np.ascontiguousarray(boxes[seen], np.float32),
             np.asarray(rows[seen, 6].clip(0, 1), np.float32),
             np.zeros(count, np.int16),

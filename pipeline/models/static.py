@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StaticConfig
 from pipeline.geometry.plane import overlaps
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 
 WIDTH = 320
 """Columns of the small pictures that are compared, at the most: noise averages out, a distant walker does not."""
@@ -49,7 +49,7 @@ class StaticGate:
         self._looks = 0
         """Frames that the model saw since something moved, with the one in which it did."""
         self._agree = False
-        self.held = Found.nothing()
+        self.held = Detections.nothing()
         """What the model found last."""
 
     def decide(self, luma: NDArray[np.uint8], pts_s: float) -> Verdict:
@@ -68,7 +68,7 @@ class StaticGate:
         self._untold += 1
         return Verdict.LOOK
 
-    def told(self, found: Found | None) -> None:
+    def told(self, found: Detections | None) -> None:
         """What the model found in the first of the frames that it had to see and of which nothing was told yet.
 
         None: nothing that could be used, so the next frame has to be seen, too.
@@ -99,7 +99,7 @@ def moving(small: NDArray[np.uint8], before: NDArray[np.uint8], config: StaticCo
     return cv2.countNonZero(changed) >= max(2.0, config.area * small.size)
 
 
-def agree(first: Found, second: Found) -> bool:
+def agree(first: Detections, second: Detections) -> bool:
     """Whether both show the same objects at the same places."""
     if len(first.scores) != len(second.scores):
         return False

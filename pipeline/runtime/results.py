@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline.records.summary import StreamSummary
-from pipeline.runtime.supervisor import Entry
+from pipeline.runtime.supervisor import ProcessState
 from pipeline.stages.topology import Process
 from pipeline.transport.messages import STATIC, Counts, net_of
 
@@ -69,7 +69,7 @@ class StreamView:
         )
 
 
-def views(entries: Iterable[Entry]) -> dict[str, StreamView]:
+def views(entries: Iterable[ProcessState]) -> dict[str, StreamView]:
     """Stream -> its view."""
     result: dict[str, StreamView] = {}
     table = list(entries)
@@ -81,7 +81,7 @@ def views(entries: Iterable[Entry]) -> dict[str, StreamView]:
     return result
 
 
-def _add(result: dict[str, StreamView], process: Process, entry: Entry) -> None:
+def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -> None:
     report = entry.report
     values = report.values
     if process.stage.name == "decode":
@@ -108,12 +108,12 @@ def _add(result: dict[str, StreamView], process: Process, entry: Entry) -> None:
         view.pts_s = values.get("pts_s", 0.0)
 
 
-def device(entries: Iterable[Entry]) -> str:
+def device(entries: Iterable[ProcessState]) -> str:
     """Where the model runs, in words."""
     words = {e.report.texts.get("device", "") for e in entries if e.process.stage.name == "segment"}
     return ", ".join(sorted(word for word in words if word))
 
 
-def restarts(entries: Iterable[Entry]) -> dict[str, int]:
+def restarts(entries: Iterable[ProcessState]) -> dict[str, int]:
     """Process -> how often it was started again, where it was."""
     return {entry.process.name: entry.restarts for entry in entries if entry.restarts}

@@ -16,7 +16,7 @@ from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.runtime.run_folder import open_run
-from pipeline.runtime.supervisor import Entry, Supervisor
+from pipeline.runtime.supervisor import ProcessState, Supervisor
 from pipeline.video.sources.registry import open_source, parse_source
 
 
@@ -44,7 +44,7 @@ def run(
     *,
     tracks: Path | None = None,
     resume: bool = False,
-    on_tick: Callable[[list[Entry]], None] = lambda entries: None,
+    on_tick: Callable[[list[ProcessState]], None] = lambda entries: None,
 ) -> dict[str, StreamView]:
     """Runs the pipeline to its end and writes `summary.json`. Returns what was counted in each stream.
 

@@ -17,7 +17,7 @@ from pipeline.runtime.local_engine import Engine, Handle
 from pipeline.runtime.run_folder import Run
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report, Stop
-from pipeline.transport.sockets import Hub, Waiter
+from pipeline.transport.sockets import Poller, RouterSocket
 
 START_S = 180.0
 """How long a process may take until its first heartbeat: it imports, and loads a model."""
@@ -55,7 +55,7 @@ def silence_s(state: str, config: RestartConfig) -> float:
 
 
 @dataclass(slots=True)
-class Entry:
+class ProcessState:
     """One row of the process table."""
 
     process: Process
@@ -76,7 +76,7 @@ class Entry:
         return self.carried + Counter(self.report.dropped)
 
 
-class Failure(TallycamError):
+class StageFailure(TallycamError):
     """What a stage says that a user can mend, with its own exit code."""
 
     def __init__(self, text: str, exit_code: int) -> None:
@@ -92,40 +92,40 @@ class Supervisor:
     """
 
     def __init__(
-        self, run: Run, engine: Engine, on_tick: Callable[[list[Entry]], None] = lambda entries: None
+        self, run: Run, engine: Engine, on_tick: Callable[[list[ProcessState]], None] = lambda entries: None
     ) -> None:
         self._run, self._engine, self._on_tick = run, engine, on_tick
         self._config = run.spec.config
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ProcessState] = {}
         self._signals = 0
         self._failure: TallycamError | None = None
         self._stopping_s: float | None = None
         self._ports: dict[str, int] = {}
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ProcessState]:
         return list(self._entries.values())
 
     def run(self) -> TallycamError | None:
         """Starts everything and returns when everything has ended: None, or why it ended early."""
         metrics = StageMetrics("supervisor")
-        with metrics, Hub(self._run.endpoints.supervisor) as hub, self._signals_caught():
+        with metrics, RouterSocket(self._run.endpoints.supervisor) as router, self._signals_caught():
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port
-            waiter = Waiter([hub])
+            poller = Poller([router])
             try:
                 for process in processes(self._config):
                     self._start(process)
                 while not self._all_ended():
-                    waiter.wait(TICK_S)
-                    self._listen(hub)
-                    self._look_after(hub)
-                    self._stop_in_order(hub)
+                    poller.wait(TICK_S)
+                    self._listen(router)
+                    self._look_after(router)
+                    self._stop_in_order(router)
                     for entry in self.entries:
                         metrics.process(entry.process.name, up=not entry.ended, restarts=entry.restarts)
                     self._on_tick(self.entries)
-                self._listen(hub)
+                self._listen(router)
             finally:
                 for entry in self.entries:
                     entry.handle.kill()
@@ -134,7 +134,7 @@ class Supervisor:
 
     def _start(self, process: Process) -> None:
         first = self._run.first_incarnation
-        self._entries[process.name] = Entry(
+        self._entries[process.name] = ProcessState(
             process,
             self._engine.start(process, first),
             Budget(self._config.restarts),
@@ -142,8 +142,8 @@ class Supervisor:
             time.monotonic(),
         )
 
-    def _listen(self, hub: Hub) -> None:
-        for _, beat in hub.receive_all():
+    def _listen(self, router: RouterSocket) -> None:
+        for _, beat in router.receive_all():
             if not isinstance(beat, Beat) or (entry := self._entries.get(beat.process)) is None:
                 continue
             if beat.incarnation != entry.incarnation:
@@ -152,7 +152,7 @@ class Supervisor:
             entry.state = beat.state
             if beat.state == "failed":
                 if beat.exit_code:
-                    self._fail(Failure(beat.error, beat.exit_code))
+                    self._fail(StageFailure(beat.error, beat.exit_code))
                 continue
             entry.report = beat.report
             port = int(beat.report.values.get("metrics_port", 0))
@@ -160,7 +160,7 @@ class Supervisor:
                 self._ports[beat.process] = port
                 self._run.write_targets(self._config.metrics.host, self._ports)
 
-    def _look_after(self, hub: Hub) -> None:
+    def _look_after(self, router: RouterSocket) -> None:
         """Notices the dead and the stuck, and starts them again while the budget lasts."""
         for entry in self.entries:
             if entry.ended:
@@ -171,7 +171,7 @@ class Supervisor:
                 if now_s - entry.heard_s > silence_s(entry.state, self._config.restarts):
                     entry.handle.kill()  # noticed as dead the next time round
                 continue
-            self._listen(hub)  # its last word may still lie in the socket
+            self._listen(router)  # its last word may still lie in the socket
             if entry.state == "done" or self._stopping_s is not None or self._failure is not None:
                 entry.ended = True
             elif entry.budget.allow(now_s):
@@ -186,7 +186,7 @@ class Supervisor:
                     )
                 )
 
-    def _restart(self, entry: Entry, now_s: float) -> None:
+    def _restart(self, entry: ProcessState, now_s: float) -> None:
         entry.carried.update(entry.report.dropped)
         entry.report = Report(
             frames_in=entry.report.frames_in,
@@ -200,14 +200,14 @@ class Supervisor:
         entry.state, entry.heard_s = "starting", now_s
         entry.handle = self._engine.start(entry.process, entry.incarnation)
 
-    def _stop_in_order(self, hub: Hub) -> None:
+    def _stop_in_order(self, router: RouterSocket) -> None:
         """Decoders end by themselves, or are asked to; then nobody has work any more."""
         now_s = time.monotonic()
         if (self._signals or self._failure) and self._stopping_s is None:
             self._stopping_s = now_s
         if self._stopping_s is not None:
             for entry in self._of_stage("decode"):
-                self._tell(hub, entry, drain=True)
+                self._tell(router, entry, drain=True)
         decoding = any(not entry.ended for entry in self._of_stage("decode"))
         late = self._stopping_s is not None and now_s - self._stopping_s > self._drain_s()
         if decoding and not late and self._signals < 2:
@@ -216,7 +216,7 @@ class Supervisor:
             self._stopping_s = now_s
         for entry in self.entries:
             if not entry.ended:
-                self._tell(hub, entry, drain=False)
+                self._tell(router, entry, drain=False)
                 if self._signals > 1 or now_s - (self._stopping_s or now_s) > self._drain_s() + STOP_S:
                     entry.handle.kill()
 
@@ -224,10 +224,10 @@ class Supervisor:
         """A failed run is not worth waiting for long."""
         return 3.0 if self._failure else DRAIN_S
 
-    def _tell(self, hub: Hub, entry: Entry, *, drain: bool) -> None:
-        hub.send(f"{entry.process.name}#{entry.incarnation}".encode(), Stop(drain=drain))
+    def _tell(self, router: RouterSocket, entry: ProcessState, *, drain: bool) -> None:
+        router.send(f"{entry.process.name}#{entry.incarnation}".encode(), Stop(drain=drain))
 
-    def _of_stage(self, name: str) -> list[Entry]:
+    def _of_stage(self, name: str) -> list[ProcessState]:
         return [entry for entry in self.entries if entry.process.stage.name == name]
 
     def _all_ended(self) -> bool:

@@ -10,18 +10,18 @@ import traceback
 from pathlib import Path
 
 from pipeline.errors import TallycamError
-from pipeline.stages.context import Place
+from pipeline.stages.context import StageContext
 from pipeline.stages.run_spec import RunSpec
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report
-from pipeline.transport.sockets import Endpoints, Peer
+from pipeline.transport.sockets import DealerSocket, Endpoints
 
 
-def place_of(spec: RunSpec, process: Process, incarnation: int) -> Place:
+def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContext:
     """The place of one process in the run."""
     names = [one.name for one in processes(spec.config)]
     base = spec.config.metrics.port
-    return Place(
+    return StageContext(
         name=process.name,
         index=process.index,
         incarnation=incarnation,
@@ -40,11 +40,11 @@ def main(arguments: list[str]) -> int:
     parent = os.getppid()
     spec = RunSpec.read(path)
     process = next(one for one in processes(spec.config) if one.name == name)
-    place = place_of(spec, process, incarnation)
+    context = context_of(spec, process, incarnation)
     endpoints = Endpoints(path.parent)
     module, _, cls = process.stage.runs.partition(":")
     try:
-        getattr(importlib.import_module(module), cls)(place).run(endpoints)
+        getattr(importlib.import_module(module), cls)(context).run(endpoints)
     except Exception as error:
         mendable = isinstance(error, TallycamError)
         if not mendable:
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
             error=text.splitlines()[0] if text else type(error).__name__,
             exit_code=error.exit_code if isinstance(error, TallycamError) else 0,
         )
-        peer = Peer(endpoints.supervisor, f"{place.identity}!")
+        peer = DealerSocket(endpoints.supervisor, f"{context.identity}!")
         peer.send(beat)
         peer.close()
         return 1

@@ -1,6 +1,6 @@
 """What every stage shares: its place in the run, its heartbeat, and when to stop.
 
-A stage is a plain class with `run(endpoints)`. Its loop calls `Heart.beat` each time round; there is no side
+A stage is a plain class with `run(endpoints)`. Its loop calls `Heartbeat.beat` each time round; there is no side
 thread that beats, so a stage that is stuck looks stuck. SIGINT and SIGTERM are left to the supervisor, which
 stops the stages in order, also when a service manager signals every process at once.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.transport.messages import Beat, Report, Stop
-from pipeline.transport.sockets import Endpoints, Peer
+from pipeline.transport.sockets import DealerSocket, Endpoints
 
 BEAT_S = 0.2
 HELLO_S = 0.25
@@ -30,7 +30,7 @@ ORPHAN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StageContext:
     """Which process this is, and of which run.
 
     Attributes:
@@ -63,12 +63,12 @@ class Place:
         return list(self.config.streams.items())[self.index]
 
 
-class Heart:
+class Heartbeat:
     """Beats to the supervisor from the stage's loop, and hears when to stop."""
 
-    def __init__(self, place: Place, endpoints: Endpoints, metrics: StageMetrics) -> None:
-        self._place = place
-        self._peer = Peer(endpoints.supervisor, place.identity)
+    def __init__(self, context: StageContext, endpoints: Endpoints, metrics: StageMetrics) -> None:
+        self._context = context
+        self._peer = DealerSocket(endpoints.supervisor, context.identity)
         self._state = "starting"
         self._last_s = -BEAT_S
         self._parent = os.getppid()
@@ -76,8 +76,8 @@ class Heart:
         self._idle_since_s: float | None = None
         self._draining = False
         self._port = 0
-        if place.config.metrics.enabled:
-            self._port = metrics.serve(place.config.metrics.host, place.metrics_port)
+        if context.config.metrics.enabled:
+            self._port = metrics.serve(context.config.metrics.host, context.metrics_port)
         threading.Thread(target=_follow, args=(self._parent,), daemon=True).start()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -144,8 +144,8 @@ class Heart:
             report.values["metrics_port"] = self._port
         self._peer.send(
             Beat(
-                process=self._place.name,
-                incarnation=self._place.incarnation,
+                process=self._context.name,
+                incarnation=self._context.incarnation,
                 state=state,
                 report=report,
             )

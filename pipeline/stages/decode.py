@@ -14,9 +14,9 @@ import time
 import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
-from pipeline.models.base import Found
-from pipeline.stages.context import HELLO_S, Heart, Place, now
-from pipeline.stages.frame_queue import Held, Ledger
+from pipeline.models.base import Detections
+from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
+from pipeline.stages.frame_queue import FrameQueue, PendingFrame
 from pipeline.stages.instances import QUARANTINED, instances_of
 from pipeline.transport.messages import (
     Accepted,
@@ -31,7 +31,7 @@ from pipeline.transport.messages import (
 )  # fmt: skip
 from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.ring import Ring
-from pipeline.transport.sockets import Endpoints, Hub, Waiter
+from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.sources.registry import Position, Source, SourceFrame, open_source
 
@@ -46,9 +46,9 @@ LEASE_TIMEOUT_S = 60.0
 class Decode:
     """Serves the frames of one stream until the sink has closed its output."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._name, self._config = place.stream()
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        self._name, self._config = context.stream()
         self._camera = CameraMotion() if self._config.camera == "moving" else None
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -72,42 +72,42 @@ class Decode:
         cv2.setNumThreads(1)
         metrics = StageMetrics("decode")
         self._metrics = metrics.stream(self._name, ("replaced", "no_slot", QUARANTINED))
-        heart = Heart(self._place, endpoints, metrics)
-        heart.beat(self._report, now())
-        first = self._place.incarnation == 0
+        heartbeat = Heartbeat(self._context, endpoints, metrics)
+        heartbeat.beat(self._report, now())
+        first = self._context.incarnation == 0
         source = self._open() if first else None  # fails early
-        with Hub(endpoints.stream(self._place.index)) as hub:
-            waiter = Waiter([hub], [self._wake])
+        with RouterSocket(endpoints.stream(self._context.index)) as router:
+            poller = Poller([router], [self._wake])
             while len(self._hellos) < 2:
-                if not heart.beat(self._report, now()):
+                if not heartbeat.beat(self._report, now()):
                     return
-                waiter.wait(0.1)
-                for peer, message in hub.receive_all():
+                poller.wait(0.1)
+                for peer, message in router.receive_all():
                     self._meet(peer, message)
             self._begin(source)
-            heart.ready()
-            while heart.beat(self._report, now()):
-                waiter.wait(GATHER_S if self._asks and self._ledger.waiting else 0.05)
+            heartbeat.ready()
+            while heartbeat.beat(self._report, now()):
+                poller.wait(GATHER_S if self._asks and self._frame_queue.waiting else 0.05)
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
-                for peer, message in hub.receive_all():
-                    self._handle(hub, peer, message)
-                if heart.draining:
+                for peer, message in router.receive_all():
+                    self._handle(router, peer, message)
+                if heartbeat.draining:
                     self._stop.set()
                 if self._error is not None:
                     raise self._error
-                self._serve(hub)
-                self._say_again(hub)
-                if self._closed and self._ledger.idle:
+                self._serve(router)
+                self._say_again(router)
+                if self._closed and self._frame_queue.idle:
                     break
             self._stop.set()
             self._reader.join(2.0)
-            heart.done(self._report())
+            heartbeat.done(self._report())
 
     def _open(self, first_index: int = 0, near: Position | None = None) -> Source:
         """The source. With an encoder beside it, for which the run waits, half of the cores are enough for the decoder:
         each of its threads costs CPU time."""
-        encodes = self._place.config.output.video.codec != "none"
+        encodes = self._context.config.output.video.codec != "none"
         threads = max(1, min(4, (os.cpu_count() or 1) // 2)) if encodes else None
         return open_source(
             self._config, stop=self._stop, first_index=first_index, near=near, decoder_threads=threads
@@ -138,7 +138,7 @@ class Decode:
             self._epoch = track.epoch + 1
             self._pts_s = track.pts_s + max(0.0, time.time() - track.wall_s)
         self._ring = Ring.create(self._config.slots, info.width, info.height)
-        self._ledger = Ledger(
+        self._frame_queue = FrameQueue(
             self._config.slots, live=info.live, next_seq=next_seq, accepted_to=track.next_seq
         )
         self._first_seq = next_seq
@@ -151,13 +151,13 @@ class Decode:
         try:
             for frame in source.frames():
                 self._metrics.frames_in()
-                slot = self._ledger.take_slot(0.0 if live else 0.2)
+                slot = self._frame_queue.take_slot(0.0 if live else 0.2)
                 while slot is None and not live and not self._stop.is_set():
-                    slot = self._ledger.take_slot(0.2)
+                    slot = self._frame_queue.take_slot(0.2)
                 if self._stop.is_set():
                     break
                 if slot is None:
-                    self._ledger.drop("no_slot")
+                    self._frame_queue.drop("no_slot")
                     continue
                 self._fill(slot, frame)
             self._complete = live or not self._stop.is_set()
@@ -174,31 +174,31 @@ class Decode:
         frame.copy_to(planes)
         epoch = self._epoch + frame.epoch
         camera = self._camera.follow(planes.y, epoch, frame.index) if self._camera else None
-        held = Held(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
-        seq = self._ledger.put(held)
+        held = PendingFrame(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
+        seq = self._frame_queue.put(held)
         if seq is not None:
             self._ring.publish(slot, held.epoch, seq)
         self._metrics.processing(now() - start_s)
         if any(self._enough(ask) for _, ask in list(self._asks.values())):
             os.eventfd_write(self._wake, 1)
 
-    def _handle(self, hub: Hub, peer: bytes, message: Message) -> None:
+    def _handle(self, router: RouterSocket, peer: bytes, message: Message) -> None:
         if isinstance(message, Ask):
-            self._ledger.seen(message.worker, message.incarnation)
+            self._frame_queue.seen(message.worker, message.incarnation)
             self._asks[message.worker] = (peer, message)
         elif isinstance(message, Accepted):
-            self._ledger.accepted(message.seq)
+            self._frame_queue.accepted(message.seq)
         elif isinstance(message, Released):
-            self._ledger.released(message.seq)
+            self._frame_queue.released(message.seq)
         elif isinstance(message, Hello) and message.stage == "track":
             if self._track_incarnation != message.incarnation:
-                self._ledger.lease_all_again()
+                self._frame_queue.lease_all_again()
             self._track, self._track_incarnation = peer, message.incarnation
-            self._ledger.accepted(message.next_seq - 1)
+            self._frame_queue.accepted(message.next_seq - 1)
         elif isinstance(message, Hello):
             if message.next_seq > 0:
-                self._ledger.released(message.next_seq - 1)
-            hub.send(peer, self._where())
+                self._frame_queue.released(message.next_seq - 1)
+            router.send(peer, self._where())
         elif isinstance(message, EndOfStream):
             self._closed = True
 
@@ -208,41 +208,41 @@ class Decode:
             stream=self._name,
             path=self._ring.path,
             first_seq=self._first_seq,
-            next_seq=self._ledger.released_to,
+            next_seq=self._frame_queue.released_to,
             width=self._ring.width,
             height=self._ring.height,
             fps=min(self._source.info.fps or 0.0, self._config.fps or float("inf")) / (1 + self._config.skip),
         )
 
-    def _serve(self, hub: Hub) -> None:
+    def _serve(self, router: RouterSocket) -> None:
         """Answers those who asked, in the order in which they asked."""
         for worker, (peer, ask) in list(self._asks.items()):
             if not self._enough(ask):
                 break
-            leased = self._ledger.lease(worker, ask.incarnation, ask.frames, now())
+            leased = self._frame_queue.lease(worker, ask.incarnation, ask.frames, now())
             if not leased:
                 break
             for seq, held in leased:
                 self._ring.publish(held.slot, held.epoch, seq)
             del self._asks[worker]
             self._served_s = now()
-            if hub.send(peer, Leases(frames=tuple(self._ref(seq, held) for seq, held in leased))):
+            if router.send(peer, Leases(frames=tuple(self._ref(seq, held) for seq, held in leased))):
                 self._metrics.frames_out(len(leased))
             else:
-                self._ledger.lost([seq for seq, _ in leased])
-        self._metrics.slots(self._ledger.used, self._config.slots)
-        self._metrics.queue(self._ledger.waiting)
+                self._frame_queue.lost([seq for seq, _ in leased])
+        self._metrics.slots(self._frame_queue.used, self._config.slots)
+        self._metrics.queue(self._frame_queue.waiting)
         if self._source is not None:
             self._metrics.source(self._source.stats.reconnects, self._source.stats.errors)
 
     def _enough(self, ask: Ask) -> bool:
         """Whether to answer now: a camera's frame goes at once, a file's in company or after a moment."""
-        waiting = self._ledger.waiting
+        waiting = self._frame_queue.waiting
         if self._live or self._read_all or waiting >= min(ask.frames, self._config.slots // 3):
             return True
         return waiting > 0 and now() - self._served_s > GATHER_S
 
-    def _ref(self, seq: int, held: Held) -> FrameRef:
+    def _ref(self, seq: int, held: PendingFrame) -> FrameRef:
         return FrameRef(
             stream=self._name,
             epoch=held.epoch,
@@ -257,21 +257,21 @@ class Decode:
             height=self._ring.height,
         )
 
-    def _say_again(self, hub: Hub) -> None:
+    def _say_again(self, router: RouterSocket) -> None:
         """What `track` must hear is said until it has effect."""
         if now() - self._said_s < HELLO_S or self._track is None:
             return
         self._said_s = now()
-        self._ledger.overdue(now(), LEASE_TIMEOUT_S)
+        self._frame_queue.overdue(now(), LEASE_TIMEOUT_S)
         self._count_drops()
-        for seq, held in self._ledger.quarantined():
-            hub.send(self._track, instances_of(self._ref(seq, held), Found.nothing(), QUARANTINED))
-        if self._read_all and not self._ledger.waiting:
-            end = EndOfStream(stream=self._name, frames=self._ledger.next_seq, complete=self._complete)
-            hub.send(self._track, end)
+        for seq, held in self._frame_queue.quarantined():
+            router.send(self._track, instances_of(self._ref(seq, held), Detections.nothing(), QUARANTINED))
+        if self._read_all and not self._frame_queue.waiting:
+            end = EndOfStream(stream=self._name, frames=self._frame_queue.next_seq, complete=self._complete)
+            router.send(self._track, end)
 
     def _count_drops(self) -> None:
-        for reason, frames in dict(self._ledger.dropped).items():
+        for reason, frames in dict(self._frame_queue.dropped).items():
             self._metrics.dropped(reason, frames - self._dropped.get(reason, 0))
             self._dropped[reason] = frames
 
@@ -283,7 +283,7 @@ class Decode:
             "decoded": stats.decoded,
             "errors": stats.errors,
             "reconnects": stats.reconnects,
-            "used": self._ledger.used,
+            "used": self._frame_queue.used,
             "width": info.width,
             "height": info.height,
             "live": float(info.live),
@@ -294,8 +294,8 @@ class Decode:
         late = {LATE: stats.skipped[LATE]} if LATE in stats.skipped else {}
         return Report(
             frames_in=stats.decoded,
-            frames_out=self._ledger.next_seq,
-            dropped=dict(self._ledger.dropped) | late,
+            frames_out=self._frame_queue.next_seq,
+            dropped=dict(self._frame_queue.dropped) | late,
             values=values,
             texts={"error": stats.last_error, "kind": info.kind},
         )

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from pipeline.transport.messages import Camera
 
-DEADLY = 2
+MAX_WORKER_DEATHS = 2
 """A frame that was leased to so many workers when they died is quarantined."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PendingFrame:
     """A frame in a slot, not yet numbered."""
 
     slot: int
@@ -32,7 +32,7 @@ class Held:
 
 @dataclass(slots=True)
 class _UnderWay:
-    frame: Held
+    frame: PendingFrame
     worker: str = ""
     incarnation: int = -1
     since_s: float = 0.0
@@ -44,7 +44,7 @@ class _UnderWay:
         return bool(self.worker) and not self.accepted
 
 
-class Ledger:
+class FrameQueue:
     """The books of one stream. Every method may be called from the reader's thread and the serving loop.
 
     Args:
@@ -58,7 +58,7 @@ class Ledger:
         self._live = live
         self._free = deque(range(slots))
         self._slots = slots
-        self._waiting: deque[Held] = deque()
+        self._waiting: deque[PendingFrame] = deque()
         self._under_way: dict[int, _UnderWay] = {}
         self._again: list[int] = []
         """Numbers to be leased again, lowest first."""
@@ -80,7 +80,7 @@ class Ledger:
                 self._condition.wait_for(lambda: bool(self._free), timeout_s)
             return self._free.popleft() if self._free else None
 
-    def put(self, frame: Held) -> int | None:
+    def put(self, frame: PendingFrame) -> int | None:
         """The frame in its slot is whole. The number it got, if it needs no worker (see `accepted_to`)."""
         with self._condition:
             if self._next_seq < self._accepted_to:
@@ -98,10 +98,10 @@ class Ledger:
         with self._condition:
             self.dropped[reason] += 1
 
-    def lease(self, worker: str, incarnation: int, most: int, now_s: float) -> list[tuple[int, Held]]:
+    def lease(self, worker: str, incarnation: int, most: int, now_s: float) -> list[tuple[int, PendingFrame]]:
         """Up to `most` frames for a worker, lowest number first. A live source gives its newest one."""
         with self._condition:
-            result: list[tuple[int, Held]] = []
+            result: list[tuple[int, PendingFrame]] = []
             while len(result) < (1 if self._live else most) and (self._again or self._waiting):
                 seq = self._again.pop(0) if self._again else self._number(self._waiting.popleft())
                 entry = self._under_way[seq]
@@ -148,8 +148,8 @@ class Ledger:
                 self._lease_again(seq, self._under_way[seq])
             return late
 
-    def quarantined(self) -> list[tuple[int, Held]]:
-        """Frames that killed `DEADLY` workers, each told again until `track` accepts it."""
+    def quarantined(self) -> list[tuple[int, PendingFrame]]:
+        """Frames that killed `MAX_WORKER_DEATHS` workers, each told again until `track` accepts it."""
         with self._condition:
             held = [(s, self._under_way[s]) for s in self._quarantined if s in self._under_way]
             return [(seq, entry.frame) for seq, entry in held if not entry.accepted]
@@ -202,7 +202,7 @@ class Ledger:
         with self._condition:
             return self._slots - len(self._free)
 
-    def _number(self, frame: Held) -> int:
+    def _number(self, frame: PendingFrame) -> int:
         seq = self._next_seq
         self._next_seq += 1
         self._under_way[seq] = _UnderWay(frame)
@@ -210,7 +210,7 @@ class Ledger:
 
     def _lease_again(self, seq: int, entry: _UnderWay) -> None:
         entry.worker = ""
-        if entry.deaths >= DEADLY:
+        if entry.deaths >= MAX_WORKER_DEATHS:
             self.dropped["quarantined"] += 1
             self._quarantined.append(seq)
         else:

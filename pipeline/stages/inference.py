@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Found, Overlapping, Segmenter
+from pipeline.models.base import Detections, Overlapping, Segmenter
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.static import StaticGate, Verdict
 from pipeline.stages.instances import is_finite
@@ -25,7 +25,7 @@ from pipeline.transport.planes import Planes
 class InferredFrame:
     """One frame's instances. `skipped`: `static` where they are those of an earlier frame."""
 
-    found: Found
+    found: Detections
     skipped: str = OK
 
 
@@ -40,7 +40,7 @@ class Inference:
 
     def __init__(self, model: Segmenter, config: Config) -> None:
         self._model = model
-        self._by_ref: Callable[..., list[Found]] | None = getattr(model, "segment_refs", None)
+        self._by_ref: Callable[..., list[Detections]] | None = getattr(model, "segment_refs", None)
         self._filters = {
             name: InstanceFilter(config.model, stream, model.classes)
             for name, stream in config.streams.items()
@@ -152,7 +152,7 @@ class Inference:
             if (gate := self._gates.get(stream)) is not None:
                 gate.told(used if usable else None)
 
-    def _used(self, stream: str, found: Found, frame: Planes) -> tuple[Found, bool]:
+    def _used(self, stream: str, found: Detections, frame: Planes) -> tuple[Detections, bool]:
         """What the stream's filter leaves, and whether all are numbers; else `instances_of` makes it a frame without
         instances."""
         if not is_finite(found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.models.appearance import appearance_descriptors
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
 
@@ -15,19 +15,21 @@ NOT_FINITE = "not_finite"
 """The model answered with numbers that are none."""
 
 
-def is_finite(found: Found) -> bool:
+def is_finite(found: Detections) -> bool:
     """Whether boxes and scores are numbers; masks are bytes, which always are."""
     return bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
 
 
-def instances_of(ref: FrameRef, found: Found, skipped: str = OK, planes: Planes | None = None) -> Instances:
+def instances_of(
+    ref: FrameRef, found: Detections, skipped: str = OK, planes: Planes | None = None
+) -> Instances:
     """The message for a frame. Numbers that are not finite make it a frame without instances, and say so.
 
     Args:
         planes: the frame; with it the message says what the instances look like.
     """
     if not is_finite(found):
-        found, skipped = Found.nothing(), NOT_FINITE
+        found, skipped = Detections.nothing(), NOT_FINITE
     return Instances(
         stream=ref.stream,
         epoch=ref.epoch,

@@ -12,13 +12,13 @@ from pipeline.models import registry
 from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open
 from pipeline.stages.batch import Batch
-from pipeline.stages.context import Heart, Place, now
+from pipeline.stages.context import Heartbeat, StageContext, now
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
 from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.ring import Ring, RingError
-from pipeline.transport.sockets import Endpoints, Peer, Waiter
+from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 
 SLOW_S = 2.0
 """A run expected to take longer is told to the supervisor: on a starved machine it may take ten times as long."""
@@ -54,10 +54,10 @@ class Rings:
 class Segment:
     """Runs the model over the frames that it is leased, until it is told to stop."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._config = place.config
-        self._streams = {name: index for index, name in enumerate(place.config.streams)}
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        self._config = context.config
+        self._streams = {name: index for index, name in enumerate(context.config.streams)}
         self._rings = Rings()
         self._frames = 0
         self._busy_s = 0.0
@@ -74,63 +74,65 @@ class Segment:
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
         metrics = StageMetrics("segment")
-        heart = Heart(self._place, endpoints, metrics)
-        heart.beat(self._report, now())
-        heart.preparing(self._report)  # loading may build an engine, warming up may compile
+        heartbeat = Heartbeat(self._context, endpoints, metrics)
+        heartbeat.beat(self._report, now())
+        heartbeat.preparing(self._report)  # loading may build an engine, warming up may compile
         model = registry.load(wide_open(self._config.model, list(self._config.streams.values())))
         self._model = model
         self._warming_up = True
-        heart.preparing(self._report)  # says where it runs, too
+        heartbeat.preparing(self._report)  # says where it runs, too
         began_s = now()
         model.warm_up()
         self._warm_up_s, self._warming_up = now() - began_s, False
         inference = Inference(model, self._config)
-        identity = self._place.identity
-        decoders = [Peer(endpoints.stream(i), identity) for i in self._streams.values()]
-        tracks = [Peer(endpoints.track(i), identity) for i in range(trackers(self._config))]
-        waiter = Waiter(decoders)
+        identity = self._context.identity
+        decoders = [DealerSocket(endpoints.stream(i), identity) for i in self._streams.values()]
+        tracks = [DealerSocket(endpoints.track(i), identity) for i in range(trackers(self._config))]
+        poller = Poller(decoders)
         batch = Batch(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
         self._frame_s = self._warm_up_s  # of one frame, at the most
         batch.took(1, self._frame_s)
-        heart.ready()
+        heartbeat.ready()
         worked_s = now()
-        while heart.beat(self._report, now()) and not heart.left_alone(now() - worked_s > 0.5, now()):
+        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(now() - worked_s > 0.5, now()):
             for index, frames in batch.to_ask(now()):
-                ask = Ask(worker=self._place.name, incarnation=self._place.incarnation, frames=frames)
+                ask = Ask(worker=self._context.name, incarnation=self._context.incarnation, frames=frames)
                 decoders[index].send(ask)
             if (wait_s := batch.wait_s(now())) > 0:
                 if inference.begun and not inference.busy:
                     batch.took(*self._finish(inference, tracks, metrics))
-                    heart.ready()
+                    heartbeat.ready()
                     worked_s = now()
                     continue
-                waiter.wait(min(wait_s, LOOK_S) if inference.begun else wait_s)
+                poller.wait(min(wait_s, LOOK_S) if inference.begun else wait_s)
                 for index, decoder in enumerate(decoders):
                     for message in decoder.receive_all():
                         if isinstance(message, Leases):
                             batch.add(index, message.frames, now())
                 continue
-            self._begin(inference, batch.take(), heart)
+            self._begin(inference, batch.take(), heartbeat)
             while inference.full:
                 batch.took(*self._finish(inference, tracks, metrics))
-                heart.ready()  # where it was preparing
+                heartbeat.ready()  # where it was preparing
             worked_s = now()
-        heart.done(self._report())
+        heartbeat.done(self._report())
 
-    def _begin(self, inference: Inference, refs: list[FrameRef], heart: Heart) -> None:
+    def _begin(self, inference: Inference, refs: list[FrameRef], heartbeat: Heartbeat) -> None:
         held = [(ref, ring) for ref in refs if (ring := self._rings.get(ref)) is not None]
         if not held:
             return
         start_s = now()
         planes = [ring.planes(ref.slot) for ref, ring in held]
         if inference.prepares(planes):
-            heart.preparing(self._report)
+            heartbeat.preparing(self._report)
         elif self._frame_s * len(planes) > SLOW_S:
-            heart.slow(self._report)
+            heartbeat.slow(self._report)
         inference.begin([ref for ref, _ in held], planes)
         self._held.append((start_s, held))
 
-    def _finish(self, inference: Inference, tracks: list[Peer], metrics: StageMetrics) -> tuple[int, float]:
+    def _finish(
+        self, inference: Inference, tracks: list[DealerSocket], metrics: StageMetrics
+    ) -> tuple[int, float]:
         """Sends what is in the batch that was begun first. How many frames the model saw, and in how many seconds."""
         began_s, held = self._held.popleft()
         seen = inference.finish()

@@ -11,14 +11,14 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
-from pipeline.stages.context import HELLO_S, Heart, Place, now
+from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
 from pipeline.stages.latency import Latency
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Tracks, Want
 from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.planes import Planes
 from pipeline.transport.ring import Ring, RingError
-from pipeline.transport.sockets import Endpoints, Peer, Waiter
+from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.heatmap import save_view
 from pipeline.video.overlay import Overlay
 from pipeline.video.writer import VideoWriter, concat_parts
@@ -33,19 +33,19 @@ DEFAULT_FPS = 25.0
 class Output:
     """The annotated video of one stream. A sink that was killed leaves a part; the parts become one at the end."""
 
-    def __init__(self, place: Place, name: str, ring: RingMessage, live: View | None) -> None:
-        self._path = place.out / f"{name}.mp4"
-        self._parts = _earlier_parts(self._path, place.incarnation)
-        view = view_path(place.out, name)
+    def __init__(self, context: StageContext, name: str, ring: RingMessage, live: View | None) -> None:
+        self._path = context.out / f"{name}.mp4"
+        self._parts = _earlier_parts(self._path, context.incarnation)
+        view = view_path(context.out, name)
         self._view = None if view.exists() else view
-        video = place.config.output.video
+        video = context.config.output.video
         self._live = live
         self._writer = (
             VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
             if video.codec != "none"
             else None
         )
-        self._overlay = Overlay(place.config.streams[name], video, place.classes, ring.width, ring.height)
+        self._overlay = Overlay(context.config.streams[name], video, context.classes, ring.width, ring.height)
 
     def wants(self, tracks: Tracks) -> bool:
         """Whether the frame is to be in the video (`output.video.fps`), or without a video in the live picture."""
@@ -92,10 +92,10 @@ def _earlier_parts(path: Path, incarnation: int) -> list[Path]:
 class Sink:
     """Writes the video of one stream, frame after frame, until it is told to stop."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._name, _ = place.stream()
-        self._video = place.config.output.video.codec != "none" or place.config.output.live.enabled
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        self._name, _ = context.stream()
+        self._video = context.config.output.video.codec != "none" or context.config.output.live.enabled
         self._live: View | None = None
         self._next_seq = -1
         self._where: RingMessage | None = None
@@ -115,22 +115,22 @@ class Sink:
 
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
-        place = self._place
+        context = self._context
         metrics = StageMetrics("sink")
         self._metrics = metrics.stream(self._name, (GONE,))
-        heart = Heart(place, endpoints, metrics)
-        if place.config.output.live.enabled:
+        heartbeat = Heartbeat(context, endpoints, metrics)
+        if context.config.output.live.enabled:
             from pipeline.web.view import open_view  # a server, which most runs do not need
 
-            self._live = open_view(place.config.output.live, self._name, place.index)
-        decoder = Peer(endpoints.stream(place.index), place.identity)
-        track = Peer(endpoints.track(tracker_of(place.index, place.config)), place.identity)
-        waiter = Waiter([decoder, track])
-        heart.ready()
-        while heart.beat(self._report, now()) and not heart.left_alone(self._closed, now()):
+            self._live = open_view(context.config.output.live, self._name, context.index)
+        decoder = DealerSocket(endpoints.stream(context.index), context.identity)
+        track = DealerSocket(endpoints.track(tracker_of(context.index, context.config)), context.identity)
+        poller = Poller([decoder, track])
+        heartbeat.ready()
+        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(self._closed, now()):
             self._say(decoder)
             self._want(track)
-            waiter.wait(0.02 if self._pending else 0.1)
+            poller.wait(0.02 if self._pending else 0.1)
             for message in decoder.receive_all():
                 if isinstance(message, RingMessage):
                     self._meet(message)
@@ -149,9 +149,9 @@ class Sink:
             self._output.close()
         if self._live is not None:
             self._live.close()
-        heart.done(self._report())
+        heartbeat.done(self._report())
 
-    def _say(self, decoder: Peer) -> None:
+    def _say(self, decoder: DealerSocket) -> None:
         """Where we stand; a decoder that was started anew has to hear it."""
         if now() - self._said_s < HELLO_S:
             return
@@ -160,7 +160,7 @@ class Sink:
         hello = Hello(
             stage="sink",
             stream=self._name,
-            incarnation=self._place.incarnation,
+            incarnation=self._context.incarnation,
             next_seq=self._next_seq,
             last_index=last.index if last else -1,
             epoch=last.epoch if last else 0,
@@ -189,13 +189,13 @@ class Sink:
             self._where = None  # gone again already: the next answer tells of another
             return
         if self._output is None:
-            self._output = Output(self._place, self._name, where, self._live)
+            self._output = Output(self._context, self._name, where, self._live)
 
-    def _want(self, track: Peer) -> None:
+    def _want(self, track: DealerSocket) -> None:
         """Asks for what comes next, well before the last of it has come."""
         if self._next_seq < 0:
             return
-        credit = self._place.config.streams[self._name].slots
+        credit = self._context.config.streams[self._name].slots
         half_used = self._wanted_to - self._next_seq <= credit // 2
         if half_used or now() - self._wanted_s > HELLO_S:
             self._wanted_s = now()
@@ -204,16 +204,16 @@ class Sink:
             track.send(
                 Want(
                     stream=self._name,
-                    incarnation=self._place.incarnation,
+                    incarnation=self._context.incarnation,
                     next_seq=self._next_seq,
                     credit=credit,
                 )
             )
 
-    def _work(self, decoder: Peer) -> None:
+    def _work(self, decoder: DealerSocket) -> None:
         """Handles the pending frames in sequence, as far as their pixels are there. Slots go back a few together: each
         message wakes the decoder."""
-        together = max(1, self._place.config.streams[self._name].slots // 4)
+        together = max(1, self._context.config.streams[self._name].slots // 4)
         released_to = self._next_seq
         while self._pending and self._where is not None:
             tracks = self._pending[0]

@@ -15,7 +15,7 @@ from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
-from pipeline.stages.context import Place
+from pipeline.stages.context import StageContext
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
 
 KEPT_TRACKS = 512
@@ -45,19 +45,21 @@ class Sequencer:
         return len(self._early)
 
 
-class Book:
+class StreamState:
     """One stream's books."""
 
-    def __init__(self, place: Place, name: str) -> None:
-        self._place, self.name = place, name
-        self._config = place.config.streams[name]
-        self.path = place.out / "log" / f"{name}.log"
+    def __init__(self, context: StageContext, name: str) -> None:
+        self._context, self.name = context, name
+        self._config = context.config.streams[name]
+        self.path = context.out / "log" / f"{name}.log"
         self._log: LogWriter | None = None
         self._rows = (
-            RowWriter(rows_path(place.tracks, name, len(place.config.streams))) if place.tracks else None
+            RowWriter(rows_path(context.tracks, name, len(context.config.streams)))
+            if context.tracks
+            else None
         )
         self._counter = StreamCounter(
-            name, self._config, place.config.tracker, place.classes, rows=bool(place.tracks)
+            name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
         )
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         """The newest `Tracks`, oldest first."""
@@ -100,10 +102,10 @@ class Book:
             if self._log is None:
                 header = LogHeader(
                     stream=self.name,
-                    classes=self._place.classes,
+                    classes=self._context.classes,
                     width=one.width,
                     height=one.height,
-                    run=self._place.run,
+                    run=self._context.run,
                 )
                 self._log = LogWriter(self.path, header)
             self._log.append(one)
@@ -128,7 +130,7 @@ class Book:
     def write_heat(self) -> None:
         """Keeps where objects have been so far, for the picture of it."""
         if heat := self._counter.heat():
-            write_heat(heat_path(self._place.out, self.name), heat)
+            write_heat(heat_path(self._context.out, self.name), heat)
 
     def owed(self, next_seq: int, credit: int) -> list[Tracks]:
         """`Tracks` from `next_seq` on, at most `credit`."""

@@ -6,11 +6,11 @@ import time
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.events import EventStore
-from pipeline.stages.context import HELLO_S, Heart, Place, now
-from pipeline.stages.stream_state import Book
+from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
+from pipeline.stages.stream_state import StreamState
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
-from pipeline.transport.sockets import Endpoints, Hub, Peer, Waiter
+from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
 
 WRITE_EVENTS_S = 0.25
 HEAT_S = 30.0
@@ -32,12 +32,12 @@ class _Sink:
 class Track:
     """Counts the streams of one tracking process until it is told to stop."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        streams = list(place.config.streams)
-        self._indices = [i for i in range(len(streams)) if tracker_of(i, place.config) == place.index]
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        streams = list(context.config.streams)
+        self._indices = [i for i in range(len(streams)) if tracker_of(i, context.config) == context.index]
         self._names = [streams[i] for i in self._indices]
-        self._books: dict[str, Book] = {}
+        self._states: dict[str, StreamState] = {}
         self._sinks: dict[str, _Sink] = {}
         self._frames_in = 0
         self._frames = 0
@@ -48,78 +48,78 @@ class Track:
 
     def run(self, endpoints: Endpoints) -> None:
         metrics = StageMetrics("track")
-        heart = Heart(self._place, endpoints, metrics)
-        heart.beat(self._report, now())
-        url = self._place.config.output.events or f"sqlite:///{self._place.out / 'events.db'}"
-        store = EventStore(url, self._place.run)
-        self._books = {name: Book(self._place, name) for name in self._names}
-        hub = Hub(endpoints.track(self._place.index))
+        heartbeat = Heartbeat(self._context, endpoints, metrics)
+        heartbeat.beat(self._report, now())
+        url = self._context.config.output.events or f"sqlite:///{self._context.out / 'events.db'}"
+        store = EventStore(url, self._context.run)
+        self._states = {name: StreamState(self._context, name) for name in self._names}
+        router = RouterSocket(endpoints.track(self._context.index))
         decoders = {
-            name: Peer(endpoints.stream(index), self._place.identity)
+            name: DealerSocket(endpoints.stream(index), self._context.identity)
             for name, index in zip(self._names, self._indices, strict=True)
         }
-        waiter = Waiter([hub, *decoders.values()])
-        heart.ready()
-        while heart.beat(self._report, now()) and not heart.left_alone(self._all_told(), now()):
+        poller = Poller([router, *decoders.values()])
+        heartbeat.ready()
+        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(self._all_told(), now()):
             self._hello(decoders)
-            waiter.wait(0.05)
+            poller.wait(0.05)
             progressed: set[str] = set()
             for name, decoder in decoders.items():
                 for message in decoder.receive_all():
                     if isinstance(message, Instances):
                         self._take(message, progressed, metrics)
                     elif isinstance(message, EndOfStream):
-                        self._books[name].end(message)
-            for peer, message in hub.receive_all():
+                        self._states[name].end(message)
+            for peer, message in router.receive_all():
                 if isinstance(message, Instances):
                     self._take(message, progressed, metrics)
                 elif isinstance(message, Want):
                     self._want(peer, message)
             for name in progressed:
-                book = self._books[name]
-                decoders[name].send(Accepted(stream=name, seq=book.next_seq - 1))
-                if book.ending is not None:
-                    book.end(book.ending)
-            self._send_tracks(hub, metrics)
+                state = self._states[name]
+                decoders[name].send(Accepted(stream=name, seq=state.next_seq - 1))
+                if state.ending is not None:
+                    state.end(state.ending)
+            self._send_tracks(router, metrics)
             self._write_events(store)
             self._show_counts(metrics)
             self._write_heat()
         self._write_events(store, at_once=True)
         store.close()
-        for book in self._books.values():
-            book.close()
-        heart.done(self._report())
+        for state in self._states.values():
+            state.close()
+        heartbeat.done(self._report())
 
     def _take(self, instances: Instances, progressed: set[str], metrics: StageMetrics) -> None:
-        book = self._books[instances.stream]
+        state = self._states[instances.stream]
         self._frames_in += 1
         stream = metrics.stream(instances.stream)
         stream.frames_in()
         start_s = now()
-        if taken := book.take(instances):
+        if taken := state.take(instances):
             progressed.add(instances.stream)
             self._frames += taken
             stream.frames_out(taken)
             stream.processing((now() - start_s) / taken)
             stream.end_to_end(max(0.0, time.time() - instances.wall_s))
 
-    def _hello(self, decoders: dict[str, Peer]) -> None:
+    def _hello(self, decoders: dict[str, DealerSocket]) -> None:
         if now() - self._said_s < HELLO_S:
             return
         self._said_s = now()
         for name, decoder in decoders.items():
-            last = self._books[name].last
+            last = self._states[name].last
             hello = Hello(
                 stage="track",
                 stream=name,
-                incarnation=self._place.incarnation,
-                next_seq=self._books[name].next_seq,
+                incarnation=self._context.incarnation,
+                next_seq=self._states[name].next_seq,
             )
             if last is not None:
                 hello = Hello(
                     stage="track",
                     stream=name,
-                    incarnation=self._place.incarnation,
+                    incarnation=self._context.incarnation,
                     next_seq=last.seq + 1,
                     last_index=last.index,
                     epoch=last.epoch,
@@ -135,34 +135,34 @@ class Track:
         sink.peer = peer
         sink.until = max(sink.until, want.next_seq + want.credit)
 
-    def _send_tracks(self, hub: Hub, metrics: StageMetrics) -> None:
+    def _send_tracks(self, router: RouterSocket, metrics: StageMetrics) -> None:
         for name, sink in self._sinks.items():
-            book = self._books[name]
-            metrics.stream(name).queue(book.waiting)
-            owed = book.owed(sink.sent_to, sink.until - sink.sent_to)
-            if owed and hub.send(sink.peer, *owed):
+            state = self._states[name]
+            metrics.stream(name).queue(state.waiting)
+            owed = state.owed(sink.sent_to, sink.until - sink.sent_to)
+            if owed and router.send(sink.peer, *owed):
                 sink.sent_to = owed[-1].seq + 1
-            end = book.ending
-            if end is None or not book.finished or sink.sent_to < end.frames:
+            end = state.ending
+            if end is None or not state.finished or sink.sent_to < end.frames:
                 continue
             if now() - sink.told_end_s > HELLO_S:
                 sink.told_end_s = now()
-                hub.send(sink.peer, end)
+                router.send(sink.peer, end)
 
     def _write_events(self, store: EventStore, at_once: bool = False) -> None:
         if not at_once and now() - self._written_s < WRITE_EVENTS_S:
             return
         self._written_s = now()
-        for book in self._books.values():
-            store.write(book.events)
-            book.events.clear()
+        for state in self._states.values():
+            store.write(state.events)
+            state.events.clear()
 
     def _show_counts(self, metrics: StageMetrics) -> None:
         if now() - self._shown_s < HELLO_S:
             return
         self._shown_s = now()
-        for name, book in self._books.items():
-            totals = book.totals()
+        for name, state in self._states.items():
+            totals = state.totals()
             metrics.counts(
                 name,
                 totals.lines,
@@ -177,17 +177,17 @@ class Track:
         if now() - self._heat_s < HEAT_S:
             return
         self._heat_s = now()
-        for book in self._books.values():
-            book.write_heat()
+        for state in self._states.values():
+            state.write_heat()
 
     def _all_told(self) -> bool:
         """Every stream is counted to its end, and every sink knows."""
-        return all(book.finished for book in self._books.values()) and all(
+        return all(state.finished for state in self._states.values()) and all(
             sink.told_end_s > 0 for sink in self._sinks.values()
         )
 
     def _report(self) -> Report:
         report = Report(frames_in=self._frames_in, frames_out=self._frames)
-        for name, book in self._books.items():
-            report.streams[name] = book.totals().counts(book.next_seq, book.skipped)
+        for name, state in self._states.items():
+            report.streams[name] = state.totals().counts(state.next_seq, state.skipped)
         return report

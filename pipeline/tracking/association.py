@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.mask_agreement import Masks, agreements, informative
 from pipeline.geometry.plane import Floats
-from pipeline.tracking import kalman as motion
-from pipeline.tracking.appearance_memory import TrackAppearances, DetectionAppearances, appearance_costs
+from pipeline.tracking import kalman
+from pipeline.tracking.appearance_memory import DetectionAppearances, TrackAppearances, appearance_costs
 from pipeline.tracking.kalman import POSITION_NOISE
 from pipeline.tracking.observation import touches
 from pipeline.transport.messages import Instances
@@ -57,7 +57,7 @@ class Measurements:
     """The instances of one frame, as the tracker sees them.
 
     Attributes:
-        place: (N, 4) centre x, centre y, width, height, pixels.
+        cxcywh_px: (N, 4) centre x, centre y, width, height, pixels.
         scores: (N,) 0..1.
         class_ids: (N,).
         weak: (N,) whether too weak to begin a track.
@@ -66,7 +66,7 @@ class Measurements:
         masks: (N, 28, 28), or None if they tell nothing.
     """
 
-    place: Floats
+    cxcywh_px: Floats
     scores: Floats
     class_ids: NDArray[np.int16]
     weak: NDArray[np.bool_]
@@ -78,7 +78,7 @@ class Measurements:
     def of(cls, instances: Instances) -> Measurements:
         boxes_px = instances.boxes_px.astype(np.float64)
         return cls(
-            place=motion.measurements(boxes_px),
+            cxcywh_px=kalman.measurements(boxes_px),
             scores=instances.scores.astype(np.float64),
             class_ids=instances.class_ids,
             weak=instances.scores < MIN_INITIATION_SCORE,
@@ -95,8 +95,8 @@ class Predictions:
     """Where the tracks should be.
 
     Attributes:
-        place: (M, 4) as in `Measurements`.
-        spread: (M, 4) variance of it.
+        mean: (M, 4) predicted box, as `Measurements.cxcywh_px`.
+        variance: (M, 4) variance of `mean`, square pixels.
         class_ids: (M,).
         edges: (M, 4) borders that each touched when it was last seen.
         new: (M,) whether too few sightings tell its speed.
@@ -104,7 +104,7 @@ class Predictions:
         masks: (M, 28, 28), their last ones.
     """
 
-    place: Floats
+    mean: Floats
     variance: Floats
     class_ids: NDArray[np.int16]
     edges: NDArray[np.bool_]
@@ -118,9 +118,9 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
     rows, columns = _gate(new, old)
     if not len(rows):
         return rows, columns, np.zeros(0)
-    place, expected = new.place[rows], old.place[columns]
-    noise = 2.25 * POSITION_NOISE**2 * (place[:, 2] * place[:, 3])
-    off = place - expected
+    measured, expected = new.cxcywh_px[rows], old.mean[columns]
+    noise = 2.25 * POSITION_NOISE**2 * (measured[:, 2] * measured[:, 3])
+    off = measured - expected
     moved = _moved(off, new.edges, old.edges, rows, columns)
     variance = old.variance[columns, :2]
     variance = variance + noise[:, None]
@@ -129,14 +129,14 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
     fair = (costs < MAX_COST).nonzero()[0]
     if len(fair) < len(rows):
         rows, columns, costs = rows[fair], columns[fair], costs[fair]
-        place, expected, off = place[fair], expected[fair], off[fair]
+        measured, expected, off = measured[fair], expected[fair], off[fair]
         noise, variance, variance = noise[fair], variance[fair], variance[fair]
-    ratio = np.log(place[:, 3] / expected[:, 3])
+    ratio = np.log(measured[:, 3] / expected[:, 3])
     vague = np.log(variance[:, 0] * variance[:, 1] / (noise * noise))
     costs += (
         (UNCERTAINTY_WEIGHT / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
-        + OVERLAP_WEIGHT * (1 - _overlap(off, place, expected, variance, old.new[columns]))
+        + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, variance, old.new[columns]))
         + CLASS_CHANGE_COST * (new.class_ids[rows] != old.class_ids[columns])
         + WEAK_COST * new.weak[rows]
     )
@@ -155,7 +155,7 @@ def _with_mask_costs(
         return rows, columns, costs
     some = ((np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)).nonzero()[0]
     row, column = rows[some], columns[some]
-    agreed = agreements(new.place[row], new.masks[row], old.place[column], old.masks[column])
+    agreed = agreements(new.cxcywh_px[row], new.masks[row], old.mean[column], old.masks[column])
     costs[some] += MASK_WEIGHT * (NEUTRAL_MASK_IOU - agreed)
     good = costs < MAX_COST
     return rows[good], columns[good], costs[good]
@@ -164,11 +164,11 @@ def _with_mask_costs(
 def _gate(new: Measurements, old: Predictions) -> tuple[Rows, Rows]:
     """Pairs close enough, on both axes, that their cost, without looks, may be below `MAX_COST`; none such is left
     out. By rows of `new`, then of `old`."""
-    area = np.sqrt(new.place[:, 2:3] * new.place[:, 3:4])
-    reach = (_REACH * POSITION_NOISE * 1.5) * area + new.place[:, 2:] / 2
-    low, high = new.place[:, :2] - reach, new.place[:, :2] + reach
-    reach = _REACH * np.sqrt(old.variance[:, :2]) + old.place[:, 2:] / 2
-    first, last = old.place[:, :2] - reach, old.place[:, :2] + reach
+    area = np.sqrt(new.cxcywh_px[:, 2:3] * new.cxcywh_px[:, 3:4])
+    reach = (_REACH * POSITION_NOISE * 1.5) * area + new.cxcywh_px[:, 2:] / 2
+    low, high = new.cxcywh_px[:, :2] - reach, new.cxcywh_px[:, :2] + reach
+    reach = _REACH * np.sqrt(old.variance[:, :2]) + old.mean[:, 2:] / 2
+    first, last = old.mean[:, :2] - reach, old.mean[:, :2] + reach
     if len(low) * len(first) <= MAX_DENSE_PAIRS:
         near = (low[:, :1] <= last[:, 0]) & (first[:, 0] <= high[:, :1])
         near &= low[:, 1:] <= last[:, 1]
@@ -219,7 +219,7 @@ def _moved(off: Floats, touch: Touching, touched: Touching, rows: Rows, columns:
 
 
 def _overlap(
-    off: Floats, place: Floats, expected: Floats, variance: Floats, new: NDArray[np.bool_]
+    off: Floats, measured: Floats, expected: Floats, variance: Floats, new: NDArray[np.bool_]
 ) -> Floats:
     """(K,) intersection over union of boxes, from their sizes and the distance of their centres.
 
@@ -228,7 +228,7 @@ def _overlap(
     not overlap where he was before, and his speed is not known yet.
     """
     pad = np.sqrt(variance) * (2.0 * new)[:, None] if new.any() else 0.0
-    first, second = place[:, 2:] + pad, expected[:, 2:] + pad
+    first, second = measured[:, 2:] + pad, expected[:, 2:] + pad
     common = (first + second) / 2 - np.abs(off[:, :2])
     np.minimum(common, np.minimum(first, second), out=common)
     np.maximum(common, 0.0, out=common)

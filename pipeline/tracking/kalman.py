@@ -23,13 +23,13 @@ SHAPE_CHANGE_NOISE = 2.0
 SHAPE_NOISE = 0.06
 """Standard deviation of a detected width or height, in object sizes."""
 INITIAL_SPEED = 2.0
-"""Standard deviation of an unknown speed, object sizes per second."""
+"""Standard deviation of an unknown velocity, object sizes per second."""
 ACCELERATION = 0.52
-"""Change of speed within one second, object sizes per second."""
+"""Change of velocity within one second, object sizes per second."""
 SHAPE_DRIFT = 0.07
 """Change of width or height within one second, in object sizes."""
 COAST_S = 1.6
-"""Time over which the speed of an object that is not seen fades."""
+"""Time over which the velocity of an object that is not seen fades."""
 
 _MEASUREMENT_NOISE = np.array([POSITION_NOISE, POSITION_NOISE, SHAPE_NOISE, SHAPE_NOISE]) ** 2
 _INITIAL_VARIANCE = np.array([INITIAL_SPEED, INITIAL_SPEED, SHAPE_DRIFT, SHAPE_DRIFT]) ** 2
@@ -47,18 +47,18 @@ class KalmanFilter:
     """State of all objects, one row each.
 
     Attributes:
-        place: (N, 4) float64, centre x, centre y, width, height, pixels.
-        speed: (N, 4) float64, their change in one second.
-        spread: (N, 4) float64, variance of `place`.
+        mean: (N, 4) float64, centre x, centre y, width, height, pixels.
+        velocity: (N, 4) float64, their change in one second.
+        spread: (N, 4) float64, variance of `mean`.
         looks: what they look like.
     """
 
     def __init__(self) -> None:
-        self.place = np.zeros((0, 4))
-        self.speed = np.zeros((0, 4))
+        self.mean = np.zeros((0, 4))
+        self.velocity = np.zeros((0, 4))
         self.variance = np.zeros((0, 4))
         self._cross_covariance = np.zeros((0, 4))
-        self._speed_variance = np.zeros((0, 4))
+        self._velocity_variance = np.zeros((0, 4))
         self._coasting = np.zeros(0, np.bool_)
         self.appearances = TrackAppearances()
 
@@ -66,48 +66,48 @@ class KalmanFilter:
         """New objects at `measured` (K, 4), in rows after the others."""
         area = area_of(measured)
         nothing = np.zeros_like(measured)
-        self.place = np.concatenate([self.place, measured])
-        self.speed = np.concatenate([self.speed, nothing])
+        self.mean = np.concatenate([self.mean, measured])
+        self.velocity = np.concatenate([self.velocity, nothing])
         self.variance = np.concatenate([self.variance, _MEASUREMENT_NOISE * area])
         self._cross_covariance = np.concatenate([self._cross_covariance, nothing])
-        self._speed_variance = np.concatenate([self._speed_variance, _INITIAL_VARIANCE * area])
+        self._velocity_variance = np.concatenate([self._velocity_variance, _INITIAL_VARIANCE * area])
         self.appearances.add(len(measured))
         self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forgets the objects whose `rows` (N,) are False; the others move up."""
-        self.place, self.speed, self.variance = self.place[rows], self.speed[rows], self.variance[rows]
-        self._cross_covariance, self._speed_variance = (
+        self.mean, self.velocity, self.variance = self.mean[rows], self.velocity[rows], self.variance[rows]
+        self._cross_covariance, self._velocity_variance = (
             self._cross_covariance[rows],
-            self._speed_variance[rows],
+            self._velocity_variance[rows],
         )
         self._coasting = self._coasting[rows]
         self.appearances.keep(rows)
 
     def predict(self, dt_s: float) -> None:
         """Moves every object on by `dt_s` seconds."""
-        drive = _PROCESS_NOISE * area_of(self.place)
-        self.place += self.speed * dt_s
-        np.maximum(self.place[:, 2:], 1.0, out=self.place[:, 2:])
+        drive = _PROCESS_NOISE * area_of(self.mean)
+        self.mean += self.velocity * dt_s
+        np.maximum(self.mean[:, 2:], 1.0, out=self.mean[:, 2:])
         self.variance += (
-            2 * dt_s * self._cross_covariance + dt_s**2 * self._speed_variance + drive * (dt_s**3 / 3)
+            2 * dt_s * self._cross_covariance + dt_s**2 * self._velocity_variance + drive * (dt_s**3 / 3)
         )
-        self._cross_covariance += dt_s * self._speed_variance + drive * (dt_s**2 / 2)
-        self._speed_variance += drive * dt_s
+        self._cross_covariance += dt_s * self._velocity_variance + drive * (dt_s**2 / 2)
+        self._velocity_variance += drive * dt_s
         fade = np.exp(-dt_s / COAST_S)
-        self.speed[:, 2:] *= fade
+        self.velocity[:, 2:] *= fade
         if self._coasting.any():
-            self.speed[self._coasting] *= fade
+            self.velocity[self._coasting] *= fade
         self._coasting[:] = True
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """The camera has moved: every place, size and speed in the pixels of the new frame."""
+        """The camera has moved: every place, size and velocity in the pixels of the new frame."""
         scale = camera_transform.scale
-        self.place[:, :2] = camera_transform.points(self.place[:, :2])
-        self.speed[:, :2] = camera_transform.vectors(self.speed[:, :2])
-        self.place[:, 2:] *= scale
-        self.speed[:, 2:] *= scale
-        for variance in (self.variance, self._cross_covariance, self._speed_variance):
+        self.mean[:, :2] = camera_transform.points(self.mean[:, :2])
+        self.velocity[:, :2] = camera_transform.vectors(self.velocity[:, :2])
+        self.mean[:, 2:] *= scale
+        self.velocity[:, 2:] *= scale
+        for variance in (self.variance, self._cross_covariance, self._velocity_variance):
             variance[:, :2] = camera_transform.variances(variance[:, :2])
             variance[:, 2:] *= scale**2
 
@@ -115,18 +115,18 @@ class KalmanFilter:
         """Takes one measurement for each of `rows` (K,) into account.
 
         Args:
-            measured: (K, 4), as `place`.
+            measured: (K, 4), as `mean`.
             scores: (K,), 0..1: a doubtful detection, often of an object half hidden, moves the object less.
         """
-        place, variance, mixed = self.place[rows], self.variance[rows], self._cross_covariance[rows]
+        mean, variance, mixed = self.mean[rows], self.variance[rows], self._cross_covariance[rows]
         noise = _MEASUREMENT_NOISE * area_of(measured) * ((1 + LOW_SCORE_NOISE * (1 - scores)) ** 2)[:, None]
-        noise[:, :2] *= (1 + SHAPE_CHANGE_NOISE * np.abs(np.log(measured[:, 2:] / place[:, 2:]))) ** 2
+        noise[:, :2] *= (1 + SHAPE_CHANGE_NOISE * np.abs(np.log(measured[:, 2:] / mean[:, 2:]))) ** 2
         total = variance + noise
-        gain, speed_gain = variance / total, mixed / total
-        error = measured - place
-        self.place[rows] = place + gain * error
-        self.speed[rows] += speed_gain * error
-        self._speed_variance[rows] -= speed_gain * mixed
+        gain, velocity_gain = variance / total, mixed / total
+        error = measured - mean
+        self.mean[rows] = mean + gain * error
+        self.velocity[rows] += velocity_gain * error
+        self._velocity_variance[rows] -= velocity_gain * mixed
         self._cross_covariance[rows] = mixed - gain * mixed
         self.variance[rows] = variance - gain * variance
         self._coasting[rows] = False

@@ -26,8 +26,8 @@ from pipeline.tracking.kalman import KalmanFilter
 from pipeline.tracking.tracker import (
     ESTABLISHED_OBSERVATIONS,
     STEADY_OBSERVATIONS,
-    TrackMatches,
     TrackLifetime,
+    TrackMatches,
     outside_now,
 )
 from pipeline.transport.messages import MASK_SIZE, Instances
@@ -48,14 +48,14 @@ class _KalmanRow:
 
     def __init__(self, bank: KalmanFilter, points: Floats) -> None:
         self._bank = bank
-        self.row = len(bank.place)
+        self.row = len(bank.mean)
         bank.add(points.reshape(1, 4))
 
     @property
     def x(self) -> Floats:
         """(8, 1): place and speed. A copy: Norfair resets parts of it that it believes unseen, of which
         there are none here."""
-        state: Floats = np.concatenate([self._bank.place[self.row], self._bank.speed[self.row]])[:, None]
+        state: Floats = np.concatenate([self._bank.mean[self.row], self._bank.velocity[self.row]])[:, None]
         return state
 
     def predict(self) -> None:
@@ -103,12 +103,18 @@ class _AssociationCost(Distance):
         seen = None if of.seen is None else of.seen.only(rows)
         masks = None if of.masks is None else of.masks[rows]
         new = Measurements(
-            of.place[rows], of.scores[rows], of.class_ids[rows], of.weak[rows], of.edges[rows], seen, masks
+            of.cxcywh_px[rows],
+            of.scores[rows],
+            of.class_ids[rows],
+            of.weak[rows],
+            of.edges[rows],
+            seen,
+            masks,
         )
         kept = np.array([item.filter.row for item in objects])
         lasts = [item.last_detection.data for item in objects]
         old = Predictions(
-            place=self._bank.place[kept],
+            mean=self._bank.mean[kept],
             variance=self._bank.variance[kept],
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
             edges=np.array([last.of.edges[last.row] for last in lasts]),
@@ -162,7 +168,7 @@ class NorfairTracker:
         new = Measurements.of(instances)
         found = [
             Detection(points=place.reshape(2, 2), data=_Origin(row, new))
-            for row, place in enumerate(new.place)
+            for row, place in enumerate(new.cxcywh_px)
         ]
         self._norfair.update(found, period=LIFE_FRAMES)
         now = {id(item) for item in found}
@@ -180,7 +186,7 @@ class NorfairTracker:
         old = [item for item in seen if item.age > 0]
         of = [item.last_detection.data.row for item in old]
         kept = np.array([item.filter.row for item in old], np.int64)
-        self._motion.update(kept, new.place[of], new.scores[of])
+        self._motion.update(kept, new.cxcywh_px[of], new.scores[of])
         seen.sort(key=lambda item: item.initializing_id)
         own = np.array([item.filter.row for item in seen], np.int64)
         rows = np.array([item.last_detection.data.row for item in seen], np.int64)
@@ -189,7 +195,7 @@ class NorfairTracker:
         return TrackMatches(
             np.array([self._numbers[item.initializing_id] for item in seen], np.int64),
             rows,
-            self._motion.speed[own],
+            self._motion.velocity[own],
             self._motion.appearances.of(own),
         )
 
@@ -213,7 +219,8 @@ class NorfairTracker:
             row = slice(item.filter.row, item.filter.row + 1)
             edges = last.of.edges[last.row : last.row + 1]
             if self._unseen_s[key] > (new_hold_s if item.is_initializing else hold_s) or (
-                edges.any() and outside_now(self._motion.place[row], self._motion.speed[row], edges, frame)[0]
+                edges.any()
+                and outside_now(self._motion.mean[row], self._motion.velocity[row], edges, frame)[0]
             ):
                 expired.add(key)
         self._end(expired)
@@ -223,7 +230,7 @@ class NorfairTracker:
         if not keys:
             return
         kept: list[Any] = []
-        rows = np.ones(len(self._motion.place), np.bool_)
+        rows = np.ones(len(self._motion.mean), np.bool_)
         items: Sequence[Any] = self._norfair.tracked_objects
         for item in items:
             if item.initializing_id in keys:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from math import inf
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.tracking import uncertainty as uncertainty
+from pipeline.tracking import uncertainty
 from pipeline.tracking.appearance_memory import UNKNOWN, Appearance, appearance_stitch_cost
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.observation import Observation, outward
-from pipeline.tracking.stitching import Speed, stitch_cost, leading, left_frame
+from pipeline.tracking.stitching import Speed, leading, left_frame, stitch_cost
 
 MIN_OBSERVATIONS = 3
 MIN_SCORE_SUM = 3.9

@@ -91,14 +91,14 @@ class TrackLifetime:
 
 
 def outside_now(
-    place: Floats, speed: Floats, edges: NDArray[np.bool_], frame: tuple[int, int]
+    mean: Floats, velocity: Floats, edges: NDArray[np.bool_], frame: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """(N,) whether each object that was cut by the frame's borders `edges` (N, 4) has gone out over one of them by
     now; `observation.outside` for many. Ends of tracks: the next one who comes in there is not taken for them."""
     near = np.maximum(2.0, 0.01 * np.array(frame))
-    half, swell = place[:, 2:] / 2, speed[:, 2:] / 2
-    low = (place[:, :2] + half <= near) & (speed[:, :2] + swell < 0)
-    high = (place[:, :2] - half >= np.array(frame) - near) & (speed[:, :2] - swell > 0)
+    half, swell = mean[:, 2:] / 2, velocity[:, 2:] / 2
+    low = (mean[:, :2] + half <= near) & (velocity[:, :2] + swell < 0)
+    high = (mean[:, :2] - half >= np.array(frame) - near) & (velocity[:, :2] - swell > 0)
     gone: NDArray[np.bool_] = ((edges[:, :2] & low) | (edges[:, 2:] & high)).any(axis=1)
     return gone
 
@@ -122,7 +122,7 @@ class KalmanTracker:
         self._predict(dt_s, (instances.width, instances.height))
         new = Measurements.of(instances)
         matched, found = self._match(new)
-        self._motion.update(matched, new.place[found], new.scores[found])
+        self._motion.update(matched, new.cxcywh_px[found], new.scores[found])
         self._seen[matched] += 1
         self._unseen_s[matched] = 0.0
         self._class_ids[matched] = new.class_ids[found]
@@ -141,7 +141,10 @@ class KalmanTracker:
         if new.seen is not None:
             self._motion.appearances.observe(matched, new.seen.only(found))
         return TrackMatches(
-            self._numbers[matched], found, self._motion.speed[matched], self._motion.appearances.of(matched)
+            self._numbers[matched],
+            found,
+            self._motion.velocity[matched],
+            self._motion.appearances.of(matched),
         )
 
     def forget(self, track: int) -> None:
@@ -161,7 +164,7 @@ class KalmanTracker:
         self._unseen_s += dt_s
         keep = self._unseen_s <= np.where(self._seen < ESTABLISHED_OBSERVATIONS, new_hold_s, hold_s)
         if self._edges.any():
-            keep &= ~outside_now(self._motion.place, self._motion.speed, self._edges, frame)
+            keep &= ~outside_now(self._motion.mean, self._motion.velocity, self._edges, frame)
         if not keep.all():
             self._keep(keep)
 
@@ -170,7 +173,7 @@ class KalmanTracker:
         motion = self._motion
         young = self._seen < STEADY_OBSERVATIONS
         old = Predictions(
-            motion.place,
+            motion.mean,
             motion.variance,
             self._class_ids,
             self._edges,
@@ -190,7 +193,7 @@ class KalmanTracker:
 
     def _begin(self, new: Measurements, rows: Rows) -> None:
         count = len(rows)
-        self._motion.add(new.place[rows])
+        self._motion.add(new.cxcywh_px[rows])
         self._numbers = np.concatenate([self._numbers, self._next + np.arange(count)])
         self._seen = np.concatenate([self._seen, np.ones(count, np.int64)])
         self._unseen_s = np.concatenate([self._unseen_s, np.zeros(count)])

@@ -69,7 +69,7 @@ class _Socket:
         return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
-class Hub(_Socket):
+class RouterSocket(_Socket):
     """A bound ROUTER: knows its peers by their identity."""
 
     def __init__(self, endpoint: str) -> None:
@@ -106,7 +106,7 @@ class Hub(_Socket):
                 yield peer, wire.decode(data)
 
 
-class Peer(_Socket):
+class DealerSocket(_Socket):
     """A connected DEALER. Messages wait while the other side is away."""
 
     def __init__(self, endpoint: str, identity: str) -> None:
@@ -133,7 +133,7 @@ class Peer(_Socket):
                 yield wire.decode(data)
 
 
-class Waiter:
+class Poller:
     """Waits for any of several sockets (and plain file descriptors)."""
 
     def __init__(self, links: Sequence[_Socket], descriptors: Sequence[int] = ()) -> None:

@@ -26,7 +26,7 @@ from pipeline.config.schema import VideoConfig
 from pipeline.errors import OutputError
 from pipeline.transport.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of
-from pipeline.video.sources.source import Picker
+from pipeline.video.sources.source import FrameSampler
 
 MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
 """Fragments while it is written, a plain MP4 once closed; `delay_moov` lets time begin at 0 in spite of B-frames."""
@@ -67,7 +67,7 @@ class VideoWriter:
         self._out_size = (max(2, out_width - out_width % 2), max(2, out_height - out_height % 2))
         self._scaled = config.size is not None and self._out_size != (width, height)
         self._fps = min(fps, config.fps or fps)
-        self._picker = Picker(config.fps, 0, fps)
+        self._sampler = FrameSampler(config.fps, 0, fps)
         self._reformatter = VideoReformatter()
         self._start_s: float | None = None
         self._last_pts = -_TICK
@@ -113,7 +113,7 @@ class VideoWriter:
 
     def wants(self, pts_s: float) -> bool:
         """Whether the frame at `pts_s` is to be written (`fps` of the configuration). Ask once a frame."""
-        return not self._broken and not self._picker.reason_to_skip(0, pts_s)
+        return not self._broken and not self._sampler.reason_to_skip(0, pts_s)
 
     def frame_on(self, pixels: NDArray[np.uint8]) -> tuple[av.VideoFrame, Planes]:
         """A frame that lies in the memory given, and views on its planes to draw on.

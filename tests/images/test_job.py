@@ -18,7 +18,7 @@ from pipeline.errors import ModelError, OutputError
 from pipeline.images import job
 from pipeline.images.drawing import cut_out, draw, silhouettes
 from pipeline.images.job import Event, process
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.transport.planes import Planes
 
 
@@ -28,9 +28,9 @@ def disc() -> np.ndarray:
     return np.asarray((np.hypot(rows - 14, columns - 14) < 13) * 255, np.uint8)
 
 
-def found(*boxes: tuple[float, float, float, float], class_ids: Sequence[int] | None = None) -> Found:
+def found(*boxes: tuple[float, float, float, float], class_ids: Sequence[int] | None = None) -> Detections:
     count = len(boxes)
-    return Found(
+    return Detections(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.linspace(0.9, 0.6, count).astype(np.float32),
         np.array(class_ids or [0] * count, np.int16),
@@ -50,11 +50,11 @@ class OneEach:
     def warm_up(self) -> None:
         pass
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         self.batches.append(len(frames))
         return [self.one(frame) for frame in frames]
 
-    def one(self, frame: Planes) -> Found:
+    def one(self, frame: Planes) -> Detections:
         width, height = frame.width, frame.height
         boxes = [(2, 2, width / 2 - 2, height - 2), (width / 2 + 2, 2, width - 2, height - 2)]
         return found(*boxes, class_ids=[0, 1])

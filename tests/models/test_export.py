@@ -18,7 +18,7 @@ from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.plane import overlaps
 from pipeline.models import listing, registry
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.bench import bench
 from pipeline.models.maskrcnn import export as exporting
 from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
@@ -44,7 +44,7 @@ def test_the_shipped_model_as_onnx_finds_what_it_finds(tmp_path: Path) -> None:
         assert sure_share_found(here, there) == sure_share_found(there, here) == 1.0
 
 
-def sure_share_found(ours: Found, others: Found) -> float:
+def sure_share_found(ours: Detections, others: Detections) -> float:
     """Share of the sure objects of the one that the other has, with the same class and nearly the same box: frames
     are scaled in another way for the file, so the weakest objects may be over the threshold on one side only."""
     overlap = overlaps(ours.boxes_px.astype(np.float64), others.boxes_px.astype(np.float64))
@@ -129,11 +129,11 @@ class Timed:
     def warm_up(self) -> None:
         pass
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         if len(frames) == 8:
             raise torch.OutOfMemoryError
         self.now_s += 0.010 + 0.005 * len(frames)
-        return [Found.nothing()] * len(frames)
+        return [Detections.nothing()] * len(frames)
 
 
 def test_the_bench_times_runs_and_goes_on_after_a_batch_that_does_not_fit() -> None:

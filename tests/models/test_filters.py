@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.schema import ModelConfig, StreamConfig
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.filters import InstanceFilter, floor_score, wide_open
 
 CLASSES = ("person", "car", "dog")
 WIDTH, HEIGHT = 200, 100
 
 
-def found(*things: tuple[str, float, tuple[float, float, float, float]], full: bool = True) -> Found:
+def found(*things: tuple[str, float, tuple[float, float, float, float]], full: bool = True) -> Detections:
     """(class, score, box)"""
     masks = np.zeros((len(things), 28, 28), np.uint8)
     masks[:, :, slice(None) if full else slice(14)] = 255
-    return Found(
+    return Detections(
         np.array([box for *_, box in things], np.float32).reshape(-1, 4),
         np.array([score for _, score, _ in things], np.float32),
         np.array([CLASSES.index(name) for name, *_ in things], np.int16),
@@ -30,7 +30,7 @@ def found(*things: tuple[str, float, tuple[float, float, float, float]], full: b
 
 
 def kept(
-    found: Found, model: dict[str, Any] | None = None, stream: dict[str, Any] | None = None
+    found: Detections, model: dict[str, Any] | None = None, stream: dict[str, Any] | None = None
 ) -> list[int]:
     """Rows that the filters of a model's and a stream's configuration let through."""
     configured = None if stream is None else StreamConfig.model_validate({"source": "x", "filter": stream})
@@ -106,7 +106,8 @@ def test_one_of_several_included_areas_is_enough() -> None:
 
 def test_nothing_found_stays_nothing() -> None:
     assert (
-        kept(Found.nothing(), stream={"include": [{"points": SQUARE, "by": "mask"}], "min_area": 0.1}) == []
+        kept(Detections.nothing(), stream={"include": [{"points": SQUARE, "by": "mask"}], "min_area": 0.1})
+        == []
     )
 
 

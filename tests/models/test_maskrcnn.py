@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
-from pipeline.models.base import Found, Segmenter
+from pipeline.models.base import Detections, Segmenter
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build
 from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, load_weights, save_weights
@@ -67,7 +67,7 @@ def grey(width: int, height: int) -> Planes:
     return Planes.from_rgb(np.full((height, width, 3), 128, np.uint8))
 
 
-def assert_keeps_the_contract(found: Found, frame: Planes, classes: int) -> None:
+def assert_keeps_the_contract(found: Detections, frame: Planes, classes: int) -> None:
     count = len(found.scores)
     assert found.boxes_px.shape == (count, 4) and found.boxes_px.dtype == np.float32
     assert found.scores.shape == (count,) and found.scores.dtype == np.float32

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.motion.background import agreement
 from pipeline.models.motion.blobs import Blob, components, split
-from pipeline.models.motion.motion_model import Motion
+from pipeline.models.motion.motion_model import MotionSegmenter
 from pipeline.models.motion.object_size import Size, Sizes
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
@@ -79,12 +79,12 @@ def walker_mask(x: float, y: float) -> np.ndarray[Any, Any]:
 class Camera:
     """A stream of frames into a model."""
 
-    model: Motion
+    model: MotionSegmenter
     name: str = "gate"
     epoch: int = 0
     seq: int = 0
 
-    def show(self, frame: Planes, seq: int | None = None) -> Found:
+    def show(self, frame: Planes, seq: int | None = None) -> Detections:
         if seq is None:
             seq, self.seq = self.seq, self.seq + 1
         (found,) = self.model.segment_refs([self.ref(seq)], [frame])
@@ -103,10 +103,10 @@ class Camera:
 
 def camera(**motion: Any) -> Camera:
     # The background learns for two seconds, unless a test says otherwise.
-    return Camera(Motion(ModelConfig(name="motion", motion=MotionConfig(**motion))))
+    return Camera(MotionSegmenter(ModelConfig(name="motion", motion=MotionConfig(**motion))))
 
 
-def pasted(found: Found, row: int = 0) -> np.ndarray[Any, Any]:
+def pasted(found: Detections, row: int = 0) -> np.ndarray[Any, Any]:
     """(H, W) bool."""
     x0, y0, x1, y1 = np.rint(found.boxes_px[row]).astype(int)
     mask = np.zeros((HEIGHT, WIDTH), bool)
@@ -261,7 +261,7 @@ def test_one_behind_another_is_told_by_the_size_that_walkers_have() -> None:
 
 
 def test_each_stream_has_its_background_and_a_new_epoch_begins_anew() -> None:
-    model = Motion(ModelConfig(name="motion"))
+    model = MotionSegmenter(ModelConfig(name="motion"))
     first, second = Camera(model, "first"), Camera(model, "second")
     street, yard = Scene(), Scene(seed=4)
     for _ in range(25):
@@ -291,7 +291,7 @@ def test_frames_of_a_batch_are_taken_in_the_order_of_their_numbers_and_late_ones
 
 
 def test_pictures_without_numbers_follow_each_other() -> None:
-    scene, model = Scene(), Motion(ModelConfig(name="motion", motion=MotionConfig(learn_s=1.0)))
+    scene, model = Scene(), MotionSegmenter(ModelConfig(name="motion", motion=MotionConfig(learn_s=1.0)))
     model.warm_up()
     found = model.segment([scene.frame() for _ in range(40)]) + model.segment([scene.frame((60, 100))])
     assert [len(one.scores) for one in found] == [0] * 40 + [1]
@@ -307,7 +307,7 @@ def test_a_stream_that_changes_its_size_is_learnt_anew() -> None:
 def test_all_that_moves_is_of_one_class_with_the_name_that_is_wanted() -> None:
     assert registry.classes_of(ModelConfig(name="motion")) == ("moving",)
     model = registry.load(ModelConfig(name="motion", classes=("person",)))
-    assert isinstance(model, Motion)
+    assert isinstance(model, MotionSegmenter)
     assert model.classes == ("person",) and model.device == "cpu"
     with pytest.raises(ModelError, match="got person, car; motion finds one class"):
         registry.load(ModelConfig(name="motion", classes=("person", "car")))
@@ -395,7 +395,7 @@ def test_edges_agree_with_themselves_in_another_light_and_not_with_others() -> N
 def test_people_of_a_real_clip_are_found(shared_data: Path) -> None:
     av = pytest.importorskip("av")
     truth = np.loadtxt(shared_data / "mot15/PETS09-S2L1/gt.txt", delimiter=",")
-    model, hit, people = Motion(ModelConfig(name="motion")), 0, 0
+    model, hit, people = MotionSegmenter(ModelConfig(name="motion")), 0, 0
     with av.open(str(shared_data / "clips/pets09-s2l1.avi")) as clip:
         for seq, picture in enumerate(clip.decode(video=0)):
             if seq == 160:

@@ -13,7 +13,7 @@ import pytest
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.coco_classes import COCO
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.transport.planes import Planes
@@ -154,8 +154,8 @@ def load(path: Path, **more: Any) -> OnnxSegmenter:
     return model
 
 
-def check(found: Found) -> None:
-    """What every `Found` keeps to."""
+def check(found: Detections) -> None:
+    """What every `Detections` keeps to."""
     kinds = [a.dtype for a in (found.boxes_px, found.scores, found.class_ids, found.masks)]
     assert kinds == [np.float32, np.float32, np.int16, np.uint8]
     assert found.masks.shape == (len(found.scores), 28, 28)

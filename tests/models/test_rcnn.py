@@ -17,14 +17,14 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
 from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
 from pipeline.models.maskrcnn.fuse import Conv, can_pack, fuse, pack
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import Input, LumaInput, RgbInput, flatten
+from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, RgbPreprocessor, flatten
 from pipeline.models.maskrcnn.roi_align import Levels, Pyramid
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
@@ -58,7 +58,7 @@ def unrounded(model: MaskRcnn, frame: Planes) -> Tensor:
     return model._network(model._uploader.take(upload), [size])[1]
 
 
-def pasted(found: Found, frame: Planes, grids: Tensor | None = None) -> NDArray[np.bool_]:
+def pasted(found: Detections, frame: Planes, grids: Tensor | None = None) -> NDArray[np.bool_]:
     """(N, H, W): our 28x28 masks in the frame, pasted by torchvision."""
     grids = (torch.from_numpy(found.masks).float() / 255 if grids is None else grids)[:, None]
     boxes = torch.from_numpy(found.boxes_px)
@@ -66,7 +66,7 @@ def pasted(found: Found, frame: Planes, grids: Tensor | None = None) -> NDArray[
 
 
 def assert_same(
-    found: Found, frame: Planes, reference: dict[str, Tensor], grids: Tensor | None = None
+    found: Detections, frame: Planes, reference: dict[str, Tensor], grids: Tensor | None = None
 ) -> None:
     """Every instance of torchvision is there: box IoU and mask IoU 0.99 at least, scores within 1e-3."""
     assert len(found.scores) == len(reference["scores"])
@@ -99,7 +99,7 @@ def test_torchvisions_models_give_what_their_own_forward_gives(builder: type[Mas
     with torch.inference_mode():
         (reference,) = model([rgb(frame)])
     transform = model.transform
-    how = RgbInput(128, 224, transform.image_mean, transform.image_std)
+    how = RgbPreprocessor(128, 224, transform.image_mean, transform.image_std)
     ours = MaskRcnn(copy.deepcopy(model), numbered(6), how, CPU)
     (found,) = ours.segment([frame])
     assert len(reference["scores"]) == 50
@@ -115,7 +115,7 @@ def test_the_model_that_ships_gives_what_torchvisions_forward_gives() -> None:
     model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
     model.eval()
     frame = scene(*INPUT_SIZE)
-    image = LumaInput().here([frame], *LumaInput().place(*INPUT_SIZE))[0]
+    image = LumaPreprocessor().preprocess_cpu([frame], *LumaPreprocessor().place(*INPUT_SIZE))[0]
     image = image * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
     with torch.inference_mode():
         (reference,) = model([image])
@@ -194,23 +194,25 @@ def test_folding_the_batch_norms_of_the_model_that_ships_changes_nothing_that_co
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (120, 200)])
-@pytest.mark.parametrize("how", [LumaInput(), RgbInput(200, 333, (0.5, 0.4, 0.3), (0.25, 0.2, 0.22))])
-def test_frames_are_scaled_on_the_device_as_on_the_host(how: Input, width: int, height: int) -> None:
+@pytest.mark.parametrize(
+    "how", [LumaPreprocessor(), RgbPreprocessor(200, 333, (0.5, 0.4, 0.3), (0.25, 0.2, 0.22))]
+)
+def test_frames_are_scaled_on_the_device_as_on_the_host(how: Preprocessor, width: int, height: int) -> None:
     frame = scene(width, height)
     box, size = how.place(width, height)
-    here = how.here([frame, frame], box, size)
+    preprocess_cpu = how.preprocess_cpu([frame, frame], box, size)
     flat = np.empty((2, planes_bytes(width, height)), np.uint8)
     flatten([frame, frame], flat)
-    there = how.there(torch.from_numpy(flat), width, height, box, size)
-    assert here.shape == there.shape == (2, 3, size[1], size[0])
-    assert here.is_contiguous(memory_format=torch.channels_last)
-    assert there.is_contiguous(memory_format=torch.channels_last)
-    one_grey_level = 1.05 / (20 if isinstance(how, LumaInput) else 0.2 * 255)
-    assert (here - there).abs().max() <= one_grey_level
+    preprocess_cuda = how.preprocess_cuda(torch.from_numpy(flat), width, height, box, size)
+    assert preprocess_cpu.shape == preprocess_cuda.shape == (2, 3, size[1], size[0])
+    assert preprocess_cpu.is_contiguous(memory_format=torch.channels_last)
+    assert preprocess_cuda.is_contiguous(memory_format=torch.channels_last)
+    one_grey_level = 1.05 / (20 if isinstance(how, LumaPreprocessor) else 0.2 * 255)
+    assert (preprocess_cpu - preprocess_cuda).abs().max() <= one_grey_level
 
 
 def test_input_of_a_stream_always_has_one_shape_as_torchvision_would_choose() -> None:
-    how = RgbInput(800, 1333, (0.5,) * 3, (0.2,) * 3)
+    how = RgbPreprocessor(800, 1333, (0.5,) * 3, (0.2,) * 3)
     box, size = how.place(1920, 1080)
     assert (box.inner_width, box.inner_height) == (1333, 749) and size == (1344, 768)
     assert how.place(1920, 1080) == (box, size)
@@ -280,7 +282,7 @@ def test_numbers_that_are_none_quarantine_the_frame_and_no_other() -> None:
     model = build(4)
     tensors, _ = load_weights(STREET)
     fill(model, tensors, STREET)
-    seen = MaskRcnn(model, numbered(5), LumaInput(), CPU)
+    seen = MaskRcnn(model, numbered(5), LumaPreprocessor(), CPU)
     dense = seen._network._dense
 
     def broken(images: Tensor) -> object:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import StaticConfig
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.static import StaticGate, Verdict, agree, moving, shrunk
 
 LOOK, HOLD, WAIT = Verdict.LOOK, Verdict.HOLD, Verdict.WAIT
@@ -24,14 +24,14 @@ def street(x: float | None = None) -> np.ndarray:
     return luma
 
 
-def person(x: float = 100.0, class_id: int = 0) -> Found:
+def person(x: float = 100.0, class_id: int = 0) -> Detections:
     box = np.array([[x, 300, x + 30, 380]], np.float32)
-    return Found(
+    return Detections(
         box, np.array([0.9], np.float32), np.array([class_id], np.int16), np.zeros((1, 28, 28), np.uint8)
     )
 
 
-def walk(gate: StaticGate, frames: list[np.ndarray], answers: list[Found], start: int = 0) -> str:
+def walk(gate: StaticGate, frames: list[np.ndarray], answers: list[Detections], start: int = 0) -> str:
     """`L` and `.` for each frame; the model answers at once."""
     marks = ""
     for number, frame in enumerate(frames, start):
@@ -77,23 +77,23 @@ def test_noise_and_a_passing_cloud_are_no_motion() -> None:
 
 def test_two_looks_that_do_not_agree_are_followed_by_another() -> None:
     gate = StaticGate(StaticConfig())
-    answers = [person(), Found.nothing(), person(), Found.nothing(), Found.nothing()]
+    answers = [person(), Detections.nothing(), person(), Detections.nothing(), Detections.nothing()]
     assert walk(gate, [street(100)] * 8, answers) == "LLLLL..."
     assert len(gate.held.scores) == 0
 
 
 def test_an_object_missed_once_at_a_refresh_is_not_gone_for_two_seconds() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.5))
-    answers = [person()] * 5 + [Found.nothing()] + [person()] * 9
+    answers = [person()] * 5 + [Detections.nothing()] + [person()] * 9
     assert walk(gate, [street(100)] * 11, answers) == "LL...LLL..."
     assert len(gate.held.scores) == 1
 
 
 def test_after_a_refresh_the_next_frame_waits_for_the_answer() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.3))
-    assert walk(gate, [street()] * 4, [Found.nothing()]) == "LL.."
+    assert walk(gate, [street()] * 4, [Detections.nothing()]) == "LL.."
     assert [gate.decide(street(), at_s) for at_s in (0.5, 0.6)] == [LOOK, WAIT]
-    gate.told(Found.nothing())
+    gate.told(Detections.nothing())
     assert gate.decide(street(), 0.6) is HOLD
 
 
@@ -113,9 +113,9 @@ def test_an_answer_that_cannot_be_used_asks_for_another_look() -> None:
 
 def test_a_clock_that_goes_back_and_a_new_resolution_are_looked_at() -> None:
     gate = StaticGate(StaticConfig())
-    walk(gate, [street()] * 3, [Found.nothing()], start=100)
+    walk(gate, [street()] * 3, [Detections.nothing()], start=100)
     assert gate.decide(street(), 1.0) is LOOK
-    gate.told(Found.nothing())
+    gate.told(Detections.nothing())
     assert gate.decide(street()[:, :640], 1.1) is LOOK
 
 
@@ -129,8 +129,8 @@ def test_small_pictures_of_any_frame(shape: tuple[int, int]) -> None:
 
 
 def test_what_agrees_is_the_same_objects_at_the_same_places() -> None:
-    assert agree(Found.nothing(), Found.nothing())
+    assert agree(Detections.nothing(), Detections.nothing())
     assert agree(person(100), person(104))
     assert not agree(person(100), person(125))
     assert not agree(person(), person(class_id=1))
-    assert not agree(person(), Found.nothing())
+    assert not agree(person(), Detections.nothing())

@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_loses_nothing_it_appended(log_path: Path) -> None:
-    folders = [str(Path(__file__).parent), str(Path(wire.__file__).parents[1])]
+    folders = [str(Path(__file__).parent), str(Path(wire.__file__).parents[2])]
     code = (
         f"import sys; sys.path[:0] = {folders!r}\n"
         "from test_log import *\n"

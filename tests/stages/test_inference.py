@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
@@ -42,16 +42,16 @@ class Patch:
     def warm_up(self) -> None:
         pass
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         places = [int(np.argmax(one.y[15] > 200)) for one in frames]
         self.saw.append(places)
         return [self.one(place) for place in places]
 
-    def one(self, place: int) -> Found:
+    def one(self, place: int) -> Detections:
         x = float("nan") if place == self.broken_at else float(place)
         boxes = np.array([[x, 10, x + 10, 20], [x, 30, x + 5, 40]], np.float32)
         scores, ids = np.array([0.9, 0.3], np.float32), np.array([0, 1], np.int16)
-        return Found(boxes, scores, ids, np.full((2, 28, 28), 255, np.uint8))
+        return Detections(boxes, scores, ids, np.full((2, 28, 28), 255, np.uint8))
 
 
 def inference(model: Patch, **streams: dict[str, Any]) -> Inference:
@@ -122,7 +122,7 @@ def test_numbers_that_are_none_quarantine_the_frame_and_are_not_held() -> None:
 
 def test_a_model_that_goes_by_the_frames_numbers_gets_them() -> None:
     class ByNumber(Patch):
-        def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
+        def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
             return [self.one(one.index) for one in refs]
 
     subject = inference(ByNumber(), gate=STILL)

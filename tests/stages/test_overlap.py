@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.stages import segment as segment_stage
-from pipeline.stages.context import Place
+from pipeline.stages.context import StageContext
 from pipeline.stages.inference import Inference
 from pipeline.transport.messages import Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.planes import Planes
@@ -30,9 +30,9 @@ def ref(stream: str, seq: int, ring: str = "first") -> FrameRef:
     )  # fmt: skip
 
 
-def one(number: int) -> Found:
+def one(number: int) -> Detections:
     box = np.array([[number, 0, number + 20, 40]], np.float32)
-    return Found(box, np.ones(1, np.float32), np.zeros(1, np.int16), np.full((1, 28, 28), 255, np.uint8))
+    return Detections(box, np.ones(1, np.float32), np.zeros(1, np.int16), np.full((1, 28, 28), 255, np.uint8))
 
 
 class Device:
@@ -60,13 +60,13 @@ class Device:
         self.order.append(f"begin {numbers}")
         self._begun.append(numbers)
 
-    def finish(self) -> list[Found]:
+    def finish(self) -> list[Detections]:
         numbers = self._begun.popleft()
         self.order.append(f"finish {numbers}")
         self._left = self.appearances
         return [one(number) for number in numbers]
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         self.begin(frames)
         return self.finish()
 
@@ -133,7 +133,7 @@ class World:
             def send(self, *messages: Instances) -> None:
                 world.sent += [(message.stream, int(message.boxes_px[0, 0])) for message in messages]
 
-        class Heart:
+        class Heartbeat:
             def __init__(self, *_: object) -> None: ...
 
             def beat(self, report: Callable[[], Report], now_s: float) -> bool:
@@ -156,7 +156,7 @@ class World:
             def done(self, report: Report) -> None:
                 world.states.append(f"done {report.frames_out}")
 
-        class Waiter:
+        class Poller:
             def __init__(self, peers: object) -> None: ...
 
             def wait(self, timeout_s: float) -> None:
@@ -190,8 +190,8 @@ class World:
         peers: Callable[[str, str], object] = lambda end, _: next(made) if "stream" in end else Track()  # noqa: E731
         monkeypatch.setattr(segment_stage, "now", lambda: world.now_s)
         monkeypatch.setattr(segment_stage, "Peer", peers)
-        monkeypatch.setattr(segment_stage, "Heart", Heart)
-        monkeypatch.setattr(segment_stage, "Waiter", Waiter)
+        monkeypatch.setattr(segment_stage, "Heart", Heartbeat)
+        monkeypatch.setattr(segment_stage, "Waiter", Poller)
         monkeypatch.setattr(segment_stage, "Ring", Ring)
         monkeypatch.setattr(segment_stage.registry, "load", lambda config: model)
 
@@ -203,7 +203,7 @@ class World:
             def track(self, index: int) -> str:
                 return f"track {index}"
 
-        place = Place("segment/0", 0, 0, config, Path(), "run", ("person",))
+        place = StageContext("segment/0", 0, 0, config, Path(), "run", ("person",))
         segment_stage.Segment(place).run(Ends())  # type: ignore[arg-type]
 
 
@@ -287,7 +287,7 @@ def test_a_model_that_takes_seconds_begins_with_one_frame_and_says_so(
             super().warm_up()
             world.now_s += 4
 
-        def finish(self) -> list[Found]:
+        def finish(self) -> list[Detections]:
             found = super().finish()
             world.now_s += 4 * len(found)
             return found

@@ -21,7 +21,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.sources.live_source import _Timeline
 from pipeline.video.sources.registry import Source, open_source
-from pipeline.video.sources.source import Picker
+from pipeline.video.sources.source import FrameSampler
 from pipeline.video.sources.url import url_options
 from tests.running import wait_until
 from tests.video.media import (
@@ -189,7 +189,7 @@ def test_addresses_may_use_few_protocols_and_have_a_timeout() -> None:
 
 
 def test_time_over_connections_is_that_of_this_hosts_clock() -> None:
-    line = _Timeline(25.0, Picker(None, 0))
+    line = _Timeline(25.0, FrameSampler(None, 0))
     assert line.next(100.0, 0.0, joined=True) == 0.0
     assert line.next(100.04, 0.05, joined=False) == pytest.approx(0.04)
     assert line.next(3.0, 5.05, joined=True) == pytest.approx(5.04)

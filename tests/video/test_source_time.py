@@ -5,28 +5,28 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.video.sources.registry import MediaClock, Picker
+from pipeline.video.sources.registry import FrameSampler, MediaClock
 
 rates = st.sampled_from([1.0, 5.0, 10.0, 12.5, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0])
 
 
-def picked(picker: Picker, times_s: list[float]) -> list[int]:
-    return [i for i, time_s in enumerate(times_s) if not picker.reason_to_skip(i, time_s)]
+def picked(sampler: FrameSampler, times_s: list[float]) -> list[int]:
+    return [i for i, time_s in enumerate(times_s) if not sampler.reason_to_skip(i, time_s)]
 
 
 def test_half_the_rate_is_every_second_frame() -> None:
     times_s = [i / 10 for i in range(20)]
-    assert picked(Picker(5, 0, 10), times_s) == list(range(0, 20, 2))
+    assert picked(FrameSampler(5, 0, 10), times_s) == list(range(0, 20, 2))
 
 
 def test_a_cap_at_the_sources_own_rate_drops_nothing_in_spite_of_jitter() -> None:
     jitter_s = (0.0, 0.009, -0.009, 0.004, -0.012)
     times_s = [i / 25 + jitter_s[i % 5] * (i > 0) for i in range(100)]
-    assert len(picked(Picker(25, 0, 25), times_s)) == 100
+    assert len(picked(FrameSampler(25, 0, 25), times_s)) == 100
 
 
 def test_skip_leaves_out_so_many_frames_after_each_one_used() -> None:
-    assert picked(Picker(None, 2), [i / 25 for i in range(10)]) == [0, 3, 6, 9]
+    assert picked(FrameSampler(None, 2), [i / 25 for i in range(10)]) == [0, 3, 6, 9]
 
 
 @given(fps=st.floats(0.2, 100), source_fps=rates, skip=st.integers(0, 4))
@@ -34,7 +34,7 @@ def test_at_most_so_many_frames_of_one_second_and_not_far_fewer(
     fps: float, source_fps: float, skip: int
 ) -> None:
     times_s = [i / source_fps for i in range(round(source_fps * 20))]
-    count = len(picked(Picker(fps, skip, source_fps), times_s))
+    count = len(picked(FrameSampler(fps, skip, source_fps), times_s))
     wanted = min(fps, source_fps / (skip + 1)) * 20
     assert wanted * 0.9 - 2 <= count <= wanted + 2
 
@@ -44,8 +44,8 @@ def test_a_picker_that_enters_later_picks_the_same_frames(
     fps: float, source_fps: float, skip: int, enter: int
 ) -> None:
     times_s = [i / source_fps for i in range(200)]
-    whole = picked(Picker(fps, skip, source_fps), times_s)
-    late = Picker(fps, skip, source_fps)
+    whole = picked(FrameSampler(fps, skip, source_fps), times_s)
+    late = FrameSampler(fps, skip, source_fps)
     before = range(enter - skip - 1, enter)
     for i in before:
         late.reason_to_skip(i, times_s[i])

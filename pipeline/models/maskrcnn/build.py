@@ -15,7 +15,7 @@ from pipeline.models.maskrcnn import checkpoint as rcnn_file
 from pipeline.models.maskrcnn import compact_net as maskrcnn_net
 from pipeline.models.maskrcnn.checkpoint import Classes, Weights
 from pipeline.models.maskrcnn.compact_weights import FORMAT, STREET, fill, load_weights
-from pipeline.models.maskrcnn.preprocess import Input, LumaInput, RgbInput
+from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, RgbPreprocessor
 from pipeline.models.maskrcnn.zoo import R50, V2
 
 _BUILDERS = {R50: maskrcnn_resnet50_fpn, V2: maskrcnn_resnet50_fpn_v2}
@@ -27,7 +27,7 @@ _WITHOUT_EPSILON = "-bf2d0c1e"
 
 def built(
     path: Path | None, *, score: float, nms: float, names: Sequence[str] | None = None
-) -> tuple[MaskRCNN, Classes, Input]:
+) -> tuple[MaskRCNN, Classes, Preprocessor]:
     """The model of a file, on the CPU, in evaluation mode.
 
     Args:
@@ -44,14 +44,16 @@ def built(
         tensors, own = load_weights(path)
         model = maskrcnn_net.build(len(own), score=score, nms=nms)
         fill(model, tensors, path)
-        return model.eval(), Classes(own, (-1, *range(len(own)))), LumaInput()
+        return model.eval(), Classes(own, (-1, *range(len(own)))), LumaPreprocessor()
     weights = rcnn_file.read(path)
     if weights.network not in _BUILDERS:
         raise ModelError(f"{path}: holds no format, expected {FORMAT}, as `tallycam train` writes")
     classes = rcnn_file.classes(path, weights.labels, weights.names, names)
     model = _published(weights, score, nms)
     transform = model.transform
-    how = RgbInput(transform.min_size[0], transform.max_size, transform.image_mean, transform.image_std)
+    how = RgbPreprocessor(
+        transform.min_size[0], transform.max_size, transform.image_mean, transform.image_std
+    )
     return model, classes, how
 
 

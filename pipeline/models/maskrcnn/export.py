@@ -25,7 +25,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from pipeline.errors import ModelError, OutputError
 from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
-from pipeline.models.maskrcnn.preprocess import MULTIPLE, LumaInput
+from pipeline.models.maskrcnn.preprocess import MULTIPLE, LumaPreprocessor
 
 OPSET = 17
 SCORE = 0.05
@@ -111,7 +111,7 @@ def export(
         OutputError: the file cannot be written.
     """
     model, classes, how = built(weights, score=SCORE, nms=0.6, names=names)
-    own = isinstance(how, LumaInput)
+    own = isinstance(how, LumaPreprocessor)
     width, height = size or (INPUT_SIZE if own else RGB_SIZE)
     if (
         width % MULTIPLE

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Found, not_finite
+from pipeline.models.base import Detections, not_finite
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.checkpoint import Classes
@@ -28,7 +28,7 @@ from pipeline.models.maskrcnn.compile import batch_sizes
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, keep_memory
 from pipeline.models.maskrcnn.download import Answer, copied
 from pipeline.models.maskrcnn.network import Dense, Network
-from pipeline.models.maskrcnn.preprocess import Input, LumaInput, Upload, Uploader
+from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, Upload, Uploader
 from pipeline.transport.planes import Planes, chroma
 
 USUAL_FRAME = (1920, 1080)
@@ -61,7 +61,7 @@ class MaskRcnn:
         self,
         model: MaskRCNN,
         classes: Classes,
-        how: Input,
+        how: Preprocessor,
         device: torch.device,
         precision: torch.dtype = torch.float32,
         *,
@@ -117,7 +117,7 @@ class MaskRcnn:
         model, classes, how = built(weights, score=score, nms=nms, names=names)
         if threads is not None:
             torch.set_num_threads(threads)
-        shipped = isinstance(how, LumaInput)
+        shipped = isinstance(how, LumaPreprocessor)
         return cls(
             model,
             classes,
@@ -131,7 +131,7 @@ class MaskRcnn:
     def warm_up(self) -> None:
         """Runs the model once so that the first frame is not slow; compiles it for each size of batch where asked."""
         began_s = time.monotonic()
-        width, height = INPUT_SIZE if isinstance(self._how, LumaInput) else USUAL_FRAME
+        width, height = INPUT_SIZE if isinstance(self._how, LumaPreprocessor) else USUAL_FRAME
         half = np.full((chroma(height), chroma(width)), 128, np.uint8)
         grey = Planes(np.full((height, width), 110, np.uint8), half, half)
         for size in batch_sizes(self._batch) if self._network.compiled else (1,):
@@ -147,11 +147,11 @@ class MaskRcnn:
             for rows in self._alike(frames)
         )
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
-        """One `Found` a frame, in order. Sizes may differ."""
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
+        """One `Detections` a frame, in order. Sizes may differ."""
         return next(iter(self.stream([frames])))
 
-    def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Found]]:
+    def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Detections]]:
         """`segment` for one batch after another; on CUDA a batch is copied while the one before is computed."""
         for frames in batches:
             self.begin(frames)
@@ -180,10 +180,10 @@ class MaskRcnn:
         dense = self._begun[0][1][0].dense if self._begun and self._begun[0][1] else None
         return dense is not None and self._network.busy(dense)
 
-    def finish(self) -> list[Found]:
+    def finish(self) -> list[Detections]:
         """What is in the batch that was begun first; the next one is started before this returns."""
         count, parts = self._begun.popleft()
-        every = [Found.nothing()] * count
+        every = [Detections.nothing()] * count
         answered: list[_Part] = []
         answers: list[Answer] = []
         too_large: list[tuple[_Part, str]] = []
@@ -242,7 +242,7 @@ class MaskRcnn:
                 raise
             return _first_line(error)
 
-    def _halved(self, frames: Sequence[Planes], why: str) -> list[Found]:
+    def _halved(self, frames: Sequence[Planes], why: str) -> list[Detections]:
         """After there was not memory enough: half of the frames at a time, from now on.
 
         Raises:
@@ -258,7 +258,7 @@ class MaskRcnn:
         half = (len(frames) + 1) // 2
         self.most = min(self.most, half)
         self.device = f"{self._words}, batch cut to {self.most} for want of memory"
-        found: list[Found] = []
+        found: list[Detections] = []
         for some in (frames[:half], frames[half:]):
             answer = self._run(_Part(list(range(len(some))), some))
             found += (
@@ -274,7 +274,7 @@ class MaskRcnn:
         rows: NDArray[np.float32],
         masks: NDArray[np.uint8],
         broken: NDArray[np.bool_],
-    ) -> list[Found]:
+    ) -> list[Detections]:
         box, _ = self._how.place(frames[0].width, frames[0].height)
         return [
             not_finite() if broken[number] else self._found(rows, masks, number, frame, box)
@@ -283,7 +283,7 @@ class MaskRcnn:
 
     def _found(
         self, rows: NDArray[np.float32], masks: NDArray[np.uint8], number: int, frame: Planes, box: Letterbox
-    ) -> Found:
+    ) -> Detections:
         of_frame = rows[:, 6] == number
         rows, masks = rows[of_frame], masks[of_frame]
         scale: NDArray[Any] = np.array([box.scale_x, box.scale_y] * 2, np.float32)
@@ -291,7 +291,7 @@ class MaskRcnn:
         boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
         kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
         class_ids = self._of_label[rows[kept, 5].astype(np.int64)]
-        return Found(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
+        return Detections(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
 
 
 @contextmanager

@@ -42,32 +42,36 @@ def lay(planes: Planes, box: Letterbox, out: NDArray[np.uint8]) -> None:
         out[plane, : box.inner_height, box.inner_width :] = PADDING[plane]
 
 
-class Input(Protocol):
+class Preprocessor(Protocol):
     """How the frames of a model are laid into its input."""
 
     def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
         """Where a frame of this size lies, and width and height of the input."""
 
-    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cpu(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         """(B, 3, H, W) float32, normalised, channels last, on the CPU. The frames have one size."""
 
-    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cuda(
+        self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]
+    ) -> Tensor:
         """The same on the device of `frames`, (B, bytes) uint8: the planes y u v of each, one after another."""
 
 
-class LumaInput:
+class LumaPreprocessor:
     """Input of the model that ships: y u v as they are, at one size."""
 
     def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
         return Letterbox.corner(width, height, *INPUT_SIZE, step=1), INPUT_SIZE
 
-    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cpu(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), 3, size[1], size[0]), np.uint8)
         for frame, image in zip(frames, images, strict=True):
             lay(frame, box, image)
         return _scaled(torch.from_numpy(images), NEUTRAL, SPREAD)
 
-    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cuda(
+        self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]
+    ) -> Tensor:
         images = torch.tensor(PADDING, dtype=torch.float32, device=frames.device).view(1, 3, 1, 1)
         images = images.repeat(len(frames), 1, size[1], size[0])
         shrinks = box.scale_x < 1
@@ -80,7 +84,7 @@ class LumaInput:
         return _scaled(images, NEUTRAL, SPREAD)
 
 
-class RgbInput:
+class RgbPreprocessor:
     """Input of torchvision's models: RGB, scaled and normalised as `GeneralizedRCNNTransform` does.
 
     Args:
@@ -101,7 +105,7 @@ class RgbInput:
         size = (-(-inner[0] // MULTIPLE) * MULTIPLE, -(-inner[1] // MULTIPLE) * MULTIPLE)
         return Letterbox(0, 0, *inner, inner[0] / width, inner[1] / height), size
 
-    def here(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cpu(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), size[1], size[0], 3), np.float32)
         for frame, image in zip(frames, images, strict=True):
             rgb = frame.to_rgb().astype(np.float32)
@@ -112,7 +116,9 @@ class RgbInput:
             image[: box.inner_height, box.inner_width :] = self._mean
         return _scaled(torch.from_numpy(images).permute(0, 3, 1, 2), self._mean, self._spread)
 
-    def there(self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]) -> Tensor:
+    def preprocess_cuda(
+        self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]
+    ) -> Tensor:
         rgb = _to_rgb(*_planes(frames, width, height))
         scaled = F.interpolate(rgb, (box.inner_height, box.inner_width), mode="bilinear", align_corners=False)
         padded = (0, size[0] - box.inner_width, 0, size[1] - box.inner_height)
@@ -145,7 +151,7 @@ class Upload:
 class Uploader:
     """Brings frames to the device."""
 
-    def __init__(self, how: Input, device: torch.device, precision: torch.dtype) -> None:
+    def __init__(self, how: Preprocessor, device: torch.device, precision: torch.dtype) -> None:
         self._how, self._device, self._precision = how, device, precision
         self._stream = (
             torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
@@ -156,7 +162,7 @@ class Uploader:
         width, height = frames[0].width, frames[0].height
         box, size = self._how.place(width, height)
         if self._stream is None:
-            images = self._how.here(frames, box, size).to(self._precision)
+            images = self._how.preprocess_cpu(frames, box, size).to(self._precision)
             return Upload(images, None, None, box, size, (width, height))
         pinned = torch.empty((len(frames), planes_bytes(width, height)), dtype=torch.uint8, pin_memory=True)
         flatten(frames, pinned.numpy())
@@ -175,7 +181,7 @@ class Uploader:
         current = torch.cuda.current_stream(self._device)
         current.wait_event(sent.arrived)
         sent.raw.record_stream(current)
-        images = self._how.there(sent.raw, *sent.frame, sent.box, sent.size)
+        images = self._how.preprocess_cuda(sent.raw, *sent.frame, sent.box, sent.size)
         return images.to(self._precision)
 
 

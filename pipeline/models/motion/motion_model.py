@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.motion.background import Background
 from pipeline.models.motion.blobs import Blob, components, split, tidy
 from pipeline.models.motion.object_size import Sizes
@@ -30,7 +30,7 @@ LEAST_SCORE = 0.5
 """Of an object of the smallest area; one of four times that, or more, has 1."""
 
 
-class Motion:
+class MotionSegmenter:
     """Finds what moves before a fixed camera (a `Segmenter` with memory).
 
     Each stream has a background of its own, which begins anew when its epoch rises: the camera may have been
@@ -54,7 +54,7 @@ class Motion:
     def warm_up(self) -> None:
         """Nothing: the background is learnt from the frames themselves."""
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         """As if the frames were those of one camera, 25 a second, after those of the calls before."""
         camera = self._cameras.setdefault("", _Camera(0, self._config))
         first = camera.next_seq
@@ -63,9 +63,9 @@ class Motion:
             for place, frame in enumerate(frames)
         ]
 
-    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Found]:
-        """One `Found` a frame; of each stream the frames are taken in the order of their numbers."""
-        found: dict[int, Found] = {}
+    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
+        """One `Detections` a frame; of each stream the frames are taken in the order of their numbers."""
+        found: dict[int, Detections] = {}
         for place in sorted(range(len(refs)), key=lambda place: refs[place].seq):
             ref = refs[place]
             camera = self._cameras.get(ref.stream)
@@ -74,9 +74,9 @@ class Motion:
             found[place] = self._at_least(camera.look(ref.seq, ref.pts_s, frames[place]))
         return [found[place] for place in range(len(refs))]
 
-    def _at_least(self, found: Found) -> Found:
+    def _at_least(self, found: Detections) -> Detections:
         kept = np.flatnonzero(found.scores >= self._score)
-        return Found(found.boxes_px[kept], found.scores[kept], found.class_ids[kept], found.masks[kept])
+        return Detections(found.boxes_px[kept], found.scores[kept], found.class_ids[kept], found.masks[kept])
 
 
 @dataclass
@@ -90,18 +90,18 @@ class _Camera:
     def __post_init__(self) -> None:
         self._background = Background(self.config)
         self._sizes = Sizes()
-        self._last = Found.nothing()
+        self._last = Detections.nothing()
 
-    def look(self, seq: int, pts_s: float, frame: Planes) -> Found:
+    def look(self, seq: int, pts_s: float, frame: Planes) -> Detections:
         if seq < self.next_seq:
             return self._last  # late: the place it had in time is over
         self.next_seq = seq + 1
         picture = shrunk(frame)
         mask = self._background.foreground(picture, pts_s)
-        self._last = Found.nothing() if mask is None else self._found(mask, frame)
+        self._last = Detections.nothing() if mask is None else self._found(mask, frame)
         return self._last
 
-    def _found(self, mask: NDArray[np.uint8], frame: Planes) -> Found:
+    def _found(self, mask: NDArray[np.uint8], frame: Planes) -> Detections:
         height, width = mask.shape
         least, most = self.config.min_area * mask.size, self.config.max_area * mask.size
         blobs: list[Blob] = []
@@ -129,15 +129,15 @@ def shrunk(frame: Planes) -> NDArray[np.uint8]:
     return np.asarray(bgr, np.uint8)
 
 
-def as_found(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, least: float) -> Found:
+def as_found(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, least: float) -> Detections:
     """Blobs of a mask of `size` (width, height) as instances of the frame, the largest first."""
     if not blobs:
-        return Found.nothing()
+        return Detections.nothing()
     areas = np.array([blob.area for blob in blobs], np.float32)
     order = np.argsort(-areas, kind="stable")
     boxes = np.array([(blob.x, blob.y, blob.x + blob.width, blob.foot) for blob in blobs], np.float32)
     scores = (LEAST_SCORE + (1 - LEAST_SCORE) * (areas / least - 1) / 3).clip(LEAST_SCORE, 1.0)
-    return Found(
+    return Detections(
         boxes[order] * np.array([frame.width / size[0], frame.height / size[1]] * 2, np.float32),
         scores[order].astype(np.float32),
         np.zeros(len(blobs), np.int16),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.coco_classes import COCO
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.graph_file import Classes
@@ -97,7 +97,7 @@ class Layout(Protocol):
     def lay(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
         """Puts a frame into `out`, (3, H, W) float32 or float16, and says where it lies."""
 
-    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Found:
+    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         """What the model found in the frame that was laid into `row` of the input, in pixels of the frame.
 
         Numbers that are none, where an object should be, make it `not_finite()`.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.onnx.graph_file import Classes, classes_in
 from pipeline.models.onnx.layout import Layout, Outputs, Probed
 from pipeline.models.onnx.rcnn_export import Rcnn
@@ -62,15 +62,15 @@ class OnnxSegmenter:
         width, height = self._hw[1] // 2 * 2, self._hw[0] // 2 * 2
         self.segment([Planes.view(np.full(planes_bytes(width, height), 128, np.uint8), width, height)])
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
-        """One `Found` a frame. A model exported for a fixed batch is run as often as needed."""
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
+        """One `Detections` a frame. A model exported for a fixed batch is run as often as needed."""
         step = min(self._batch or len(frames) or 1, self._layout.most or len(frames) or 1)
-        found: list[Found] = []
+        found: list[Detections] = []
         for first in range(0, len(frames), step):
             found += self._batch_of(frames[first : first + step])
         return found
 
-    def _batch_of(self, frames: Sequence[Planes]) -> list[Found]:
+    def _batch_of(self, frames: Sequence[Planes]) -> list[Detections]:
         shape = (self._batch or len(frames), 3, *self._layout.size(frames[0]))
         blob: NDArray[Any] = np.zeros(shape, self._dtype)
         boxes = [self._layout.lay(frame, blob[row]) for row, frame in enumerate(frames)]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Found, not_finite
+from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx.graph_file import NO_OBJECT, Classes, weight_shape
@@ -65,7 +65,7 @@ class Rcnn(Export):
         scaled_into(box.image(frame, width, height, 0), out)
         return box
 
-    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Found:
+    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         scores = outputs[self.scores_name]
         if np.isnan(scores).any():
             return not_finite()
@@ -84,7 +84,7 @@ class Rcnn(Export):
         ):
             grids[place] = np.rint(_grid(mask, whole, cut, pasted).clip(0, 1) * 255)
         rows = rows[seen]
-        return Found(
+        return Detections(
             boxes_px,
             np.asarray(scores[rows].clip(0, 1), np.float32),
             meant[rows].astype(np.int16),

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.models.base import Found, not_finite
+from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
 from pipeline.models.onnx.graph_file import Classes
@@ -66,7 +66,7 @@ class RfDetr(FixedSize):
         scaled_into(box.image(frame, width, height, 0, smooth=False), out, MEAN, DEVIATION)
         return box
 
-    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Found:
+    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         logits, masks = outputs[self.logits_name][row], outputs[self.masks_name][row]
         if np.isnan(logits).any():
             return not_finite()
@@ -88,7 +88,7 @@ class RfDetr(FixedSize):
         grids = np.empty((len(queries), MASK_SIZE, MASK_SIZE), np.float32)
         for place, (query, cells) in enumerate(zip(queries, boxes_px * to_mask, strict=True)):
             grids[place] = grid_of(masks[query], cells)
-        return Found(
+        return Detections(
             boxes_px,
             np.asarray(strength[queries], np.float32),
             self.known.positions[usable[best[queries]]].astype(np.int16),

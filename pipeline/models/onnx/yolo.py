@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.models.base import Found, not_finite
+from pipeline.models.base import Detections, not_finite
 from pipeline.models.letterbox import (
     Floats,
     Letterbox,
@@ -141,7 +141,7 @@ def suppress(found: Candidates, iou: float) -> Candidates:
 
 def finish(
     found: Candidates, prototypes: Floats, box: Letterbox, frame: Planes, input_hw: tuple[int, int]
-) -> Found:
+) -> Detections:
     """Boxes back into the frame and cut at its edges, masks on their 28 x 28 grids.
 
     `prototypes`: (m, h, w). Boxes that show less than one pixel inside the frame go.
@@ -151,7 +151,7 @@ def finish(
     to_prototype = np.array(
         [prototypes.shape[2] / input_hw[1], prototypes.shape[1] / input_hw[0]] * 2, np.float32
     )
-    return Found(
+    return Detections(
         boxes_px,
         np.ascontiguousarray(found.scores.clip(0, 1), np.float32),
         found.class_ids.astype(np.int16),
@@ -211,7 +211,7 @@ class Yolo(FixedSize):
         scaled_into(box.image(frame, width, height, GREY), out)
         return box
 
-    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Found:
+    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
         if np.isnan(self.layout.scores(detections, len(prototypes))).any():
             return not_finite()

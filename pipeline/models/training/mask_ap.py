@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import paste
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
 from pipeline.models.training.dataset import Moment
@@ -28,7 +28,7 @@ DETECTIONS = 100
 """Per frame, as in COCO."""
 
 
-def perfect(moment: Moment, classes: Sequence[str]) -> Found:
+def perfect(moment: Moment, classes: Sequence[str]) -> Detections:
     """What a faultless model would say: true boxes, true masks on the grid. Its AP is the ceiling."""
     height, width = moment.labels.shape
     boxes, ids, names = [], [], []
@@ -42,11 +42,11 @@ def perfect(moment: Moment, classes: Sequence[str]) -> Found:
     frame = Letterbox(0, 0, width, height, 1.0, 1.0)
     cells = mask_targets(moment.labels.astype(np.uint8), np.array(ids, np.int64), boxes_px, frame, MASK_SIZE)
     masks = (cells * 255).round().astype(np.uint8)
-    return Found(boxes_px, np.ones(len(ids), np.float32), np.array(names, np.int16), masks)
+    return Detections(boxes_px, np.ones(len(ids), np.float32), np.array(names, np.int16), masks)
 
 
 def average_precision(
-    moments: Sequence[Moment], found: Sequence[Found], classes: Sequence[str]
+    moments: Sequence[Moment], found: Sequence[Detections], classes: Sequence[str]
 ) -> dict[str, float | dict[str, float]]:
     """COCO mask AP (IoU 0.50:0.95), AP50, AP75, average recall, the same by class; NaN without objects.
 

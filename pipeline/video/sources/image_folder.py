@@ -16,7 +16,14 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
-from pipeline.video.sources.source import DEFAULT_FPS, OpenSource, Picker, SourceFrame, SourceInfo, wait_until
+from pipeline.video.sources.source import (
+    DEFAULT_FPS,
+    BaseSource,
+    FrameSampler,
+    SourceFrame,
+    SourceInfo,
+    wait_until,
+)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -30,7 +37,7 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
     ]
 
 
-class ImagesSource(OpenSource):
+class ImagesSource(BaseSource):
     """Images at `fps` of the configuration (25 where it has none) and their size: that of the first readable one.
 
     Others are scaled into it with their shape kept. An unreadable image is counted and passed over; it keeps its
@@ -73,7 +80,7 @@ class ImagesSource(OpenSource):
         )
 
     def frames(self) -> Iterator[SourceFrame]:
-        picker = Picker(None, self._config.skip)  # fps is the rate of the images itself
+        sampler = FrameSampler(None, self._config.skip)  # fps is the rate of the images itself
         index = self._first_index
         started_s = time.monotonic() - index / self._fps
         while self._config.loop or index < len(self._paths):
@@ -88,7 +95,7 @@ class ImagesSource(OpenSource):
                 self._stats.damage(f"{self._paths[place]}: cannot be read as an image")
             else:
                 self._stats.decoded += 1
-                reason = picker.reason_to_skip(index, pts_s)
+                reason = sampler.reason_to_skip(index, pts_s)
                 if reason:
                     self._stats.skip(reason)
                 else:

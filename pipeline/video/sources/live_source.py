@@ -25,7 +25,14 @@ from pipeline.video.sources.decoder import (
     reason,
     video_stream,
 )
-from pipeline.video.sources.source import MediaClock, OpenSource, Picker, SourceFrame, SourceInfo, SourceStats
+from pipeline.video.sources.source import (
+    BaseSource,
+    FrameSampler,
+    MediaClock,
+    SourceFrame,
+    SourceInfo,
+    SourceStats,
+)
 
 BACKOFF_S = (0.25, 0.5, 1.0)
 """Waits between attempts to reconnect; the last one for ever: a server is soon found again."""
@@ -39,7 +46,7 @@ _TIMED_ON_ARRIVAL = ("mpjpeg", "mjpeg")
 """Formats without timestamps: the demuxer makes them up at 25 fps."""
 
 
-class LiveSource(OpenSource):
+class LiveSource(BaseSource):
     """Frames of a source that has no end; the counters count from its opening.
 
     Args:
@@ -177,7 +184,9 @@ class LiveSource(OpenSource):
     ) -> None:
         if self._converter is None or self._timeline is None:
             self._converter = Converter(*shown_size(frame))
-            self._timeline = _Timeline(fps, Picker(self._config.fps, self._config.skip, fps_or_default(fps)))
+            self._timeline = _Timeline(
+                fps, FrameSampler(self._config.fps, self._config.skip, fps_or_default(fps))
+            )
         elif joined:
             self._stats.reconnects += 1
         converter, timeline = self._converter, self._timeline
@@ -186,7 +195,7 @@ class LiveSource(OpenSource):
         index, self._index = self._index, self._index + 1
         if shown_size(frame) != (converter.width, converter.height):
             self._stats.resized += 1
-        skipped = timeline.picker.reason_to_skip(index, pts_s)
+        skipped = timeline.sampler.reason_to_skip(index, pts_s)
         if skipped:
             self._stats.skip(skipped)
             return
@@ -209,9 +218,9 @@ class LiveSource(OpenSource):
 class _Timeline:
     """Media time over all connections: gaps between them are as long as on the clock of this host."""
 
-    def __init__(self, stated_fps: float | None, picker: Picker) -> None:
+    def __init__(self, stated_fps: float | None, sampler: FrameSampler) -> None:
         self.stated_fps = stated_fps
-        self.picker = picker
+        self.sampler = sampler
         self.clock = MediaClock(fps_or_default(stated_fps))
         self._last_raw_s: float | None = None
         self._last_s: float | None = None

@@ -12,8 +12,8 @@ from pipeline.video.sources.address import parse_source
 from pipeline.video.sources.image_folder import ImagesSource
 from pipeline.video.sources.live_source import LiveSource
 from pipeline.video.sources.source import (
+    FrameSampler,
     MediaClock,
-    Picker,
     Position,
     Source,
     SourceFrame,
@@ -27,7 +27,7 @@ from pipeline.video.sources.video_file import open_file
 
 __all__ = [
     "MediaClock",
-    "Picker",
+    "FrameSampler",
     "Position",
     "Source",
     "SourceFrame",

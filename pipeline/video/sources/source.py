@@ -115,7 +115,7 @@ class Source(Protocol):
         ...
 
 
-class OpenSource:
+class BaseSource:
     """What all sources do alike.
 
     Args:
@@ -151,7 +151,7 @@ def wait_until(due_s: float, ended: Callable[[], bool]) -> None:
         time.sleep(min(left_s, 0.1))
 
 
-class Picker:
+class FrameSampler:
     """Which frames are used: after `skip` frames left out each, at most `fps` of one second.
 
     Whether a frame is used depends on it and the frame before alone, so that a file entered in the middle

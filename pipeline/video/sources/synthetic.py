@@ -12,7 +12,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes
-from pipeline.video.sources.source import OpenSource, Picker, SourceFrame, SourceInfo, wait_until
+from pipeline.video.sources.source import BaseSource, FrameSampler, SourceFrame, SourceInfo, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def parse_scene(target: str, size: tuple[int, int] | None = None) -> SceneOption
     )
 
 
-class SyntheticSource(OpenSource):
+class SyntheticSource(BaseSource):
     """An endless scene; frame `index` depends on the seed and the index alone.
 
     Raises:
@@ -94,7 +94,7 @@ class SyntheticSource(OpenSource):
 
     def frames(self) -> Iterator[SourceFrame]:
         fps, stop_s = self._options.fps, self._config.stop_s
-        picker = Picker(self._config.fps, self._config.skip, fps)
+        sampler = FrameSampler(self._config.fps, self._config.skip, fps)
         # The picker looks at the frame before: let it see those in front of the first one.
         before = max(0, self._first_index - self._config.skip - 1)
         started_s = time.monotonic() - self._first_index / fps
@@ -103,7 +103,7 @@ class SyntheticSource(OpenSource):
             pts_s = (index + self._shift) / fps
             if stop_s is not None and pts_s >= stop_s - 1e-6:
                 return
-            reason = picker.reason_to_skip(index, pts_s)
+            reason = sampler.reason_to_skip(index, pts_s)
             if index >= self._first_index:
                 if self._config.realtime:
                     wait_until(started_s + index / fps, self._ended)

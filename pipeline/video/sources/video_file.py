@@ -27,9 +27,9 @@ from pipeline.video.sources.decoder import (
     video_stream,
 )
 from pipeline.video.sources.source import (
+    BaseSource,
+    FrameSampler,
     MediaClock,
-    OpenSource,
-    Picker,
     Position,
     SourceFrame,
     SourceInfo,
@@ -86,7 +86,7 @@ def open_file(path: str, config: StreamConfig, **options: object) -> FileSource:
     return FileSource(opening, config, **options)  # type: ignore[arg-type]
 
 
-class FileSource(OpenSource):
+class FileSource(BaseSource):
     """A video with a beginning and an end.
 
     Entered at `first_index`, it gives the very frames that an uninterrupted playing gives from there on; `near`,
@@ -142,10 +142,10 @@ class FileSource(OpenSource):
         return not self._config.loop and near.epoch == 0 and _SEEK_WORTH_FRAMES < near.index <= first_index
 
     def frames(self) -> Iterator[SourceFrame]:
-        picker = Picker(self._config.fps, self._config.skip, fps_or_default(self._info.fps))
+        sampler = FrameSampler(self._config.fps, self._config.skip, fps_or_default(self._info.fps))
         started_s: float | None = None
         for index, timed in self._numbered():
-            reason = picker.reason_to_skip(index, timed.pts_s)
+            reason = sampler.reason_to_skip(index, timed.pts_s)
             if index >= self._first_index:
                 self._stats.decoded += 1
                 if reason:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.tracking.camera import CameraTransform, CameraPose
+from pipeline.tracking.camera import CameraPose, CameraTransform
 from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import Camera
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, instances
@@ -98,16 +98,16 @@ def test_what_was_known_moves_along_and_back_again() -> None:
     motion = KalmanFilter()
     motion.add(np.array([[100.0, 80.0, 20.0, 50.0], [30.0, 40.0, 10.0, 10.0]]))
     motion.predict(0.04)
-    motion.update(np.array([0, 1]), motion.place + 2.0, np.ones(2))
-    before = [array.copy() for array in (motion.place, motion.speed, motion.variance)]
+    motion.update(np.array([0, 1]), motion.mean + 2.0, np.ones(2))
+    before = [array.copy() for array in (motion.mean, motion.velocity, motion.variance)]
     there = CameraTransform(complex(0.0, 2.0), complex(5.0, -3.0))  # a quarter turn, twice as large
     back = CameraTransform(1 / there.turn, -there.move / there.turn)
     motion.camera_transform(there)
     x, y, wide, tall = before[0][0].tolist()
-    assert motion.place[0].tolist() == pytest.approx([-2 * y + 5, 2 * x - 3, 2 * wide, 2 * tall])
+    assert motion.mean[0].tolist() == pytest.approx([-2 * y + 5, 2 * x - 3, 2 * wide, 2 * tall])
     assert motion.variance[0, 0] == pytest.approx(4 * before[2][0, 1])
     motion.camera_transform(back)
-    for array, old in zip((motion.place, motion.speed, motion.variance), before, strict=True):
+    for array, old in zip((motion.mean, motion.velocity, motion.variance), before, strict=True):
         np.testing.assert_allclose(array, old, atol=1e-9)
 
 

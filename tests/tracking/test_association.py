@@ -24,7 +24,7 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
         return random.random((count, 4)) < (0.3 if near_borders else 0.0)
 
     new = Measurements(
-        place=places(found),
+        cxcywh_px=places(found),
         scores=random.uniform(0, 1, found),
         class_ids=random.integers(0, 2, found).astype(np.int16),
         weak=random.random(found) < 0.3,
@@ -34,9 +34,9 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
     appearances.add(kept)
     seen_before = places(kept)
     same = min(found, kept) // 2
-    seen_before[:same] = np.maximum(1.0, new.place[:same] + random.normal(0, 4, (same, 4)))
+    seen_before[:same] = np.maximum(1.0, new.cxcywh_px[:same] + random.normal(0, 4, (same, 4)))
     old = Predictions(
-        place=seen_before,
+        mean=seen_before,
         variance=random.uniform(1, 900, (kept, 4)),
         class_ids=random.integers(0, 2, kept).astype(np.int16),
         edges=borders(kept),
@@ -69,10 +69,10 @@ def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
     assert len(rows) > 15
     for row, column, cost in zip(rows, columns, costs, strict=True):
         one = Measurements(
-            new.place[[row]], new.scores[[row]], new.class_ids[[row]], new.weak[[row]], new.edges[[row]]
+            new.cxcywh_px[[row]], new.scores[[row]], new.class_ids[[row]], new.weak[[row]], new.edges[[row]]
         )
         other = Predictions(
-            old.place[[column]],
+            old.mean[[column]],
             old.variance[[column]],
             old.class_ids[[column]],
             old.edges[[column]],

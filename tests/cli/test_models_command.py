@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.cli.app import main
 from pipeline.models import registry
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.transport.planes import Planes
 
 
@@ -24,9 +24,9 @@ class Quick:
     def warm_up(self) -> None:
         pass
 
-    def segment(self, frames: Sequence[Planes]) -> list[Found]:
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         assert {(frame.width, frame.height) for frame in frames} == {(320, 180)}
-        return [Found.nothing()] * len(frames)
+        return [Detections.nothing()] * len(frames)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:

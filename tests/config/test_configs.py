@@ -13,7 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.demo.clip import DEMO_SEED
 from pipeline.demo.scene.world import Scene
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLES = ["camera-rtsp", "demo", "file", "motion", "people-onnx", "several-cameras"]
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipeline.errors import WireError
 from pipeline.transport import wire
 from pipeline.transport.messages import (
-    KINDS,
     APPEARANCE_SIZE,
+    KINDS,
     MASK_SIZE,
     Accepted,
     Beat,

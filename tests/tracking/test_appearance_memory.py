@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.tracking.appearance_memory import (
+    LINK_COST_RANGE,
     MAX_UNCROWDED_OVERLAP,
     STITCH_COST_RANGE,
-    LINK_COST_RANGE,
     UNKNOWN,
     Appearance,
-    TrackAppearances,
     DetectionAppearances,
-    crowded,
-    appearance_stitch_cost,
+    TrackAppearances,
     appearance_costs,
+    appearance_stitch_cost,
+    crowded,
 )
 from pipeline.transport.messages import APPEARANCE_SIZE, Instances
 from tests.counting.counting_scenes import CLASSES, FPS, Thing, along, instances

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.transport.messages import Accepted, Released
-from pipeline.transport.sockets import Hub, Peer, Waiter
+from pipeline.transport.sockets import DealerSocket, Poller, RouterSocket
 
 
 @pytest.fixture
@@ -16,26 +16,26 @@ def endpoint(tmp_path: Path) -> str:
 
 
 def test_messages_sent_together_arrive_in_order_whichever_way_they_go(endpoint: str) -> None:
-    with Hub(endpoint) as hub, Peer(endpoint, "track/0#0") as peer:
+    with RouterSocket(endpoint) as router, DealerSocket(endpoint, "track/0#0") as peer:
         sent = [Accepted(stream="gate", seq=seq) for seq in range(5)]
         assert peer.send(*sent)
-        assert Waiter([hub]).wait(5.0)
-        came = list(hub.receive_all())
+        assert Poller([router]).wait(5.0)
+        came = list(router.receive_all())
         assert [who for who, _ in came] == [b"track/0#0"] * 5
         assert [repr(message) for _, message in came] == [repr(message) for message in sent]
         back = [Released(stream="gate", seq=1), Accepted(stream="gate", seq=7)]
-        assert hub.send(b"track/0#0", *back)
-        assert Waiter([peer]).wait(5.0)
+        assert router.send(b"track/0#0", *back)
+        assert Poller([peer]).wait(5.0)
         assert [repr(message) for message in peer.receive_all()] == [repr(message) for message in back]
 
 
 def test_who_asks_when_nothing_is_there_does_not_wait(endpoint: str) -> None:
-    with Hub(endpoint) as hub, Peer(endpoint, "sink/gate#0") as peer:
-        assert list(hub.receive_all()) == []
+    with RouterSocket(endpoint) as router, DealerSocket(endpoint, "sink/gate#0") as peer:
+        assert list(router.receive_all()) == []
         assert list(peer.receive_all()) == []
-        assert not Waiter([hub, peer]).wait(0.0)
+        assert not Poller([router, peer]).wait(0.0)
 
 
 def test_a_peer_that_nobody_has_heard_of_is_told_apart(endpoint: str) -> None:
-    with Hub(endpoint) as hub:
-        assert not hub.send(b"segment/0#0", Released(stream="gate", seq=1))
+    with RouterSocket(endpoint) as router:
+        assert not router.send(b"segment/0#0", Released(stream="gate", seq=1))

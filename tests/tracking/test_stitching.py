@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.tracking.observation import FrameTime, Observation, touched
-from pipeline.tracking.stitching import Speed, stitch_cost, left_frame
+from pipeline.tracking.stitching import Speed, left_frame, stitch_cost
 from tests.counting.counting_scenes import HEIGHT, WIDTH
 
 STILL: Speed = (0.0, 0.0, 0.0, 0.0)

@@ -14,7 +14,7 @@ import yaml
 from pipeline.counting.quantiles import Spread
 from pipeline.metrics.stage_metrics import StageMetrics
 
-FOLDER = Path(__file__).parents[1] / "dashboards"
+FOLDER = Path(__file__).parents[2] / "dashboards"
 BOARD = json.loads((FOLDER / "tallycam.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 QUERIES = sorted({target["expr"] for panel in PANELS for target in panel["targets"]})

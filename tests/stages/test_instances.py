@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.models.base import Found
+from pipeline.models.base import Detections
 from pipeline.stages.instances import NOT_FINITE, QUARANTINED, instances_of
 from pipeline.transport.messages import APPEARANCE_SIZE, FrameRef
 from pipeline.transport.planes import Planes
@@ -18,14 +18,14 @@ REF = FrameRef(
 )
 
 
-def found(**changes: Any) -> Found:
+def found(**changes: Any) -> Detections:
     values = {
         "boxes_px": np.array([[1, 2, 3, 4]], np.float32),
         "scores": np.array([0.5], np.float32),
         "class_ids": np.array([1], np.int16),
         "masks": np.full((1, 28, 28), 255, np.uint8),
     }
-    return Found(**(values | changes))
+    return Detections(**(values | changes))
 
 
 def test_the_message_is_of_its_frame() -> None:
@@ -51,7 +51,7 @@ def test_a_number_that_is_none_empties_the_frame_and_names_the_reason(field: str
 
 
 def test_a_frame_that_no_worker_survived_has_no_instances() -> None:
-    message = instances_of(REF, Found.nothing(), QUARANTINED)
+    message = instances_of(REF, Detections.nothing(), QUARANTINED)
     assert (message.skipped, len(message.boxes_px)) == ("quarantined", 0)
 
 
