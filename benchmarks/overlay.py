@@ -29,7 +29,8 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.utils import draw_segmentation_masks
 
 from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
-from pipeline.transport.messages import MASK_SIZE, Tracks
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay import Overlay
 

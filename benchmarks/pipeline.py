@@ -32,8 +32,9 @@ import yaml
 from benchmarks.measure import cpu_s, medians, save, table
 from pipeline.demo.clip import write_clip
 from pipeline.demo.scene.world import CLASSES, Rendered, Scene
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.records.log import LogHeader, LogWriter, read_log
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import Instances
 
 CACHE = Path(tempfile.gettempdir()) / "tallycam-bench"
 RENDERED = 300

@@ -29,9 +29,10 @@ import numpy as np
 from benchmarks.measure import medians, save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.geometry.plane import Floats
-from pipeline.tracking.tracker import make_tracker
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.tracking.factory import make_tracker
+from pipeline.transport.messages import Instances
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25.0
 SIZES = (10, 100, 500)

@@ -17,8 +17,9 @@ import av
 import numpy as np
 import yaml
 
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.records.log import LogHeader, LogWriter
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import Instances
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("decode", "segment", "track", "sink")

@@ -18,7 +18,8 @@ from pipeline.audit.marks import AuditError
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.totals import TrackRow
-from pipeline.geometry.plane import Xy, overlaps
+from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.points import Xy
 from pipeline.records.log import read_log
 from pipeline.transport.messages import Instances
 

@@ -19,15 +19,17 @@ from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.rules import CountingRules
 from pipeline.counting.smoothing import Smoother
 from pipeline.counting.totals import FrameResult, Totals, TrackRow
-from pipeline.geometry.plane import Floats, feet, mask_overlap, overlaps
+from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.masks import feet, mask_overlap
+from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
 from pipeline.tracking.appearance_memory import Appearance
 from pipeline.tracking.camera import CameraPose
 from pipeline.tracking.duplicates import without_duplicates
+from pipeline.tracking.factory import make_tracker
 from pipeline.tracking.objects import CountedObject, ObjectRegistry
 from pipeline.tracking.observation import FrameTime, Observation, touched
 from pipeline.tracking.stitching import Speed
-from pipeline.tracking.tracker import make_tracker
 from pipeline.tracking.uncertainty import margin
 from pipeline.transport.messages import OK, STATIC, Instances, Tracks
 

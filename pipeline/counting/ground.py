@@ -12,7 +12,8 @@ from math import hypot
 import numpy as np
 
 from pipeline.config.schema import GroundConfig
-from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.plane import Floats
+from pipeline.geometry.points import Xy
 from pipeline.tracking.observation import Observation
 
 WINDOW_S = 1.0

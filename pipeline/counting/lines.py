@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.config.schema import LineConfig
-from pipeline.geometry.plane import Xy
+from pipeline.geometry.points import Xy
 from pipeline.geometry.polyline import Polyline
 from pipeline.tracking.observation import Observation
 
@@ -122,7 +122,7 @@ class LineCounter:
         return None
 
     def stitch(self, object_id: int, later: int, pts_s: float) -> str | None:
-        """The object `later`, first seen at `pts_s`, has turned out to be `object_id`: it goes on with the past of both.
+        """Merges the object `later`, first seen at `pts_s`, into `object_id`, which it turned out to be.
 
         Returns:
             The direction in which it crossed the line between the two, or None.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.plane import Floats
+from pipeline.geometry.points import Xy
 
 COLUMNS = 128
 """Cells of the grid over the width of the frame."""

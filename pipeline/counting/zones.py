@@ -18,7 +18,8 @@ import numpy as np
 
 from pipeline.config.schema import ZoneConfig
 from pipeline.counting.quantiles import Histogram, QuantileSketch
-from pipeline.geometry.plane import depth, mask_cells, within
+from pipeline.geometry.masks import mask_cells
+from pipeline.geometry.plane import depth, within
 from pipeline.tracking.observation import Observation
 
 BORDER = 0.1

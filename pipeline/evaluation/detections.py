@@ -18,9 +18,11 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
-from pipeline.geometry.plane import Floats, corners
+from pipeline.geometry.boxes import corners
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.geometry.plane import Floats
 from pipeline.records.rows import Row, RowWriter, check_rows
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import Instances
 
 DEFAULT_FPS = 15.0
 """Where nothing tells and nothing moves."""

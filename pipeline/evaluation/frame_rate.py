@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.geometry.plane import Floats, corners, overlaps
+from pipeline.geometry.boxes import corners, overlaps
+from pipeline.geometry.plane import Floats
 
 HEIGHTS_PER_S = 0.45
 """Three quarters of what moves is slower than that: 0.39-0.57 in four public sequences of people, by their truth."""

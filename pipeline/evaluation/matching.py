@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.plane import Floats
+from pipeline.geometry.points import Xy
 from pipeline.geometry.polyline import Polyline
 
 BAND = 0.05

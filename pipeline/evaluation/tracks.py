@@ -17,7 +17,8 @@ from pipeline.config.schema import LineConfig
 from pipeline.evaluation.matching import Crossing, Line, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows
-from pipeline.geometry.plane import Floats, corners, overlaps
+from pipeline.geometry.boxes import corners, overlaps
+from pipeline.geometry.plane import Floats
 
 TOLERANCE_FRAMES = 15
 """A crossing is found when one of the same line and direction lies within so many frames of it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.plane import MASK_INSIDE, Floats
-from pipeline.transport.messages import MASK_SIZE
+from pipeline.geometry.masks import MASK_INSIDE, MASK_SIZE
+from pipeline.geometry.plane import Floats
 
 GRID = 14
 """Points on each axis at which two masks are compared."""

@@ -12,7 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.geometry.plane import Floats, Xy, left_of, mask_cells, path_meets, point_left_of
+from pipeline.geometry.masks import mask_cells
+from pipeline.geometry.plane import Floats, left_of, path_meets, point_left_of
+from pipeline.geometry.points import Xy
 from pipeline.transport.messages import Array
 
 GRID = 33

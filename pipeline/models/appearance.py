@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.transport.messages import APPEARANCE_SIZE, MASK_SIZE
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.transport.messages import APPEARANCE_SIZE
 from pipeline.transport.planes import Planes
 
 INSIDE = 160

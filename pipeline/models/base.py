@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.transport.messages import MASK_SIZE
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
-from pipeline.geometry.plane import MASK_INSIDE, feet, mask_cells, within
+from pipeline.geometry.masks import MASK_INSIDE, feet, mask_cells
+from pipeline.geometry.plane import within
 from pipeline.models.base import Detections
 
 Bools = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.transport.messages import MASK_SIZE
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 Floats = NDArray[np.float32]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.geometry.plane import corners
+from pipeline.geometry.boxes import corners
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections, Segmenter
 from pipeline.records.log import MAGIC, read_log
-from pipeline.transport.messages import MASK_SIZE, FrameRef, Instances
+from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
 
 PERSON = "person"

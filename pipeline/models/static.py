@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import StaticConfig
-from pipeline.geometry.plane import overlaps
+from pipeline.geometry.boxes import overlaps
 from pipeline.models.base import Detections
 
 WIDTH = 320

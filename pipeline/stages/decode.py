@@ -28,7 +28,7 @@ from pipeline.transport.messages import (
     Message,
     Released,
     Report,
-)  # fmt: skip
+)
 from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Poller, RouterSocket

@@ -1,9 +1,9 @@
 """What objects look like: kept over a track's life, and compared when detections and fragments are joined to it.
 
-A look is a row of `Instances.appearances`: six histograms, of the upper and the lower part. Two are compared by how much of
-their pixels would have to change the bin (total variation, the mean of the six): 0 the same, 1 nothing in common. On
-two real clips, 9 in 10 pairs of fragments of one person differ by less than 0.13, half of those of two people by more
-than 0.25. Crowded sightings count little: their pixels may be somebody else's.
+A descriptor is a row of `Instances.appearances`: six histograms, of the upper and the lower part. Two are compared by
+their total variation distance, the mean of the six: 0 the same, 1 nothing in common. On two real clips, 9 in 10 pairs
+of fragments of one person differ by less than 0.13, half of those of two people by more than 0.25. Crowded
+observations count little: their pixels may belong to somebody else.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def appearance_stitch_cost(one: Appearance, other: Appearance) -> float:
 
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
-    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more than `MAX_UNCROWDED_OVERLAP` of each lies in another one."""
+    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more of each than
+    `MAX_UNCROWDED_OVERLAP` lies in another one."""
     order = np.argsort(boxes_px[:, 0])
     boxes = boxes_px[order]
     # of each box, those that begin further right, but before it ends

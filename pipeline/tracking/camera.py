@@ -13,14 +13,16 @@ from math import log
 
 import numpy as np
 
-from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.plane import Floats
+from pipeline.geometry.points import Xy
 from pipeline.tracking.observation import Observation
 from pipeline.transport.messages import Camera
 
 
 @dataclass(frozen=True, slots=True)
 class CameraTransform:
-    """A similarity: z -> `rotation` z + `translation`, where z = x + i y, from the pixels of one frame to those of another.
+    """A similarity: z -> `rotation` z + `translation`, where z = x + i y, from the pixels of one frame to
+    those of another.
 
     Attributes:
         turn: scale and angle; 1 is neither.

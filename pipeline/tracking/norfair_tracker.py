@@ -19,18 +19,19 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.mask_agreement import Masks
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.geometry.plane import Floats
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
-from pipeline.tracking.camera import CameraTransform
-from pipeline.tracking.kalman import KalmanFilter
-from pipeline.tracking.tracker import (
+from pipeline.tracking.base import (
     ESTABLISHED_OBSERVATIONS,
     STEADY_OBSERVATIONS,
     TrackLifetime,
     TrackMatches,
     outside_now,
 )
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.kalman import KalmanFilter
+from pipeline.transport.messages import Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)
 LIFE_FRAMES = 1 << 40
@@ -89,7 +90,7 @@ def _mask(origin: _Origin) -> Masks:
 
 
 class _AssociationCost(Distance):
-    """`likeness.association_costs`, as a matrix, once for each of the two rounds: which objects are many for one detection, so that
+    """`association_costs` as a matrix, once for each round: which objects are many for one detection, so that
     masks are compared, is seen in each round for itself."""
 
     def __init__(self, bank: KalmanFilter) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.plane import Floats, Xy
+from pipeline.geometry.plane import Floats
+from pipeline.geometry.points import Xy
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import exp, inf, log
 from typing import Protocol
 
-from pipeline.geometry.plane import Xy
+from pipeline.geometry.points import Xy
 from pipeline.tracking.kalman import COAST_S
 from pipeline.tracking.observation import Observation, outside, outward
 

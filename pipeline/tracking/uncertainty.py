@@ -5,7 +5,8 @@ was lost before. Most are clear. A decision is *doubtful* if
 
 - a track was joined to a lost object, or not, at a cost near the limit (`AMBIGUOUS_COST`);
 - an object was joined late, or was not, at a cost near the limit (`AMBIGUOUS_LATE_COST`);
-- an object is confirmed, but not beyond doubt (`SURE_SCORE_SUM`), or a track came near to it and was not (`NEARLY_SHARE`).
+- an object is confirmed, but not beyond doubt (`SURE_SCORE_SUM`), or a track came near to it and was not
+  (`NEARLY_SHARE`).
 
 `margin` makes of their number N what stands behind the sign in `34 ± 2`: the square root of N plus a tenth of N.
 A doubtful decision that is wrong makes the count one too high or one too low. Where that falls out by chance, errors

@@ -12,11 +12,10 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 from numpy.typing import NDArray
 
+from pipeline.geometry.masks import MASK_SIZE
+
 Array: TypeAlias = NDArray[Any]
 Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
-
-MASK_SIZE = 28
-"""Side of the box-aligned mask grid, the size of a Mask R-CNN mask head (He et al. 2017)."""
 
 APPEARANCE_SIZE = 24
 """Numbers that say what an object looks like; `models/appearances.py` says which."""

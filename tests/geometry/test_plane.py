@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.geometry.plane import (
-    depth,
-    feet,
-    left_of,
-    mask_overlap,
-    overlaps,
-    path_meets,
-    point_left_of,
-    segments_meet,
-)
+from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.masks import feet, mask_overlap
+from pipeline.geometry.plane import depth, left_of, path_meets, point_left_of
+from pipeline.geometry.points import segments_meet
 from pipeline.geometry.polyline import Polyline
 
 COORDINATE = st.integers(-50, 50).map(float)

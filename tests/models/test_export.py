@@ -16,7 +16,7 @@ from pipeline.cli.model_choice import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
 from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
-from pipeline.geometry.plane import overlaps
+from pipeline.geometry.boxes import overlaps
 from pipeline.models import listing, registry
 from pipeline.models.base import Detections
 from pipeline.models.bench import bench

@@ -9,10 +9,11 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, TallycamError
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models import registry
 from pipeline.models.replay import Replay
 from pipeline.records.log import LogHeader, LogWriter
-from pipeline.transport.messages import MASK_SIZE, FrameRef, Instances
+from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
 
 

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.records.log import LogHeader, LogWriter, RecordError, read_log
 from pipeline.transport import wire
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import Instances
 
 HEADER = LogHeader(stream="gate", classes=("person", "car"), width=640, height=360, run="r1")
 

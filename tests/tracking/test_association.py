@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.geometry.mask_agreement import agreements, informative
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking import association as likeness
 from pipeline.tracking.appearance_memory import TrackAppearances
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
-from pipeline.transport.messages import MASK_SIZE
 
 
 def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measurements, Predictions]:

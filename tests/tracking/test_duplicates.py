@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking.duplicates import without_duplicates
-from pipeline.transport.messages import MASK_SIZE, Instances
+from pipeline.transport.messages import Instances
 
 ELLIPSE = np.hypot(*np.mgrid[-1 : 1 : MASK_SIZE * 1j, -1 : 1 : MASK_SIZE * 1j]) <= 1.0
 

@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.tracker import Tracker, TrackMatches, make_tracker
+from pipeline.tracking.base import Tracker, TrackMatches
+from pipeline.tracking.factory import make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances
 from tests.counting.test_counter import crowd
 

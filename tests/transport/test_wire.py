@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import WireError
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.transport import wire
 from pipeline.transport.messages import (
     APPEARANCE_SIZE,
     KINDS,
-    MASK_SIZE,
     Accepted,
     Beat,
     FrameRef,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
-from pipeline.transport.messages import MASK_SIZE, Tracks
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay import labels as overlay_labels

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections
 from pipeline.models.motion.background import Background
 from pipeline.models.motion.blobs import Blob, components, split, tidy
 from pipeline.models.motion.object_size import Sizes
-from pipeline.transport.messages import MASK_SIZE, FrameRef
+from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 
 SIDE = 512

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx.graph_file import NO_OBJECT, Classes, weight_shape
 from pipeline.models.onnx.layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
-from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 

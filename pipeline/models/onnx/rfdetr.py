@@ -19,12 +19,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
 from pipeline.models.onnx.graph_file import Classes
 from pipeline.models.onnx.layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
-from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 MEAN = (0.485, 0.456, 0.406)

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections, not_finite
 from pipeline.models.letterbox import (
     Floats,
@@ -31,7 +32,6 @@ from pipeline.models.letterbox import (
     sample_rows,
 )
 from pipeline.models.onnx.layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
-from pipeline.transport.messages import MASK_SIZE
 from pipeline.transport.planes import Planes
 
 GREY = 114

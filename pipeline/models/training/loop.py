@@ -22,12 +22,12 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.maskrcnn.compact_net import build, normalise
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, fill, load_weights, save_weights
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.training.augment import Shown, mask_targets, show
 from pipeline.models.training.dataset import TRAIN_SEEDS, Cache, Render
-from pipeline.transport.messages import MASK_SIZE
 
 NORM_MOMENTUM = 0.03
 """Of batch norm: small batches give noisy statistics."""

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.base import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
 from pipeline.models.training.dataset import Moment
-from pipeline.transport.messages import MASK_SIZE
 
 COUNTED_PX = 64
 COUNTED_SHARE = 0.25

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig, VideoConfig
+from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking.camera import CameraPose
-from pipeline.transport.messages import MASK_SIZE, Array, Tracks
+from pipeline.transport.messages import Array, Tracks
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.labels import Labels
 from pipeline.video.overlay.marks import LineMark, ZoneMark

@@ -26,8 +26,8 @@ from pipeline.video.sources.v4l2 import open_camera
 from pipeline.video.sources.video_file import open_file
 
 __all__ = [
-    "MediaClock",
     "FrameSampler",
+    "MediaClock",
     "Position",
     "Source",
     "SourceFrame",
