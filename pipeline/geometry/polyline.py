@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.geometry.masks import mask_cells
 from pipeline.geometry.plane import Floats, left_of, path_meets, point_left_of
 from pipeline.geometry.points import Xy
-from pipeline.transport.messages import Array
 
 GRID = 33
 """Points along each side of the frame at which the room on both sides of a bent line is measured."""
@@ -58,7 +59,7 @@ class Polyline:
             return left_of(*self._edges[0], points)
         return self._nearest(points)[0]
 
-    def mask_anchor(self, box_px: Floats, mask: Array) -> tuple[Xy, float]:
+    def mask_anchor(self, box_px: Floats, mask: NDArray[Any]) -> tuple[Xy, float]:
         """Where an instance's mask stands to the chain: half of the mask lies on either side of the place.
 
         Args:
