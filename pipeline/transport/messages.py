@@ -74,7 +74,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
         "scores": ("float32", ("n",)),
         "class_ids": ("int16", ("n",)),
         "masks": ("uint8", ("n", MASK_SIZE, MASK_SIZE)),
-        "looks": ("uint8", ("n", APPEARANCE_SIZE)),
+        "appearances": ("uint8", ("n", APPEARANCE_SIZE)),
     }
 
     stream: str
