@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.counting.quantiles import Spread
+from pipeline.counting.quantiles import QuantileSketch
 from pipeline.metrics.stage_metrics import StageMetrics
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
@@ -36,7 +36,7 @@ def exported() -> set[str]:
     metrics.batch(1)
     metrics.process("decode/gate", up=True, restarts=0)
     zones = {"yard": {"car": {"now": 0, "entries": 0, "exits": 0, "dwell_s": 0}}}
-    stays = {"yard": {"car": Spread().histogram()}}
+    stays = {"yard": {"car": QuantileSketch().histogram()}}
     metrics.counts("gate", {"door": {"person": {"in": 0}}}, zones, {"person": 0}, dwell=stays)
     return set(re.findall(r"^(\w+)[{ ]", metrics.text(), re.MULTILINE))
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.tracking.camera import View
+from pipeline.tracking.camera import CameraPose
 from pipeline.transport.messages import Camera
 from pipeline.transport.planes import Plane
 from pipeline.video.camera_motion import CameraMotion
@@ -42,12 +42,12 @@ def picture(scene: Plane, pose: Camera, people: int = 0, number: int = 0) -> Pla
 
 def off_px(scene: Plane, poses: list[Camera], people: int = 0) -> float:
     """The most that corners of the picture are away from where they really moved to, over all frames."""
-    follower, told, true = CameraMotion(), View(), View()
+    follower, told, true = CameraMotion(), CameraPose(), CameraPose()
     worst = 0.0
     for number, pose in enumerate(poses):
         camera = follower.follow(picture(scene, pose, people, number), 0, number)
         assert camera[0] == 0, "the view was lost"
-        got, real = told.shift(camera, 0), true.shift(pose, 0)
+        got, real = told.camera_transform(camera, 0), true.camera_transform(pose, 0)
         places = CORNERS if got is None else got.points(CORNERS)
         expected = CORNERS if real is None else real.points(CORNERS)
         worst = max(worst, float(np.abs(places - expected).max()))
