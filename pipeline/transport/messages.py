@@ -18,7 +18,7 @@ Array: TypeAlias = NDArray[Any]
 Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
 
 APPEARANCE_SIZE = 24
-"""Numbers that say what an object looks like; `models/appearances.py` says which."""
+"""Numbers that say what an object looks like; `models/appearance.py` says which."""
 
 Camera: TypeAlias = tuple[int, float, float, float, float]
 """Where a camera that moves looks: (origin, a, b, x, y). A spot of the scene that is at (u, v) in this frame was at
@@ -97,7 +97,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     masks: Array
     """(N, 28, 28) uint8: mask probability 0..255, spread over the box."""
     appearances: Array | None = None
-    """(N, 24) uint8: colours of the pixels inside the mask (`models/appearances.py`); all 0 where there were too few to
+    """(N, 24) uint8: colours of the pixels inside the mask (`models/appearance.py`); all 0 where there were too few to
     tell. None: not looked at."""
     camera: Camera | None = None
     """As in `FrameRef`."""

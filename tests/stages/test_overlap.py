@@ -189,9 +189,9 @@ class World:
         made = iter([Decoder(n) for n in range(streams)])
         peers: Callable[[str, str], object] = lambda end, _: next(made) if "stream" in end else Track()  # noqa: E731
         monkeypatch.setattr(segment_stage, "now", lambda: world.now_s)
-        monkeypatch.setattr(segment_stage, "Peer", peers)
-        monkeypatch.setattr(segment_stage, "Heart", Heartbeat)
-        monkeypatch.setattr(segment_stage, "Waiter", Poller)
+        monkeypatch.setattr(segment_stage, "DealerSocket", peers)
+        monkeypatch.setattr(segment_stage, "Heartbeat", Heartbeat)
+        monkeypatch.setattr(segment_stage, "Poller", Poller)
         monkeypatch.setattr(segment_stage, "Ring", Ring)
         monkeypatch.setattr(segment_stage.registry, "load", lambda config: model)
 
