@@ -12,36 +12,53 @@ MANY = 500
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a run", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)
+    ],
     sample: Annotated[
-        int | None, typer.Option(help="show so many events, drawn at random", metavar="N", min=1)
+        int | None, typer.Option(help="Show only so many events, drawn at random.", metavar="N", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the draw")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 1,
     marks: Annotated[
         Path | None,
-        typer.Option(help="marks saved on the page: prints the precision by them", metavar="FILE"),
+        typer.Option(
+            help="Read the marks saved on the page and print the precision they give.", metavar="FILE"
+        ),
     ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option(help="line, zone or unique; repeatable; default: all", metavar="KIND")
+        list[str] | None,
+        typer.Option(
+            help="Show only events of this kind: line, zone or unique. May be given several times.",
+            metavar="KIND",
+        ),
     ] = None,
-    stream: Annotated[list[str] | None, typer.Option(help="repeatable; default: all", metavar="NAME")] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="Show only this stream. May be given several times.", metavar="NAME"),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="the page; default: RUN/audit.html", metavar="FILE")
+        Path | None,
+        typer.Option(help="Write the page to this file instead of RUN/audit.html.", metavar="FILE"),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="where the video is now, if it has been moved", metavar="URI")
+        str | None,
+        typer.Option(help="Read the video from here if it has been moved since the run.", metavar="URI"),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="default: what the run has left in its folder", metavar="CONFIG")
+        Path | None,
+        typer.Option(
+            help="Use this configuration instead of the one the run left in its folder.", metavar="CONFIG"
+        ),
     ] = None,
     events: Annotated[
-        str | None, typer.Option(help="the database, if it is not events.db", metavar="URL")
+        str | None,
+        typer.Option(help="Read the events from this database instead of RUN/events.db.", metavar="URL"),
     ] = None,
 ) -> None:
-    """Show each counted event before, at and after the line on one page, where wrong ones can be marked.
+    """Show every counted event as pictures on one page, to be checked by eye.
 
-    Save the marks on the page, then give them back with --marks: the precision of the counts by line, with a
-    95 % interval, is printed and written to RUN/audit.json.
+    Mark the events on the page, save the marks, and pass them with --marks: the precision of each line, with its
+    95 % confidence interval, is printed and written to RUN/audit.json.
     """
     from rich.console import Console
 

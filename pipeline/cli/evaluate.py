@@ -10,14 +10,17 @@ import typer
 if TYPE_CHECKING:
     from pipeline.evaluation.report import Evaluation
 
-app = typer.Typer(no_args_is_help=True, help="Hold tracks, masks or counts against ground truth.")
+app = typer.Typer(no_args_is_help=True, help="Compare tracks, masks or counts with ground truth.")
 
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", help="default: evaluation.json beside what is evaluated", metavar="FILE"),
+    typer.Option(
+        "--json", help="Write the figures here instead of evaluation.json beside the input.", metavar="FILE"
+    ),
 ]
 HtmlFile = Annotated[
-    Path | None, typer.Option("--html", help="the page; default: beside the JSON", metavar="FILE")
+    Path | None,
+    typer.Option("--html", help="Write the page here instead of beside the JSON file.", metavar="FILE"),
 ]
 
 
@@ -25,36 +28,47 @@ HtmlFile = Annotated[
 def tracks(
     truth: Annotated[
         list[Path],
-        typer.Option(help="MOTChallenge truth, or a folder of NAME/gt.txt; repeatable", metavar="PATH"),
+        typer.Option(
+            help="MOTChallenge ground truth, or a folder of NAME/gt.txt. May be given several times.",
+            metavar="PATH",
+        ),
     ],
     found: Annotated[
         list[Path],
-        typer.Option("--tracks", help="the tracks, or a folder of NAME.txt; repeatable", metavar="PATH"),
+        typer.Option(
+            "--tracks",
+            help="The tracks, or a folder of NAME.txt. May be given several times.",
+            metavar="PATH",
+        ),
     ],
     lines: Annotated[
         str,
         typer.Option(
-            help="parts of the width at which upright lines stand, a configuration with lines, or none",
+            help="Vertical lines at these fractions of the width, or the lines of a configuration, or none.",
             metavar="PARTS|CONFIG",
         ),
     ] = "0.25,0.5,0.75",
     size: Annotated[
         list[str] | None,
         typer.Option(
-            help="of the frames, where no seqinfo.ini tells; NAME=WxH for one sequence", metavar="WxH"
+            help="Size of the frames if there is no seqinfo.ini. NAME=WxH sets it for one sequence.",
+            metavar="WxH",
         ),
     ] = None,
     moving: Annotated[
         list[str] | None,
-        typer.Option(help="a sequence whose camera moves: no lines there; repeatable", metavar="NAME"),
+        typer.Option(
+            help="Count no lines in this sequence because its camera moves. May be given several times.",
+            metavar="NAME",
+        ),
     ] = None,
     tolerance: Annotated[
-        int, typer.Option(help="frames between a true crossing and the one that matches it", min=0)
+        int, typer.Option(help="Frames by which a crossing may differ from the true one it matches.", min=0)
     ] = 15,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
 ) -> None:
-    """HOTA, IDF1, MOTA, unique counts and line crossings of MOTChallenge track files."""
+    """Score MOTChallenge tracks: HOTA, IDF1, MOTA, unique counts and line crossings."""
     from pipeline.evaluation.track_files import pair
     from pipeline.evaluation.track_lines import with_lines
     from pipeline.evaluation.tracks import score_tracks
@@ -71,20 +85,22 @@ def tracks(
 def masks(
     truth: Annotated[
         Path,
-        typer.Option(help="a COCO document with masks, or the truth of a rendered scene", metavar="FILE"),
+        typer.Option(help="COCO annotations with masks, or the truth of a rendered scene.", metavar="FILE"),
     ],
     found: Annotated[
         Path,
         typer.Option(
-            help="COCO results, instances.json of `tallycam image`, an instances log, or a folder with one",
+            help="COCO results, instances.json of `tallycam image`, an instances log, or a folder with one of these.",
             metavar="PATH",
         ),
     ],
-    score: Annotated[float, typer.Option(help="masks below it count for AP alone", min=0.0, max=1.0)] = 0.5,
+    score: Annotated[
+        float, typer.Option(help="Masks below this score count only towards AP.", min=0.0, max=1.0)
+    ] = 0.5,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
 ) -> None:
-    """COCO AP, mean IoU, precision and recall of instance masks, and a table by class."""
+    """Score instance masks: COCO AP, mean IoU, precision and recall, overall and by class."""
     from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
     from pipeline.evaluation.masks import score_masks
     from pipeline.evaluation.masks_report import masks_report
@@ -100,23 +116,31 @@ def counts(
     truth: Annotated[
         Path,
         typer.Option(
-            help="the truth of a rendered scene, or CSV: time_s,line,class,direction", metavar="FILE"
+            help="The truth of a rendered scene, or a CSV file with time_s,line,class,direction.",
+            metavar="FILE",
         ),
     ],
-    run: Annotated[Path, typer.Option(help="folder of a run: events.db and summary.json", metavar="DIR")],
+    run: Annotated[
+        Path,
+        typer.Option(help="The folder of a finished run, with events.db and summary.json.", metavar="DIR"),
+    ],
     stream: Annotated[
-        str | None, typer.Option(help="which one, where there are several", metavar="NAME")
+        str | None, typer.Option(help="The stream to evaluate, if the run has several.", metavar="NAME")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="media seconds between a true event and the one that matches it", min=0.0)
+        float,
+        typer.Option(
+            help="Seconds of video by which an event may differ from the true one it matches.", min=0.0
+        ),
     ] = 1.0,
     events: Annotated[
-        str | None, typer.Option(help="the database, if it is not events.db", metavar="URL")
+        str | None,
+        typer.Option(help="Read the events from this database instead of events.db.", metavar="URL"),
     ] = None,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
 ) -> None:
-    """Events of a run against true ones: F1 by line, class and direction, unique objects and zones."""
+    """Score the counts of a run: F1 by line, class and direction, unique objects and zones."""
     from pipeline.evaluation.count_truth import read_count_truth
     from pipeline.evaluation.counts import score_counts
     from pipeline.evaluation.counts_report import counts_report
@@ -126,7 +150,7 @@ def counts(
 
 
 def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_file: Path | None) -> None:
-    """Prints the tables and writes JSON and page."""
+    """Print the tables, and write the JSON file and the page."""
     from rich.console import Console
 
     from pipeline.evaluation.page import evaluation_page, make_folder, write_text

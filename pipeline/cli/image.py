@@ -8,27 +8,36 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption, Model, Out, Overrides
+from pipeline.cli.options import Model, ModelSettings, Out, Overrides
 
 
 def image(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="images, folders and patterns", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Images, folders of images, and patterns such as 'photos/**/*.jpg'.",
+            show_default=False,
+        ),
     ],
     out: Out = Path("out/image"),
     count: Annotated[
-        list[str] | None, typer.Option(metavar="CLASS", help="count these objects; may be given again")
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Print how many objects of this class there are. May be given several times.",
+        ),
     ] = None,
     model: Model = None,
     score: Annotated[
-        float | None, typer.Option(help="objects below this score are left out", min=0.0, max=1.0)
+        float | None, typer.Option(help="Leave out objects below this score.", min=0.0, max=1.0)
     ] = None,
-    config: ConfigOption = None,
+    config: ModelSettings = None,
     overrides: Overrides = None,
 ) -> None:
-    """Find the objects of photos: pictures with boxes, masks and both, cut-outs and a COCO JSON in DIR.
+    """Find objects in photos: pictures with boxes and masks, cut-outs and COCO JSON in DIR.
 
-    An image that cannot be read is named and left out; the exit code is 0 if there was one that could be, else 2.
+    An image that cannot be read is reported and left out. The exit code is 2 if no image could be read.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

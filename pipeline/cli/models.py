@@ -1,4 +1,4 @@
-"""`tallycam models`: which models there are, their weights, ONNX files of them, and how fast they are here."""
+"""`tallycam models`: list, download, export and time models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigOption, Overrides
+from pipeline.cli.options import JsonFile, ModelSettings, Overrides
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, export and time models.")
+app = typer.Typer(no_args_is_help=True, help="List, download, export and time models.")
 
 NameOrFile = Annotated[
-    str, typer.Argument(metavar="MODEL", help="a model by name, or its file", show_default="street")
+    str, typer.Argument(metavar="MODEL", help="The name of a model, or a model file.", show_default="street")
 ]
 CLASSES_SHOWN = 6
 
@@ -20,10 +20,10 @@ CLASSES_SHOWN = 6
 @app.command()
 def ls(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="model files to list as well")
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Model files to list as well.")
     ] = None,
 ) -> None:
-    """List the models there are: size, licence, classes, and whether their weights are on this disk."""
+    """List the known models: size, licence, classes, and whether their weights are on disk."""
     from pipeline.models.listing import listing
 
     rows = listing(files or ())
@@ -39,9 +39,14 @@ def ls(
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="maskrcnn_resnet50_fpn or ..._v2")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The name of the model: maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2."
+        ),
+    ],
 ) -> None:
-    """Fetch the published weights of a model, once; their hash is checked."""
+    """Download the published weights of a model and verify their hash."""
     from pipeline.models.listing import fetch_weights
 
     print(fetch_weights(name))
@@ -50,14 +55,16 @@ def pull(
 @app.command()
 def export(
     model: NameOrFile = "street",
-    onnx: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")] = Path("model.onnx"),
+    onnx: Annotated[Path, typer.Option(help="Write the ONNX model to this file.", metavar="FILE")] = Path(
+        "model.onnx"
+    ),
     size: Annotated[
-        str | None, typer.Option(help="width and height of its input, multiples of 32", metavar="WxH")
+        str | None, typer.Option(help="Size of the model's input in pixels, multiples of 32.", metavar="WxH")
     ] = None,
-    config: ConfigOption = None,
+    config: ModelSettings = None,
     overrides: Overrides = None,
 ) -> None:
-    """Write a Mask R-CNN as ONNX, and check on random pictures and video frames that it finds the same."""
+    """Export a Mask R-CNN to ONNX, and check on images that both find the same objects."""
     from pipeline.cli.model_choice import choose, parse_size
     from pipeline.demo.clip import bundled_frames
     from pipeline.models.listing import weights_of
@@ -81,16 +88,16 @@ def export(
 @app.command()
 def bench(
     model: NameOrFile = "street",
-    batches: Annotated[str, typer.Option(help="frames in one run of the model", metavar="N,N")] = "1,2,4,8",
-    size: Annotated[str, typer.Option(help="width and height of the frames", metavar="WxH")] = "1920x1080",
-    seconds: Annotated[float, typer.Option(help="how long to time each batch size", min=0.0)] = 5.0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="write the figures there", metavar="FILE")
-    ] = None,
-    config: ConfigOption = None,
+    batches: Annotated[
+        str, typer.Option(help="Batch sizes to time, separated by commas.", metavar="N,N")
+    ] = "1,2,4,8",
+    size: Annotated[str, typer.Option(help="Size of the frames in pixels.", metavar="WxH")] = "1920x1080",
+    seconds: Annotated[float, typer.Option(help="Seconds to spend on each batch size.", min=0.0)] = 5.0,
+    json_file: JsonFile = None,
+    config: ModelSettings = None,
     overrides: Overrides = None,
 ) -> None:
-    """Time a model on this device, from uint8 frames to instances, by batch size."""
+    """Time a model on this device, from uint8 frames to instances, for several batch sizes."""
     from dataclasses import asdict
 
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Arguments and options that several verbs share."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -8,16 +8,33 @@ from typing import Annotated
 import typer
 
 ConfigPath = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="a YAML file; see configs/", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="CONFIG", help="A YAML configuration; the folder configs/ has examples.", show_default=False
+    ),
 ]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one value")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=C", help="Change one value of the configuration. May be given several times."
+    ),
+]
 Source = Annotated[
-    str | None, typer.Option(help="a file, folder, URL, camera:N or synthetic:SEED", metavar="URI")
+    str | None,
+    typer.Option(
+        help="Read this file, folder of images, URL, camera:N or synthetic:SEED instead of the source in CONFIG.",
+        metavar="URI",
+    ),
 ]
-Out = Annotated[Path, typer.Option(help="folder of the results", metavar="DIR")]
+Out = Annotated[Path, typer.Option(help="Write the results into this folder.", metavar="DIR")]
 Model = Annotated[
-    str | None, typer.Option("--model", help="a model by name, or its file; default: the one that ships")
+    str | None,
+    typer.Option("--model", help="Use the model of this name or file instead of the one that ships."),
 ]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="take the model's settings from there", metavar="CONFIG")
+ModelSettings = Annotated[
+    Path | None,
+    typer.Option("--config", help="Take the model's settings from this configuration.", metavar="CONFIG"),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Also write the figures to this JSON file.", metavar="FILE")
 ]

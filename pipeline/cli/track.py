@@ -13,28 +13,42 @@ from pipeline.cli.options import Overrides
 def track(
     detections: Annotated[
         Path,
-        typer.Option(help="rows frame,id,left,top,width,height,score", metavar="DET.txt", show_default=False),
+        typer.Option(
+            help="Read these boxes: rows of frame,id,left,top,width,height,score.",
+            metavar="DET.txt",
+            show_default=False,
+        ),
     ],
-    tracks: Annotated[Path, typer.Option(help="written there", metavar="OUT.txt", show_default=False)],
+    tracks: Annotated[
+        Path,
+        typer.Option(
+            help="Write the tracks to this file, in the same format.", metavar="OUT.txt", show_default=False
+        ),
+    ],
     config: Annotated[
-        Path | None, typer.Option("--config", help="take the tracker's settings from there", metavar="CONFIG")
+        Path | None,
+        typer.Option(
+            "--config", help="Take the tracker's settings from this configuration.", metavar="CONFIG"
+        ),
     ] = None,
     overrides: Overrides = None,
     fps: Annotated[
         float | None,
         typer.Option(
-            help="frames per second; default: as seqinfo.ini says, or estimated from how fast people move",
+            help="Frame rate of the video. By default seqinfo.ini gives it, or it is estimated from the speed of "
+            "the boxes.",
             min=0.1,
         ),
     ] = None,
     size: Annotated[
         str | None,
         typer.Option(
-            help="of the frames; default: as seqinfo.ini says, or what holds all boxes", metavar="WxH"
+            help="Size of the frames in pixels. By default seqinfo.ini gives it, or the extent of all boxes.",
+            metavar="WxH",
         ),
     ] = None,
 ) -> None:
-    """Link the boxes of a MOTChallenge detection file to tracks, without a video."""
+    """Track the boxes of a MOTChallenge detection file, without a video."""
     from pipeline.config import load as config_load
     from pipeline.config.schema import TrackerConfig
     from pipeline.errors import ConfigError

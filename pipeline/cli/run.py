@@ -1,0 +1,50 @@
+"""`tallycam run`: the whole pipeline on the streams of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import ConfigPath, Out, Overrides, Source
+
+
+def run(
+    config: ConfigPath,
+    source: Source = None,
+    out: Out = Path("out"),
+    overrides: Overrides = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option(help="Also write the tracks to this file as MOTChallenge rows.", metavar="FILE"),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Where the stages run. The only choice so far is `local`.")
+    ] = "local",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the interrupted run in DIR where it stopped.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the annotated video live, in a window or on a local page.")
+    ] = False,
+) -> None:
+    """Count in the streams of CONFIG: annotated video, events and a summary in DIR."""
+    from rich.console import Console
+
+    from pipeline.cli.table import LiveTable, final_table, notes
+    from pipeline.config.load import load
+    from pipeline.errors import ConfigError
+    from pipeline.runtime.run import run as run_pipeline
+
+    if engine != "local":
+        raise ConfigError(f"--engine: got {engine}, expected local")
+    shown = ["output.live.enabled=true"] if show else []
+    loaded = load(config, [*(overrides or ()), *shown], source)
+    console = Console()
+    with LiveTable(console) as table:
+        streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)
+    console.print(final_table(streams))
+    for line in notes(streams):
+        console.print(line, style="yellow", highlight=False)
+    console.print(f"Results are in {out}", highlight=False)
