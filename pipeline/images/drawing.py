@@ -63,7 +63,7 @@ def draw(
     """
     height, width = picture.shape[:2]
     sizes = Sizes.of(min(height, width))
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    planes = picture.transpose(2, 0, 1).copy("C")  # a copy even of one pixel, which is contiguous as it is
     order = [
         int(row) for row in np.argsort(found.boxes_px[:, 3], kind="stable")
     ]  # near objects over far ones

@@ -65,7 +65,7 @@ KINDS = (
     ),
     Kind(
         name="motion",
-        load="pipeline.models.motion.motion_model:Motion",
+        load="pipeline.models.motion.motion_model:MotionSegmenter",
         classes_of="pipeline.models.motion.motion_model:classes_of",
         names=("motion",),
     ),

@@ -84,6 +84,15 @@ def test_every_image_has_three_pictures_and_its_cut_outs(tmp_path: Path, model: 
     assert (outcome.images, outcome.objects, outcome.troubles) == (1, {"person": 1, "traffic light": 1}, [])
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (300, 1), (2, 2)])
+def test_a_tiny_image_is_drawn_like_any_other(tmp_path: Path, model: OneEach, size: tuple[int, int]) -> None:
+    paths = [photo(tmp_path / "in" / "dot.png", *size), photo(tmp_path / "in" / "street.png")]
+    outcome = process(paths, tmp_path / "out", ModelConfig(), count=["person"])
+    assert (outcome.images, outcome.troubles) == (2, [])
+    with Image.open(tmp_path / "out" / "dot.both.jpg") as drawn:
+        assert drawn.size == size
+
+
 def test_the_json_is_read_by_the_coco_api_with_the_masks_that_are_drawn(
     tmp_path: Path, model: OneEach
 ) -> None:
