@@ -1,6 +1,8 @@
 # make demo    the bundled clip through the whole pipeline, counts compared with the truth
 # make test    the tests
-# make check   formatting, lint, types and tests: what CI runs
+# make check   formatting, lint, types, documentation and tests: what CI runs
+# make docs    the documentation site, in out/site
+# make release wheel and sdist in dist/, and the wheel tried in a clean environment
 #
 # The first call makes .venv and installs; TORCH=cpu fetches the smaller build of PyTorch without CUDA.
 
@@ -11,7 +13,7 @@ TORCH ?=
 EXTRAS := onnx,postgres
 ARGS ?=
 
-.PHONY: demo test test-fast check fmt lint types schema clean distclean venv
+.PHONY: demo test test-fast check fmt lint types docs docs-serve hooks release schema clean distclean venv
 
 demo: $(VENV)/.ready
 	@$(BIN)/tallycam demo $(ARGS)
@@ -22,7 +24,7 @@ test: $(VENV)/.ready-dev
 test-fast: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-check: lint types test
+check: lint types docs test
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -32,6 +34,18 @@ lint: $(VENV)/.ready-dev
 
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
+
+docs: $(VENV)/.ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+hooks: $(VENV)/.ready-dev
+	$(BIN)/pre-commit install
+
+release: $(VENV)/.ready-dev
+	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" sh tools/release.sh $(BIN)/python
 
 fmt: $(VENV)/.ready-dev
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_the_command_is_there_and_tells_its_version() -> None:
 def test_the_version_is_in_one_place(root: Path) -> None:
     assert project(root)["dynamic"] == ["version"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", pipeline.__version__)
+
+
+def test_the_package_says_where_it_lives(root: Path) -> None:
+    urls = project(root)["urls"]
+    assert {"Homepage", "Documentation", "Source", "Issues", "Changelog"} <= urls.keys()
+    assert all(url.startswith("https://") for url in urls.values())
+
+
+def test_the_sdist_holds_every_file_of_the_repository(root: Path, tmp_path: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("tallycam-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert not sorted(set(listed.stdout.splitlines()) - held)
 
 
 @pytest.mark.slow
