@@ -17,9 +17,9 @@ Command: TypeAlias = Callable[..., tuple[int, str, str]]
 def command_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """For a fixture."""
 
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
+    def run(*arguments: str | Path, columns: int = 120) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["tallycam", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "120")
+        monkeypatch.setenv("COLUMNS", str(columns))
         try:
             cli.main()
         except SystemExit as end:

@@ -78,7 +78,7 @@ def audit(
     if marks is not None:
         given = read_marks(marks, read_run(run))
         parts = precisions(counted, given)
-        console.print(rich_table(job.sheet(parts)))
+        console.print(rich_table(job.sheet(parts)), crop=False)
         write_json(run / "audit.json", job.figures_json(read_run(run), parts))
         console.print(f"The figures are in {run / 'audit.json'}", highlight=False, soft_wrap=True)
         return

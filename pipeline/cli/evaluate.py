@@ -161,7 +161,7 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     html_path = html_file or json_path.with_suffix(".html")
     console = Console()
     for sheet in evaluation.sheets:
-        console.print(rich_table(sheet))
+        console.print(rich_table(sheet), crop=False)
     for note in evaluation.notes:
         console.print(note, style="yellow", highlight=False)
     console.print(

@@ -26,7 +26,10 @@ def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) 
         Fact("precision", shown(total.precision_at), f"at IoU 0.5, score {scores.score:g}"),
         Fact("recall", shown(total.recall_at), f"{total.hits} of {total.true} objects"),
     )
-    classes = (*scores.classes, total)
+    occurring = [one for one in scores.classes if one.true or one.found]
+    if absent := len(scores.classes) - len(occurring):
+        notes = (*notes, f"{absent} classes without a true or found object are not listed.")
+    classes = (*occurring, total)
     by_class = Sheet(
         "IoU by class",
         (
@@ -41,8 +44,8 @@ def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) 
             "pixel IoU %",
         ),
         tuple(map(_at_half, classes)),
-        f"Masks of score {scores.score:g} or more, matched one to one at IoU {MATCHED_IOU}. IoU: mean of the hits; "
-        "IoU0: with 0 for objects that were missed; pixels: IoU of all pixels of a class together.",
+        f"Masks of score {scores.score:g} or more, matched one to one at IoU {MATCHED_IOU}. IoU: mean over the matched "
+        "pairs; missed 0: missed objects count as 0; pixel IoU: all pixels of a class together.",
         total=True,
     )
     coco = Sheet(

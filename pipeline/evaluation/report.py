@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipeline.errors import TallycamError
@@ -104,10 +105,22 @@ def numeric(sheet: Sheet) -> list[bool]:
 
 
 def rich_table(sheet: Sheet) -> Table:
-    """For the terminal."""
-    table = Table(title=sheet.title, title_justify="left", caption=sheet.note or None, caption_justify="left")
-    for name, number in zip(sheet.header, numeric(sheet), strict=True):
-        table.add_column(name, justify="right" if number else "left")
+    """The table for a terminal. Cells may wrap, but no word is cut, also where the terminal is 80 columns wide."""
+    table = Table(
+        title=sheet.title,
+        title_justify="left",
+        caption=sheet.note or None,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for place, (name, number) in enumerate(zip(sheet.header, numeric(sheet), strict=True)):
+        words = " ".join([name, *(text(row[place]) for row in sheet.rows)]).split()
+        table.add_column(
+            name, justify="right" if number else "left", overflow="fold", min_width=max(map(len, words))
+        )
     for place, row in enumerate(sheet.rows):
         last = sheet.total and place == len(sheet.rows) - 1
         style = "red" if place in sheet.wrong else "bold" if last else None

@@ -134,6 +134,27 @@ def test_images_of_a_document_are_found_by_their_file_names(tmp_path: Path) -> N
     assert "dog" in found.notes[-1]
 
 
+def test_the_tables_list_only_classes_that_occur_and_print_their_names_whole(
+    tmp_path: Path, command: Command
+) -> None:
+    truth = truth_file(tmp_path, {"segmentation": square(10, 10)})
+    data = json.loads(truth.read_text())
+    names = ["skateboard rider", *(f"kind {number}" for number in range(2, 81))]
+    data["categories"] = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+    truth.write_text(json.dumps(data))
+    found = results_file(
+        tmp_path, {"segmentation": square(10, 10)}, {"segmentation": square(50, 50), "category_id": 7}
+    )
+    code, out, _ = command("evaluate", "masks", "--truth", truth, "--found", found, columns=80)
+    assert code == 0
+    assert "…" not in out
+    assert "skateboard" in out.split() and "rider" in out.split()
+    assert {"precision", "missed", "pixel"} <= set(out.split())
+    assert "kind 7 " in out and "kind 8" not in out
+    assert "78 classes without a true or found object are not listed." in out
+    assert len(json.loads((tmp_path / "evaluation.json").read_text())["classes"]) == 80
+
+
 def scene_and_log(folder: Path) -> tuple[Path, Path]:
     """Two frames of a rendered scene's truth, and the log of a model that saw the second and found its object."""
     counts = square(20, 20)["counts"]
