@@ -98,15 +98,30 @@ def scene(folder: Path, frames: int, **changes: Any) -> Path:
 
 
 class Command:
-    """A running `tallycam` command."""
+    """A running `tallycam` command.
 
-    def __init__(self, *arguments: str | Path, runtime: Path | None = None) -> None:
+    Args:
+        runtime: folder for its sockets.
+        folder: the working folder; the checkout if None.
+    """
+
+    def __init__(
+        self, *arguments: str | Path, runtime: Path | None = None, folder: Path | None = None
+    ) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        python = [sys.executable]
+        if (
+            folder is not None
+        ):  # as the installed `tallycam` does it: nothing is imported from the working folder
+            python.append("-P")
+            environment["PYTHONPATH"] = os.pathsep.join(
+                filter(None, (str(ROOT), environment.get("PYTHONPATH")))
+            )
         if runtime is not None:
             environment["XDG_RUNTIME_DIR"] = str(runtime)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)],
-            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*python, "-m", "pipeline", *map(str, arguments)],
+            cwd=folder or ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.runtime = runtime
 
@@ -160,9 +175,11 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
-def tallycam(*arguments: str | Path, timeout_s: float = 120.0) -> tuple[int, str, str]:
+def tallycam(
+    *arguments: str | Path, timeout_s: float = 120.0, folder: Path | None = None
+) -> tuple[int, str, str]:
     """Runs a command to its end: exit code, standard output, standard error."""
-    with Command(*arguments) as command:
+    with Command(*arguments, folder=folder) as command:
         return command.finish(timeout_s)
 
 

@@ -172,13 +172,13 @@ def check_classes(classes: tuple[str, ...], wanted: Iterable[str], where: str = 
 
 
 def _imported(path: str) -> Callable[[ModelConfig], Any]:
-    """What `module:name` names. Modules in the current folder are found, too.
+    """What `module:name` names. A module of the user's own may lie in the current folder.
 
     Raises:
         ModelError: there is no such module, or nothing of that name in it.
     """
     module_name, _, attribute = path.partition(":")
-    if "" not in sys.path:
+    if "" not in sys.path and not module_name.startswith("pipeline."):
         sys.path.append("")  # after all the rest: a file in the current folder hides no installed package
     try:
         found: Any = importlib.import_module(module_name)

@@ -1,17 +1,22 @@
-"""Stages as processes of this host."""
+"""Runs stages as processes of this host."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+import pipeline
+from pipeline.stages.heartbeat import STOP_SIGNALS
 from pipeline.stages.topology import Process
 
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP's threads would spin while they wait for each other, on cores that the other stages need."""
+"""OpenMP threads would otherwise spin while they wait for each other, on cores that the other stages need."""
 
 
 class Handle(Protocol):
@@ -21,13 +26,13 @@ class Handle(Protocol):
     def pid(self) -> int: ...
 
     def poll(self) -> int | None:
-        """Its exit status, negative where a signal ended it; None while it runs."""
+        """Exit status, negative if a signal ended the process; None while it runs."""
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills the process."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits for its end."""
+        """Waits for the process to end and returns its exit status."""
 
 
 class Engine(Protocol):
@@ -41,19 +46,40 @@ class LocalEngine:
     """Starts each stage as `python -m pipeline.stages` on this host.
 
     Args:
-        spec: the file that holds the run.
-        notes: where the processes' own words (tracebacks) go.
+        spec: File with the `RunSpec`.
+        notes: Receives what the processes print.
     """
 
     def __init__(self, spec: Path, notes: IO[bytes]) -> None:
         self._spec, self._notes = spec, notes
 
     def start(self, process: Process, incarnation: int) -> Handle:
-        command = [sys.executable, "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._notes,
-            stderr=self._notes,
-            env=QUIET_THREADS | os.environ,
-        )
+        # -P: without it `python -m` looks in the working folder first, and a file there that is called `av.py` or
+        # `pipeline.py` would be executed in place of the module that a stage wants.
+        words = ["-P", "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]
+        with _stop_signals_blocked():
+            return subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=self._notes,
+                stderr=self._notes,
+                env=QUIET_THREADS | os.environ | _path_of_the_package(),
+            )
+
+
+@contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    """A process started within inherits the mask: Ctrl-C cannot interrupt its imports."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _path_of_the_package() -> dict[str, str]:
+    """Lets a stage find the package where this process found it in the folder that `-P` leaves out: a checkout."""
+    folder = str(Path(pipeline.__file__).parents[1])
+    if sys.path[0] not in ("", folder):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))}

@@ -15,8 +15,9 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models.base import Detections
-from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
+from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.frame_queue import FrameQueue, PendingFrame
+from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.instances import QUARANTINED, instances_of
 from pipeline.transport.messages import (
     Accepted,

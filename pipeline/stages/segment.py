@@ -12,7 +12,8 @@ from pipeline.models import registry
 from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open
 from pipeline.stages.batch import Batch
-from pipeline.stages.context import Heartbeat, StageContext, now
+from pipeline.stages.context import StageContext, now
+from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
 from pipeline.stages.topology import tracker_of, trackers
@@ -94,7 +95,9 @@ class Segment:
         batch.took(1, self._frame_s)
         heartbeat.ready()
         worked_s = now()
-        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(now() - worked_s > 0.5, now()):
+        while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
+            now() - worked_s > 0.5, now()
+        ):
             for index, frames in batch.to_ask(now()):
                 ask = Ask(worker=self._context.name, incarnation=self._context.incarnation, frames=frames)
                 decoders[index].send(ask)

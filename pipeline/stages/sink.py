@@ -11,7 +11,8 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
-from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
+from pipeline.stages.context import HELLO_S, StageContext, now
+from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.latency import Latency
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Tracks, Want
@@ -127,7 +128,7 @@ class Sink:
         track = DealerSocket(endpoints.track(tracker_of(context.index, context.config)), context.identity)
         poller = Poller([decoder, track])
         heartbeat.ready()
-        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(self._closed, now()):
+        while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(self._closed, now()):
             self._say(decoder)
             self._want(track)
             poller.wait(0.02 if self._pending else 0.1)

@@ -6,7 +6,8 @@ import time
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.events import EventStore
-from pipeline.stages.context import HELLO_S, Heartbeat, StageContext, now
+from pipeline.stages.context import HELLO_S, StageContext, now
+from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.stream_state import StreamState
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
@@ -60,7 +61,9 @@ class Track:
         }
         poller = Poller([router, *decoders.values()])
         heartbeat.ready()
-        while heartbeat.beat(self._report, now()) and not heartbeat.left_alone(self._all_told(), now()):
+        while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
+            self._all_told(), now()
+        ):
             self._hello(decoders)
             poller.wait(0.05)
             progressed: set[str] = set()

@@ -150,7 +150,7 @@ class World:
             def ready(self) -> None:
                 world.states.append("ready")
 
-            def left_alone(self, idle: bool, now_s: float) -> bool:
+            def orphaned_and_idle(self, idle: bool, now_s: float) -> bool:
                 return False
 
             def done(self, report: Report) -> None:
