@@ -22,7 +22,7 @@ import yaml
 
 from pipeline.cli.app import main
 from tests.running import frames_of, scene, summary, tallycam
-from tests.video.media import picture, write_video
+from tests.video.media import CLIPS, picture, write_video
 
 Refused = Callable[..., str]
 SECRET = "hunter2"
@@ -247,7 +247,6 @@ def test_what_only_a_stage_can_notice_is_one_line_as_well(
 
 # Odd but valid input
 
-LENGTH = 50
 ODD: dict[str, tuple[int, tuple[int, int]]] = {
     # stream -> frames processed, size of its video
     "odd": (10, (320, 180)),
@@ -267,7 +266,7 @@ ODD: dict[str, tuple[int, tuple[int, int]]] = {
 
 def odd_streams(folder: Path) -> dict[str, dict[str, Any]]:
     """Stream -> configuration."""
-    clip = write_video(folder / "clip.mp4", LENGTH)
+    clip = write_video(folder / "clip.mp4", 50)
     images = folder / "images"
     images.mkdir()
     for number in range(10):
@@ -287,8 +286,8 @@ def odd_streams(folder: Path) -> dict[str, dict[str, Any]]:
         "part": clip,
         "skip": clip,
         "slower": clip,
-        "cut": cut(clip, folder / "cut.mp4"),
-        "flipped": flipped(clip, folder / "flipped.mp4"),
+        "cut": cut(folder / "cut.mp4"),
+        "flipped": flipped(folder / "flipped.mp4"),
     }
     streams: dict[str, dict[str, Any]] = {name: {"source": str(path)} for name, path in made.items()}
     streams["part"] |= {"start_s": 0.4, "stop_s": 1.4}
@@ -297,20 +296,15 @@ def odd_streams(folder: Path) -> dict[str, dict[str, Any]]:
     return streams
 
 
-def cut(clip: Path, path: Path) -> Path:
+def cut(path: Path) -> Path:
     """A video whose last third is missing; its index is in front."""
-    with av.open(str(clip)) as source, av.open(str(path), "w", options={"movflags": "+faststart"}) as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    whole = (CLIPS / "clip.mp4").read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
     return path
 
 
-def flipped(clip: Path, path: Path) -> Path:
-    data, dice = bytearray(clip.read_bytes()), random.Random(1)
+def flipped(path: Path) -> Path:
+    data, dice = bytearray((CLIPS / "clip.mp4").read_bytes()), random.Random(1)
     for _ in range(30):
         data[dice.randrange(len(data) // 4, len(data) * 3 // 4)] ^= 1 << dice.randrange(8)
     path.write_bytes(data)
@@ -352,7 +346,7 @@ def test_odd_videos_are_counted_and_drawn_frame_by_frame(odd: tuple[Path, str], 
 def test_damage_is_left_out_counted_and_told(odd: tuple[Path, str], stream: str) -> None:
     out, printed = odd
     result = summary(out, stream)
-    assert LENGTH // 3 <= result["frames"]["processed"] <= LENGTH
+    assert 100 // 3 <= result["frames"]["processed"] <= 100
     assert frames_of(out / f"{stream}.mp4") == result["frames"]["processed"]
     assert result["damage"]["errors"] > 0
     assert f"{stream}: {result['damage']['errors']} damaged parts of the source were left out" in printed

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.sources.registry import SourceFrame
 
+CLIPS = Path(__file__).with_name("data")
+"""`clip.mp4` (index in front), `.ts`, `.mkv` and `.avi`: 100 frames of `picture`, 160x120, H.264, a keyframe every 10.
+
+They ship since tests damage them: what an encoder writes depends on its release and on the processor."""
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 BITS = 8
