@@ -1,4 +1,4 @@
-"""`tallycam check`: is a configuration valid, and what would it do?"""
+"""`tallycam check`: whether a configuration is valid, and what it counts"""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pipeline.cli.options import ConfigPath, Overrides, Source
 def check(config: ConfigPath, overrides: Overrides = None, source: Source = None) -> None:
     """Check CONFIG without running it, and list what it would count."""
     from pipeline.config.load import load
-    from pipeline.runtime.run import check as check_run
+    from pipeline.runtime import preflight
 
     loaded = load(config, overrides or (), source)
-    classes = check_run(loaded)
+    classes = preflight.check(loaded)
     for name, stream in loaded.streams.items():
+        preflight.check_source(name, stream)
         lines = ", ".join(stream.lines) or "none"
         zones = ", ".join(stream.zones) or "none"
         print(f"{name}: lines {lines}; zones {zones}; {len(classes)} classes")
-    print(f"{config}: right")
+    for line in preflight.notes(loaded):
+        print(line)
+    print(f"{config}: valid")

@@ -35,6 +35,7 @@ def run(
     from pipeline.cli.table import LiveTable, final_table, notes
     from pipeline.config.load import load
     from pipeline.errors import ConfigError
+    from pipeline.runtime import preflight
     from pipeline.runtime.run import run as run_pipeline
 
     if engine != "local":
@@ -42,6 +43,8 @@ def run(
     shown = ["output.live.enabled=true"] if show else []
     loaded = load(config, [*(overrides or ()), *shown], source)
     console = Console()
+    for line in preflight.notes(loaded):
+        console.print(line, style="yellow", highlight=False, soft_wrap=True)
     with LiveTable(console) as table:
         streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)
     console.print(final_table(streams))

@@ -11,8 +11,8 @@ from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat import view_path
 from pipeline.records.log import read_log
 from pipeline.runtime.heatmaps import write_heatmap
+from pipeline.runtime.preflight import check_classes
 from pipeline.runtime.results import StreamView
-from pipeline.runtime.run import check_classes
 from pipeline.transport.messages import Instances
 
 

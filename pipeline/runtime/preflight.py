@@ -1,0 +1,99 @@
+"""Checks before a run: whatever can be known to be wrong is reported before a process starts or a file is written."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pipeline.config.schema import Config, FilterConfig, StreamConfig
+from pipeline.errors import SourceError
+from pipeline.models import registry
+from pipeline.video.sources.image_folder import SUFFIXES
+from pipeline.video.sources.registry import open_source, parse_source
+from pipeline.video.sources.source import DEFAULT_FPS
+
+
+def check(config: Config) -> tuple[str, ...]:
+    """Check that the model has every class that the configuration names.
+
+    Returns:
+        The model's class names.
+
+    Raises:
+        ConfigError: the URL of the events is not valid.
+        ModelError: the model cannot be read, or lacks a class.
+    """
+    if config.output.events is not None:
+        from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
+
+        parse_url(config.output.events)
+    classes = registry.classes_of(config.model)
+    check_filter(classes, "model.filter", config.model.filter)
+    for name, stream in config.streams.items():
+        check_classes(classes, name, stream)
+    return classes
+
+
+def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> None:
+    """Check that the model knows every class that the stream `name`, its lines and its zones ask for.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    parts = {"": stream.classes}
+    parts |= {f".lines.{line}": config.classes for line, config in stream.lines.items()}
+    parts |= {f".zones.{zone}": config.classes for zone, config in stream.zones.items()}
+    for part, classes in parts.items():
+        registry.check_classes(known, classes or (), f"streams.{name}{part}.classes")
+    check_filter(known, f"streams.{name}.filter", stream.filter)
+
+
+def check_filter(known: tuple[str, ...], where: str, part: FilterConfig) -> None:
+    """Check that the model knows every class that the filter at `where` names.
+
+    Raises:
+        ModelError: it lacks one.
+    """
+    registry.check_classes(known, part.classes or (), f"{where}.classes")
+    registry.check_classes(known, part.scores, f"{where}.scores")
+    for what, areas in (("include", part.include), ("exclude", part.exclude)):
+        for number, area in enumerate(areas):
+            registry.check_classes(known, area.classes or (), f"{where}.{what}[{number}].classes")
+
+
+def check_source(name: str, stream: StreamConfig) -> None:
+    """Open the source of the stream `name` and close it again, if it is on disk.
+
+    Cameras and URLs are not tried: they may come up later, and a run waits for them.
+
+    Raises:
+        SourceError: it does not exist or cannot be opened.
+    """
+    try:
+        address = parse_source(stream.source)
+        if address.kind == "file" and Path(address.target).suffix.lower() in SUFFIXES:
+            raise SourceError(
+                f"{address.target}: is a photo, expected a video; `tallycam image {address.target}` finds the objects "
+                "of photos, and a folder of numbered images is read as a video"
+            )
+        if address.kind in ("file", "images"):
+            open_source(stream, stop=threading.Event()).close()
+    except SourceError as error:
+        raise SourceError(f"streams.{name}.source: {error}") from None
+
+
+def notes(config: Config) -> list[str]:
+    """What a user should know about the sources before they are counted, one line each."""
+    return [
+        f"{name}: the images of {stream.source} are read at {DEFAULT_FPS:g} frames per second, since a folder has no "
+        f"frame rate; set streams.{name}.fps if they were taken at another rate"
+        for name, stream in config.streams.items()
+        if stream.fps is None and _is_folder(stream.source)
+    ]
+
+
+def _is_folder(source: str) -> bool:
+    try:
+        return parse_source(source).kind == "images"
+    except SourceError:  # told by `check_source`
+        return False
