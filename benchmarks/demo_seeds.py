@@ -22,14 +22,14 @@ from benchmarks.measure import save, table
 from pipeline.config.schema import Config
 from pipeline.demo import command as demo
 from pipeline.demo.clip import DEMO_SEED
-from pipeline.demo.scene.truth import Truth, read_truth
+from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.runtime.recount import recount
 from pipeline.runtime.run import run
 
 KINDS = ("unique", "line", "zone")
 
 
-def prepared(seed: int, folder: Path) -> tuple[Path, Truth]:
+def prepared(seed: int, folder: Path) -> tuple[Path, SceneTruth]:
     """The scene's clip and truth, rendered once."""
     video, truth = folder / f"scene-{seed}.mp4", folder / f"scene-{seed}-truth.json.gz"
     return (video, read_truth(truth)) if truth.exists() else demo.prepare(seed, folder)

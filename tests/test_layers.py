@@ -24,14 +24,12 @@ LAYERS = (
     ("counting",),
     ("video",),
     ("models", "tracking"),
-    ("demo.scene",),
     ("records",),
     ("transport", "config"),
     ("metrics", "geometry"),
     ("errors", "redact"),
 )
-"""From top to bottom, the modules and folders right below `pipeline`. `demo.scene`, the renderer, stands below the
-source that shows it; the rest of the demonstration stands above the run that it makes."""
+"""From top to bottom, the modules and folders right below `pipeline`."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FOLDER = Path(pipeline.__file__).parent
@@ -65,11 +63,9 @@ def imports(source: str, known: set[str]) -> set[str]:
 
 
 def layer(module: str) -> str:
-    """The folder of `LAYERS` that holds a module."""
-    parts = module.split(".")
-    return max(
-        (name for name in LEVEL if name.split(".") == parts[: name.count(".") + 1]), key=len, default=""
-    )
+    """The name in `LAYERS` that a module belongs to."""
+    name = module.split(".")[0]
+    return name if name in LEVEL else ""
 
 
 def upward(module: str, imported: set[str]) -> list[str]:

@@ -15,7 +15,9 @@ from pipeline.audit.marks import AuditError
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes, planes_bytes
-from pipeline.video.sources.registry import Position, open_source, parse_source
+from pipeline.video.sources.kinds import find_kind
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import FramePosition
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -29,7 +31,7 @@ _START = re.compile(r"start_s=([0-9.]+)")
 def can_be_played_again(stream: StreamConfig) -> bool:
     """Whether the source gives the same frames once more: a file or a folder that is still there."""
     try:
-        return parse_source(stream.source).kind in ("file", "images") and not stream.loop
+        return find_kind(stream.source).replayable and not stream.loop
     except SourceError:
         return False
 
@@ -43,9 +45,11 @@ def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tu
     plain = stream.model_copy(update={"realtime": False})
     for group in _groups(sorted(set(wanted))):
         index, pts_s, epoch = group[0]
-        near = Position(index, pts_s, epoch) if epoch == 0 else None
+        hint = FramePosition(index, pts_s, epoch) if epoch == 0 else None
         left = {number for number, _, _ in group}
-        source = open_source(plain, stop=threading.Event(), first_index=index, near=near, decoder_threads=1)
+        source = open_source(
+            plain, stop=threading.Event(), first_index=index, seek_hint=hint, decoder_threads=1
+        )
         try:
             for frame in source.frames():
                 if frame.index in left:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.video.sources.kinds import examples
+
 ConfigPath = Annotated[
     Path,
     typer.Argument(
@@ -22,7 +24,7 @@ Overrides = Annotated[
 Source = Annotated[
     str | None,
     typer.Option(
-        help="Read this file, folder of images, URL, camera:N or synthetic:SEED instead of the source in CONFIG.",
+        help=f"Read this source instead of the one in CONFIG: {examples()}.",
         metavar="URI",
     ),
 ]

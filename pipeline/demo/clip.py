@@ -11,9 +11,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.scene.truth import Truth, scene_truth, write_truth
+from pipeline.demo.scene.truth import scene_truth
 from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import OutputError
+from pipeline.records.scene_truth import SceneTruth, write_truth
 
 DATA = Path(__file__).parent / "data"
 DEMO_VIDEO = DATA / "demo.mp4"
@@ -21,7 +22,7 @@ DEMO_TRUTH = DATA / "demo-truth.json.gz"
 DEMO_SEED = 11
 
 
-def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) -> Truth:
+def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) -> SceneTruth:
     """Render a scene with an end to H.264 (yuv420p) and write its truth (gzipped when the name ends in .gz).
 
     Frame i has the time i / fps. Raises `OutputError` when a file cannot be written.

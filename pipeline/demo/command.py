@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pipeline.config.schema import Config
 from pipeline.demo.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
-from pipeline.demo.scene.truth import Truth, read_truth
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import OutputError
+from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.records.summary import write_json
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
@@ -44,7 +44,7 @@ class Score:
         return abs(self.counted - self.true)
 
 
-def configuration(truth: Truth, video: Path) -> Config:
+def configuration(truth: SceneTruth, video: Path) -> Config:
     """The lines and zones of a rendered scene, to be counted with the model that ships."""
     lines = {
         line.name: {"points": line.points, "classes": line.classes, "directions": line.directions}
@@ -55,7 +55,7 @@ def configuration(truth: Truth, video: Path) -> Config:
     return Config.model_validate({"model": {"score": SCORE}, "streams": {STREAM: stream}})
 
 
-def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:
+def prepare(seed: int | None, out: Path) -> tuple[Path, SceneTruth]:
     """The video and its truth: those that ship, or those of a freshly rendered scene, kept in `out`."""
     if seed is None:
         return DEMO_VIDEO, read_truth(DEMO_TRUTH)
@@ -70,7 +70,7 @@ def prepare(seed: int | None, out: Path) -> tuple[Path, Truth]:
 
 
 def demo(
-    video: Path, truth: Truth, out: Path, on_tick: Callable[[list[ProcessState]], None]
+    video: Path, truth: SceneTruth, out: Path, on_tick: Callable[[list[ProcessState]], None]
 ) -> tuple[StreamView, list[Score]]:
     """Runs the pipeline over a clip and scores its counts; the scores are also in `DIR/demo.json`."""
     view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
@@ -79,7 +79,7 @@ def demo(
     return view, scores
 
 
-def compare(counts: Counts, truth: Truth) -> list[Score]:
+def compare(counts: Counts, truth: SceneTruth) -> list[Score]:
     """Every count beside its truth, also those of classes that only one of them knows."""
     scores = [
         Score("unique", "", cls, "", counts.unique.get(cls, 0), truth.unique.get(cls, 0))
@@ -99,7 +99,7 @@ def compare(counts: Counts, truth: Truth) -> list[Score]:
     return scores
 
 
-def speed(view: StreamView, truth: Truth) -> float:
+def speed(view: StreamView, truth: SceneTruth) -> float:
     """How many times faster than real time the clip was counted."""
     return view.fps / truth.fps
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.demo.scene.truth import Truth
 from pipeline.evaluation.report import EvaluationError
+from pipeline.records.scene_truth import SceneTruth
 
 
 def read_json(path: Path) -> Any:
@@ -28,9 +28,9 @@ def read_json(path: Path) -> Any:
         raise EvaluationError(f"{path}: is not JSON: {error}") from None
 
 
-def scene_truth(path: Path, data: Any) -> Truth:
+def scene_truth(path: Path, data: Any) -> SceneTruth:
     """The truth of a rendered scene from its JSON values."""
     try:
-        return msgspec.convert(data, Truth)
+        return msgspec.convert(data, SceneTruth)
     except msgspec.ValidationError as error:
         raise EvaluationError(f"{path}: is not the truth of a rendered scene: {error}") from None

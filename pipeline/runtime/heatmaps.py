@@ -13,7 +13,8 @@ from pipeline.errors import SourceError
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.heatmap import Image, heatmap, read_view, write_picture
-from pipeline.video.sources.registry import open_source, parse_source
+from pipeline.video.sources.kinds import find_kind
+from pipeline.video.sources.registry import open_source
 
 PLAIN = (640, 360)
 """Width and height of a picture without a frame."""
@@ -64,9 +65,9 @@ def write_heatmap(
 
 def _first_frame(stream: StreamConfig) -> Image | None:
     """Of a source that can be opened again and is the same then."""
-    if parse_source(stream.source).kind not in ("file", "images", "synthetic"):
-        return None
     try:
+        if not find_kind(stream.source).replayable:
+            return None
         source = open_source(stream, stop=threading.Event())
     except SourceError:
         return None

@@ -8,9 +8,10 @@ from pathlib import Path
 from pipeline.config.schema import Config, FilterConfig, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.models import registry
+from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
-from pipeline.video.sources.registry import open_source, parse_source
-from pipeline.video.sources.source import DEFAULT_FPS
+from pipeline.video.sources.kinds import find_kind
+from pipeline.video.sources.registry import open_source
 
 
 def check(config: Config) -> tuple[str, ...]:
@@ -70,13 +71,14 @@ def check_source(name: str, stream: StreamConfig) -> None:
         SourceError: it does not exist or cannot be opened.
     """
     try:
-        address = parse_source(stream.source)
-        if address.kind == "file" and Path(address.target).suffix.lower() in SUFFIXES:
+        kind = find_kind(stream.source)
+        target = kind.target(stream.source)
+        if kind.name == "file" and Path(target).suffix.lower() in SUFFIXES:
             raise SourceError(
-                f"{address.target}: is a photo, expected a video; `tallycam image {address.target}` finds the objects "
-                "of photos, and a folder of numbered images is read as a video"
+                f"{target}: is a photo, expected a video; `tallycam image {target}` finds the objects of photos, "
+                "and a folder of numbered images is read as a video"
             )
-        if address.kind in ("file", "images"):
+        if kind.on_disk:
             open_source(stream, stop=threading.Event()).close()
     except SourceError as error:
         raise SourceError(f"streams.{name}.source: {error}") from None
@@ -94,6 +96,6 @@ def notes(config: Config) -> list[str]:
 
 def _is_folder(source: str) -> bool:
     try:
-        return parse_source(source).kind == "images"
+        return find_kind(source).name == "images"
     except SourceError:  # told by `check_source`
         return False

@@ -34,7 +34,8 @@ from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
-from pipeline.video.sources.registry import Position, Source, SourceFrame, open_source
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import FramePosition, Source, SourceFrame
 
 GATHER_S = 0.005
 """A file's frames go to a worker several at once; so long they may wait for each other."""
@@ -105,13 +106,17 @@ class Decode:
             self._reader.join(2.0)
             heartbeat.done(self._report())
 
-    def _open(self, first_index: int = 0, near: Position | None = None) -> Source:
+    def _open(self, first_index: int = 0, seek_hint: FramePosition | None = None) -> Source:
         """The source. With an encoder beside it, for which the run waits, half of the cores are enough for the decoder:
         each of its threads costs CPU time."""
         encodes = self._context.config.output.video.codec != "none"
         threads = max(1, min(4, (os.cpu_count() or 1) // 2)) if encodes else None
         return open_source(
-            self._config, stop=self._stop, first_index=first_index, near=near, decoder_threads=threads
+            self._config,
+            stop=self._stop,
+            first_index=first_index,
+            seek_hint=seek_hint,
+            decoder_threads=threads,
         )
 
     def _meet(self, peer: bytes, message: Message) -> None:
@@ -125,7 +130,8 @@ class Decode:
         """Opens the source where the others stand and starts the reader."""
         track, sink = self._hellos["track"], self._hellos["sink"]
         wanted = track if sink.next_seq < 0 or track.next_seq <= sink.next_seq else sink
-        position = Position(wanted.last_index, wanted.pts_s, wanted.epoch) if wanted.next_seq > 0 else None
+        last = FramePosition(wanted.last_index, wanted.pts_s, wanted.epoch)
+        position = last if wanted.next_seq > 0 else None
         if source is None or position is not None:
             if source is not None:
                 source.close()

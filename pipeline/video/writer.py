@@ -26,7 +26,7 @@ from pipeline.config.schema import VideoConfig
 from pipeline.errors import OutputError
 from pipeline.transport.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of
-from pipeline.video.sources.source import FrameSampler
+from pipeline.video.sources.frame_sampler import FrameSampler
 
 MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
 """Fragments while it is written, a plain MP4 once closed; `delay_moov` lets time begin at 0 in spite of B-frames."""

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.demo.clip import DEMO_SEED, DEMO_TRUTH, DEMO_VIDEO, write_clip
-from pipeline.demo.scene.truth import read_truth, scene_events
+from pipeline.demo.scene.truth import scene_events
 from pipeline.demo.scene.world import CLASSES, Scene
 from pipeline.errors import OutputError
+from pipeline.records.scene_truth import read_truth
 
 
 def test_the_bundled_clip_is_what_it_promises() -> None:

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.demo.scene.truth import Truth, write_truth
 from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
 from pipeline.evaluation.masks import MaskScores, score_masks
 from pipeline.evaluation.masks_report import masks_report
@@ -18,6 +17,7 @@ from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import EvaluationError
 from pipeline.geometry.rle import encode
 from pipeline.records.log import LogHeader, LogWriter
+from pipeline.records.scene_truth import SceneTruth, write_truth
 from pipeline.transport.messages import Instances
 from tests.in_process import Command
 
@@ -165,7 +165,7 @@ def scene_and_log(folder: Path) -> tuple[Path, Path]:
         "frames": frames,
     }  # fmt: skip
     truth = folder / "truth.json.gz"
-    write_truth(msgspec.convert(whole, Truth), truth)
+    write_truth(msgspec.convert(whole, SceneTruth), truth)
     log = folder / "log" / "gate.log"
     with LogWriter(log, LogHeader(stream="gate", classes=("person",), width=SIDE, height=SIDE)) as writer:
         writer.append(

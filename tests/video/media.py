@@ -16,7 +16,7 @@ from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 
 from pipeline.transport.planes import Planes, planes_bytes
-from pipeline.video.sources.registry import SourceFrame
+from pipeline.video.sources.source import SourceFrame
 
 CLIPS = Path(__file__).with_name("data")
 """`clip.mp4` (index in front), `.ts`, `.mkv` and `.avi`: 100 frames of `picture`, 160x120, H.264, a keyframe every 10.

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.sources.registry import Source, open_source
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import Source
 from tests.video.media import CLIPS, number_of, pixels, write_video
 
 
@@ -83,7 +84,7 @@ def test_sound_without_video(tmp_path: Path) -> None:
             plane.update(bytes(plane.buffer_size))
         target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
-    assert "sound.mp4: has no video stream (found: audio)" in refused(path)
+    assert "sound.mp4: contains no video stream (found: audio)" in refused(path)
 
 
 def test_an_unknown_codec(tmp_path: Path, clip: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_video_whose_end_with_the_index_is_missing_cannot_be_opened(tmp_path: 
     whole = write_video(tmp_path / "whole.mp4", 50).read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole[: whole.rindex(b"moov") - 4])
-    assert "cut off before its index" in refused(path)
+    assert "truncated before its index" in refused(path)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,12 +11,15 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.video.sources import video_file as source_file
-from pipeline.video.sources.registry import Position, Source, open_source
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import FramePosition, Source
 from tests.video.media import number_of, pixels, write_video
 
 
 def opened(path: Path, *, stop: threading.Event | None = None, **settings: Any) -> Source:
-    own = {key: settings.pop(key) for key in ("first_index", "near", "decoder_threads") if key in settings}
+    own = {
+        key: settings.pop(key) for key in ("first_index", "seek_hint", "decoder_threads") if key in settings
+    }
     return open_source(StreamConfig(source=str(path), **settings), stop=stop or threading.Event(), **own)
 
 
@@ -119,7 +122,7 @@ def test_a_known_frame_spares_decoding_and_changes_nothing(
     path = write_video(tmp_path / name, 220, gop=25)
     whole = played(path, **settings)
     known = next(row for row in whole if row[0] > 150)
-    source = opened(path, first_index=160, near=Position(known[0], known[1]), **settings)
+    source = opened(path, first_index=160, seek_hint=FramePosition(known[0], known[1]), **settings)
     again = [(f.index, round(f.pts_s, 6), f.epoch, number_of(pixels(f))) for f in source.frames()]
     assert again == [row for row in whole if row[0] >= 160]
 
@@ -128,7 +131,7 @@ def test_a_known_frame_is_entered_from_the_keyframe_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_video(tmp_path / "long.mp4", 220, gop=25)
-    source = opened(path, first_index=160, near=Position(160, 160 / 25))
+    source = opened(path, first_index=160, seek_hint=FramePosition(160, 160 / 25))
     converted: list[int] = []
     real = source_file.decoded
 
@@ -144,7 +147,7 @@ def test_a_known_frame_is_entered_from_the_keyframe_before_it(
 
 def test_a_known_frame_that_is_not_there_is_not_trusted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", 220)
-    assert played(path, first_index=160, near=Position(150, 6.011)) == played(path)[160:]
+    assert played(path, first_index=160, seek_hint=FramePosition(150, 6.011)) == played(path)[160:]
 
 
 def test_counters_count_from_the_frame_where_it_was_entered(clip: Path) -> None:

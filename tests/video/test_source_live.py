@@ -19,9 +19,9 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.sources.live_source import _Timeline
-from pipeline.video.sources.registry import Source, open_source
-from pipeline.video.sources.source import FrameSampler
+from pipeline.video.sources.live_source import LiveTimeline
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import Source
 from pipeline.video.sources.url import url_options
 from tests.running import wait_until
 from tests.video.media import (
@@ -123,7 +123,7 @@ def test_a_killed_and_a_frozen_server_are_found_again(camera: Path) -> None:
         taker.wait(lambda: len(taker.rows) >= count + 10)
 
         os.kill(server.pid, signal.SIGSTOP)
-        wait_until(lambda: "silent for 1 s" in source.stats.last_error)
+        wait_until(lambda: "no data for 1 s" in source.stats.last_error)
         os.kill(server.pid, signal.SIGCONT)
         assert taker.wait(lambda: taker.epoch() == 2) < 3.0
 
@@ -189,14 +189,16 @@ def test_addresses_may_use_few_protocols_and_have_a_timeout() -> None:
 
 
 def test_time_over_connections_is_that_of_this_hosts_clock() -> None:
-    line = _Timeline(25.0, FrameSampler(None, 0))
-    assert line.next(100.0, 0.0, joined=True) == 0.0
-    assert line.next(100.04, 0.05, joined=False) == pytest.approx(0.04)
-    assert line.next(3.0, 5.05, joined=True) == pytest.approx(5.04)
-    assert line.clock.epoch == 1
-    assert line.next(3.04, 9.0, joined=False) == pytest.approx(5.08), "late packets keep the source's time"
-    assert line.next(5000.0, 9.04, joined=False) == pytest.approx(5.12), "a leap of its clock does not"
-    assert line.clock.epoch == 2
+    line = LiveTimeline(25.0)
+    assert line.next(100.0, 0.0, reconnected=True) == 0.0
+    assert line.next(100.04, 0.05, reconnected=False) == pytest.approx(0.04)
+    assert line.next(3.0, 5.05, reconnected=True) == pytest.approx(5.04)
+    assert line.epoch == 1
+    assert line.next(3.04, 9.0, reconnected=False) == pytest.approx(5.08), (
+        "late packets keep the source's time"
+    )
+    assert line.next(5000.0, 9.04, reconnected=False) == pytest.approx(5.12), "a leap of its clock does not"
+    assert line.epoch == 2
 
 
 @contextmanager

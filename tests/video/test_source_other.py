@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import StreamConfig
+from pipeline.demo.scene_source import SceneOptions, parse_scene
 from pipeline.errors import SourceError
 from pipeline.video.sources import v4l2 as source_camera
-from pipeline.video.sources.registry import Source, open_source
-from pipeline.video.sources.synthetic import SceneOptions, parse_scene
+from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source import Source
 from pipeline.video.sources.v4l2 import camera_options
 from tests.video.media import number_of, picture, pixels, write_image
 
@@ -87,11 +88,11 @@ def test_a_camera_that_is_not_there_names_those_that_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_camera, "DEVICES", tmp_path)
-    with pytest.raises(SourceError, match="camera:7: there is no .*video7; no camera was found"):
+    with pytest.raises(SourceError, match="camera:7: .*video7 does not exist; no camera was found"):
         opened("camera:7")
     for number in (10, 2):
         (tmp_path / f"video{number}").touch()
-    with pytest.raises(SourceError, match="there are: video2, video10") as caught:
+    with pytest.raises(SourceError, match="available: video2, video10") as caught:
         opened("camera:7")
     assert caught.value.exit_code == 3
 
@@ -117,7 +118,7 @@ def test_scene_addresses() -> None:
         ("", "whole number"),
         ("-1", "whole number"),
         ("x", "whole number"),
-        ("1?colour=red", "'colour' is not known; expected width, height, fps, traffic"),
+        ("1?colour=red", "unknown parameter 'colour'; expected width, height, fps, traffic"),
         ("1?width=1e9", "width must be a number from 64 to 7680, got '1e9'"),
         ("1?width=100.5", "width must"),
         ("1?fps=nan", "fps must"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.video.sources.registry import FrameSampler, MediaClock
+from pipeline.video.sources.frame_sampler import FrameSampler
+from pipeline.video.sources.media_clock import MediaClock
 
 rates = st.sampled_from([1.0, 5.0, 10.0, 12.5, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0])
 

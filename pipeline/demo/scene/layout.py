@@ -12,35 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.demo.scene.camera import Camera
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class LineLayout:
-    """A counting line; points in relative image coordinates (0-1)."""
-
-    name: str
-    points: tuple[Point, Point]
-    classes: tuple[str, ...]
-    directions: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class ZoneLayout:
-    """A counting zone; polygon in relative image coordinates (0-1)."""
-
-    name: str
-    polygon: tuple[Point, ...]
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The lines and zones of one scene."""
-
-    lines: tuple[LineLayout, ...]
-    zones: tuple[ZoneLayout, ...]
+from pipeline.records.scene_truth import Point, SceneLayout, SceneLine, SceneZone
 
 
 @dataclass(frozen=True)
@@ -107,7 +79,7 @@ def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
     )
 
 
-def make_layout(camera: Camera, street: Street) -> Layout:
+def make_layout(camera: Camera, street: Street) -> SceneLayout:
     """Lines across the road and the near pavement, and the zebra as the zone."""
 
     def rel(s: float, d: float) -> Point:
@@ -118,11 +90,11 @@ def make_layout(camera: Camera, street: Street) -> Layout:
     road, walk = street.road_line_s, street.walk_line_s
     vehicles = ("bicycle", "car", "bus")
     lines = (
-        LineLayout("road", (rel(road, -0.6), rel(road, street.road_m + 0.5)), vehicles, ("right", "left")),
-        LineLayout(
+        SceneLine("road", (rel(road, -0.6), rel(road, street.road_m + 0.5)), vehicles, ("right", "left")),
+        SceneLine(
             "pavement", (rel(walk, -street.near_walk_m), rel(walk, 0.2)), ("person",), ("right", "left")
         ),
     )
     low, high = street.zebra_s - street.zebra_half_m - 0.3, street.zebra_s + street.zebra_half_m + 0.3
     polygon = (rel(low, 0.2), rel(high, 0.2), rel(high, street.road_m - 0.4), rel(low, street.road_m - 0.4))
-    return Layout(lines, (ZoneLayout("crossing", polygon, ("person",)),))
+    return SceneLayout(lines, (SceneZone("crossing", polygon, ("person",)),))

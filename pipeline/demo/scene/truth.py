@@ -12,85 +12,38 @@ Counting words (the same as the counters use):
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.demo.scene.actors import Actor, foot_points
 from pipeline.demo.scene.camera import Floats
-from pipeline.demo.scene.layout import Layout, LineLayout, ZoneLayout
 from pipeline.demo.scene.world import Rendered, Scene
-from pipeline.geometry.rle import decode, encode
+from pipeline.geometry.rle import encode
+from pipeline.records.scene_truth import (
+    SceneLayout,
+    SceneLine,
+    SceneTruth,
+    SceneZone,
+    TrueCrossing,
+    TrueEntry,
+    TrueInstance,
+)
 
 CLEAR_VISIBLE = 0.25
 CLEAR_AREA_PX = 60
 CLEAR_S = 0.5
 
 
-class TruthInstance(msgspec.Struct, frozen=True, array_like=True):
-    """One object in one frame; stored as a JSON array in this order."""
-
-    track_id: int
-    class_name: str
-    box_px: tuple[int, int, int, int]  # x0 y0 x1 y1 of the visible mask, x1 y1 exclusive
-    visible: float  # visible share of the whole silhouette, 0..1
-    foot_px: tuple[float, float]
-    counts: str  # the visible mask, COCO compressed RLE of (height, width)
-
-    def mask(self, height: int, width: int) -> NDArray[np.bool_]:
-        """(height, width) bool."""
-        return decode(self.counts, height, width)
-
-
-class Crossing(msgspec.Struct, frozen=True):
-    """A true crossing of a line; `frame` is the first one on the other side."""
-
-    line: str
-    track_id: int
-    class_name: str
-    direction: str
-    frame: int
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A true entry into a zone; `frame` is the first one inside."""
-
-    zone: str
-    track_id: int
-    class_name: str
-    frame: int
-
-
-class Truth(msgspec.Struct, frozen=True):
-    """Everything true of one clip."""
-
-    seed: int
-    width: int
-    height: int
-    fps: float
-    layout: Layout
-    unique: dict[str, int]
-    lines: dict[str, dict[str, dict[str, int]]]  # line -> class -> direction -> count
-    zones: dict[str, dict[str, int]]  # zone -> class -> entries
-    crossings: tuple[Crossing, ...]
-    entries: tuple[Entry, ...]
-    ignored: tuple[int, ...]  # track ids that were never clearly visible
-    frames: tuple[tuple[TruthInstance, ...], ...]  # per frame
-    version: int = 1
-
-
-def side(line: LineLayout, points_rel: Floats) -> Floats:
+def side(line: SceneLine, points_rel: Floats) -> Floats:
     """(N, 2) relative points -> (N,) positive on the right hand of the line's way, negative on the left."""
     (ax, ay), (bx, by) = line.points
     crossed: Floats = (bx - ax) * (points_rel[:, 1] - ay) - (by - ay) * (points_rel[:, 0] - ax)
     return crossed
 
 
-def line_crossings(line: LineLayout, path_rel: Floats) -> list[tuple[int, str]]:
+def line_crossings(line: SceneLine, path_rel: Floats) -> list[tuple[int, str]]:
     """(N, 2) relative foot points of consecutive frames -> (index of the first point beyond, direction)."""
     signs = side(line, path_rel)
     a, b = np.array(line.points[0]), np.array(line.points[1])
@@ -109,7 +62,7 @@ def line_crossings(line: LineLayout, path_rel: Floats) -> list[tuple[int, str]]:
     return found
 
 
-def inside(zone: ZoneLayout, points_rel: Floats) -> NDArray[np.bool_]:
+def inside(zone: SceneZone, points_rel: Floats) -> NDArray[np.bool_]:
     """(N, 2) relative points -> (N,) bool, even-odd rule."""
     result = np.zeros(len(points_rel), bool)
     x, y = points_rel[:, 0], points_rel[:, 1]
@@ -122,11 +75,11 @@ def inside(zone: ZoneLayout, points_rel: Floats) -> NDArray[np.bool_]:
     return result
 
 
-def scene_events(scene: Scene) -> tuple[list[Crossing], list[Entry]]:
+def scene_events(scene: Scene) -> tuple[list[TrueCrossing], list[TrueEntry]]:
     """Crossings and zone entries of a scene with an end, from the exact paths (nothing is rendered)."""
     times = np.arange(scene.frame_count) / scene.fps
-    crossings: list[Crossing] = []
-    entries: list[Entry] = []
+    crossings: list[TrueCrossing] = []
+    entries: list[TrueEntry] = []
     size = np.array([scene.width, scene.height], np.float64)
     for actor in scene.actors():
         alive = np.flatnonzero((times >= actor.times_s[0]) & (times <= actor.times_s[-1]))
@@ -138,30 +91,30 @@ def scene_events(scene: Scene) -> tuple[list[Crossing], list[Entry]]:
             if actor.class_name in zone.classes:
                 within = inside(zone, path)
                 entered = np.flatnonzero(within[1:] & ~within[:-1]) + 1 + int(alive[0])
-                entries += [Entry(zone.name, actor.track_id, actor.class_name, int(i)) for i in entered]
+                entries += [TrueEntry(zone.name, actor.track_id, actor.class_name, int(i)) for i in entered]
     crossings.sort(key=lambda c: (c.frame, c.track_id))
     entries.sort(key=lambda e: (e.frame, e.track_id))
     return crossings, entries
 
 
-def _actor_crossings(layout: Layout, actor: Actor, path_rel: Floats, first: int) -> list[Crossing]:
+def _actor_crossings(layout: SceneLayout, actor: Actor, path_rel: Floats, first: int) -> list[TrueCrossing]:
     return [
-        Crossing(line.name, actor.track_id, actor.class_name, direction, first + i)
+        TrueCrossing(line.name, actor.track_id, actor.class_name, direction, first + i)
         for line in layout.lines
         if actor.class_name in line.classes
         for i, direction in line_crossings(line, path_rel)
     ]
 
 
-def frame_truth(rendered: Rendered) -> tuple[TruthInstance, ...]:
+def frame_truth(rendered: Rendered) -> tuple[TrueInstance, ...]:
     """The instances of one frame with their masks."""
-    found: list[TruthInstance] = []
+    found: list[TrueInstance] = []
     for t in rendered.instances:
         x0, y0, x1, y1 = (int(edge) for edge in t.box_px)
         foot = (round(t.foot_px[0], 1), round(t.foot_px[1], 1))
         counts = encode(rendered.mask(t.label))
         found.append(
-            TruthInstance(t.track_id, t.class_name, (x0, y0, x1, y1), round(t.visible, 2), foot, counts)
+            TrueInstance(t.track_id, t.class_name, (x0, y0, x1, y1), round(t.visible, 2), foot, counts)
         )
     return tuple(found)
 
@@ -171,7 +124,7 @@ class TruthBuilder:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._frames: list[tuple[TruthInstance, ...]] = []
+        self._frames: list[tuple[TrueInstance, ...]] = []
         self._clear: dict[int, int] = {}
         self._class: dict[int, str] = {}
 
@@ -183,7 +136,7 @@ class TruthBuilder:
             clear = t.visible >= CLEAR_VISIBLE and t.area_px >= CLEAR_AREA_PX
             self._clear[t.track_id] = self._clear.get(t.track_id, 0) + int(clear)
 
-    def finish(self) -> Truth:
+    def finish(self) -> SceneTruth:
         """The truth of the frames taken."""
         scene = self._scene
         need = CLEAR_S * scene.fps
@@ -201,13 +154,13 @@ class TruthBuilder:
             lines[c.line][c.class_name][c.direction] += 1
         for e in entries:
             zones[e.zone][e.class_name] += 1
-        return Truth(
+        return SceneTruth(
             scene.seed, scene.width, scene.height, scene.fps, scene.layout, unique, lines, zones, tuple(crossings),
             tuple(entries), tuple(sorted(set(self._clear) - counted)), tuple(self._frames),
         )  # fmt: skip
 
 
-def scene_truth(scene: Scene, each: Callable[[Rendered], None] | None = None) -> Truth:
+def scene_truth(scene: Scene, each: Callable[[Rendered], None] | None = None) -> SceneTruth:
     """Render a whole scene; `each` sees every frame on the way (an encoder, a progress bar)."""
     builder = TruthBuilder(scene)
     for rendered in _frames(scene):
@@ -219,15 +172,3 @@ def scene_truth(scene: Scene, each: Callable[[Rendered], None] | None = None) ->
 
 def _frames(scene: Scene) -> Iterable[Rendered]:
     return (scene.frame(i) for i in range(scene.frame_count))
-
-
-def write_truth(truth: Truth, path: Path) -> None:
-    """Write JSON, gzipped (with no time in it, so equal truth is equal bytes) when the name ends in .gz."""
-    data = msgspec.json.encode(truth)
-    path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
-
-
-def read_truth(path: Path) -> Truth:
-    """Read what `write_truth` wrote. Raises `msgspec.ValidationError` for anything else."""
-    data = path.read_bytes()
-    return msgspec.json.decode(gzip.decompress(data) if path.suffix == ".gz" else data, type=Truth)

@@ -19,7 +19,7 @@ from pipeline.demo.scene.camera import Camera
 from pipeline.demo.scene.cycles import CycleLook, draw_cycle
 from pipeline.demo.scene.furniture import Fixture, furnish
 from pipeline.demo.scene.grading import Grading
-from pipeline.demo.scene.layout import Layout, Street, make_camera, make_layout, make_street
+from pipeline.demo.scene.layout import Street, make_camera, make_layout, make_street
 from pipeline.demo.scene.light import Light, make_light
 from pipeline.demo.scene.people import PersonLook, draw_person
 from pipeline.demo.scene.shadows import ShadowLayer, glow
@@ -27,8 +27,9 @@ from pipeline.demo.scene.shapes import Bytes, Sprite
 from pipeline.demo.scene.traffic import Span, plan
 from pipeline.demo.scene.vehicle_looks import VehicleLook
 from pipeline.demo.scene.vehicles import draw_vehicle
+from pipeline.records.scene_truth import SceneLayout
 
-__all__ = ["CLASSES", "Rendered", "Scene", "TrueInstance"]
+__all__ = ["CLASSES", "Rendered", "RenderedInstance", "Scene"]
 
 _WARM_S = 26.0  # the longest way through the picture
 _CHAPTER_S = 30.0  # an endless scene is planned in chapters of this length
@@ -36,7 +37,7 @@ _MASK_ALPHA = 96
 
 
 @dataclass(frozen=True)
-class TrueInstance:
+class RenderedInstance:
     """One object of one frame. Its pixels in `Rendered.labels` have the value `label`."""
 
     label: int
@@ -57,7 +58,7 @@ class Rendered:
     pts_s: float
     image: Bytes  # (H, W, 3) uint8 RGB
     labels: NDArray[np.int16]  # (H, W): 0 background, k the pixels of instances[k - 1]
-    instances: tuple[TrueInstance, ...]
+    instances: tuple[RenderedInstance, ...]
 
     def mask(self, label: int) -> NDArray[np.bool_]:
         """(H, W) bool: the visible pixels of one instance."""
@@ -77,7 +78,7 @@ class Scene:
         self.camera: Camera
         self.camera, near_walk = make_camera(rng, width, height)
         self.street: Street = make_street(rng, near_walk)
-        self.layout: Layout = make_layout(self.camera, self.street)
+        self.layout: SceneLayout = make_layout(self.camera, self.street)
         self.light: Light = make_light(rng)
         self.fixtures: list[Fixture] = furnish(
             self.camera, self.street, self.light, np.random.default_rng([seed, 2])
@@ -242,9 +243,9 @@ def _over(image: Bytes, rgba: Bytes, x0: int, y0: int) -> None:
 def _measure(
     labels: NDArray[np.int16], drawn: list[tuple[Actor, int, tuple[float, float, float, float]]], camera: Camera,
     time_s: float,
-) -> tuple[TrueInstance, ...]:  # fmt: skip
+) -> tuple[RenderedInstance, ...]:  # fmt: skip
     """Visible boxes and shares; hidden objects leave no instance, and labels are renumbered without gaps."""
-    instances: list[TrueInstance] = []
+    instances: list[RenderedInstance] = []
     for old, (actor, whole, full) in enumerate(drawn, start=1):
         x0, y0 = max(0, int(full[0])), max(0, int(full[1]))
         view = labels[y0 : int(full[3]) + 1, x0 : int(full[2]) + 1]
@@ -260,7 +261,7 @@ def _measure(
         box = (float(x0 + x), float(y0 + y), float(x0 + x + w), float(y0 + y + h))
         standing = (float(foot[0]), float(foot[1]))
         instances.append(
-            TrueInstance(
+            RenderedInstance(
                 label, actor.track_id, actor.class_name, box, area, min(1.0, area / whole), standing, full
             )
         )

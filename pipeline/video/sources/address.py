@@ -1,79 +1,84 @@
-"""What a `source:` text means, and how it is shown without its secrets."""
+"""Taking a source's address apart: scheme, path, host. Nothing is opened here."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import SourceError
-from pipeline.redact import redact, shown
+from pipeline.redact import redact
 
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)[:,]")
-EXPECTED = (
-    "give a video file, a folder of images, camera:N, synthetic:SEED, or an rtsp(s):// or http(s):// URL"
-)
+"""A comma ends a scheme, too: FFmpeg's `subfile,,start,0,...` is a protocol, not a file name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A source by kind: `file`, `images`, `camera`, `rtsp`, `url` or `synthetic`, and what is behind the kind."""
-
-    kind: str
-    target: str
+def scheme_of(address: str) -> str:
+    """The scheme in lower case, e.g. `rtsp` or `camera`; empty for a plain path."""
+    found = _SCHEME.match(address)
+    return found.group(1).lower() if found else ""
 
 
-def parse_source(source: str) -> Address:
-    """What `source` names. Existing paths win over everything else, whatever their names look like.
+def after_scheme(address: str) -> str:
+    """What follows the scheme: `0` of `camera:0`."""
+    return address.split(":", 1)[1] if ":" in address else ""
+
+
+def local_path(address: str) -> Path:
+    """The path that an address names if it is a path or a `file://` URL."""
+    if address.startswith("file://"):
+        return Path(unquote(urlsplit(address).path))
+    return Path(address).expanduser()
+
+
+def is_file(address: str) -> bool:
+    """Whether the address is an existing file of any type other than a folder."""
+    return _exists(address) and not local_path(address).is_dir()
+
+
+def is_folder(address: str) -> bool:
+    """Whether the address is an existing folder."""
+    return _exists(address) and local_path(address).is_dir()
+
+
+def path_text(address: str) -> str:
+    """`local_path` as text."""
+    return str(local_path(address))
+
+
+def url_with_host(address: str) -> str:
+    """The URL itself.
 
     Raises:
-        SourceError: a missing path, or a protocol that is not opened (FFmpeg's `concat:`, `subfile,`, `pipe:`...).
+        SourceError: the URL has no valid host name or port.
     """
-    if source.startswith("file://"):
-        source = unquote(urlsplit(source).path)
-    elif _SCHEME.match(source) is None or _exists(source):
-        pass
-    elif (scheme := source.split(":", 1)[0].lower()) == "camera":
-        number = source.split(":", 1)[1]
-        if not number.isascii() or not number.isdigit():
-            raise SourceError(f"{source}: expected camera:N with the number of /dev/videoN, got {number!r}")
-        return Address("camera", str(int(number)))
-    elif scheme == "synthetic":
-        return Address("synthetic", source.split(":", 1)[1])
-    elif scheme in LIVE_SCHEMES:
-        if not _host(source):
-            raise SourceError(
-                f"{redact(source)}: this URL has no valid host name; expected {scheme}://HOST/..."
-            )
-        return Address("rtsp" if scheme.startswith("rtsp") else "url", source)
-    else:
-        raise SourceError(f"{redact(source)}: no such file, and not an address that is opened; {EXPECTED}")
-    path = Path(source).expanduser()
     try:
-        if path.is_dir():
-            return Address("images", str(path))
-        if not path.exists():
-            raise SourceError(f"{shown(source, 200)}: no such file or folder; check the path, or {EXPECTED}")
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{shown(source, 200)}: not a usable path ({getattr(error, 'strerror', None) or error}); {EXPECTED}"
-        ) from error
-    return Address("file", str(path))
-
-
-def _exists(source: str) -> bool:
-    try:
-        return Path(source).exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _host(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises on a port that is no number
-        return parts.hostname
+        parts = urlsplit(address)
+        _ = parts.port  # raises ValueError unless it is a number
+        host = parts.hostname
     except ValueError:
-        return None
+        host = None
+    if not host:
+        raise SourceError(
+            f"{redact(address)}: this URL has no valid host name; expected {scheme_of(address)}://HOST/..."
+        )
+    return address
+
+
+def device_number(address: str) -> str:
+    """N of `camera:N`.
+
+    Raises:
+        SourceError: N is not a whole number.
+    """
+    number = after_scheme(address)
+    if not number.isascii() or not number.isdigit():
+        raise SourceError(f"{address}: expected camera:N with the number of /dev/videoN, got {number!r}")
+    return str(int(number))
+
+
+def _exists(address: str) -> bool:
+    try:
+        return local_path(address).exists()
+    except (OSError, ValueError):
+        return False  # not a usable path: too long, or with a null byte

@@ -1,7 +1,7 @@
-"""Opening and decoding through PyAV: what files, URLs and cameras share.
+"""Opening and decoding through PyAV, as shared by files, URLs and cameras.
 
-Each kind of source names the protocols and formats it may use, so that a playlist or a hostile address cannot
-reach other files of this machine. `str(error)` of PyAV holds the URL with its password: only `reason` is shown.
+Each kind of source lists the protocols and formats it may use, so that a playlist or a hostile address cannot reach
+other files on this machine. The text of a PyAV error contains the URL with its password: messages use `reason`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
-from pipeline.video.sources.source import DEFAULT_FPS, SourceStats
+from pipeline.video.sources.frame_sampler import DEFAULT_FPS
+from pipeline.video.sources.source import SourceStats
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,flv,live_flv,asf,ogg,mxf,dv,nut,ivf,obu,av1,h264,"
@@ -34,18 +35,18 @@ RTSP_OPTIONS = {
     "rtsp_transport": "tcp",
 }
 MAX_FAILED_READS = 50
-"""Failed reads in a row after which a file counts as ended: some containers go on behind a damaged part."""
+"""Consecutive failed reads after which a file is considered ended. Some containers resume after a damaged part."""
 
 _NOT_A_VIDEO = (
-    "not a video that can be read, or cut off before its index; "
-    "expected MP4, MKV, AVI, MPEG-TS or the like; play it to see whether it is whole"
+    "not a video that can be read, or truncated before its index; "
+    "expected MP4, MKV, AVI, MPEG-TS or similar; check whether a video player can open it"
 )
 MAX_FPS = 240.0
-"""Above it a stated rate is a time base, not a rate: some containers state 1000 or 90000."""
+"""A stated frame rate above this is a time base: some containers state 1000 or 90000."""
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without the address that FFmpeg's own text holds."""
+    """The cause of an error, without the address that FFmpeg's message contains."""
     text = getattr(error, "strerror", None)
     return str(text) if text else type(error).__name__
 
@@ -58,25 +59,32 @@ def open_container(
     demuxer: str | None = None,
     timeout_s: float | None = None,
 ) -> InputContainer:
-    """Opens `url` for reading.
+    """Opens a container for reading.
+
+    Args:
+        url: address or path, as FFmpeg takes it.
+        options: of the demuxer and the protocol, whitelists included.
+        shown: the address for messages, without secrets.
+        demuxer: FFmpeg's name of the format; None detects it.
+        timeout_s: limit for opening and for each later read; None waits indefinitely.
 
     Raises:
-        SourceError: one line with `shown` in place of the address.
+        SourceError: one line that names `shown` instead of the address.
     """
-    began_s = time.monotonic()
+    started_s = time.monotonic()
     try:
         return av.open(url, "r", format=demuxer, options=options, timeout=timeout_s)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         code = getattr(error, "errno", None)
-        # An interrupted wait is reported in many ways, as invalid data, too.
-        if timeout_s is not None and time.monotonic() - began_s >= timeout_s:
+        # FFmpeg reports an interrupted read in many ways, invalid data among them.
+        if timeout_s is not None and time.monotonic() - started_s >= timeout_s:
             why = f"no answer within {timeout_s:g} s"
         elif isinstance(error, av.error.InvalidDataError) or (
             code == errno.EINVAL and url.startswith("file:")
         ):
-            why = _NOT_A_VIDEO if demuxer is None else f"what answers there is not {demuxer.upper()}"
+            why = _NOT_A_VIDEO if demuxer is None else f"the server does not speak {demuxer.upper()}"
         elif isinstance(error, av.error.HTTPUnauthorizedError):
-            why = "the server refuses the user name or password (401)"
+            why = "the server rejected the user name or password (401)"
         elif "://" in url and code == errno.EIO:
             why = "cannot be reached; is the host name right?"
         else:
@@ -85,27 +93,31 @@ def open_container(
 
 
 def video_stream(container: InputContainer, shown: str) -> VideoStream:
-    """The container's main video stream, ready to be decoded; all other streams are left unread.
+    """Selects the container's main video stream and discards all others.
+
+    Attached pictures, such as the cover of a recording, do not count as video.
 
     Raises:
-        SourceError: there is no video, or its codec is not known.
+        SourceError: there is no video, or its codec is unknown.
     """
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-        raise SourceError(f"{shown}: has no video stream (found: {kinds}); give a file or address with video")
+        raise SourceError(
+            f"{shown}: contains no video stream (found: {kinds}); give a file or address with video"
+        )
     best = container.streams.best("video")
     stream = next((s for s in videos if best is not None and s.index == best.index), videos[0])
-    if stream.codec_context is None or not _known(stream):
+    if stream.codec_context is None or not _has_decoder(stream):
         tag = getattr(stream, "codec_tag", "") or "?"
-        raise SourceError(f"{shown}: its video codec ({tag!r}) is not known; convert it to H.264")
+        raise SourceError(f"{shown}: its video codec ({tag!r}) is unknown; convert it to H.264")
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
     return stream
 
 
-def _known(stream: VideoStream) -> bool:
+def _has_decoder(stream: VideoStream) -> bool:
     try:
         return bool(stream.codec_context.codec.name)
     except (av.error.FFmpegError, ValueError, AttributeError):
@@ -113,7 +125,7 @@ def _known(stream: VideoStream) -> bool:
 
 
 def nominal_fps(stream: VideoStream) -> float | None:
-    """Frames of one second as the container states them; None where it states nothing sensible."""
+    """Frame rate in Hz as the container states it; None where it states nothing plausible."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate is not None and 0.0 < float(rate) <= MAX_FPS:
             return float(rate)
@@ -121,7 +133,7 @@ def nominal_fps(stream: VideoStream) -> float | None:
 
 
 def raw_time_s(frame: av.VideoFrame, stream: VideoStream) -> float | None:
-    """The frame's own timestamp in seconds, from wherever the container counts; None where it has none."""
+    """A frame's presentation timestamp in seconds on the container's timeline; None if it has none."""
     if frame.pts is None or stream.time_base is None:
         return None
     return float(frame.pts * stream.time_base)
@@ -131,7 +143,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
     try:
         yield from container.demux(stream)
     except IndexError:
-        # PyAV 18 at the end of an MPEG-TS whose damage made up streams: ours has ended already.
+        # PyAV 18 raises it at the end of an MPEG-TS in which damage created spurious streams; ours has ended.
         return
 
 
@@ -143,9 +155,16 @@ def decoded(
     *,
     failed_reads_max: int = MAX_FAILED_READS,
 ) -> Iterator[av.VideoFrame]:
-    """Every frame that can be decoded, in order of presentation; damage is counted and passed over.
+    """Yields every frame that can be decoded, in presentation order.
 
-    Read errors end the frames after `failed_reads_max` in a row. Nothing is raised for damaged data.
+    Damaged data is counted and skipped; it raises nothing.
+
+    Args:
+        container: opened for reading.
+        stream: the video stream of it.
+        stats: counts errors.
+        ended: polled between packets; ends the frames.
+        failed_reads_max: consecutive read errors after which the frames end.
     """
     failed_reads = 0
     while not ended():
@@ -153,14 +172,14 @@ def decoded(
             for packet in _packets(container, stream):
                 failed_reads = 0
                 if packet.is_corrupt:
-                    stats.damage("a packet is damaged")
+                    stats.record_error("a packet is damaged")
                 yield from decode_packet(packet, stream, stats)
                 if ended():
                     return
             return
         except (av.error.FFmpegError, OSError) as error:
             failed_reads += 1
-            stats.damage(f"cannot read on: {reason(error)}")
+            stats.record_error(f"read error: {reason(error)}")
             if failed_reads >= failed_reads_max:
                 yield from decode_packet(None, stream, stats)
                 return
@@ -169,39 +188,54 @@ def decoded(
 def live_packets(
     container: InputContainer, stream: VideoStream, timeout_s: float
 ) -> Iterator[av.Packet[VideoStream]]:
-    """Packets of an input opened with `timeout_s`, until it ends nevertheless or is silent for so long.
+    """Yields the packets of a live input until it ends, or nothing arrives for `timeout_s`.
 
-    After such a silence FFmpeg first hands out the packet that its parser held back, and would report the
-    failure after a second silence only.
+    When a read times out, FFmpeg first returns the packet that its parser held back, and would report the failure
+    only after a second timeout. So the time between packets is checked here.
+
+    Args:
+        container: opened with the same `timeout_s`.
+        stream: the video stream of it.
+        timeout_s: longest time between two packets, in seconds.
 
     Raises:
-        OSError, av.error.FFmpegError: the connection was lost or is silent.
+        OSError, av.error.FFmpegError: the connection was lost or timed out.
     """
-    waits_s = time.monotonic()
+    waiting_since_s = time.monotonic()
     for packet in _packets(container, stream):
-        silent = time.monotonic() - waits_s >= timeout_s
+        timed_out = time.monotonic() - waiting_since_s >= timeout_s
         yield packet
-        if silent:
-            raise TimeoutError(errno.ETIMEDOUT, f"silent for {timeout_s:g} s")
-        waits_s = time.monotonic()
+        if timed_out:
+            raise TimeoutError(errno.ETIMEDOUT, f"no data for {timeout_s:g} s")
+        waiting_since_s = time.monotonic()
 
 
 def decode_packet(
     packet: av.Packet[VideoStream] | None, stream: VideoStream, stats: SourceStats
 ) -> list[av.VideoFrame]:
-    """The frames that come out of the decoder when `packet` goes in (None: its end); damage is counted."""
+    """Feeds one packet to the decoder.
+
+    Args:
+        packet: None flushes the decoder at the end of the stream.
+        stream: whose decoder is used.
+        stats: counts errors.
+
+    Returns:
+        The frames that became available; empty if decoding failed.
+    """
     try:
         frames = stream.decode(packet)
     except av.error.EOFError:
         return []
     except (av.error.FFmpegError, ValueError) as error:
-        stats.damage(f"cannot decode: {reason(error)}")
+        stats.record_error(f"decoding error: {reason(error)}")
         return []
     for frame in frames:
         if frame.is_corrupt:
-            stats.damage("a frame is damaged")
+            stats.record_error("a frame is damaged")
     return frames
 
 
 def fps_or_default(fps: float | None) -> float:
+    """`fps`, or the default frame rate where it is unknown."""
     return fps if fps is not None else DEFAULT_FPS

@@ -1,41 +1,20 @@
-"""Sources: a video file, a folder of images, a camera, an address, or a rendered scene.
-
-`open_source` is the one way in; what it gives behaves alike whatever is behind it (`Source`).
-"""
+"""Opening a source, whatever is behind its address: `open_source`."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from typing import Any, TypeAlias
 
 from pipeline.config.schema import StreamConfig
-from pipeline.video.sources.address import parse_source
-from pipeline.video.sources.image_folder import ImagesSource
-from pipeline.video.sources.live_source import LiveSource
-from pipeline.video.sources.source import (
-    FrameSampler,
-    MediaClock,
-    Position,
-    Source,
-    SourceFrame,
-    SourceInfo,
-    SourceStats,
-)
-from pipeline.video.sources.synthetic import SyntheticSource
-from pipeline.video.sources.url import open_url
-from pipeline.video.sources.v4l2 import open_camera
-from pipeline.video.sources.video_file import open_file
+from pipeline.errors import SourceError
+from pipeline.redact import shown
+from pipeline.video.sources.kinds import ENTRY_POINTS, SourceKind, find_kind
+from pipeline.video.sources.source import FramePosition, Source, SourceRequest
 
-__all__ = [
-    "FrameSampler",
-    "MediaClock",
-    "Position",
-    "Source",
-    "SourceFrame",
-    "SourceInfo",
-    "SourceStats",
-    "open_source",
-    "parse_source",
-]
+Factory: TypeAlias = Callable[[SourceRequest], Source]
+"""Opens a source, or raises `SourceError` with one line that holds no password."""
 
 
 def open_source(
@@ -43,38 +22,53 @@ def open_source(
     *,
     stop: threading.Event,
     first_index: int = 0,
-    near: Position | None = None,
+    seek_hint: FramePosition | None = None,
     decoder_threads: int | None = None,
 ) -> Source:
-    """Opens what `config.source` names.
+    """Opens the source that `config.source` names.
 
     Args:
+        config: settings of the stream.
         stop: ends the source's frames when set.
-        first_index: for sources with an end: the first frame wanted; all are the same as in a playing from 0.
-        near: a frame at or before `first_index` handed on in an earlier life; spares decoding all before it.
-        decoder_threads: of a video with an end, default up to four; live sources have one, which adds no delay.
+        first_index: see `SourceRequest.first_index`.
+        seek_hint: see `SourceRequest.seek_hint`.
+        decoder_threads: threads for a video with an end, by default up to four. Live sources use one, which adds
+            no delay.
 
     Raises:
         SourceError: the source cannot be opened; one line without passwords.
     """
-    address = parse_source(config.source)
-    target, threads = address.target, decoder_threads
-    match address.kind:
-        case "file":
-            return open_file(target, config, stop=stop, first_index=first_index, near=near, threads=threads)
-        case "images":
-            return ImagesSource(target, config, stop=stop, first_index=first_index)
-        case "synthetic":
-            return SyntheticSource(target, config, stop=stop, first_index=first_index)
-        case "camera":
-            return LiveSource(
-                "camera",
-                config.source,
-                lambda: open_camera(target, config),
-                config,
-                stop=stop,
-            )
-        case kind:
-            return open_url(
-                kind, target, config, stop=stop, first_index=first_index, near=near, threads=threads
-            )
+    kind = find_kind(config.source)
+    request = SourceRequest(
+        kind=kind.name,
+        target=kind.target(config.source),
+        config=config,
+        stop=stop,
+        first_index=first_index,
+        seek_hint=seek_hint,
+        decoder_threads=decoder_threads,
+    )
+    source = _factory(kind)(request)
+    missing = [name for name in ("info", "stats", "frames", "close") if not hasattr(source, name)]
+    if missing:
+        raise SourceError(
+            f"{request.shown}: {kind.factory} returned a {type(source).__name__}, which has no "
+            f"{' and no '.join(missing)}; a source has those of pipeline.video.sources.source.Source"
+        )
+    return source
+
+
+def _factory(kind: SourceKind) -> Factory:
+    """Imports a row's factory.
+
+    Raises:
+        SourceError: it cannot be imported.
+    """
+    try:
+        factory: Any = EntryPoint(kind.name, kind.factory, ENTRY_POINTS).load()
+    except Exception as error:  # a module of another package may raise anything
+        what = str(error) if isinstance(error, ImportError | AttributeError) else repr(error)
+        raise SourceError(f"{kind.example}: {kind.factory} cannot be imported: {shown(what, 200)}") from error
+    if not callable(factory):
+        raise SourceError(f"{kind.example}: {kind.factory} is no function; expected one that opens a source")
+    return factory  # type: ignore[no-any-return]

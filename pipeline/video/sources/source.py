@@ -1,4 +1,4 @@
-"""What every source is: its facts, its frames, its counters, and the two rules of time they share."""
+"""What a source is: its properties, frames and counters, and the base class that sources share."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.config.schema import StreamConfig
+from pipeline.redact import redact
 from pipeline.transport.planes import Planes
-
-DEFAULT_FPS = 25.0
-"""Frame rate where a source states none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What is known of a source once it is open.
+    """Properties of an open source.
 
     Attributes:
-        kind: `file`, `images`, `camera`, `rtsp`, `url` or `synthetic`.
-        live: frames come at their own pace and are lost if nobody takes them.
-        width, height: pixels as shown, rotation applied; the same for every frame.
-        fps: nominal frames of one second; None where unknown.
-        duration_s: seconds that will be played, start and stop time applied; None where unknown or endless.
-        frames: estimate of the frames that will come, for progress; None where unknown or endless.
+        kind: name of its row in the table of sources (`pipeline.video.sources.registry`), e.g. `file` or `rtsp`.
+        live: frames arrive at their own pace and are lost if nobody takes them.
+        width, height: displayed size in pixels, rotation applied; the same for every frame.
+        fps: nominal frame rate in Hz; None if unknown.
+        duration_s: seconds between start and stop time that will be played; None if unknown or endless.
+        frames: estimated number of frames to come, for progress reports; None if unknown or endless.
     """
 
     kind: str
@@ -39,15 +37,15 @@ class SourceInfo:
 
 @dataclass(slots=True)
 class SourceStats:
-    """Counters of a source, written by its reader, read by anyone.
+    """Counters of a source; written by the thread that reads it, readable from any thread.
 
     Attributes:
         decoded: frames that left the decoder.
-        errors: damaged packets, frames and images, and ends that came too early.
-        reconnects: times that a live source came back.
-        resized: frames whose size differed from the first one's and that were scaled to it.
-        skipped: reason -> frames that were decoded and not handed on: `fps`, `skip`, `late`.
-        last_error: one line on the newest trouble, without passwords; empty where there was none.
+        errors: damaged packets, frames and images, and files that ended before their stated end.
+        reconnects: connections of a live source that were re-established.
+        resized: frames that were scaled because their size differed from the first frame's.
+        skipped: reason -> frames decoded but not delivered: `fps`, `skip`, `late`.
+        last_error: the most recent problem in one line, without passwords; empty if there was none.
     """
 
     decoded: int = 0
@@ -57,26 +55,28 @@ class SourceStats:
     skipped: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
 
-    def skip(self, reason: str) -> None:
+    def count_skipped(self, reason: str) -> None:
+        """Counts one frame that was decoded but is not delivered."""
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
-    def damage(self, what: str) -> None:
+    def record_error(self, message: str) -> None:
+        """Counts one piece of damaged or missing data."""
         self.errors += 1
-        self.last_error = what
+        self.last_error = message
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One frame, its pixels still with the decoder.
+    """One frame whose pixels are still in the decoder.
 
     Attributes:
-        index: number of the frame in the source, from 0; gaps where frames were skipped.
-        pts_s: media time in seconds since the first frame of the source (a file's own time, also with `start_s`);
-            never falls.
-        wall_s: Unix time at which it was decoded (for `realtime`: at which it was due).
-        epoch: rises when a source reconnects, starts again or its clock jumps.
-        width, height: pixels as shown.
-        copy_to: writes the pixels into planes of that size, once; by one thread at a time.
+        index: number of the frame in the source, from 0; skipped frames leave gaps.
+        pts_s: media time in seconds since the source's first frame (with `start_s`, since the start of the file);
+            never decreases.
+        wall_s: Unix time at which the frame was decoded (with `realtime`, at which it was due).
+        epoch: increases when a source reconnects, loops, or its clock jumps.
+        width, height: displayed size in pixels.
+        copy_to: writes the pixels into planes of that size. May be called once, by one thread at a time.
     """
 
     index: int
@@ -89,135 +89,94 @@ class SourceFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """A frame that a source handed on in an earlier life: lets a file be entered again there."""
+class FramePosition:
+    """Index, media time and epoch of a frame that a source delivered earlier: enough to seek to it."""
 
     index: int
     pts_s: float
     epoch: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """What a source's factory is asked to open.
+
+    Attributes:
+        kind: name of the row whose factory is called; becomes `SourceInfo.kind`.
+        target: the address without its scheme (`7?fps=10` of `synthetic:7?fps=10`); for files and folders the
+            path, for URLs the whole URL.
+        config: settings of the stream, `config.source` being the address as it was written.
+        stop: ends the source's frames when set.
+        first_index: first frame wanted from a source with an end or a reproducible one; earlier frames are not
+            delivered, later ones are those of an uninterrupted playback.
+        seek_hint: a frame at or before `first_index`; lets a file seek instead of decoding from its beginning.
+        decoder_threads: threads of the video decoder; None lets the source choose.
+    """
+
+    kind: str
+    target: str
+    config: StreamConfig
+    stop: threading.Event
+    first_index: int = 0
+    seek_hint: FramePosition | None = None
+    decoder_threads: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The address for messages, without its password."""
+        return redact(self.config.source)
+
+
 class Source(Protocol):
     """An open source."""
 
     @property
-    def info(self) -> SourceInfo: ...
+    def info(self) -> SourceInfo:
+        """Properties; constant while the source is open."""
+        ...
 
     @property
-    def stats(self) -> SourceStats: ...
+    def stats(self) -> SourceStats:
+        """Counters; they keep changing while frames are read."""
+        ...
 
     def frames(self) -> Iterator[SourceFrame]:
-        """The frames, once; waits for them. Ends soon after `close` or the `stop` event of `open_source`."""
+        """Yields the frames once, blocking until each is available.
+
+        Ends soon after `close()`, or after the request's `stop` event is set.
+        """
         ...
 
     def close(self) -> None:
-        """Ends `frames`; any thread may call it, more than once."""
+        """Ends `frames()`. Any thread may call it, any number of times."""
         ...
 
 
 class BaseSource:
-    """What all sources do alike.
+    """Base class of sources: settings, counters and shutdown. Subclasses set `info` and implement `frames()`.
 
     Args:
-        stop: ends the frames when set, as `close` does.
+        request: what to open.
     """
 
-    _info: SourceInfo
+    info: SourceInfo
 
-    def __init__(self, config: StreamConfig, stop: threading.Event) -> None:
-        self._config = config
-        self._stop = stop
+    def __init__(self, request: SourceRequest) -> None:
+        self.request = request
+        self.config = request.config
+        self.stats = SourceStats()
         self._closed = threading.Event()
-        self._stats = SourceStats()
 
     @property
-    def info(self) -> SourceInfo:
-        return self._info
-
-    @property
-    def stats(self) -> SourceStats:
-        return self._stats
+    def ended(self) -> bool:
+        """Whether `close()` was called or the request's `stop` event is set."""
+        return self._closed.is_set() or self.request.stop.is_set()
 
     def close(self) -> None:
+        """Ends `frames()`."""
         self._closed.set()
 
-    def _ended(self) -> bool:
-        return self._closed.is_set() or self._stop.is_set()
-
-
-def wait_until(due_s: float, ended: Callable[[], bool]) -> None:
-    """Waits for `due_s` of the monotonic clock, or until `ended`, looked at ten times a second."""
-    while (left_s := due_s - time.monotonic()) > 0 and not ended():
-        time.sleep(min(left_s, 0.1))
-
-
-class FrameSampler:
-    """Which frames are used: after `skip` frames left out each, at most `fps` of one second.
-
-    Whether a frame is used depends on it and the frame before alone, so that a file entered in the middle
-    picks the same frames as a file played from its start.
-
-    Args:
-        source_fps: nominal rate of the source; its frames may come half a frame too early or too late.
-    """
-
-    def __init__(self, fps: float | None, skip: int, source_fps: float = DEFAULT_FPS) -> None:
-        self._fps = fps
-        self._every = skip + 1
-        self._slack_s = 0.5 * self._every / source_fps
-        self._bucket: int | None = None
-
-    def reason_to_skip(self, index: int, pts_s: float) -> str:
-        """`skip`, `fps`, or empty if the frame is used."""
-        if index % self._every:
-            return "skip"
-        if self._fps is None:
-            return ""
-        bucket = int(pts_s * self._fps + min(0.5, self._slack_s * self._fps))
-        same = bucket == self._bucket
-        self._bucket = bucket
-        return "fps" if same else ""
-
-
-class MediaClock:
-    """Media time that never falls, made of what containers say of time.
-
-    A missing timestamp continues at the nominal rate. A fall of more than a second is a jump: time goes on from
-    where it was and the epoch rises.
-
-    Args:
-        fps: nominal rate.
-        zero_s: the container's time at which media time is 0; None: that of the first frame.
-    """
-
-    JUMP_S = 1.0
-
-    def __init__(self, fps: float, *, zero_s: float | None = None) -> None:
-        self._step_s = 1.0 / fps
-        self._offset_s = None if zero_s is None else -zero_s
-        self._gap_s: float | None = None
-        self.pts_s: float | None = None
-        self.epoch = 0
-
-    def restart(self, gap_s: float) -> None:
-        """A new epoch begins with the next frame, `gap_s` after the last one, whatever its timestamp is."""
-        self.epoch += 1
-        self._gap_s = gap_s
-
-    def next(self, raw_s: float | None) -> float:
-        """Media time of the next frame, whose container says `raw_s`."""
-        if self.pts_s is None:
-            pts_s = 0.0 if raw_s is None or self._offset_s is None else max(0.0, raw_s + self._offset_s)
-        elif self._gap_s is not None:
-            pts_s, self._gap_s, self._offset_s = self.pts_s + self._gap_s, None, None
-        elif raw_s is None or self._offset_s is None:
-            pts_s = self.pts_s + self._step_s
-        elif raw_s + self._offset_s < self.pts_s - self.JUMP_S:
-            self.epoch += 1
-            pts_s, self._offset_s = self.pts_s + self._step_s, None
-        else:
-            pts_s = max(self.pts_s, raw_s + self._offset_s)
-        if raw_s is not None and self._offset_s is None:
-            self._offset_s = pts_s - raw_s
-        self.pts_s = pts_s
-        return pts_s
+    def wait_until(self, due_s: float) -> None:
+        """Sleeps until `due_s` on the monotonic clock, or until the source ended (checked ten times a second)."""
+        while (left_s := due_s - time.monotonic()) > 0 and not self.ended:
+            self._closed.wait(min(left_s, 0.1))

@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 
 from pipeline.demo.scene.actors import make_actor
-from pipeline.demo.scene.layout import LineLayout, ZoneLayout
 from pipeline.demo.scene.people import make_person
 from pipeline.demo.scene.truth import (
     inside,
     line_crossings,
-    read_truth,
     scene_events,
     scene_truth,
     side,
-    write_truth,
 )
 from pipeline.demo.scene.world import Scene
+from pipeline.records.scene_truth import SceneLine, SceneZone, read_truth, write_truth
 
-UPWARD = LineLayout("gate", ((0.5, 0.9), (0.5, 0.3)), ("person",), ("right", "left"))
+UPWARD = SceneLine("gate", ((0.5, 0.9), (0.5, 0.3)), ("person",), ("right", "left"))
 
 
 def _walk(*points: tuple[float, float]) -> np.ndarray:
@@ -55,7 +53,7 @@ def test_resting_on_the_line_and_going_on_is_one_crossing() -> None:
 
 
 def test_a_zone_contains_its_middle_and_not_its_outside() -> None:
-    zone = ZoneLayout("square", ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)), ("person",))
+    zone = SceneZone("square", ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)), ("person",))
     assert inside(zone, _walk((0.5, 0.5), (0.1, 0.5), (0.5, 0.9), (0.79, 0.21))).tolist() == [
         True,
         False,

@@ -1,0 +1,152 @@
+"""The table of sources: which addresses there are, and what opens them.
+
+A source is one file with a factory, and one row in `SOURCE_KINDS`. Packages add sources of their own through the
+entry-point group `tallycam.sources`; see docs/sources.md. This module is light: `--help` imports it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from pipeline.errors import SourceError
+from pipeline.redact import shown
+from pipeline.video.sources.address import (
+    after_scheme,
+    device_number,
+    is_file,
+    is_folder,
+    local_path,
+    path_text,
+    scheme_of,
+    url_with_host,
+)
+
+ENTRY_POINTS = "tallycam.sources"
+"""Entry-point group. The name of an entry is a scheme, its value a factory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """One row of the table.
+
+    Attributes:
+        name: of the kind, as in `SourceInfo.kind`.
+        factory: `module:function` that opens it (`registry.Factory`); imported when a source of this kind is opened.
+        example: how an address of this kind is written, for help and error messages.
+        schemes: address schemes of this kind; empty for paths.
+        accepts: whether an address is of this kind; default: its scheme is one of `schemes`.
+        target: the part of an address that the factory needs. Raises `SourceError` for a malformed address.
+        replayable: opened again, the source gives the same frames under the same indices.
+    """
+
+    name: str
+    factory: str
+    example: str
+    schemes: tuple[str, ...] = ()
+    accepts: Callable[[str], bool] | None = None
+    target: Callable[[str], str] = after_scheme
+    replayable: bool = False
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether addresses of this kind are paths of this machine."""
+        return not self.schemes
+
+    def matches(self, address: str) -> bool:
+        """Whether an address is of this kind."""
+        return self.accepts(address) if self.accepts else scheme_of(address) in self.schemes
+
+
+SOURCE_KINDS = (
+    SourceKind(
+        name="file",
+        factory="pipeline.video.sources.video_file:open_file",
+        example="a video file",
+        accepts=is_file,
+        target=path_text,
+        replayable=True,
+    ),
+    SourceKind(
+        name="images",
+        factory="pipeline.video.sources.image_folder:ImageFolderSource",
+        example="a folder of images",
+        accepts=is_folder,
+        target=path_text,
+        replayable=True,
+    ),
+    SourceKind(
+        name="camera",
+        factory="pipeline.video.sources.v4l2:open_camera",
+        example="camera:N",
+        schemes=("camera",),
+        target=device_number,
+    ),
+    SourceKind(
+        name="rtsp",
+        factory="pipeline.video.sources.url:open_rtsp",
+        example="rtsp(s)://HOST/...",
+        schemes=("rtsp", "rtsps"),
+        target=url_with_host,
+    ),
+    SourceKind(
+        name="url",
+        factory="pipeline.video.sources.url:open_http",
+        example="http(s)://HOST/...",
+        schemes=("http", "https"),
+        target=url_with_host,
+    ),
+    SourceKind(
+        name="synthetic",
+        factory="pipeline.demo.scene_source:SceneSource",
+        example="synthetic:SEED",
+        schemes=("synthetic",),
+        replayable=True,
+    ),
+)
+"""The first row that accepts an address takes it: an existing path wins, whatever its name looks like."""
+
+
+def examples() -> str:
+    """The kinds of address there are, for help and error messages."""
+    *first, last = (kind.example for kind in SOURCE_KINDS)
+    return f"{', '.join(first)} or {last}"
+
+
+def find_kind(address: str) -> SourceKind:
+    """The row of the table for an address, or a row made of the entry point for its scheme.
+
+    Raises:
+        SourceError: a missing path, or an unknown scheme; FFmpeg's protocols (`concat:`, `subfile,`, `pipe:`) are
+            not opened.
+    """
+    for kind in SOURCE_KINDS:
+        if kind.matches(address):
+            return kind
+    scheme = scheme_of(address)
+    if scheme in ("", "file"):
+        raise _missing_path(address)
+    installed = entry_points(group=ENTRY_POINTS)
+    for entry in installed:
+        if entry.name == scheme:
+            return SourceKind(name=scheme, factory=entry.value, example=f"{scheme}:...", schemes=(scheme,))
+    known = [name for kind in SOURCE_KINDS for name in kind.schemes] + [entry.name for entry in installed]
+    nearest = difflib.get_close_matches(scheme, known, n=2, cutoff=0.6)
+    hint = f"did you mean {' or '.join(f'{name}:' for name in nearest)}?" if nearest else f"give {examples()}"
+    raise SourceError(
+        f"{shown(address, 200)}: no such file, and {shown(scheme)}: is no known kind of source; {hint}"
+    )
+
+
+def _missing_path(address: str) -> SourceError:
+    name = shown(address, 200)
+    try:
+        local_path(address).stat()
+    except FileNotFoundError:
+        return SourceError(f"{name}: no such file or folder; check the path, or give {examples()}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return SourceError(f"{name}: not a usable path ({reason}); give {examples()}")
+    return SourceError(f"{name}: cannot be opened; give {examples()}")
