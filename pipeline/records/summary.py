@@ -82,8 +82,13 @@ def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
     return plain
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: Path | str, value: Any, mode: int = 0o666) -> None:
     """Writes plain values to `path`; a reader sees the old file or the whole new one.
+
+    Args:
+        path: the file.
+        value: mappings, lists, texts and numbers; passwords in texts are hidden.
+        mode: permissions of the file, less those that the umask takes away: 0o600 for its owner alone.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full; an older file stays as it was.
@@ -92,7 +97,8 @@ def write_json(path: Path | str, value: Any) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            with part.open("w", encoding="utf-8") as file:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+            with open(descriptor, "w", encoding="utf-8") as file:
                 json.dump(_plain(value), file, indent=2, ensure_ascii=False, allow_nan=False)
                 file.write("\n")
                 file.flush()

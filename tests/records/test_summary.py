@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
+from pipeline.config.schema import Config
 from pipeline.errors import OutputError
 from pipeline.records.summary import StreamSummary, build, write_json
 
@@ -75,3 +78,30 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"none/summary.json: cannot be written: No such file or directory"):
         write_json(tmp_path / "none" / "summary.json", build({}))
+
+
+@pytest.mark.parametrize(
+    "password", ["hu'sh", 'hu"sh', "hu sh", "h@u:s/h#", "hu\\sh", "hush%40", "h\u00fcsh"]
+)
+def test_a_configuration_is_kept_without_its_passwords_and_for_its_owner_alone(
+    tmp_path: Path, password: str
+) -> None:
+    sources = {
+        "gate": f"rtsp://viewer:{password}@camera.local/1",
+        "yard": f"rtsp://camera.local/user=admin_password={password}_channel=1",
+        "road": f"http://camera.local/video?usr=a&pwd={password}",
+    }
+    config = Config.model_validate({
+        "streams": {name: {"source": source} for name, source in sources.items()},
+        "output": {"events": f"postgresql://tally:{password}@db/x"},
+    })  # fmt: skip
+    path = tmp_path / "config.json"
+    write_json(path, config.model_dump(mode="json"), mode=0o600)
+    text = path.read_text()
+    data = json.loads(text)
+    for form in (password, json.dumps(password)[1:-1], quote(password)):
+        assert form not in text
+    assert data["streams"]["gate"]["source"] == "rtsp://viewer:***@camera.local/1"
+    assert data["streams"]["yard"]["source"] == "rtsp://camera.local/user=admin_password=***_channel=1"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert password not in repr(config)
