@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.config.part import Classes, Name, Part, Point, Relative
-from pipeline.geometry.points import apart, apart_from_itself, at_least, corners, seen_alike, with_area
+from pipeline.geometry.points import (
+    apart,
+    apart_from_itself,
+    at_least,
+    corners,
+    seen_alike,
+    uncrossed,
+    with_area,
+)
 
 Metres = tuple[float, float]
 
@@ -47,6 +55,7 @@ class ZoneConfig(Part):
         AfterValidator(at_least(3)),
         AfterValidator(apart),
         AfterValidator(with_area),
+        AfterValidator(uncrossed),
     ]
     classes: Classes | None = Field(None, description="only these classes; default: all")
     by: Literal["anchor", "mask"] = Field(

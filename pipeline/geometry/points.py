@@ -41,6 +41,25 @@ def with_area(points: tuple[Xy, ...]) -> tuple[Xy, ...]:
     return points
 
 
+def uncrossed(points: tuple[Xy, ...]) -> tuple[Xy, ...]:
+    """Refuses a polygon whose edges cross, as of a bow tie: its points are not in order. Edges may touch.
+
+    Raises:
+        ValueError: two edges cross; they are named by the numbers of their points, from 1.
+    """
+    count = len(points)
+    edges = [(place, (place + 1) % count) for place in range(count)]
+    for (a, b), (c, d) in combinations(edges, 2):
+        sides = turn(points[a], points[b], points[c]), turn(points[a], points[b], points[d])
+        others = turn(points[c], points[d], points[a]), turn(points[c], points[d], points[b])
+        if all(min(pair) < -FLAT and max(pair) > FLAT for pair in (sides, others)):
+            raise ValueError(
+                f"the edges from point {a + 1} to {b + 1} and from {c + 1} to {d + 1} cross; list the points in order "
+                "around the zone"
+            )
+    return points
+
+
 def apart_from_itself(points: tuple[Xy, ...]) -> tuple[Xy, ...]:
     """Refuses a line that meets itself: it has no two sides."""
     segments = list(pairwise(points))

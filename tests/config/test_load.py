@@ -149,6 +149,12 @@ def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
          "streams.gate.zones.yard.points: expected at least 3, got a list of 2"),
         (with_stream("zones: {yard: {points: [[0, 0], [1, 1], [0.5, 0.5]]}}"),
          "streams.gate.zones.yard.points: all points are on one line; a zone needs an area"),
+        (with_stream("zones: {yard: {points: [[0, 0], [1, 1], [1, 0], [0, 1]]}}"),
+         "streams.gate.zones.yard.points: the edges from point 1 to 2 and from 3 to 4 cross; "
+         "list the points in order around the zone"),
+        (with_stream("filter: {exclude: [[[0, 0], [1, 0], [0.2, 1], [0.5, -0.0], [0.8, 1]]]}"),
+         "streams.gate.filter.exclude[0].points: the edges from point 2 to 3 and from 4 to 5 cross; "
+         "list the points in order around the zone"),
         (with_stream("classes: []"), "streams.gate.classes: expected at least 1, got a list of 0"),
         ("model: {name: street, path: x.onnx}\n" + with_stream(""),
          "model: give name or path, not both; --set model.name=null takes the name away"),
@@ -158,6 +164,15 @@ def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_one_line_says_where_what_came_and_what_was_expected(write: Write, text: str, says: str) -> None:
     assert mistake(write(text)) == f"gate.yaml: {says}"
+
+
+def test_a_zone_may_touch_itself_and_end_at_its_first_point(write: Write) -> None:
+    ring = (
+        "[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0.2, 0.2], [0.2, 0.8], [0.8, 0.8], [0.8, 0.2], [0.2, 0.2]]"
+    )
+    closed = "[[0, 0], [1, 0], [1, 1], [0, 0]]"
+    config = load(write(with_stream(f"zones: {{ring: {{points: {ring}}}, closed: {{points: {closed}}}}}")))
+    assert list(config.streams["gate"].zones) == ["ring", "closed"]
 
 
 def test_an_unknown_preset_is_told_with_the_known_ones(write: Write) -> None:
