@@ -1,1 +1,1 @@
-"""The configuration: schema, loading, errors."""
+"""The configuration: schema, loading and error messages."""

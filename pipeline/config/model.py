@@ -1,4 +1,4 @@
-"""The part of a configuration that says which model finds the objects, and when."""
+"""Configuration of the model: which one detects the objects, and on which frames it runs."""
 
 from __future__ import annotations
 
@@ -7,64 +7,74 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.part import Classes, Part
-from pipeline.config.places import FilterConfig
+from pipeline.config.fields import ClassNames, ConfigModel
+from pipeline.config.regions import FilterConfig
 
 
-class MotionConfig(Part):
-    """What `model: {name: motion}` takes for an object. Areas are parts of the frame's area."""
+class MotionConfig(ConfigModel):
+    """What `model: {name: motion}` takes for an object. Areas are fractions of the frame's area."""
 
-    min_area: float = Field(0.0008, gt=0.0, lt=1.0, description="smaller ones are noise, leaves, birds")
+    min_area: float = Field(
+        0.0008, gt=0.0, lt=1.0, description="smaller regions are ignored: noise, leaves, birds"
+    )
     max_area: float = Field(
-        0.4, gt=0.0, le=1.0, description="larger ones are lamps, clouds, the camera itself"
+        0.4, gt=0.0, le=1.0, description="larger regions are ignored: lamps, clouds, a moving camera"
     )
     contrast: float = Field(
-        16.0, ge=2.0, le=100.0, description="squared distance from the background, in its variances"
+        16.0, ge=2.0, le=100.0, description="squared distance from the background, in units of its variance"
     )
     shadows: bool = Field(
-        True, description="leave out shadows: darker, but of the background's colour and texture"
+        True, description="remove shadows: darker, but of the background's colour and texture"
     )
-    split: bool = Field(True, description="one object for each person of a group, where the shape tells")
-    learn_s: float = Field(2.0, ge=0.0, description="nothing is found while the background is learnt")
-    absorb_s: float = Field(30.0, gt=0.0, description="what stands still so long becomes background")
+    split: bool = Field(True, description="split a group into its people where the shape allows")
+    learn_s: float = Field(
+        2.0, ge=0.0, description="seconds of background learning, in which nothing is detected"
+    )
+    absorb_s: float = Field(
+        30.0, gt=0.0, description="seconds after which a stationary object becomes background"
+    )
 
 
-class StaticConfig(Part):
-    """When the model is spared a frame because nothing moves; what it found last then holds on."""
+class StaticConfig(ConfigModel):
+    """When inference is skipped because nothing moves; the last detections are then used again."""
 
     enabled: bool = True
     threshold: float = Field(
-        10.0, gt=0, le=255, description="change of brightness, of 255, that counts as one"
+        10.0, gt=0, le=255, description="change of a pixel's brightness, of 255, that counts as motion"
     )
     area: float = Field(
-        0.0002, gt=0, lt=1, description="part of the frame that has to change before it counts as motion"
+        0.0002, gt=0, lt=1, description="fraction of the frame that must change before inference runs"
     )
-    refresh_s: float = Field(2.0, gt=0, description="the model looks at least so often; media seconds")
+    refresh_s: float = Field(2.0, gt=0, description="longest time without inference, in seconds of video")
 
 
-class ModelConfig(Part):
-    """Which model finds the objects. Without `path` or `name` it is the one that ships."""
+class ModelConfig(ConfigModel):
+    """The model that detects the objects. Without `path` or `name` it is the one that ships."""
 
-    name: str | None = Field(None, description="a model by name: `street` is the one that ships")
+    name: str | None = Field(None, description="name of a model; `street` is the one that ships")
     path: Path | None = Field(None, description="a model file: .onnx, .safetensors or .pth")
-    classes: Classes | None = Field(None, description="class names where the file holds none")
+    classes: ClassNames | None = Field(None, description="class names, if the file contains none")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
-    score: float = Field(0.5, ge=0.0, le=1.0, description="instances below this score are not used")
-    nms: float = Field(0.6, gt=0.0, le=1.0, description="box IoU above which the weaker of two is dropped")
-    batch: int = Field(4, ge=1, le=64, description="frames in one run of the model, at most")
-    max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a fuller batch")
-    workers: int = Field(1, ge=1, le=16, description="how many segmentation processes")
-    threads: int | None = Field(None, ge=1, description="CPU threads of the model; default: its choice")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of a Mask R-CNN; auto: bf16 where the device computes with it"
+    score: float = Field(0.5, ge=0.0, le=1.0, description="detections below this score are discarded")
+    nms: float = Field(
+        0.6, gt=0.0, le=1.0, description="box IoU above which the weaker of two detections is suppressed"
     )
-    compile: bool = Field(False, description="compile a Mask R-CNN: a minute before the first frame")
+    batch: int = Field(4, ge=1, le=64, description="largest batch of frames")
+    max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a batch to fill up")
+    workers: int = Field(1, ge=1, le=16, description="number of segmentation processes")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of the model; default: chosen by its library"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of a Mask R-CNN; auto: bf16 if the device supports it"
+    )
+    compile: bool = Field(False, description="compile a Mask R-CNN, which takes about a minute at the start")
     filter: FilterConfig = FilterConfig()
     motion: MotionConfig = MotionConfig()
-    options: dict[str, Any] = Field({}, description="for a model of your own: whatever it understands")
+    options: dict[str, Any] = Field({}, description="options passed to a model of your own")
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelConfig:
         if self.name is not None and self.path is not None:
-            raise ValueError("give name or path, not both; --set model.name=null takes the name away")
+            raise ValueError("give name or path, not both; --set model.name=null removes the name")
         return self

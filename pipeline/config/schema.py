@@ -1,6 +1,6 @@
-"""The configuration: YAML in, frozen pydantic models out, one clear line for every mistake.
+"""The configuration models.
 
-Coordinates are relative: 0..1 of the frame's width and height. Durations are seconds.
+Coordinates are fractions of the frame's width and height, 0..1. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -9,14 +9,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
-from pipeline.config.part import Classes, Name, Part, Pixels, Point
-from pipeline.config.places import FilterConfig, GroundConfig, LineConfig, ZoneConfig
+from pipeline.config.regions import FilterConfig, GroundConfig, LineConfig, ZoneConfig
 
 __all__ = [
-    "Config", "FilterConfig", "GroundConfig", "LineConfig", "LiveConfig", "MetricsConfig", "ModelConfig",
-    "MotionConfig", "OutputConfig", "Part", "Point", "RestartConfig", "StaticConfig", "StreamConfig",
-    "TrackerConfig", "VideoConfig", "ZoneConfig", "schema",
+    "Config",
+    "ConfigModel",
+    "FilterConfig",
+    "GroundConfig",
+    "LineConfig",
+    "LiveConfig",
+    "MetricsConfig",
+    "ModelConfig",
+    "MotionConfig",
+    "OutputConfig",
+    "Point",
+    "RestartConfig",
+    "StaticConfig",
+    "StreamConfig",
+    "TrackerConfig",
+    "VideoConfig",
+    "ZoneConfig",
+    "schema",
 ]  # fmt: skip
 
 Preset = Literal[
@@ -25,42 +40,48 @@ Preset = Literal[
 
 
 def _or_a_switch(schema: dict[str, Any]) -> None:
-    """Tells editors that true and false do as well."""
+    """Let editors accept true and false too."""
     schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "boolean"}]
 
 
-class StreamConfig(Part):
-    """One camera, file, folder or rendered scene, and what is counted in it."""
+class StreamConfig(ConfigModel):
+    """One source, and what is counted in it."""
 
-    source: str
-    fps: float | None = Field(None, gt=0, description="at most so many frames of one second are used")
-    skip: int = Field(0, ge=0, description="frames left out after each one used")
-    loop: bool = Field(False, description="start a file again at its end")
-    start_s: float = Field(0.0, ge=0, description="where in the file to start")
+    source: str = Field(description="a video file, a folder of images, camera:N, synthetic:SEED or a URL")
+    fps: float | None = Field(
+        None,
+        gt=0,
+        description="use at most this many frames per second; for a folder of images: its frame rate",
+    )
+    skip: int = Field(0, ge=0, description="frames to skip after each frame that is used")
+    loop: bool = Field(False, description="restart a file at its end")
+    start_s: float = Field(0.0, ge=0, description="where in the file to start, in seconds")
     stop_s: float | None = Field(
-        None, gt=0, description="where in the file, or when on a live source, to stop"
+        None, gt=0, description="when to stop: a position in the file, or seconds of a live source"
     )
-    realtime: bool = Field(False, description="play a file at its own speed, as if it were a camera")
-    timeout_s: float = Field(3.0, gt=0, description="silence after which a live source counts as lost")
+    realtime: bool = Field(False, description="play a file at its own speed, like a camera")
+    timeout_s: float = Field(
+        3.0, gt=0, description="seconds without data after which a live source is considered lost"
+    )
     size: tuple[Pixels, Pixels] | None = Field(
-        None, description="width, height of a camera or rendered scene"
+        None, description="width, height of a camera or rendered scene, in pixels"
     )
-    slots: int = Field(12, ge=3, le=256, description="frames that may be under way at once")
-    classes: Classes | None = Field(None, description="only these classes; default: all of the model")
+    slots: int = Field(12, ge=3, le=256, description="frames that can be in flight at once")
+    classes: ClassNames | None = Field(None, description="use only these classes; default: all of the model")
     filter: FilterConfig = FilterConfig()
     skip_static: StaticConfig = Field(
         StaticConfig(enabled=False),
-        description="true, or settings: no inference while nothing moves",
+        description="skip inference while nothing moves: true, or settings",
         json_schema_extra=_or_a_switch,
     )
     camera: Literal["fixed", "moving"] = Field(
         "fixed",
-        description="moving: pans, shakes or zooms; objects are followed over the scene, not the picture",
+        description="moving: the camera pans, shakes or zooms, and its motion is compensated in tracking",
     )
     lines: dict[Name, LineConfig] = Field({})
     zones: dict[Name, ZoneConfig] = Field({})
     ground: GroundConfig | None = Field(
-        None, description="with it, the speed of who crosses a line is measured"
+        None, description="calibration from which the speed of objects that cross a line is measured"
     )
 
     @field_validator("skip_static", mode="before")
@@ -82,74 +103,96 @@ class StreamConfig(Part):
         return self
 
 
-class TrackerConfig(Part):
-    """How instances become objects. In seconds and object sizes, so that it fits every stream."""
+class TrackerConfig(ConfigModel):
+    """How detections are linked to objects. In seconds and object sizes, so that it fits every stream."""
 
-    engine: Literal["own", "norfair"] = Field("own", description="norfair: the same on Norfair, slower")
-    hold_s: float = Field(0.7, gt=0, description="how long an unseen object is looked for")
-    confirm_s: float = Field(0.35, ge=0, description="how long an object must be seen before it counts")
-    join_s: float = Field(6.0, ge=0, description="gap over which fragments of one object are joined")
-    smooth_s: float = Field(
-        0.25, ge=0, description="boxes of track files are smoothed over about this; 0: not"
+    engine: Literal["own", "norfair"] = Field(
+        "own", description="norfair: the same on top of Norfair, slower"
     )
-    appearance: bool = Field(True, description="fragments are joined by what objects look like, too")
-    workers: int = Field(1, ge=1, le=16, description="tracking processes; streams are shared out among them")
+    hold_s: float = Field(0.7, gt=0, description="seconds for which a lost track is kept")
+    confirm_s: float = Field(
+        0.35, ge=0, description="seconds for which an object must be seen before it is counted"
+    )
+    join_s: float = Field(
+        6.0, ge=0, description="longest gap over which track fragments of one object are stitched, in seconds"
+    )
+    smooth_s: float = Field(
+        0.25,
+        ge=0,
+        description="time constant over which boxes of track files are smoothed, in seconds; 0: off",
+    )
+    appearance: bool = Field(True, description="use appearance as well as position for stitching")
+    workers: int = Field(
+        1, ge=1, le=16, description="number of tracking processes; the streams are distributed over them"
+    )
 
 
-class VideoConfig(Part):
+class VideoConfig(ConfigModel):
     """The annotated video of each stream."""
 
-    codec: Literal["h264", "hevc", "none"] = Field("h264", description="none: count without video")
-    preset: Preset = Field("veryfast", description="speed of the encoder, as x264 and x265 name it")
-    crf: float = Field(23.0, ge=0, le=51, description="quality: smaller is better and larger")
-    fps: float | None = Field(None, gt=0, description="default: as the source")
-    size: tuple[Pixels, Pixels] | None = Field(None, description="width, height; default: as the source")
+    codec: Literal["h264", "hevc", "none"] = Field("h264", description="none: write no video")
+    preset: Preset = Field("veryfast", description="speed of the encoder, as named by x264 and x265")
+    crf: float = Field(
+        23.0, ge=0, le=51, description="quality; a smaller value gives a better and larger video"
+    )
+    fps: float | None = Field(None, gt=0, description="frames per second; default: as the source")
+    size: tuple[Pixels, Pixels] | None = Field(
+        None, description="width, height in pixels; default: as the source"
+    )
     threads: int | None = Field(None, ge=1)
     masks: bool = True
     trails: bool = True
     labels: bool = True
 
 
-class LiveConfig(Part):
-    """The annotated picture while a run goes on: `tallycam run --show`."""
+class LiveConfig(ConfigModel):
+    """The live view: `tallycam run --show`."""
 
     enabled: bool = False
     window: bool = Field(
-        True, description="a window, where there is a display and an OpenCV that has windows"
+        True, description="use a window if there is a display and an OpenCV built with windows, else a page"
     )
     host: str = Field(
-        "127.0.0.1", description="of the page; 0.0.0.0 to be seen, by everyone, from other machines"
+        "127.0.0.1", description="address of the page; 0.0.0.0 makes it visible to everyone on the network"
     )
     port: int = Field(
-        0, ge=0, le=65000, description="of the first stream, one more for each other; 0: any free"
+        0, ge=0, le=65000, description="port of the first stream, the next ones follow; 0: any free port"
     )
 
 
-class OutputConfig(Part):
-    """Where results go, next to what `--out` holds."""
+class OutputConfig(ConfigModel):
+    """What is written besides the files in the output folder."""
 
     video: VideoConfig = VideoConfig()
     live: LiveConfig = LiveConfig()
-    events: str | None = Field(None, description="SQLAlchemy URL; default: events.db in the output folder")
+    events: str | None = Field(
+        None, description="SQLAlchemy URL of the event database; default: events.db in the output folder"
+    )
 
 
-class MetricsConfig(Part):
-    """Prometheus endpoints: each process has its own port."""
+class MetricsConfig(ConfigModel):
+    """Prometheus endpoints; each process has its own port."""
 
     enabled: bool = True
-    host: str = Field("127.0.0.1", description="0.0.0.0 to be scraped from other machines")
-    port: int = Field(0, ge=0, le=65000, description="first port, one more for each process; 0: any free one")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 makes it reachable from other machines"
+    )
+    port: int = Field(
+        0, ge=0, le=65000, description="port of the first process, the next ones follow; 0: any free port"
+    )
 
 
-class RestartConfig(Part):
-    """When a process counts as lost, and how often it is started again."""
+class RestartConfig(ConfigModel):
+    """When a process is considered dead, and how often it is restarted."""
 
-    heartbeat_s: float = Field(30.0, gt=0, description="silence after which a process is killed")
-    starts: int = Field(5, ge=0, description="restarts of one process within `within_s`")
-    within_s: float = Field(300.0, gt=0)
+    heartbeat_s: float = Field(
+        30.0, gt=0, description="seconds without a heartbeat after which a process is killed"
+    )
+    starts: int = Field(5, ge=0, description="restarts allowed for one process within `within_s`")
+    within_s: float = Field(300.0, gt=0, description="period of the restart budget, in seconds")
 
 
-class Config(Part):
+class Config(ConfigModel):
     """A whole configuration file."""
 
     model: ModelConfig = ModelConfig()
@@ -161,5 +204,5 @@ class Config(Part):
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema, for editors."""
+    """The JSON schema of a configuration, for editors."""
     return Config.model_json_schema()

@@ -1,8 +1,8 @@
-"""YAML text to plain Python data, stricter than YAML: nothing is lost, guessed or built by surprise.
+"""A strict YAML reader that returns plain Python data.
 
-Two equal keys are refused with their lines, keys are always text, and words are what they look like: `yes`,
-`no`, `on`, `off` and `12:30` are text, `1e-3` is a number (YAML 1.2's core schema). Anchors, aliases and
-`<<` work; an alias bomb does not.
+Duplicate keys are refused with their line numbers, and keys are always text. Scalars follow the core schema of YAML
+1.2: `yes`, `no`, `on`, `off` and `12:30` are text, `1e-3` is a number. Anchors, aliases and `<<` work; alias bombs are
+refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.redact import shown
 
 MAX_VALUES = 100_000
-"""Values in one file, each use of an alias counted; a configuration has a few hundred."""
+"""Values in one file, counting every use of an alias; a real configuration has a few hundred."""
 
 MAX_DEPTH = 32
 
@@ -31,12 +31,17 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of one YAML document: dicts with text keys, lists, str, int, float, bool, None.
+    """Parse one YAML document.
 
-    `where` begins every message, e.g. the path of the file.
+    Args:
+        text: the document.
+        where: the beginning of every error message, e.g. the path of the file.
+
+    Returns:
+        Dicts with text keys, lists, str, int, float, bool and None.
 
     Raises:
-        ConfigError: not YAML, two equal keys, a key that is not text, a tag, or too large or deep.
+        ConfigError: invalid YAML, a duplicate key, a key that is not text, a tag, or a document too large or deep.
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -54,7 +59,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves every plain word a text; `_Builder` tells what it is."""
+    """Leaves every plain scalar a text; `_Builder` resolves its type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML declares it on instances
 
@@ -98,11 +103,11 @@ class _Builder:
         return merged | own
 
     def _merge(self, node: yaml.Node, value: Any) -> dict[str, Any]:
-        """What `<<` brings in; of several mappings the first one that has a key wins."""
+        """The keys merged in by `<<`; of several mappings the first one that has a key wins."""
         result: dict[str, Any] = {}
         for mapping in value if isinstance(value, list) else [value]:
             if not isinstance(mapping, dict):
-                raise self._error(node, "<< takes a mapping, or a list of mappings")
+                raise self._error(node, "<< expects a mapping or a list of mappings")
             result = mapping | result
         return result
 

@@ -150,14 +150,14 @@ def test_a_file_that_cannot_be_read(write: Write, tmp_path: Path) -> None:
         (with_stream("zones: {yard: {points: [[0, 0], [1, 1], [0.5, 0.5]]}}"),
          "streams.gate.zones.yard.points: all points are on one line; a zone needs an area"),
         (with_stream("zones: {yard: {points: [[0, 0], [1, 1], [1, 0], [0, 1]]}}"),
-         "streams.gate.zones.yard.points: the edges from point 1 to 2 and from 3 to 4 cross; "
-         "list the points in order around the zone"),
+         ("streams.gate.zones.yard.points: the edges from point 1 to 2 and from 3 to 4 cross; "
+         "list the points in order around the zone")),
         (with_stream("filter: {exclude: [[[0, 0], [1, 0], [0.2, 1], [0.5, -0.0], [0.8, 1]]]}"),
-         "streams.gate.filter.exclude[0].points: the edges from point 2 to 3 and from 4 to 5 cross; "
-         "list the points in order around the zone"),
+         ("streams.gate.filter.exclude[0].points: the edges from point 2 to 3 and from 4 to 5 cross; "
+         "list the points in order around the zone")),
         (with_stream("classes: []"), "streams.gate.classes: expected at least 1, got a list of 0"),
         ("model: {name: street, path: x.onnx}\n" + with_stream(""),
-         "model: give name or path, not both; --set model.name=null takes the name away"),
+         "model: give name or path, not both; --set model.name=null removes the name"),
         ("mdel: {}\n" + with_stream(""), "unknown key `mdel`; did you mean `model`?"),
         ("metrics: {qqq: 1}\n" + with_stream(""), "metrics: unknown key `qqq`; known are enabled, host, port"),
     ],
@@ -282,6 +282,42 @@ def test_set_reaches_a_stream_whose_name_has_dots(write: Write) -> None:
 )  # fmt: skip
 def test_a_wrong_set_names_itself(write: Write, override: str, says: str) -> None:
     assert mistake(write(GATE), override) == says
+
+
+def test_set_on_a_stream_that_is_not_there_names_it_and_the_known_ones(write: Write) -> None:
+    two = write("streams: {video: {source: a.mp4}, gate: {source: b.mp4}}")
+    assert mistake(two, "streams.vid.fps=3") == (
+        "--set: streams: there is no stream `vid` (known: video, gate; did you mean `video`?); "
+        "to add it, set its source too"
+    )
+    assert load(two, ["streams.vid.fps=3", "streams.vid.source=c.mp4"]).streams["vid"].fps == 3
+    assert mistake(write(GATE), "streams.gate.lines.dor.anchor=mask") == (
+        "--set: streams.gate.lines: there is no line `dor` (known: door; did you mean `door`?); "
+        "to add it, set its points too"
+    )
+    assert mistake(write(GATE), "streams.gate.zones.yard.share=0.2").startswith(
+        "--set: streams.gate.zones: there is no zone `yard` (known: none)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "got"),
+    [
+        ("lines: {door: {points: [[100, 600], [900, 610]]}}", "lines.door.points", "900"),
+        ("lines: {door: {points: [[0, 600], [1280, 610.5]]}}", "lines.door.points", "1280"),
+        ("zones: {yard: {points: [[0, 0], [640, 0], [640, 480]]}}", "zones.yard.points", "640"),
+        ("filter: {exclude: [[[0, 0], [640, 0], [640, 480]]]}", "filter.exclude[0].points", "640"),
+        ("ground: {points: [[9, 9], [90, 9], [90, 99], [9, 99]], metres: [[0, 9], [9, 9], [9, 0], [0, 0]]}",
+         "ground.points", "99"),
+    ],
+)  # fmt: skip
+def test_points_in_pixels_are_told_once_that_they_are_fractions(
+    write: Write, text: str, place: str, got: str
+) -> None:
+    assert mistake(write(with_stream(text))) == (
+        f"gate.yaml: streams.gate.{place}: got {got}, but points are fractions of the frame from 0 to 1, not pixels; "
+        "divide x by the width and y by the height of the video"
+    )
 
 
 def test_source_replaces_the_source_of_the_only_stream_as_it_is(write: Write) -> None:
