@@ -8,10 +8,10 @@ from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import EDGES_KMH, Ground
 from pipeline.counting.lines import LineCounter
 from pipeline.counting.paths import Heat, Journeys
-from pipeline.counting.quantiles import QuantileSketch
 from pipeline.counting.totals import Totals
 from pipeline.counting.zones import Passage, ZoneCounter
 from pipeline.geometry.plane import Floats
+from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.records.event import CountEvent, Kind
 from pipeline.tracking.observation import Observation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.counting.quantiles import Histogram
+from pipeline.metrics.quantiles import Histogram
 from pipeline.records.event import CountEvent
 from pipeline.transport.messages import Counts, Tracks
 

@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.config.schema import ZoneConfig
-from pipeline.counting.quantiles import Histogram, QuantileSketch
 from pipeline.geometry.masks import mask_cells
 from pipeline.geometry.plane import depth, within
+from pipeline.metrics.quantiles import Histogram, QuantileSketch
 from pipeline.tracking.observation import Observation
 
 BORDER = 0.1

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
-from pipeline.stages.latency import Latency
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Tracks, Want
 from pipeline.transport.messages import Ring as RingMessage
@@ -109,7 +109,7 @@ class Sink:
         self._said_s = 0.0
         self._wanted_s = 0.0
         self._wanted_to = 0
-        self._latency = Latency()
+        self._latency_s = QuantileSketch()
         self._frames = 0
         self._first_s = self._last_s = 0.0
         self._dropped: dict[str, int] = {}
@@ -253,7 +253,7 @@ class Sink:
 
     def _done(self, tracks: Tracks, start_s: float) -> None:
         latency_s = max(0.0, time.time() - tracks.wall_s)
-        self._latency.add(latency_s)
+        self._latency_s.add(latency_s)
         self._metrics.frames_out()
         self._metrics.processing(now() - start_s)
         self._metrics.end_to_end(latency_s)
@@ -266,8 +266,8 @@ class Sink:
         spent_s = self._last_s - self._first_s
         values = {
             "fps": (self._frames - 1) / spent_s if spent_s > 0 else 0.0,
-            "p50_ms": 1e3 * self._latency.quantile_s(0.5),
-            "p99_ms": 1e3 * self._latency.quantile_s(0.99),
+            "p50_ms": 1e3 * self._latency_s.quantile(0.5),
+            "p99_ms": 1e3 * self._latency_s.quantile(0.99),
             "pts_s": self._last.pts_s if self._last else 0.0,
         }
         return Report(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.counting.quantiles import QuantileSketch
+from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.metrics.stage_metrics import StageMetrics
 
 FOLDER = Path(__file__).parents[2] / "dashboards"

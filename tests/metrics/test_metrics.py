@@ -12,8 +12,8 @@ from math import inf
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.counting.quantiles import Histogram
 from pipeline.errors import ConfigError
+from pipeline.metrics.quantiles import Histogram
 from pipeline.metrics.stage_metrics import StageMetrics
 
 LINES = {"door": {"person": {"in": 3, "out": 0}}}

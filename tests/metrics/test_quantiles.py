@@ -1,4 +1,4 @@
-"""Quantiles in bounded memory."""
+"""Quantiles in bounded memory: of stays, speeds and latencies."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.counting.quantiles import EXACT_VALUES, QuantileSketch
+from pipeline.metrics.quantiles import EXACT_VALUES, QuantileSketch
 
 VALUES = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=60)
 
 
 def filled(values: list[float], edges: tuple[float, ...] = ()) -> QuantileSketch:
-    variance = QuantileSketch(edges)
+    sketch = QuantileSketch(edges)
     for value in values:
-        variance.add(value)
-    return variance
+        sketch.add(value)
+    return sketch
 
 
 @given(values=VALUES, share=st.floats(0, 1))
@@ -28,17 +28,17 @@ def test_of_a_few_values_the_quantile_is_exact(values: list[float], share: float
 
 def test_of_many_values_it_is_within_two_percent() -> None:
     values = np.random.default_rng(3).lognormal(2, 1, 20 * EXACT_VALUES).tolist()
-    variance = filled(values)
+    sketch = filled(values)
     for share in (0.05, 0.5, 0.85, 0.95):
-        assert variance.quantile(share) == pytest.approx(float(np.quantile(values, share)), rel=0.02)
-    assert len(variance._bins) < 1100
+        assert sketch.quantile(share) == pytest.approx(float(np.quantile(values, share)), rel=0.02)
+    assert len(sketch._bins) < 1100
 
 
 def test_values_beyond_all_bins_are_counted() -> None:
-    variance = filled([0.0] * EXACT_VALUES + [1e12] * (EXACT_VALUES + 1))
-    assert variance.count == 2 * EXACT_VALUES + 1
-    assert variance.quantile(0.1) < 0.01
-    assert variance.quantile(0.9) > 1e6
+    sketch = filled([0.0] * EXACT_VALUES + [1e12] * (EXACT_VALUES + 1))
+    assert sketch.count == 2 * EXACT_VALUES + 1
+    assert sketch.quantile(0.1) < 0.01
+    assert sketch.quantile(0.9) > 1e6
 
 
 @given(values=VALUES)
