@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from pipeline.demo.scene.world import Rendered, Scene
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn

@@ -25,7 +25,7 @@ from torchvision.ops import box_iou
 
 from benchmarks import measure
 from benchmarks.segment_models import STREET_MODEL, frame, network, segmenter
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import LumaPreprocessor

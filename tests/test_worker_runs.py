@@ -81,7 +81,7 @@ def test_static_frames_are_counted_without_inference_and_count_again_from_the_lo
 
 SLOW_MODEL = """
 import time
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 
 class Slow:
     classes = ("person",)
@@ -91,7 +91,7 @@ class Slow:
     def segment(self, frames):
         time.sleep(0.4)
         print(len(frames), file=self.seen, flush=True)
-        return [Detections.nothing() for _ in frames]
+        return [Detections.empty() for _ in frames]
 """
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.geometry.rle import encode_part
 from pipeline.images.drawing import Silhouette
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 
 
 class Document:

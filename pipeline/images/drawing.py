@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import Corner, paste_part
 from pipeline.images.reading import Picture
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.labels import label_canvas, label_places
 from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint

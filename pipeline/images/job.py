@@ -17,10 +17,9 @@ from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
 from pipeline.images.paths import Names
 from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter, wide_open
 from pipeline.records.summary import write_json
-from pipeline.stages.instances import is_finite
 from pipeline.transport.planes import Planes
 
 PICTURES = {"boxes": (True, False), "masks": (False, True), "both": (True, True)}
@@ -109,7 +108,7 @@ def process(
             for batch in _batches(paths, Names(out, paths, ENDINGS), config.batch, fail):
                 results = []
                 for work, answer in zip(batch, model.segment([_planes(one) for one in batch]), strict=True):
-                    if not is_finite(answer):
+                    if not answer.is_finite:
                         fail(work.path, f"{work.path}: the model answered with numbers that are none")
                         continue
                     found = used.apply(answer, *work.size)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.models.base import Segmenter
+from pipeline.models.segmenter import Segmenter
 from pipeline.transport.planes import Planes
 
 

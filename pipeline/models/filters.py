@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
 from pipeline.geometry.masks import MASK_INSIDE, feet, mask_cells
 from pipeline.geometry.plane import within
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 
 Bools = NDArray[np.bool_]
 
@@ -56,9 +56,7 @@ class InstanceFilter:
     def apply(self, found: Detections, width: int, height: int) -> Detections:
         """The instances that are used, in their order. `width`, `height`: of the frame, pixels."""
         keep = self.keep(found, width, height)
-        if keep.all():
-            return found
-        return Detections(found.boxes_px[keep], found.scores[keep], found.class_ids[keep], found.masks[keep])
+        return found if keep.all() else found[keep]
 
     def keep(self, found: Any, width: int, height: int) -> Bools:
         """(N,) bool. `found`: a `Detections`, or `Instances`, which have the same arrays."""

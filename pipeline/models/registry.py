@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.base import Segmenter
+from pipeline.models.segmenter import Segmenter
 
 STREET = "street"
 """Name of the model that ships, and the default."""

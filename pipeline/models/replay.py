@@ -13,7 +13,8 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.boxes import corners
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections, Segmenter
+from pipeline.models.detections import Detections
+from pipeline.models.segmenter import Segmenter
 from pipeline.records.log import MAGIC, read_log
 from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
@@ -81,7 +82,7 @@ class LogFrames:
     def __call__(self, index: int, frame: Planes) -> Detections:
         record = self._records.get(index % self._length)
         if record is None:
-            return Detections.nothing()
+            return Detections.empty()
         kept = np.flatnonzero(record.scores >= self._score)
         return Detections(
             _scaled(record, frame)[kept],
@@ -124,7 +125,7 @@ class DetectionFrames:
     def __call__(self, index: int, frame: Planes) -> Detections:
         rows = self._rows.get(index)
         if rows is None:
-            return Detections.nothing()
+            return Detections.empty()
         boxes = corners(rows[:, 2:6])
         boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
         seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StaticConfig
 from pipeline.geometry.boxes import overlaps
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 
 WIDTH = 320
 """Columns of the small pictures that are compared, at the most: noise averages out, a distant walker does not."""
@@ -49,7 +49,7 @@ class StaticGate:
         self._looks = 0
         """Frames that the model saw since something moved, with the one in which it did."""
         self._agree = False
-        self.held = Detections.nothing()
+        self.held = Detections.empty()
         """What the model found last."""
 
     def decide(self, luma: NDArray[np.uint8], pts_s: float) -> Verdict:

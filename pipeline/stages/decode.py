@@ -14,7 +14,7 @@ import time
 import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.frame_queue import FrameQueue, PendingFrame
 from pipeline.stages.heartbeat import Heartbeat
@@ -272,7 +272,7 @@ class Decode:
         self._frame_queue.overdue(now(), LEASE_TIMEOUT_S)
         self._count_drops()
         for seq, held in self._frame_queue.quarantined():
-            router.send(self._track, instances_of(self._ref(seq, held), Detections.nothing(), QUARANTINED))
+            router.send(self._track, instances_of(self._ref(seq, held), Detections.empty(), QUARANTINED))
         if self._read_all and not self._frame_queue.waiting:
             end = EndOfStream(stream=self._name, frames=self._frame_queue.next_seq, complete=self._complete)
             router.send(self._track, end)

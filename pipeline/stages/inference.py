@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Detections, Overlapping, Segmenter
+from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter
+from pipeline.models.segmenter import PipelinedSegmenter, Segmenter
 from pipeline.models.static import StaticGate, Verdict
-from pipeline.stages.instances import is_finite
 from pipeline.transport.messages import OK, STATIC, FrameRef
 from pipeline.transport.planes import Planes
 
@@ -52,7 +52,7 @@ class Inference:
         }
         self.runs: list[int] = []
         overlaps = getattr(model, "ahead", 0) > 0 and not self._gates and self._by_ref is None
-        self._overlapping = cast(Overlapping, model) if overlaps else None
+        self._overlapping = cast(PipelinedSegmenter, model) if overlaps else None
         self.ahead = self._overlapping.ahead if self._overlapping else 0
         self._prepares: Callable[[Sequence[Planes]], bool] | None = getattr(model, "prepares", None)
         self._begun: deque[tuple[Sequence[FrameRef], Sequence[Planes]]] = deque()
@@ -155,6 +155,6 @@ class Inference:
     def _used(self, stream: str, found: Detections, frame: Planes) -> tuple[Detections, bool]:
         """What the stream's filter leaves, and whether all are numbers; else `instances_of` makes it a frame without
         instances."""
-        if not is_finite(found):
+        if not found.is_finite:
             return found, False
         return self._filters[stream].apply(found, frame.width, frame.height), True

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.models.appearance import appearance_descriptors
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
 
@@ -13,11 +11,6 @@ QUARANTINED = "quarantined"
 """The frame was with a worker at too many deaths."""
 NOT_FINITE = "not_finite"
 """The model answered with numbers that are none."""
-
-
-def is_finite(found: Detections) -> bool:
-    """Whether boxes and scores are numbers; masks are bytes, which always are."""
-    return bool(np.isfinite(found.boxes_px).all() and np.isfinite(found.scores).all())
 
 
 def instances_of(
@@ -28,8 +21,8 @@ def instances_of(
     Args:
         planes: the frame; with it the message says what the instances look like.
     """
-    if not is_finite(found):
-        found, skipped = Detections.nothing(), NOT_FINITE
+    if not found.is_finite:
+        found, skipped = Detections.empty(), NOT_FINITE
     return Instances(
         stream=ref.stream,
         epoch=ref.epoch,

@@ -9,8 +9,8 @@ import cv2
 
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
-from pipeline.models.base import Segmenter
 from pipeline.models.filters import wide_open
+from pipeline.models.segmenter import Segmenter
 from pipeline.stages.batch import Batch
 from pipeline.stages.context import StageContext, now
 from pipeline.stages.heartbeat import Heartbeat

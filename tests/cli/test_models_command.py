@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.cli.app import main
 from pipeline.models import registry
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.transport.planes import Planes
 
 
@@ -26,7 +26,7 @@ class Quick:
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         assert {(frame.width, frame.height) for frame in frames} == {(320, 180)}
-        return [Detections.nothing()] * len(frames)
+        return [Detections.empty()] * len(frames)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:

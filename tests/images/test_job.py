@@ -18,7 +18,7 @@ from pipeline.errors import ModelError, OutputError
 from pipeline.images import job
 from pipeline.images.drawing import cut_out, draw, silhouettes
 from pipeline.images.job import Event, process
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.transport.planes import Planes
 
 

@@ -18,8 +18,8 @@ from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.boxes import overlaps
 from pipeline.models import listing, registry
-from pipeline.models.base import Detections
 from pipeline.models.bench import bench
+from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import export as exporting
 from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
 from pipeline.models.onnx.graph_file import metadata
@@ -133,7 +133,7 @@ class Timed:
         if len(frames) == 8:
             raise torch.OutOfMemoryError
         self.now_s += 0.010 + 0.005 * len(frames)
-        return [Detections.nothing()] * len(frames)
+        return [Detections.empty()] * len(frames)
 
 
 def test_the_bench_times_runs_and_goes_on_after_a_batch_that_does_not_fit() -> None:

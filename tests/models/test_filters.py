@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.schema import ModelConfig, StreamConfig
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter, floor_score, wide_open
 
 CLASSES = ("person", "car", "dog")
@@ -106,7 +106,7 @@ def test_one_of_several_included_areas_is_enough() -> None:
 
 def test_nothing_found_stays_nothing() -> None:
     assert (
-        kept(Detections.nothing(), stream={"include": [{"points": SQUARE, "by": "mask"}], "min_area": 0.1})
+        kept(Detections.empty(), stream={"include": [{"points": SQUARE, "by": "mask"}], "min_area": 0.1})
         == []
     )
 

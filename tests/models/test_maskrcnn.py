@@ -14,13 +14,14 @@ from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections, Segmenter
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build
 from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, load_weights, save_weights
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import PADDING, lay
+from pipeline.models.segmenter import Segmenter
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.models.training.mask_ap import average_precision
 from pipeline.transport.planes import Planes

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.motion.background import agreement
 from pipeline.models.motion.blobs import Blob, components, split
 from pipeline.models.motion.motion_model import MotionSegmenter

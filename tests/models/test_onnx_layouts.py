@@ -13,8 +13,8 @@ import pytest
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.base import Detections
 from pipeline.models.coco_classes import COCO
+from pipeline.models.detections import Detections
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.transport.planes import Planes
 

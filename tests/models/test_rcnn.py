@@ -17,7 +17,7 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import StaticConfig
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.static import StaticGate, Verdict, agree, moving, shrunk
 
 LOOK, HOLD, WAIT = Verdict.LOOK, Verdict.HOLD, Verdict.WAIT
@@ -77,23 +77,23 @@ def test_noise_and_a_passing_cloud_are_no_motion() -> None:
 
 def test_two_looks_that_do_not_agree_are_followed_by_another() -> None:
     gate = StaticGate(StaticConfig())
-    answers = [person(), Detections.nothing(), person(), Detections.nothing(), Detections.nothing()]
+    answers = [person(), Detections.empty(), person(), Detections.empty(), Detections.empty()]
     assert walk(gate, [street(100)] * 8, answers) == "LLLLL..."
     assert len(gate.held.scores) == 0
 
 
 def test_an_object_missed_once_at_a_refresh_is_not_gone_for_two_seconds() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.5))
-    answers = [person()] * 5 + [Detections.nothing()] + [person()] * 9
+    answers = [person()] * 5 + [Detections.empty()] + [person()] * 9
     assert walk(gate, [street(100)] * 11, answers) == "LL...LLL..."
     assert len(gate.held.scores) == 1
 
 
 def test_after_a_refresh_the_next_frame_waits_for_the_answer() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.3))
-    assert walk(gate, [street()] * 4, [Detections.nothing()]) == "LL.."
+    assert walk(gate, [street()] * 4, [Detections.empty()]) == "LL.."
     assert [gate.decide(street(), at_s) for at_s in (0.5, 0.6)] == [LOOK, WAIT]
-    gate.told(Detections.nothing())
+    gate.told(Detections.empty())
     assert gate.decide(street(), 0.6) is HOLD
 
 
@@ -113,9 +113,9 @@ def test_an_answer_that_cannot_be_used_asks_for_another_look() -> None:
 
 def test_a_clock_that_goes_back_and_a_new_resolution_are_looked_at() -> None:
     gate = StaticGate(StaticConfig())
-    walk(gate, [street()] * 3, [Detections.nothing()], start=100)
+    walk(gate, [street()] * 3, [Detections.empty()], start=100)
     assert gate.decide(street(), 1.0) is LOOK
-    gate.told(Detections.nothing())
+    gate.told(Detections.empty())
     assert gate.decide(street()[:, :640], 1.1) is LOOK
 
 
@@ -129,8 +129,8 @@ def test_small_pictures_of_any_frame(shape: tuple[int, int]) -> None:
 
 
 def test_what_agrees_is_the_same_objects_at_the_same_places() -> None:
-    assert agree(Detections.nothing(), Detections.nothing())
+    assert agree(Detections.empty(), Detections.empty())
     assert agree(person(100), person(104))
     assert not agree(person(100), person(125))
     assert not agree(person(), person(class_id=1))
-    assert not agree(person(), Detections.nothing())
+    assert not agree(person(), Detections.empty())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights
@@ -239,5 +239,5 @@ def test_answers_beside_the_objects_have_none() -> None:
         (found.boxes_px + 60) % 300 + [0, 0, 40, 40], found.scores, found.class_ids, found.masks
     )
     assert float(average_precision(moments, [beside], STREET_CLASSES)["ap50"]) < 0.1  # type: ignore[arg-type]
-    nothing = average_precision(moments, [Detections.nothing()], STREET_CLASSES)
+    nothing = average_precision(moments, [Detections.empty()], STREET_CLASSES)
     assert nothing["ap50"] == 0.0

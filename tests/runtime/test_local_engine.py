@@ -8,7 +8,7 @@ import yaml
 from tests.running import scene, summary, tallycam
 
 OWN_MODEL = """
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 
 
 class Nothing:
@@ -22,7 +22,7 @@ class Nothing:
         pass
 
     def segment(self, frames):
-        return [Detections.nothing() for _ in frames]
+        return [Detections.empty() for _ in frames]
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef

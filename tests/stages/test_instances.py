@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.stages.instances import NOT_FINITE, QUARANTINED, instances_of
 from pipeline.transport.messages import APPEARANCE_SIZE, FrameRef
 from pipeline.transport.planes import Planes
@@ -51,7 +51,7 @@ def test_a_number_that_is_none_empties_the_frame_and_names_the_reason(field: str
 
 
 def test_a_frame_that_no_worker_survived_has_no_instances() -> None:
-    message = instances_of(REF, Detections.nothing(), QUARANTINED)
+    message = instances_of(REF, Detections.empty(), QUARANTINED)
     assert (message.skipped, len(message.boxes_px)) == ("quarantined", 0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import Config
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.stages import segment as segment_stage
 from pipeline.stages.context import StageContext
 from pipeline.stages.inference import Inference

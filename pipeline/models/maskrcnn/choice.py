@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.base import Segmenter
 from pipeline.models.coco_classes import COCO
 from pipeline.models.maskrcnn.zoo import PUBLISHED, pull
+from pipeline.models.segmenter import Segmenter
 
 STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
 """The model that ships."""

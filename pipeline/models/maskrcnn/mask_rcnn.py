@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Detections, not_finite
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.checkpoint import Classes
@@ -183,7 +183,7 @@ class MaskRcnn:
     def finish(self) -> list[Detections]:
         """What is in the batch that was begun first; the next one is started before this returns."""
         count, parts = self._begun.popleft()
-        every = [Detections.nothing()] * count
+        every = [Detections.empty()] * count
         answered: list[_Part] = []
         answers: list[Answer] = []
         too_large: list[tuple[_Part, str]] = []
@@ -277,7 +277,7 @@ class MaskRcnn:
     ) -> list[Detections]:
         box, _ = self._how.place(frames[0].width, frames[0].height)
         return [
-            not_finite() if broken[number] else self._found(rows, masks, number, frame, box)
+            Detections.invalid() if broken[number] else self._found(rows, masks, number, frame, box)
             for number, frame in enumerate(frames)
         ]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.motion.background import Background
 from pipeline.models.motion.blobs import Blob, components, split, tidy
 from pipeline.models.motion.object_size import Sizes
@@ -76,8 +76,7 @@ class MotionSegmenter:
         return [found[place] for place in range(len(refs))]
 
     def _at_least(self, found: Detections) -> Detections:
-        kept = np.flatnonzero(found.scores >= self._score)
-        return Detections(found.boxes_px[kept], found.scores[kept], found.class_ids[kept], found.masks[kept])
+        return found[found.scores >= self._score]
 
 
 @dataclass
@@ -91,7 +90,7 @@ class _Camera:
     def __post_init__(self) -> None:
         self._background = Background(self.config)
         self._sizes = Sizes()
-        self._last = Detections.nothing()
+        self._last = Detections.empty()
 
     def look(self, seq: int, pts_s: float, frame: Planes) -> Detections:
         if seq < self.next_seq:
@@ -99,7 +98,7 @@ class _Camera:
         self.next_seq = seq + 1
         picture = shrunk(frame)
         mask = self._background.foreground(picture, pts_s)
-        self._last = Detections.nothing() if mask is None else self._found(mask, frame)
+        self._last = Detections.empty() if mask is None else self._found(mask, frame)
         return self._last
 
     def _found(self, mask: NDArray[np.uint8], frame: Planes) -> Detections:
@@ -133,7 +132,7 @@ def shrunk(frame: Planes) -> NDArray[np.uint8]:
 def as_found(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, least: float) -> Detections:
     """Blobs of a mask of `size` (width, height) as instances of the frame, the largest first."""
     if not blobs:
-        return Detections.nothing()
+        return Detections.empty()
     areas = np.array([blob.area for blob in blobs], np.float32)
     order = np.argsort(-areas, kind="stable")
     boxes = np.array([(blob.x, blob.y, blob.x + blob.width, blob.foot) for blob in blobs], np.float32)

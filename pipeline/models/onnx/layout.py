@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Detections
 from pipeline.models.coco_classes import COCO
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.graph_file import Classes
 from pipeline.transport.planes import Planes
@@ -100,7 +100,7 @@ class Layout(Protocol):
     def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         """What the model found in the frame that was laid into `row` of the input, in pixels of the frame.
 
-        Numbers that are none, where an object should be, make it `not_finite()`.
+        Numbers that are none, where an object should be, make it `Detections.invalid()`.
         """
 
 

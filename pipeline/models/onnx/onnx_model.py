@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.onnx.graph_file import Classes, classes_in
 from pipeline.models.onnx.layout import Layout, Outputs, Probed
 from pipeline.models.onnx.rcnn_export import Rcnn
@@ -29,7 +29,7 @@ GREY = 114 / 255
 
 
 class OnnxSegmenter:
-    """A model in an ONNX file (a `pipeline.models.base.Segmenter`).
+    """A model in an ONNX file (a `pipeline.models.segmenter.Segmenter`).
 
     Raises:
         ModelError: no ONNX Runtime, not a model, inputs or outputs of another kind, no such device.

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Floats, Letterbox, grid_of, inside_frame
 from pipeline.models.onnx.graph_file import NO_OBJECT, Classes, weight_shape
 from pipeline.models.onnx.layout import MOST_FOUND, Export, Outputs, Probed, scaled_into
@@ -68,14 +68,14 @@ class Rcnn(Export):
     def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         scores = outputs[self.scores_name]
         if np.isnan(scores).any():
-            return not_finite()
+            return Detections.invalid()
         meant = self.known.meant(outputs[self.labels_name])
         order = np.argsort(-scores, kind="stable")[:MOST_FOUND]
         rows = order[(scores[order] >= self.score) & (meant[order] >= 0)]
         boxes, masks = outputs[self.boxes_name][rows], outputs[self.masks_name][rows]
         masks = masks[:, 0] if masks.ndim == 4 else masks
         if not (np.isfinite(boxes).all() and np.isfinite(masks).all()):
-            return not_finite()
+            return Detections.invalid()
         boxes_px, seen = inside_frame(box.to_frame(boxes), frame)
         pasted = masks.shape[1:] == self.size(frame)
         grids = np.empty((len(seen), MASK_SIZE, MASK_SIZE), np.uint8)

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections, not_finite
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox, grid_of, inside_frame, probabilities
 from pipeline.models.onnx.graph_file import Classes
 from pipeline.models.onnx.layout import MOST_FOUND, FixedSize, Outputs, Probed, scaled_into
@@ -69,7 +69,7 @@ class RfDetr(FixedSize):
     def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         logits, masks = outputs[self.logits_name][row], outputs[self.masks_name][row]
         if np.isnan(logits).any():
-            return not_finite()
+            return Detections.invalid()
         usable = np.flatnonzero(self.known.positions >= 0)
         scores = 1.0 / (1.0 + np.exp(-logits[:, usable].clip(-88, 88)))
         best = scores.argmax(axis=1)
@@ -81,7 +81,7 @@ class RfDetr(FixedSize):
         relative = np.concatenate([centred[:, :2] - half, centred[:, :2] + half], axis=1)
         boxes_px = np.asarray(relative * np.array([frame.width, frame.height] * 2), np.float32)
         if not (np.isfinite(boxes_px).all() and np.isfinite(masks[queries]).all()):
-            return not_finite()
+            return Detections.invalid()
         boxes_px, seen = inside_frame(boxes_px, frame)
         queries = queries[seen]
         to_mask = np.array([masks.shape[2] / frame.width, masks.shape[1] / frame.height] * 2, np.float32)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections, not_finite
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import (
     Floats,
     Letterbox,
@@ -214,11 +214,11 @@ class Yolo(FixedSize):
     def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
         detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
         if np.isnan(self.layout.scores(detections, len(prototypes))).any():
-            return not_finite()
+            return Detections.invalid()
         likely = candidates(detections, self.layout, len(prototypes), self.score)
         numbers = (likely.boxes, likely.coefficients, prototypes)
         if len(likely.scores) and not all(np.isfinite(value).all() for value in numbers):
-            return not_finite()
+            return Detections.invalid()
         meant = self.known.meant(likely.class_ids)
         likely = Candidates(likely.boxes, likely.scores, meant, likely.coefficients)[
             np.flatnonzero(meant >= 0)

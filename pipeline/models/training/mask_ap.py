@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import paste
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
 from pipeline.models.training.dataset import Moment
