@@ -122,21 +122,21 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
     noise = 2.25 * POSITION_NOISE**2 * (measured[:, 2] * measured[:, 3])
     off = measured - expected
     moved = _moved(off, new.edges, old.edges, rows, columns)
-    variance = old.variance[columns, :2]
-    variance = variance + noise[:, None]
+    predicted = old.variance[columns, :2]
+    variance = predicted + noise[:, None]
     away = moved * moved / variance
     costs: Floats = 0.5 * (away[:, 0] + away[:, 1])
     fair = (costs < MAX_COST).nonzero()[0]
     if len(fair) < len(rows):
         rows, columns, costs = rows[fair], columns[fair], costs[fair]
         measured, expected, off = measured[fair], expected[fair], off[fair]
-        noise, variance, variance = noise[fair], variance[fair], variance[fair]
+        noise, predicted, variance = noise[fair], predicted[fair], variance[fair]
     ratio = np.log(measured[:, 3] / expected[:, 3])
     vague = np.log(variance[:, 0] * variance[:, 1] / (noise * noise))
     costs += (
         (UNCERTAINTY_WEIGHT / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
-        + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, variance, old.new[columns]))
+        + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, predicted, old.new[columns]))
         + CLASS_CHANGE_COST * (new.class_ids[rows] != old.class_ids[columns])
         + WEAK_COST * new.weak[rows]
     )
