@@ -1,3 +1,54 @@
-"""Tallycam: counts unique objects, and objects crossing lines, in live video."""
+"""Tallycam: counts unique objects, and objects crossing lines, in live video.
+
+The public Python API. What is behind a name is imported when it is first used, so `import pipeline` is fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pipeline.api.convert import from_boxes as from_boxes
+    from pipeline.api.convert import from_supervision as from_supervision
+    from pipeline.api.convert import from_torchvision as from_torchvision
+    from pipeline.api.convert import to_supervision as to_supervision
+    from pipeline.api.stream import Frame as Frame
+    from pipeline.api.stream import OpenStream as OpenStream
+    from pipeline.api.stream import open_stream
+    from pipeline.api.tracks import Tracks as Tracks
+    from pipeline.errors import TallycamError as TallycamError
+    from pipeline.models.base import Detections as Detections
+    from pipeline.records.event import CountEvent as CountEvent
+
+    open = open_stream  # noqa: A001  # `pipeline.open`, as `av.open`
+
+_PUBLIC = {
+    "CountEvent": "pipeline.records.event:CountEvent",
+    "Detections": "pipeline.models.base:Detections",
+    "Frame": "pipeline.api.stream:Frame",
+    "OpenStream": "pipeline.api.stream:OpenStream",
+    "TallycamError": "pipeline.errors:TallycamError",
+    "Tracks": "pipeline.api.tracks:Tracks",
+    "from_boxes": "pipeline.api.convert:from_boxes",
+    "from_supervision": "pipeline.api.convert:from_supervision",
+    "from_torchvision": "pipeline.api.convert:from_torchvision",
+    "open": "pipeline.api.stream:open_stream",
+    "to_supervision": "pipeline.api.convert:to_supervision",
+}
+"""Public name -> where it is."""
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name at its first use."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = globals()[name] = getattr(importlib.import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -17,7 +17,7 @@ import pipeline
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("demo", "images", "audit"),
+    ("demo", "images", "audit", "api"),
     ("runtime",),
     ("stages",),
     ("evaluation", "web"),

@@ -6,9 +6,10 @@ message contains the value of an environment variable or the password of a URL.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,19 @@ def load(path: Path | str, overrides: Sequence[str] = (), source: str | None = N
     if not isinstance(data, dict):
         what = "is empty" if data is None else f"holds {kind_of(data)}"
         raise ConfigError(f"{path}: {what}, expected a mapping with `streams`")
+    return _resolved(data, path, overrides, source)
+
+
+def load_mapping(data: Mapping[str, Any], source: str | None = None) -> Config:
+    """The configuration in a mapping with the keys of a file, which is not changed; otherwise as `load`.
+
+    Raises:
+        ConfigError: one line for each mistake.
+    """
+    return _resolved(copy.deepcopy(dict(data)), Path("configuration"), (), source)
+
+
+def _resolved(data: dict[str, Any], path: Path, overrides: Sequence[str], source: str | None) -> Config:
     changes = Overrides()
     for text in overrides:
         changes.apply(data, text)
