@@ -18,9 +18,11 @@ from pipeline.geometry.mask_paste import Corner, paste_part
 from pipeline.images.reading import Picture
 from pipeline.models.detections import Detections
 from pipeline.video.overlay.canvas import Canvas, text_width
-from pipeline.video.overlay.labels import label_canvas, label_places
-from pipeline.video.overlay.paint import fixed, object_colour, strokes, tint
-from pipeline.video.overlay.style import DARK, PANEL_OPACITY, SOFT, WHITE, Sizes, Taken
+from pipeline.video.overlay.colours import object_colour
+from pipeline.video.overlay.labels import label_canvas
+from pipeline.video.overlay.placement import OccupancyGrid, clamp_position, label_positions
+from pipeline.video.overlay.strokes import draw_polylines, tint, to_fixed_point
+from pipeline.video.overlay.style import DARK, MUTED, PANEL_OPACITY, WHITE, OverlaySizes
 
 FILL = 0.45
 """Opacity of a mask."""
@@ -62,15 +64,15 @@ def draw(
     An object's number, from 1, is its row in `found`; it has the same colour in every picture.
     """
     height, width = picture.shape[:2]
-    sizes = Sizes.of(min(height, width))
+    sizes = OverlaySizes.for_height(min(height, width))
     planes = picture.transpose(2, 0, 1).copy("C")  # a copy even of one pixel, which is contiguous as it is
     order = [
         int(row) for row in np.argsort(found.boxes_px[:, 3], kind="stable")
     ]  # near objects over far ones
-    taken = Taken(width, height)
+    occupied = OccupancyGrid(width, height)
     panel = _panel(counts, sizes) if counts else None
     if panel is not None:
-        taken.take(sizes.margin, sizes.margin, panel.width, panel.height)
+        occupied.occupy(sizes.margin, sizes.margin, panel.width, panel.height)
     if masks:
         for row in order:
             _fill(planes, shapes[row], _levels(row), sizes.outline)
@@ -80,7 +82,7 @@ def draw(
         for row in reversed(order):
             name = classes[int(found.class_ids[row])]
             pill = label_canvas(f"{row + 1} {name} {found.scores[row]:.2f}", row + 1, sizes.label)
-            _label(planes, pill, found.boxes_px[row].tolist(), taken)
+            _label(planes, pill, found.boxes_px[row].tolist(), occupied)
     if panel is not None:
         _put(planes, panel, sizes.margin, sizes.margin)
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
@@ -107,31 +109,32 @@ def _fill(planes: NDArray[np.uint8], shape: Silhouette, levels: tuple[int, int, 
     if not inside.any():
         return
     contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    paths = [fixed(cv2.approxPolyDP(one, 0.8, True)[:, 0].astype(np.float64)) for one in contours]
+    paths = [to_fixed_point(cv2.approxPolyDP(one, 0.8, True)[:, 0].astype(np.float64)) for one in contours]
     for plane, level in zip(planes, levels, strict=True):
         part = plane[y : y + inside.shape[0], x : x + inside.shape[1]]
         tint(part, inside, level, FILL)
-        strokes(part, paths, True, level, wide)
+        draw_polylines(part, paths, True, level, wide)
 
 
 def _frame(
     planes: NDArray[np.uint8], box_px: NDArray[np.float32], levels: tuple[int, int, int], wide: int
 ) -> None:
     x0, y0, x1, y1 = (float(value) for value in box_px)
-    corners = fixed(np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]]))
+    corners = to_fixed_point(np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]]))
     for plane, level in zip(planes, levels, strict=True):
-        strokes(plane, [corners], True, level, wide + 1)
+        draw_polylines(plane, [corners], True, level, wide + 1)
 
 
-def _label(planes: NDArray[np.uint8], pill: Canvas, box: Sequence[float], taken: Taken) -> None:
-    most = max(0, planes.shape[2] - pill.width), max(0, planes.shape[1] - pill.height)
+def _label(planes: NDArray[np.uint8], pill: Canvas, box: Sequence[float], occupied: OccupancyGrid) -> None:
+    limits = max(0, planes.shape[2] - pill.width), max(0, planes.shape[1] - pill.height)
     x0, y0, x1, y1 = box
-    places = [
-        (int(min(max(x, 0), most[0])), int(min(max(y, 0), most[1])))
-        for x, y in label_places(x0, y0, x1, y1, pill.width, pill.height)
+    positions = [
+        clamp_position(position, limits)
+        for position in label_positions(x0, y0, x1, y1, pill.width, pill.height)
     ]
-    x, y = next((place for place in places if taken.free(*place, pill.width, pill.height)), places[0])
-    taken.take(x, y, pill.width, pill.height)
+    size = (pill.width, pill.height)
+    x, y = next((position for position in positions if occupied.is_free(*position, *size)), positions[0])
+    occupied.occupy(x, y, pill.width, pill.height)
     _put(planes, pill, x, y)
 
 
@@ -144,15 +147,15 @@ def _put(planes: NDArray[np.uint8], canvas: Canvas, x: int, y: int) -> None:
     part[:] = np.rint(mixed).clip(0, 255)
 
 
-def _panel(counts: Mapping[str, int], sizes: Sizes) -> Canvas:
+def _panel(counts: Mapping[str, int], sizes: OverlaySizes) -> Canvas:
     """One row for each class that is counted."""
-    size = sizes.plate
+    size = sizes.badge
     pad, step = size, round(size * 2.0)
     width = max(text_width(name, size) + 2 * size + text_width(str(n), size) for name, n in counts.items())
     canvas = Canvas(width + 2 * pad, 2 * pad + size + step * (len(counts) - 1))
     canvas.panel(0, 0, canvas.width, canvas.height, size * 0.7, DARK, PANEL_OPACITY)
     for number, (name, count) in enumerate(counts.items()):
         line = pad + size + step * number
-        canvas.text(name, pad, line, size, SOFT)
+        canvas.text(name, pad, line, size, MUTED)
         canvas.text(str(count), canvas.width - pad - text_width(str(count), size), line, size, WHITE)
     return canvas

@@ -1,4 +1,4 @@
-"""`DIR/STREAM-heatmap.png`: where the objects of a stream went, over a frame of it."""
+"""Heat maps of a run: `DIR/STREAM-heatmap.png` shows where the objects of a stream were, over a frame of it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
 from pipeline.transport.planes import Planes, planes_bytes
-from pipeline.video.heatmap import Image, heatmap, read_view, write_picture
+from pipeline.video.heatmap import Image, read_background, render_heatmap, write_image
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.registry import open_source
 
-PLAIN = (640, 360)
-"""Width and height of a picture without a frame."""
+EMPTY_SIZE = (640, 360)
+"""Width and height in pixels of a heat map for which no frame is available."""
+EMPTY_LEVEL = 64
 
 
-def picture_path(out: Path, stream: str) -> Path:
-    """Where the picture of a stream is in the folder of a run."""
+def heatmap_path(out: Path, stream: str) -> Path:
+    """Path of a stream's heat map in the folder of a run."""
     return out / f"{stream}-heatmap.png"
 
 
 def write_heatmaps(config: Config, out: Path) -> None:
-    """The pictures of a run that is over; none for a stream in which nothing was counted.
+    """Writes the heat maps of a finished run, for the streams in which objects were counted.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: a file cannot be written.
     """
     for name, stream in config.streams.items():
         if heat := read_heat(heat_path(out, name)):
-            write_heatmap(picture_path(out, name), name, stream, heat, view_path(out, name))
+            write_heatmap(heatmap_path(out, name), name, stream, heat, view_path(out, name))
 
 
 def write_heatmap(
@@ -41,30 +42,36 @@ def write_heatmap(
     name: str,
     stream: StreamConfig,
     heat: Mapping[str, Floats],
-    view: Path,
-    size: tuple[int, int] = PLAIN,
+    background: Path,
+    size: tuple[int, int] = EMPTY_SIZE,
 ) -> None:
-    """One picture, over the frame that the run kept, else over the first frame of the source where it is still
-    there, else over nothing.
+    """Writes one heat map.
+
+    Its background is the frame that the run kept; without one, the first frame of the source if that can be read
+    again; else it is plain.
 
     Args:
-        heat: class -> (rows, columns): object-seconds in each cell.
-        size: width and height where there is no frame.
+        path: of the heat map.
+        name: of the stream.
+        stream: its source, lines and zones.
+        heat: class -> (rows, columns) object-seconds in each cell.
+        background: path of the frame that the run kept.
+        size: width and height in pixels where there is no frame.
 
     Raises:
         OutputError: `path` cannot be written.
     """
-    frame = read_view(view)
+    frame = read_background(background)
     if frame is None:
         frame = _first_frame(stream)
     if frame is None:
-        frame = np.full((size[1], size[0], 3), 64, np.uint8)
+        frame = np.full((size[1], size[0], 3), EMPTY_LEVEL, np.uint8)
     classes = ", ".join(heat) if len(heat) < 4 else f"{len(heat)} classes"
-    write_picture(path, heatmap(frame, heat, stream, f"{name}: time spent, {classes}"))
+    write_image(path, render_heatmap(frame, heat, stream, f"{name}: time spent, {classes}"))
 
 
 def _first_frame(stream: StreamConfig) -> Image | None:
-    """Of a source that can be opened again and is the same then."""
+    """The first frame of a source that gives the same frames again; None for others, or if it is gone."""
     try:
         if not find_kind(stream.source).replayable:
             return None

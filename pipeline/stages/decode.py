@@ -180,7 +180,7 @@ class Decode:
         planes = self._ring.open_slot(slot)
         frame.copy_to(planes)
         epoch = self._epoch + frame.epoch
-        camera = self._camera.follow(planes.y, epoch, frame.index) if self._camera else None
+        camera = self._camera.update(planes.y, epoch, frame.index) if self._camera else None
         held = PendingFrame(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
         seq = self._frame_queue.put(held)
         if seq is not None:

@@ -20,7 +20,7 @@ from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.planes import Planes
 from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
-from pipeline.video.heatmap import save_view
+from pipeline.video.heatmap import save_background
 from pipeline.video.overlay import Overlay
 from pipeline.video.writer import VideoWriter, concat_parts
 
@@ -62,7 +62,7 @@ class Output:
         else:
             frame, planes = self._writer.frame_on(ring.pixels(slot))
         if self._view is not None:
-            save_view(self._view, planes)
+            save_background(self._view, planes)
             self._view = None
         self._overlay.draw(planes, tracks)
         if self._live is not None:

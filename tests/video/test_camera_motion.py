@@ -42,10 +42,10 @@ def picture(scene: Plane, pose: Camera, people: int = 0, number: int = 0) -> Pla
 
 def off_px(scene: Plane, poses: list[Camera], people: int = 0) -> float:
     """The most that corners of the picture are away from where they really moved to, over all frames."""
-    follower, told, true = CameraMotion(), CameraPose(), CameraPose()
+    estimator, told, true = CameraMotion(), CameraPose(), CameraPose()
     worst = 0.0
     for number, pose in enumerate(poses):
-        camera = follower.follow(picture(scene, pose, people, number), 0, number)
+        camera = estimator.update(picture(scene, pose, people, number), 0, number)
         assert camera[0] == 0, "the view was lost"
         got, real = told.camera_transform(camera, 0), true.camera_transform(pose, 0)
         places = CORNERS if got is None else got.points(CORNERS)
@@ -64,29 +64,29 @@ def test_pan_shake_and_zoom_are_followed_to_a_pixel_or_so(scene: Plane, people: 
 
 
 def test_a_camera_that_stands_does_not_drift_whoever_walks_before_it(scene: Plane) -> None:
-    follower = CameraMotion()
+    estimator = CameraMotion()
     stand = (0, 1.0, 0.0, 0.0, 0.0)
-    told = {follower.follow(picture(scene, stand, 4, number), 0, number) for number in range(120)}
+    told = {estimator.update(picture(scene, stand, 4, number), 0, number) for number in range(120)}
     assert told == {stand}
 
 
 def test_a_very_slow_pan_is_not_taken_for_standing(scene: Plane) -> None:
-    follower = CameraMotion()
+    estimator = CameraMotion()
     poses = [(0, 1.0, 0.0, 0.1 * number, 0.0) for number in range(60)]
-    last = [follower.follow(picture(scene, pose), 0, number) for number, pose in enumerate(poses)][-1]
+    last = [estimator.update(picture(scene, pose), 0, number) for number, pose in enumerate(poses)][-1]
     assert last[3] == pytest.approx(5.9, abs=1.0)
 
 
 def test_a_cut_and_a_new_epoch_begin_a_new_view(scene: Plane) -> None:
-    follower = CameraMotion()
+    estimator = CameraMotion()
     here, there = picture(scene, (0, 1.0, 0.0, 0.0, 0.0)), picture(scene[::-1, ::-1], (0, 1.0, 0.0, 0.0, 0.0))
-    assert follower.follow(here, 0, 5) == (5, 1.0, 0.0, 0.0, 0.0)
-    assert follower.follow(there, 0, 6) == (6, 1.0, 0.0, 0.0, 0.0)
-    assert follower.follow(there, 1, 7) == (7, 1.0, 0.0, 0.0, 0.0)
+    assert estimator.update(here, 0, 5) == (5, 1.0, 0.0, 0.0, 0.0)
+    assert estimator.update(there, 0, 6) == (6, 1.0, 0.0, 0.0, 0.0)
+    assert estimator.update(there, 1, 7) == (7, 1.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("shape", [(540, 960), (8, 8), (1, 1), (1080, 1920)])
 def test_a_picture_without_anything_in_it_is_no_error(shape: tuple[int, int]) -> None:
-    follower = CameraMotion()
+    estimator = CameraMotion()
     grey = np.full(shape, 128, np.uint8)
-    assert [follower.follow(grey, 0, number)[0] for number in range(3)] == [0, 1, 2]
+    assert [estimator.update(grey, 0, number)[0] for number in range(3)] == [0, 1, 2]

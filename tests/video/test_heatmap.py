@@ -12,7 +12,7 @@ from pipeline.errors import OutputError
 from pipeline.records.heat import read_heat, write_heat
 from pipeline.runtime.heatmaps import write_heatmap
 from pipeline.transport.planes import Planes
-from pipeline.video.heatmap import heatmap, read_view, save_view, write_picture
+from pipeline.video.heatmap import read_background, render_heatmap, save_background, write_image
 
 STREAM = StreamConfig(
     source="camera:0", zones={"yard": ZoneConfig(points=((0.6, 0.1), (0.9, 0.1), (0.9, 0.4)))}
@@ -32,7 +32,7 @@ def warm(picture: np.ndarray) -> np.ndarray:
 
 
 def test_it_is_warm_where_objects_were_and_nowhere_else() -> None:
-    picture = heatmap(GREY, {"person": spot(20, 30)}, STREAM, "gate")
+    picture = render_heatmap(GREY, {"person": spot(20, 30)}, STREAM, "gate")
     scale = picture.shape[1] / 128
     rows, columns = np.nonzero(warm(picture[: picture.shape[0] * 3 // 4]))
     assert (rows.mean() / scale, columns.mean() / scale) == pytest.approx((20.5, 30.5), abs=0.6)
@@ -42,7 +42,7 @@ def test_it_is_warm_where_objects_were_and_nowhere_else() -> None:
 def test_a_path_walked_once_is_seen_beside_a_spot_where_many_stood() -> None:
     cells = spot(20, 30, 1000.0)
     cells[50, 20:100] = 40.0
-    picture = heatmap(GREY, {"person": cells}, STREAM, "gate")
+    picture = render_heatmap(GREY, {"person": cells}, STREAM, "gate")
     scale = picture.shape[1] / 128
     assert not np.array_equal(
         picture[int(50.5 * scale), int(60 * scale)], picture[int(60 * scale), int(110 * scale)]
@@ -50,7 +50,7 @@ def test_a_path_walked_once_is_seen_beside_a_spot_where_many_stood() -> None:
 
 
 def test_without_objects_it_is_the_frame_with_lines_and_zones() -> None:
-    picture = heatmap(GREY, {}, STREAM, "gate")
+    picture = render_heatmap(GREY, {}, STREAM, "gate")
     assert not warm(picture[: picture.shape[0] * 3 // 4]).any()
 
 
@@ -60,18 +60,18 @@ def test_a_run_keeps_heat_and_view_for_it(tmp_path: Path) -> None:
     again = read_heat(tmp_path / "gate.heat")
     assert sorted(again) == ["cell phone", "person"]
     assert np.allclose(again["person"], heat["person"])
-    save_view(tmp_path / "gate.jpg", Planes.from_rgb(GREY))
-    view = read_view(tmp_path / "gate.jpg")
+    save_background(tmp_path / "gate.jpg", Planes.from_rgb(GREY))
+    view = read_background(tmp_path / "gate.jpg")
     assert view is not None and abs(view.astype(int) - 120).max() < 4
     write_heatmap(tmp_path / "gate.png", "gate", STREAM, again, tmp_path / "gate.jpg")
-    assert read_view(tmp_path / "gate.png") is not None
+    assert read_background(tmp_path / "gate.png") is not None
 
 
 def test_without_a_frame_it_is_drawn_over_nothing(tmp_path: Path) -> None:
     write_heatmap(
         tmp_path / "a.png", "gate", STREAM, {"person": spot(20, 30)}, tmp_path / "none.jpg", (320, 240)
     )
-    picture = read_view(tmp_path / "a.png")
+    picture = read_background(tmp_path / "a.png")
     assert picture is not None
     assert picture.shape[1] / picture.shape[0] == pytest.approx(4 / 3)
 
@@ -80,8 +80,8 @@ def test_what_is_no_heat_is_none_and_what_cannot_be_written_is_one_line(tmp_path
     (tmp_path / "bad.heat").write_bytes(b"no")
     assert read_heat(tmp_path / "bad.heat") == read_heat(tmp_path / "none.heat") == {}
     with pytest.raises(OutputError, match="none/a.png: cannot be written: No such file"):
-        write_picture(tmp_path / "none" / "a.png", GREY)
-    with pytest.raises(OutputError, match=r"pictures are \.png or \.jpg"):
-        write_picture(tmp_path / "a.txt", GREY)
+        write_image(tmp_path / "none" / "a.png", GREY)
+    with pytest.raises(OutputError, match=r"expected \.png or \.jpg"):
+        write_image(tmp_path / "a.txt", GREY)
     with pytest.raises(OutputError, match="cannot be written"):
         write_heat(tmp_path / "none" / "a.heat", {})

@@ -17,10 +17,11 @@ from pipeline.transport.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay import labels as overlay_labels
 from pipeline.video.overlay.canvas import Canvas
-from pipeline.video.overlay.marks import middle_of, to_right_hand
-from pipeline.video.overlay.paint import Stamp, object_colour, yuv
-from pipeline.video.overlay.panel import clock
-from pipeline.video.overlay.trails import MOST_TRAILS, TRAIL_S, Trails
+from pipeline.video.overlay.colours import object_colour, to_yuv
+from pipeline.video.overlay.count_panel import format_media_time
+from pipeline.video.overlay.line_mark import midpoint, right_normal
+from pipeline.video.overlay.stamp import Stamp
+from pipeline.video.overlay.trails import MAX_TRAILS, TRAIL_S, Trails
 
 CLASSES = ("person", "car")
 BARE = VideoConfig(labels=False, trails=False)
@@ -89,7 +90,7 @@ def test_object_is_tinted_inside_its_mask_and_nowhere_else() -> None:
 
 def test_outline_has_the_objects_own_colour() -> None:
     planes = drawn(tracks((150.0, 100.0, 230.0, 200.0), ids=[7]))
-    level = yuv(object_colour(7))[0]
+    level = to_yuv(object_colour(7))[0]
     column = planes.y[100:200, 190].astype(int)
     top = int(np.argmin(np.abs(column[:40] - level)))
     assert abs(column[top] - level) < 12
@@ -97,7 +98,7 @@ def test_outline_has_the_objects_own_colour() -> None:
 
 
 def test_colours_stay_with_the_object_and_differ_between_neighbours() -> None:
-    levels = np.array([yuv(object_colour(identity)) for identity in range(200)], float)
+    levels = np.array([to_yuv(object_colour(identity)) for identity in range(200)], float)
     assert object_colour(3) == object_colour(3)
     for apart in range(1, 13):
         distance = np.linalg.norm(levels[apart:] - levels[:-apart], axis=1)
@@ -206,19 +207,19 @@ def test_object_without_mask_gets_its_box() -> None:
         assert np.array_equal(planes.y[110:190, 160:220], before.y[110:190, 160:220])
 
 
-class Puts:
-    """Records where labels are put."""
+class Recorder:
+    """Records where labels are drawn."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rectangles: list[tuple[int, int, int, int]] = []
-        monkeypatch.setattr(overlay_labels, "label", self._label)
+        monkeypatch.setattr(overlay_labels, "label_stamp", self._label)
 
     def _label(self, text: str, identity: int, size: int) -> Stamp:
-        puts = self
+        recorder = self
 
         class Recorded(Stamp):
-            def put(self, planes: Planes, x: int, y: int) -> None:
-                puts.rectangles.append((x, y, self.width, self.height))
+            def blend(self, planes: Planes, x: int, y: int) -> None:
+                recorder.rectangles.append((x, y, self.width, self.height))
 
         full = np.zeros((14, 60), np.uint8)
         half = np.zeros((7, 30), np.uint8)
@@ -228,27 +229,27 @@ class Puts:
 def test_labels_of_a_crowd_do_not_cover_each_other_and_stay_in_the_frame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    puts = Puts(monkeypatch)
+    recorder = Recorder(monkeypatch)
     boxes = [(150.0 + 12 * n, 100.0 + 3 * n, 190.0 + 12 * n, 190.0) for n in range(6)]
     boxes += [(-20.0, 150.0, 30.0, 239.0), (300.0, 120.0, 330.0, 200.0), (250.0, -20.0, 300.0, 50.0)]
     drawn(tracks(*boxes), VideoConfig(trails=False))
-    assert len(puts.rectangles) == 9
-    for n, (x, y, width, height) in enumerate(puts.rectangles):
+    assert len(recorder.rectangles) == 9
+    for n, (x, y, width, height) in enumerate(recorder.rectangles):
         assert 0 <= x <= 320 - width and 0 <= y <= 240 - height
-        for x2, y2, _, _ in puts.rectangles[:n]:
+        for x2, y2, _, _ in recorder.rectangles[:n]:
             assert abs(x - x2) >= width or abs(y - y2) >= height
 
 
 def test_label_that_had_to_move_does_not_jump_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    puts = Puts(monkeypatch)
+    recorder = Recorder(monkeypatch)
     overlay = Overlay(NOTHING, VideoConfig(trails=False), CLASSES, 320, 240)
     near, far = (200.0, 120.0, 240.0, 200.0), (205.0, 118.0, 245.0, 190.0)
     overlay.draw(grey(), tracks(near, far, ids=[1, 2], pts_s=0.0))
-    moved = puts.rectangles[-1]
+    moved = recorder.rectangles[-1]
     overlay.draw(grey(), tracks(far, ids=[2], pts_s=0.2))
-    assert puts.rectangles[-1] == moved
+    assert recorder.rectangles[-1] == moved
     overlay.draw(grey(), tracks(far, ids=[2], pts_s=2.0))
-    assert puts.rectangles[-1] != moved
+    assert recorder.rectangles[-1] != moved
 
 
 def test_labels_and_trails_can_be_left_out() -> None:
@@ -297,7 +298,7 @@ def test_stamp_covers_what_lies_inside_the_frame_and_nothing_else(
     canvas = Canvas(20, 14)
     canvas.panel(0, 0, 20, 14, 5, (0.1, 0.8, 0.3), 0.6)
     stamp, before, after = canvas.stamp(), grey(width, height), grey(width, height)
-    stamp.put(after, x, y)
+    stamp.blend(after, x, y)
     for number, (old, new) in enumerate(
         zip((before.y, before.u, before.v), (after.y, after.u, after.v), strict=True)
     ):
@@ -322,8 +323,8 @@ def test_memory_is_bounded_however_many_objects_pass() -> None:
     for frame in range(40):
         ids = list(range(frame * 40, frame * 40 + 40))
         overlay.draw(planes, tracks(*[(10.0, 10.0, 20.0, 30.0)] * 40, ids=ids, pts_s=frame * 0.01))
-    assert len(overlay._trails) <= MOST_TRAILS
-    assert len(overlay._labels) <= overlay_labels.MOST_LABELS
+    assert len(overlay._trails) <= MAX_TRAILS
+    assert len(overlay._labels) <= overlay_labels.MAX_LABELS
     overlay.draw(planes, tracks(pts_s=60.0))
     assert len(overlay._trails) == 0
 
@@ -343,8 +344,8 @@ OUT_OF_PANEL = np.s_[70:, :]
 
 def test_first_direction_is_from_the_left_hand_to_the_right_hand() -> None:
     # Walking to the right on the screen, the right hand is below; walking down, it is at the left.
-    assert to_right_hand((0.0, 0.0), (10.0, 0.0)) == (0.0, 1.0)
-    assert to_right_hand((0.0, 0.0), (0.0, 10.0)) == (-1.0, 0.0)
+    assert right_normal((0.0, 0.0), (10.0, 0.0)) == (0.0, 1.0)
+    assert right_normal((0.0, 0.0), (0.0, 10.0)) == (-1.0, 0.0)
 
 
 def test_line_stands_on_its_points() -> None:
@@ -354,7 +355,7 @@ def test_line_stands_on_its_points() -> None:
     assert abs(columns.min() - 64) < 6 and abs(columns.max() - 256) < 6
 
 
-def test_line_is_lit_for_a_moment_after_a_crossing() -> None:
+def test_line_is_highlighted_for_a_moment_after_a_crossing() -> None:
     overlay = Overlay(DOOR, BARE, CLASSES, 320, 240)
 
     def appearance(pts_s: float, crossed: tuple[str, ...] = ()) -> Any:
@@ -362,14 +363,14 @@ def test_line_is_lit_for_a_moment_after_a_crossing() -> None:
         overlay.draw(planes, tracks(pts_s=pts_s, crossed=crossed))
         return planes.y[OUT_OF_PANEL]
 
-    dark = appearance(0.0)
-    lit = appearance(1.0, ("door",))
-    assert not np.array_equal(dark, lit)
-    assert np.array_equal(appearance(1.5), lit)
-    assert np.array_equal(appearance(1.7), dark)
+    normal = appearance(0.0)
+    highlighted = appearance(1.0, ("door",))
+    assert not np.array_equal(normal, highlighted)
+    assert np.array_equal(appearance(1.5), highlighted)
+    assert np.array_equal(appearance(1.7), normal)
 
 
-def test_plate_shows_the_counts_of_both_directions_over_all_classes() -> None:
+def test_badge_shows_the_counts_of_both_directions_over_all_classes() -> None:
     def appearance(counts: dict[str, dict[str, int]]) -> Any:
         return drawn(tracks(lines={"door": counts}), stream=DOOR).y[OUT_OF_PANEL]
 
@@ -380,7 +381,7 @@ def test_plate_shows_the_counts_of_both_directions_over_all_classes() -> None:
     assert np.array_equal(appearance({"person": {"in": 1}, "car": {"in": 2}}), appearance({"car": {"in": 3}}))
 
 
-def test_plate_shows_the_net_where_it_is_asked_for() -> None:
+def test_badge_shows_the_net_where_it_is_asked_for() -> None:
     net = StreamConfig(source="x", lines={"door": DOOR.lines["door"].model_copy(update={"net": True})})
 
     def appearance(stream: StreamConfig, first: int, second: int) -> Any:
@@ -393,7 +394,7 @@ def test_plate_shows_the_net_where_it_is_asked_for() -> None:
 
 
 def test_a_bent_line_stands_on_its_bend_and_its_arrows_on_its_middle() -> None:
-    assert middle_of([(0.0, 0.0), (10.0, 0.0), (10.0, 30.0)]) == ((10.0, 10.0), (-1.0, 0.0))
+    assert midpoint([(0.0, 0.0), (10.0, 0.0), (10.0, 30.0)]) == ((10.0, 10.0), (-1.0, 0.0))
     bent = StreamConfig(source="x", lines={"door": LineConfig(points=((0.2, 0.8), (0.5, 0.4), (0.8, 0.8)))})
     planes = drawn(tracks(), stream=bent)
     rows, columns = np.nonzero(planes.y[90:200] > 200)
@@ -401,7 +402,7 @@ def test_a_bent_line_stands_on_its_bend_and_its_arrows_on_its_middle() -> None:
     assert abs(top - 0.4 * 240) < 5
 
 
-def test_zone_is_tinted_inside_and_its_plate_shows_how_many_are_in() -> None:
+def test_zone_is_tinted_inside_and_its_badge_shows_how_many_are_in() -> None:
     stream = StreamConfig(
         source="x", zones={"yard": ZoneConfig(points=((0.5, 0.4), (0.9, 0.4), (0.9, 0.9), (0.5, 0.9)))}
     )
@@ -423,7 +424,13 @@ def test_panel_shows_unique_counts_and_the_time() -> None:
     assert not np.array_equal(appearance(person=3), appearance(car=3))
     assert not np.array_equal(appearance(pts_s=1.0), appearance(pts_s=2.0))
     appearance(**{f"thing{n}": n + 1 for n in range(40)})
-    assert [clock(s) for s in (0.0, 59.99, 61.0, 3725.4, -1.0)] == ["0:00", "0:59", "1:01", "1:02:05", "0:00"]
+    assert [format_media_time(s) for s in (0.0, 59.99, 61.0, 3725.4, -1.0)] == [
+        "0:00",
+        "0:59",
+        "1:01",
+        "1:02:05",
+        "0:00",
+    ]
 
 
 def test_colours_are_those_of_the_planes() -> None:
@@ -431,7 +438,7 @@ def test_colours_are_those_of_the_planes() -> None:
         image = np.rint(np.full((4, 4, 3), colour) * 255).astype(np.uint8)
         planes = Planes.from_rgb(image)
         expected = np.array([planes.y[0, 0], planes.u[0, 0], planes.v[0, 0]], int)
-        assert np.abs(np.array(yuv(colour)) - expected).max() <= 1
+        assert np.abs(np.array(to_yuv(colour)) - expected).max() <= 1
 
 
 def test_unknown_class_still_has_a_label() -> None:

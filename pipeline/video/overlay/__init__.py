@@ -1,7 +1,8 @@
-"""The annotated picture. `Overlay` is all that the rest of Tallycam needs of it.
+"""The annotated picture. The rest of Tallycam only needs `Overlay`.
 
-`overlay.py` draws a frame; `labels.py`, `trails.py`, `marks.py` (lines and zones) and `panel.py` are what it draws,
-with the sizes and colours of `style.py`. `canvas.py` makes stamps, `paint.py` puts them on a frame's planes.
+`overlay.py` draws a frame out of `labels.py`, `trails.py`, `line_mark.py`, `zone_mark.py` and `count_panel.py`, in the
+sizes of `style.py` and the colours of `colours.py`; `placement.py` keeps texts apart. `canvas.py` makes stamps,
+`stamp.py` composites them onto a frame's planes, `strokes.py` draws lines and fills.
 """
 
 from pipeline.video.overlay.overlay import Overlay

@@ -1,4 +1,4 @@
-"""Where stamps are drawn before they are stamps: panels, polygons, strokes and text with transparency."""
+"""The canvas on which stamps are drawn: panels, polygons, strokes and text with transparency."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.transport.planes import Plane
-from pipeline.video.overlay.paint import TO_YUV, YUV_ZERO, Colour, Stamp
+from pipeline.video.overlay.colours import TO_YUV, YUV_ZERO, Colour
+from pipeline.video.overlay.stamp import Stamp
 
 Floats: TypeAlias = NDArray[np.float32]
 
-FINER = 8
-"""Letters are drawn this many times larger, then averaged."""
+OVERSAMPLING = 8
+"""Glyphs are drawn this many times larger, then averaged."""
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_CAPITAL = 21.0
+"""Height of its capitals at scale 1, pixels."""
 
 
 class Canvas:
-    """Where a stamp is drawn before it is one: colours times opacity, and opacity, in floats.
+    """A transparent canvas of premultiplied colours in floating point.
 
-    Sizes are rounded up to even. Nothing here is in the way of a frame: stamps are made once and kept.
+    Speed matters little here: stamps are made once and used for many frames.
+
+    Args:
+        width, height: pixels, rounded up to even.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -32,7 +39,14 @@ class Canvas:
         self._opacity = np.zeros((self.height, self.width), np.float32)
 
     def over(self, coverage: Floats, colour: Colour, opacity: float, x: int = 0, y: int = 0) -> None:
-        """Lays a colour over what is there. `coverage`: (h, w) 0..1, its upper left corner at (x, y)."""
+        """Composites a colour over the canvas ("over" of Porter and Duff 1984).
+
+        Args:
+            coverage: (h, w) 0..1.
+            colour: red, green, blue.
+            opacity: 0..1, multiplied with the coverage.
+            x, y: position of the coverage's upper left corner, pixels.
+        """
         coverage = coverage[: self.height - y, : self.width - x]
         part = np.s_[y : y + coverage.shape[0], x : x + coverage.shape[1]]
         amount = coverage * np.float32(opacity)
@@ -44,11 +58,12 @@ class Canvas:
     def panel(
         self, x: float, y: float, width: float, height: float, radius: float, colour: Colour, opacity: float
     ) -> None:
-        """A rectangle with round corners."""
+        """Fills a rectangle with rounded corners; (x, y) is its upper left corner."""
         size = (self.width, self.height)
         self.over(_round_rectangle(size, x, y, width, height, radius), colour, opacity)
 
     def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float) -> None:
+        """Fills a polygon with corners `points`, pixels."""
         xs, ys = zip(*points, strict=True)
         left, top = max(0, math.floor(min(xs)) - 1), max(0, math.floor(min(ys)) - 1)
         right, bottom = min(self.width, math.ceil(max(xs)) + 1), min(self.height, math.ceil(max(ys)) + 1)
@@ -67,24 +82,30 @@ class Canvas:
         opacity: float,
         closed: bool = False,
     ) -> None:
-        """A line through the points, with round ends."""
+        """Draws a polyline with round ends; `width` is in pixels."""
         large = np.zeros((self.height * 2, self.width * 2), np.uint8)
-        thick = max(1, round(width * 2))
-        cv2.polylines(large, [_fixed(points, 2)], closed, (255,), thick, cv2.LINE_AA, 4)
+        thickness = max(1, round(width * 2))
+        cv2.polylines(large, [_fixed(points, 2)], closed, (255,), thickness, cv2.LINE_AA, 4)
         self.over(_shrunk(large, 2), colour, opacity)
 
     def text(
         self, text: str, x: float, baseline: float, size: int, colour: Colour, opacity: float = 1.0
     ) -> None:
-        """Text that begins at `x`, its letters standing on `baseline`; capitals are `size` pixels high."""
-        letters, above = glyphs(text, size)
-        self.over(letters, colour, opacity, int(x), max(0, round(baseline) - above))
+        """Draws text that starts at `x` and stands on the row `baseline`; capitals are `size` pixels high."""
+        coverage, ascent = glyphs(text, size)
+        self.over(coverage, colour, opacity, int(x), max(0, round(baseline) - ascent))
 
     def layers(self) -> tuple[Floats, Floats]:
-        """What was drawn, for pictures in RGB: (h, w, 3) colour times opacity and (h, w) opacity, each 0..1."""
+        """The canvas for compositing onto RGB pictures.
+
+        Returns:
+            (h, w, 3) colour times opacity, and (h, w) opacity, each 0..1.
+        """
         return self._colour, self._opacity
 
     def stamp(self) -> Stamp:
+        """The canvas as a stamp for yuv420p planes."""
+
         def whole(values: Floats) -> Plane:
             return np.asarray(np.rint(values).clip(0, 255), np.uint8)
 
@@ -103,18 +124,20 @@ class Canvas:
 def _round_rectangle(
     size: tuple[int, int], x: float, y: float, width: float, height: float, radius: float
 ) -> Floats:
-    """(h, w) coverage 0..1 of a canvas of `size` (width, height). Plates are made again and again in one size."""
+    """(h, w) coverage 0..1 on a canvas of `size` (width, height). Cached: badges are redrawn in the same size."""
     radius = max(0.0, min(radius, width / 2, height / 2))
     columns = np.arange(size[0], dtype=np.float32)[None] + 0.5 - (x + width / 2)
     rows = np.arange(size[1], dtype=np.float32)[:, None] + 0.5 - (y + height / 2)
-    past_x = np.abs(columns) - (width / 2 - radius)
-    past_y = np.abs(rows) - (height / 2 - radius)
-    distance = np.hypot(past_x.clip(0), past_y.clip(0)) + np.minimum(np.maximum(past_x, past_y), 0) - radius
+    # Signed distance to the rectangle: that to one without the corners' radius, less the radius.
+    outside_x = np.abs(columns) - (width / 2 - radius)
+    outside_y = np.abs(rows) - (height / 2 - radius)
+    nearest = np.minimum(np.maximum(outside_x, outside_y), 0)
+    distance = np.hypot(outside_x.clip(0), outside_y.clip(0)) + nearest - radius
     return np.asarray((0.5 - distance).clip(0, 1), np.float32)
 
 
 def _fixed(points: Sequence[tuple[float, float]], times: int) -> NDArray[np.int32]:
-    """Fixed-point coordinates, 4 bits after the point, of pixels drawn `times` larger."""
+    """Coordinates enlarged `times`, in fixed point with 4 fractional bits."""
     enlarged = (np.array(points, np.float64) * times - 0.5) * 16
     return np.asarray(np.rint(enlarged), np.int32)
 
@@ -125,26 +148,28 @@ def _shrunk(large: Plane, times: int) -> Floats:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-FONT_CAPITAL = 21.0
-"""Height of its capitals at scale 1, pixels."""
-
-
 @lru_cache(maxsize=256)
 def glyphs(text: str, size: int) -> tuple[Floats, int]:
-    """(h, w) coverage 0..1 of a text whose capitals are `size` pixels high, and the rows above the baseline.
+    """Renders text with OpenCV's stroke font, enlarged and averaged: smooth at any size, without a font file.
 
-    OpenCV's strokes are drawn large and averaged: smooth at any size, with no font file.
+    Args:
+        text: one line.
+        size: height of the capitals, pixels.
+
+    Returns:
+        (h, w) coverage 0..1, and the number of rows above the baseline.
     """
-    scale = size * FINER / FONT_CAPITAL
-    thick = max(1, round(size * FINER * 0.15))
-    (width, _), _ = cv2.getTextSize(text, FONT, scale, thick)
-    above, below = int(size * 1.25) + 1, int(size * 0.45) + 1
-    columns = width // FINER + 2
-    large = np.zeros(((above + below) * FINER, columns * FINER), np.uint8)
-    cv2.putText(large, text, (FINER // 2, above * FINER), FONT, scale, (255,), thick, cv2.LINE_AA)
-    return _shrunk(large, FINER), above
+    scale = size * OVERSAMPLING / FONT_CAPITAL
+    thickness = max(1, round(size * OVERSAMPLING * 0.15))
+    (width, _), _ = cv2.getTextSize(text, FONT, scale, thickness)
+    ascent, descent = int(size * 1.25) + 1, int(size * 0.45) + 1
+    columns = width // OVERSAMPLING + 2
+    large = np.zeros(((ascent + descent) * OVERSAMPLING, columns * OVERSAMPLING), np.uint8)
+    origin = (OVERSAMPLING // 2, ascent * OVERSAMPLING)
+    cv2.putText(large, text, origin, FONT, scale, (255,), thickness, cv2.LINE_AA)
+    return _shrunk(large, OVERSAMPLING), ascent
 
 
 def text_width(text: str, size: int) -> int:
+    """Width in pixels of a text whose capitals are `size` pixels high."""
     return int(glyphs(text, size)[0].shape[1])

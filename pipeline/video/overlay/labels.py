@@ -1,4 +1,4 @@
-"""Labels of objects: where they go so that all can be read, and that they stay there."""
+"""Labels of objects, placed so that all can be read and that they stay in place from frame to frame."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ from dataclasses import dataclass
 from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
-from pipeline.video.overlay.paint import Stamp, object_colour
-from pipeline.video.overlay.style import DARK, WHITE, Sizes, Taken
+from pipeline.video.overlay.colours import object_colour
+from pipeline.video.overlay.placement import OccupancyGrid, clamp_position, label_positions
+from pipeline.video.overlay.stamp import Stamp
+from pipeline.video.overlay.style import DARK, WHITE, OverlaySizes
 
-MOST_LABELS = 256
-"""Label stamps kept: the ones longest unused go first."""
+MAX_LABELS = 256
+"""Number of label stamps kept in memory; the least recently used are dropped first."""
 STAY_S = 0.7
-"""Media seconds for which a label keeps its place beside the object while that place is free."""
+"""Media seconds for which a label keeps its position relative to its object while that position is free."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which of an object's places its label took, and since when (media time)."""
+class LabelPlacement:
+    """Which of `label_positions` the label of an object has, and since when (media time)."""
 
     number: int
     since_s: float
 
 
 class Labels:
-    """The labels of one stream's objects; remembers only what the last frame showed."""
+    """The labels of one stream's objects. Remembers the placements of the previous frame only.
 
-    def __init__(self, classes: tuple[str, ...], sizes: Sizes) -> None:
+    Args:
+        classes: the model's class names.
+        sizes: of drawn elements.
+    """
+
+    def __init__(self, classes: tuple[str, ...], sizes: OverlaySizes) -> None:
         self._classes, self._size = classes, sizes.label
         self._stamps: OrderedDict[tuple[int, int], Stamp] = OrderedDict()
-        self._chosen: dict[int, Chosen] = {}
+        self._placements: dict[int, LabelPlacement] = {}
 
     def __len__(self) -> int:
         return len(self._stamps)
@@ -43,10 +50,18 @@ class Labels:
         tracks: Tracks,
         boxes: Sequence[Sequence[float]],
         rows: Sequence[int],
-        taken: Taken,
+        occupied: OccupancyGrid,
     ) -> None:
-        """Draws the labels of `rows`, the first of them with the first choice. `boxes`: x0 y0 x1 y1, pixels."""
-        chosen: dict[int, Chosen] = {}
+        """Draws labels.
+
+        Args:
+            planes: changed in place.
+            tracks: the objects of the frame.
+            boxes: x0 y0 x1 y1 of each object, finite, pixels.
+            rows: which objects get a label, those that choose their position first in front.
+            occupied: what is covered already; the labels are added.
+        """
+        placements: dict[int, LabelPlacement] = {}
         for row in rows:
             x0, y0, x1, y1 = boxes[row]
             if x1 <= 0 or y1 <= 0 or x0 >= planes.width or y0 >= planes.height or x0 >= x1 or y0 >= y1:
@@ -54,23 +69,23 @@ class Labels:
             identity = int(tracks.ids[row])
             stamp = self._stamp(identity, int(tracks.class_ids[row]))
             width, height = stamp.width, stamp.height
-            most = max(0, planes.width - width), max(0, planes.height - height)
-            places = label_places(x0, y0, x1, y1, width, height)
-            last = self._chosen.get(identity)
-            order: Iterable[int] = range(len(places))
+            limits = max(0, planes.width - width), max(0, planes.height - height)
+            positions = label_positions(x0, y0, x1, y1, width, height)
+            last = self._placements.get(identity)
+            order: Iterable[int] = range(len(positions))
             if last is not None and 0 <= tracks.pts_s - last.since_s < STAY_S:
                 order = (last.number, *order)
-            number, place = 0, _inside(places[0], most)
+            number, position = 0, clamp_position(positions[0], limits)
             for candidate in order:
-                moved = _inside(places[candidate], most)
-                if taken.free(*moved, width, height):
-                    number, place = candidate, moved
+                clamped = clamp_position(positions[candidate], limits)
+                if occupied.is_free(*clamped, width, height):
+                    number, position = candidate, clamped
                     break
             kept = last is not None and last.number == number and tracks.pts_s - last.since_s < STAY_S
-            chosen[identity] = last if last is not None and kept else Chosen(number, tracks.pts_s)
-            taken.take(*place, width, height)
-            stamp.put(planes, *place)
-        self._chosen = chosen
+            placements[identity] = last if last is not None and kept else LabelPlacement(number, tracks.pts_s)
+            occupied.occupy(*position, width, height)
+            stamp.blend(planes, *position)
+        self._placements = placements
 
     def _stamp(self, identity: int, class_id: int) -> Stamp:
         key = (identity, class_id)
@@ -78,40 +93,27 @@ class Labels:
         if stamp is None:
             known = 0 <= class_id < len(self._classes)
             text = f"{self._classes[class_id] if known else 'object'} {identity}"
-            stamp = self._stamps[key] = label(text, identity, self._size)
-            if len(self._stamps) > MOST_LABELS:
+            stamp = self._stamps[key] = label_stamp(text, identity, self._size)
+            if len(self._stamps) > MAX_LABELS:
                 self._stamps.popitem(last=False)
         else:
             self._stamps.move_to_end(key)
         return stamp
 
 
-def _inside(place: tuple[float, float], most: tuple[int, int]) -> tuple[int, int]:
-    """The place, moved into the frame, whose last possible place is `most`."""
-    return int(min(max(place[0], 0), most[0])), int(min(max(place[1], 0), most[1]))
-
-
-def label_places(
-    x0: float, y0: float, x1: float, y1: float, width: int, height: int
-) -> list[tuple[float, float]]:
-    """Upper left corners for a label of `width` x `height` on a box, the best first."""
-    middle, above, gap = (x0 + x1 - width) / 2, y0 - height - 2, 2
-    places = [(middle, above), (x0, above), (x1 - width, above), (middle, y0 + gap), (middle, y1 + gap)]
-    places += [(x1 + gap, y0), (x0 - gap - width, y0)]
-    for level in (1, 2):  # a crowd: stacked above, also to the sides
-        row = above - level * (height + gap)
-        places += [(middle, row), (x1 - width * 0.25, row), (x0 - width * 0.75, row)]
-    places.append((middle, (y0 + y1 - height) / 2))
-    return places
-
-
-def label(text: str, identity: int, size: int) -> Stamp:
-    """A dark pill with a dot of the object's colour before the text."""
+def label_stamp(text: str, identity: int, size: int) -> Stamp:
+    """`label_canvas` as a stamp."""
     return label_canvas(text, identity, size).stamp()
 
 
 def label_canvas(text: str, identity: int, size: int) -> Canvas:
-    """What `label` is made of."""
+    """Draws a label: a dark pill with a dot in the object's colour and a text.
+
+    Args:
+        text: of the label.
+        identity: id of the object, which determines the dot's colour.
+        size: height of the capitals, pixels.
+    """
     colour = object_colour(identity)
     height = round(size * 2.0)
     pad = round(size * 0.55)
