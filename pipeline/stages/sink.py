@@ -22,10 +22,11 @@ from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.heatmap import save_background
 from pipeline.video.overlay import Overlay
-from pipeline.video.writer import VideoWriter, concat_parts
+from pipeline.video.video_parts import concat_parts
+from pipeline.video.writer import VideoWriter
 
 if TYPE_CHECKING:
-    from pipeline.web.view import View
+    from pipeline.web.live_view import LiveView
 
 GONE = "pixels_gone"
 DEFAULT_FPS = 25.0
@@ -34,7 +35,7 @@ DEFAULT_FPS = 25.0
 class Output:
     """The annotated video of one stream. A sink that was killed leaves a part; the parts become one at the end."""
 
-    def __init__(self, context: StageContext, name: str, ring: RingMessage, live: View | None) -> None:
+    def __init__(self, context: StageContext, name: str, ring: RingMessage, live: LiveView | None) -> None:
         self._path = context.out / f"{name}.mp4"
         self._parts = _earlier_parts(self._path, context.incarnation)
         view = view_path(context.out, name)
@@ -97,7 +98,7 @@ class Sink:
         self._context = context
         self._name, _ = context.stream()
         self._video = context.config.output.video.codec != "none" or context.config.output.live.enabled
-        self._live: View | None = None
+        self._live: LiveView | None = None
         self._next_seq = -1
         self._where: RingMessage | None = None
         self._ring: Ring | None = None
@@ -121,7 +122,7 @@ class Sink:
         self._metrics = metrics.stream(self._name, (GONE,))
         heartbeat = Heartbeat(context, endpoints, metrics)
         if context.config.output.live.enabled:
-            from pipeline.web.view import open_view  # a server, which most runs do not need
+            from pipeline.web.live_view import open_view  # a server, which most runs do not need
 
             self._live = open_view(context.config.output.live, self._name, context.index)
         decoder = DealerSocket(endpoints.stream(context.index), context.identity)

@@ -1,1 +1,1 @@
-"""What is seen while a run goes on: a page with the annotated picture, or a window."""
+"""The annotated picture while a run is in progress: as a web page, or in a window."""

@@ -18,7 +18,8 @@ from pipeline.errors import OutputError
 from pipeline.transport.planes import planes_bytes
 from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.sources.registry import open_source
-from pipeline.video.writer import VideoWriter, concat_parts, part_path
+from pipeline.video.video_parts import concat_parts, part_path
+from pipeline.video.writer import VideoWriter
 from tests.video.media import drawn, number_of
 
 ROOT = Path(__file__).parents[2]

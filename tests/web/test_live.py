@@ -13,9 +13,9 @@ import pytest
 from pipeline.config.schema import LiveConfig
 from pipeline.errors import ConfigError
 from pipeline.transport.planes import Planes
-from pipeline.web import view as viewing
-from pipeline.web.live import LivePage, jpeg_of
-from pipeline.web.view import Window, has_window, open_view
+from pipeline.web import live_view as viewing
+from pipeline.web.live_page import LivePage, encode_jpeg
+from pipeline.web.live_view import LiveWindow, has_window, open_view
 from tests.running import wait_until
 
 
@@ -130,9 +130,13 @@ def test_a_port_that_is_taken_is_told(page: LivePage) -> None:
 
 
 def test_large_frames_are_scaled_down() -> None:
-    data = jpeg_of(frame(90, 1920, 1080))
+    data = encode_jpeg(frame(90, 1920, 1080))
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (720, 1280, 3)
-    assert cv2.imdecode(np.frombuffer(jpeg_of(frame(90)), np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+    assert cv2.imdecode(np.frombuffer(encode_jpeg(frame(90)), np.uint8), cv2.IMREAD_COLOR).shape == (
+        48,
+        64,
+        3,
+    )
 
 
 def test_without_a_display_or_without_windows_in_opencv_there_is_a_page(
@@ -161,7 +165,7 @@ def test_a_window_shows_frames_until_it_is_closed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *arguments: 1.0)
     monkeypatch.setattr(cv2, "destroyWindow", lambda name: shown.append(-1))
     view = open_view(LiveConfig(), "gate", 0)
-    assert isinstance(view, Window)
+    assert isinstance(view, LiveWindow)
     for level in (50, 60, 70):
         view.show(frame(level))
     view.close()

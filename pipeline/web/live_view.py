@@ -1,4 +1,4 @@
-"""`--show`: a window where there is a display and an OpenCV that can open one, else the live page."""
+"""`--show`: a window if there is a display and an OpenCV built with GUI support, else the live page."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ import cv2
 
 from pipeline.config.schema import LiveConfig
 from pipeline.transport.planes import Planes
-from pipeline.web.live import LivePage, bgr_of
+from pipeline.web.live_page import LivePage, to_bgr
 
 
-class View(Protocol):
-    """Where annotated frames are looked at.
+class LiveView(Protocol):
+    """Shows annotated frames while a run is in progress.
 
     Attributes:
-        address: of the page, or what else to tell the user.
+        address: where the user finds it: the page's URL, or the window's title.
     """
 
     address: str
 
     @property
     def watched(self) -> bool:
-        """Whether anybody looks."""
+        """Whether anybody is watching."""
 
     def show(self, planes: Planes) -> None:
-        """The next annotated frame; it may be changed when this returns."""
+        """Offers the next annotated frame; the planes may be overwritten afterwards."""
 
     def close(self) -> None:
-        """No more frames come."""
+        """Ends the view."""
 
 
-class Window:
-    """A window of OpenCV. It lives in the loop of the sink, as its frames do. Closing it ends the view, not the run."""
+class LiveWindow:
+    """An OpenCV window, updated from the sink's loop. Closing it ends the view, not the run.
+
+    Args:
+        name: of the stream.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = f"{name} - Tallycam"
@@ -42,32 +46,39 @@ class Window:
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, planes: Planes) -> None:
+        """Shows a frame and handles the window's events; q and Escape close it."""
         if not self.watched:
             return
-        cv2.imshow(self._name, bgr_of(planes))
+        cv2.imshow(self._name, to_bgr(planes))
         key = cv2.waitKey(1) & 0xFF
         if key in (27, ord("q")) or cv2.getWindowProperty(self._name, cv2.WND_PROP_VISIBLE) < 1:
             self.close()
 
     def close(self) -> None:
+        """Closes the window."""
         if self.watched:
             self.watched = False
             cv2.destroyWindow(self._name)
 
 
-def open_view(config: LiveConfig, name: str, index: int) -> View:
-    """The view of stream `name`, which is the stream number `index`.
+def open_view(config: LiveConfig, name: str, index: int) -> LiveView:
+    """Opens the view of one stream.
+
+    Args:
+        config: `output.live`.
+        name: of the stream.
+        index: of the stream; stream N listens on `config.port` + N.
 
     Raises:
         ConfigError: the page's port is in use.
     """
     if config.window and has_window():
-        return Window(name)
+        return LiveWindow(name)
     return LivePage(name, config.host, config.port + index if config.port else 0)
 
 
 def has_window() -> bool:
-    """Whether a window can be opened: a display, and an OpenCV that was built with windows."""
+    """Whether a window can be opened: there is a display, and OpenCV was built with GUI support."""
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     lines = cv2.getBuildInformation().splitlines()

@@ -1,7 +1,7 @@
-"""The live page: one stream's annotated picture in a browser, as a row of JPEGs (multipart/x-mixed-replace).
+"""The live page: one stream's annotated picture in a browser, as Motion JPEG (multipart/x-mixed-replace).
 
-It belongs to the sink's process, in a thread of its own. While nobody watches, a frame costs one comparison; while
-somebody does, at most `MOST_FPS` frames a second are copied, and they are scaled and encoded in the page's thread.
+It runs in the sink's process, in a thread of its own. Without viewers a frame costs one comparison; with viewers at
+most `MAX_FPS` frames per second are copied, and scaled and encoded in the page's thread.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from starlette.routing import Route
 from pipeline.errors import ConfigError
 from pipeline.transport.planes import Planes
 
-MOST_FPS = 12.0
+MAX_FPS = 12.0
 WIDTH = 1280
-"""Wider pictures are scaled down for the page."""
+"""Pixels; wider pictures are scaled down."""
 QUALITY = 80
 BOUNDARY = "frame"
-AGAIN_S = 1.0
-"""A viewer is looked after so often when no frames come."""
+POLL_S = 1.0
+"""How often a connection without new frames checks whether the page was closed."""
 LOOPBACK = ("127.0.0.1", "localhost")
-"""Who listens there is asked under no other name: a page from elsewhere cannot look in by a name of its own."""
+"""A page on these addresses accepts no other `Host` header, which stops DNS rebinding: a foreign web site cannot reach
+it under a name of its own."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -63,18 +64,18 @@ class LivePage:
     Args:
         name: of the stream.
         host: address to listen on.
-        port: 0 is any free one.
+        port: to listen on; 0 picks a free one.
 
     Raises:
-        ConfigError: the port is in use, or the host is not one of this machine's.
+        ConfigError: the port is in use, or the host is not an address of this machine.
     """
 
     def __init__(self, name: str, host: str = "127.0.0.1", port: int = 0) -> None:
         self._name = name
-        self._socket = _listening(host, port)
+        self._socket = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._socket.getsockname()[1]}/"
-        """Where a browser finds it."""
+        """URL of the page."""
         self._viewers = 0
         self._closed = False
         self._last_s = -1.0
@@ -82,10 +83,10 @@ class LivePage:
         self._jpeg: tuple[int, bytes] = (0, b"")
         self._encoding = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._come: set[asyncio.Event] = set()
+        self._new_frame: set[asyncio.Event] = set()
         routes = [
             Route("/", self._page),
-            Route("/frame.jpg", self._one),
+            Route("/frame.jpg", self._single_frame),
             Route("/stream.mjpg", self._stream),
         ]
         hosts = list(LOOPBACK) if host in LOOPBACK else ["*"]
@@ -99,43 +100,47 @@ class LivePage:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody looks."""
+        """Whether the page has viewers."""
         return self._viewers > 0
 
     def show(self, planes: Planes, now_s: float | None = None) -> None:
-        """The next annotated frame. Copied if somebody looks and it is time for one; else nothing happens."""
+        """Offers the next annotated frame. It is copied if there are viewers and the last one is old enough.
+
+        Args:
+            planes: of the frame.
+            now_s: monotonic clock, for tests.
+        """
         if not self._viewers:
             return
         at_s = time.monotonic() if now_s is None else now_s
-        if 0 <= at_s - self._last_s < 1 / MOST_FPS:
+        if 0 <= at_s - self._last_s < 1 / MAX_FPS:
             return
         self._last_s = at_s
         number = self._frame[0] + 1 if self._frame else 1
         self._frame = (number, Planes(planes.y.copy(), planes.u.copy(), planes.v.copy()))
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(self._notify)
 
     def close(self) -> None:
-        """Ends all connections and the thread."""
+        """Closes all connections and ends the thread."""
         self._closed = True
         self._server.should_exit = True
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+            self._loop.call_soon_threadsafe(self._notify)
         self._thread.join(3.0)
         self._socket.close()
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
 
-    def _tell(self) -> None:
-        for event in self._come:
+    def _notify(self) -> None:
+        for event in self._new_frame:
             event.set()
 
     async def _page(self, request: Request) -> Response:
         return HTMLResponse(PAGE.format(name=html.escape(self._name)))
 
-    async def _one(self, request: Request) -> Response:
-        """The next frame alone."""
+    async def _single_frame(self, request: Request) -> Response:
         async with contextlib.aclosing(self._frames()) as frames:
             async for jpeg in frames:
                 return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
@@ -152,65 +157,65 @@ class LivePage:
         return StreamingResponse(parts(), media_type=kind, headers={"Cache-Control": "no-store"})
 
     async def _frames(self) -> AsyncGenerator[bytes, None]:
-        """Each new frame as JPEG, as fast as the viewer takes them; the newest one first if there is one."""
+        """Yields each new frame as JPEG, as fast as the viewer takes them, starting with the newest one there is."""
         self._loop = asyncio.get_running_loop()
-        come, seen = asyncio.Event(), 0
-        self._come.add(come)
+        new_frame, seen = asyncio.Event(), 0
+        self._new_frame.add(new_frame)
         self._viewers += 1
         try:
             while not self._closed:
                 if self._frame is None or self._frame[0] == seen:
-                    come.clear()
+                    new_frame.clear()
                     try:
-                        await asyncio.wait_for(come.wait(), AGAIN_S)
+                        await asyncio.wait_for(new_frame.wait(), POLL_S)
                     except TimeoutError:
                         continue
                 if self._frame is not None and self._frame[0] != seen:
-                    seen, jpeg = await run_in_threadpool(self._encoded)
+                    seen, jpeg = await run_in_threadpool(self._encode)
                     yield jpeg
         finally:
             self._viewers -= 1
-            self._come.discard(come)
+            self._new_frame.discard(new_frame)
             if not self._viewers:
-                self._frame = None  # the next viewer sees no old picture
+                self._frame = None  # the next viewer must not see an outdated picture
 
-    def _encoded(self) -> tuple[int, bytes]:
-        """The newest frame, encoded once however many look."""
+    def _encode(self) -> tuple[int, bytes]:
+        """Number and JPEG of the newest frame, which is encoded once for all viewers."""
         with self._encoding:
             frame = self._frame
             if frame is not None and frame[0] != self._jpeg[0]:
-                self._jpeg = (frame[0], jpeg_of(frame[1]))
+                self._jpeg = (frame[0], encode_jpeg(frame[1]))
             return self._jpeg
 
 
-def jpeg_of(planes: Planes, width: int = WIDTH) -> bytes:
-    """A JPEG of a frame, at most `width` wide."""
-    image = bgr_of(planes)
+def encode_jpeg(planes: Planes, width: int = WIDTH) -> bytes:
+    """Encodes a frame as JPEG, scaled down to at most `width` pixels wide."""
+    image = to_bgr(planes)
     if planes.width > width:
         size = (width, max(1, round(planes.height * width / planes.width)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1])
 
 
-def bgr_of(planes: Planes) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 in the order that OpenCV has."""
+def to_bgr(planes: Planes) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 in OpenCV's channel order."""
     return np.asarray(cv2.cvtColor(planes.to_rgb(), cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            made.bind((host, port))
-            made.listen(16)
+            listening.bind((host, port))
+            listening.listen(16)
         except OSError:
-            made.close()
+            listening.close()
             raise
     except OSError as error:
         raise ConfigError(
             f"output.live: cannot listen on {host} port {port}: {error.strerror or error}; "
-            "give another output.live.port, or 0 for any free one"
+            "set another output.live.port, or 0 for any free one"
         ) from None
-    return made
+    return listening

@@ -1,0 +1,135 @@
+"""The pieces of an annotated video that killed writers leave, and how they become one file again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.video.stream import VideoStream
+
+from pipeline.errors import OutputError
+
+MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
+"""The file is fragmented while it is written and an ordinary MP4 once it is closed. `delay_moov` lets time start at 0
+in spite of B-frames."""
+CLOCK_HZ = 90_000
+"""Ticks per second of the timestamps in annotated videos."""
+_START = re.compile(r"^start_s=([0-9.]+)$")
+
+
+def part_path(path: Path) -> Path:
+    """Path of a video while it is being written."""
+    return path.with_name(path.name + ".part")
+
+
+def start_comment(start_s: float) -> str:
+    """The `comment` metadata of an annotated video: media time of its first frame."""
+    return f"start_s={start_s:.6f}"
+
+
+def concat_parts(parts: list[Path], out: Path) -> int:
+    """Joins the pieces of a stream's video without re-encoding.
+
+    Each piece goes where its own start time puts it, but never before the end of the previous one. Unreadable pieces
+    (of a writer that was killed before its first fragment) are skipped.
+
+    Args:
+        parts: the pieces, in order; they are not removed.
+        out: the joined video; may be one of `parts`.
+
+    Returns:
+        Number of pieces joined; with 0, `out` is left alone.
+
+    Raises:
+        OutputError: `out` cannot be written.
+    """
+    joining = out.with_name(out.name + ".joining")
+    joined = 0
+    try:
+        with av.open(str(joining), "w", format="mp4", options={"movflags": MOVFLAGS}) as target:
+            stream: VideoStream | None = None
+            first_s, end = 0.0, 0
+            for part in parts:
+                try:
+                    source = av.open(f"file:{part.absolute()}", "r", options={"protocol_whitelist": "file"})
+                except (av.error.FFmpegError, OSError):
+                    continue
+                with source:
+                    if not source.streams.video:
+                        continue
+                    start_s = _start_s(source.metadata.get("comment", ""))
+                    if stream is None:
+                        stream = target.add_stream_from_template(source.streams.video[0])
+                        target.metadata["comment"] = start_comment(start_s)
+                        first_s = start_s
+                    end = _copy_packets(source, target, stream, round((start_s - first_s) * CLOCK_HZ), end)
+                    joined += 1
+        if joined:
+            os.replace(joining, out)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise write_error(out, error) from error
+    finally:
+        joining.unlink(missing_ok=True)
+    return joined
+
+
+def _copy_packets(
+    source: InputContainer, target: OutputContainer, stream: VideoStream, start: int, end: int
+) -> int:
+    """Copies the intact packets of one piece.
+
+    Args:
+        source: the piece.
+        target: where its packets go.
+        stream: of `target`.
+        start: where the piece belongs, in ticks of `target`.
+        end: end of what is in `target` already; the piece does not start before it.
+
+    Returns:
+        The new end.
+    """
+    offset: int | None = None
+    latest = end
+    video = source.streams.video[0]
+    try:
+        for packet in source.demux(video):
+            if packet.dts is None or packet.pts is None or packet.is_corrupt:
+                continue
+            ticks = packet.time_base * CLOCK_HZ
+            pts, dts = round(packet.pts * ticks), round(packet.dts * ticks)
+            if offset is None:
+                offset = max(start, end) - pts  # the first packet is a keyframe: no frame is shown before it
+            duration = round((packet.duration or 0) * ticks)
+            packet.time_base = Fraction(1, CLOCK_HZ)
+            packet.pts, packet.dts, packet.duration = pts + offset, dts + offset, duration
+            latest = max(latest, pts + offset + max(1, duration))
+            packet.stream = stream
+            target.mux(packet)
+    except av.error.InvalidDataError:
+        pass  # the incomplete last fragment of a killed writer; everything before it is copied
+    return latest
+
+
+def _start_s(comment: str) -> float:
+    found = _START.match(comment)
+    return float(found.group(1)) if found else 0.0
+
+
+def write_error(path: Path, error: Exception) -> OutputError:
+    """A one-line error about a video that cannot be written, with advice."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return OutputError(f"{path}: cannot be written: {reason}; {_advice(error)}")
+
+
+def _advice(error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space or choose another folder with --out"
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
+        return "check the folder and its permissions, or choose another with --out"
+    return "check the video settings of the configuration"
