@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from pipeline.api.stream import open_stream
     from pipeline.api.tracks import Tracks as Tracks
     from pipeline.errors import TallycamError as TallycamError
-    from pipeline.models.base import Detections as Detections
+    from pipeline.models.detections import Detections as Detections
     from pipeline.records.event import CountEvent as CountEvent
 
     open = open_stream  # noqa: A001  # `pipeline.open`, as `av.open`
 
 _PUBLIC = {
     "CountEvent": "pipeline.records.event:CountEvent",
-    "Detections": "pipeline.models.base:Detections",
+    "Detections": "pipeline.models.detections:Detections",
     "Frame": "pipeline.api.stream:Frame",
     "OpenStream": "pipeline.api.stream:OpenStream",
     "TallycamError": "pipeline.errors:TallycamError",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.geometry.mask_paste import paste
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.letterbox import grid_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.totals import Totals
 from pipeline.models import registry
-from pipeline.models.base import Detections
+from pipeline.models.detections import Detections
 from pipeline.models.filters import wide_open
 from pipeline.records.event import CountEvent
 from pipeline.runtime.preflight import check
