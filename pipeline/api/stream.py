@@ -213,7 +213,7 @@ class OpenStream:
             yield refs, planes, True
 
     def _ref(self, seq: int, frame: SourceFrame, planes: Planes) -> FrameRef:
-        camera = self._camera.follow(planes.y, frame.epoch, frame.index) if self._camera else None
+        camera = self._camera.update(planes.y, frame.epoch, frame.index) if self._camera else None
         return FrameRef(
             stream=self.name,
             epoch=frame.epoch,

@@ -98,6 +98,12 @@ def test_a_frame_has_image_detections_tracks_events_and_totals(config: Path) -> 
     assert frame.image is frame.image, "converted once"
 
 
+def test_a_camera_that_moves_is_followed(tmp_path: Path) -> None:
+    frames = list(pipeline.open(config=scene(tmp_path, 40, camera="moving")))
+    assert len(frames) == 40
+    assert frames[-1].totals.unique["person"] > 3
+
+
 def test_frames_that_are_kept_keep_their_pixels(config: Path) -> None:
     with pipeline.open(config=config) as stream:
         first, second = next(stream), next(stream)
