@@ -27,6 +27,7 @@ LAYERS = (
     ("records",),
     ("transport", "config"),
     ("metrics", "geometry"),
+    ("files",),
     ("errors", "redact"),
 )
 """From top to bottom, the modules and folders right below `pipeline`."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.audit.marks import AuditError
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
+from pipeline.files import reason
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.registry import open_source
@@ -101,4 +102,4 @@ def video_frames(path: Path, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Im
                         yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
                         break
     except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise AuditError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise AuditError(f"{path}: cannot be read: {reason(error)}") from None

@@ -21,6 +21,7 @@ from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.evaluation.report import NOTHING, Cell, Sheet
 from pipeline.evaluation.run_events import read_events, read_run
+from pipeline.files import reading
 
 CONFIG = "config.json"
 
@@ -73,11 +74,8 @@ def run_config(folder: Path, given: Path | None, source: str | None = None) -> C
         return config_load.load(given, (), source)
     path = folder / CONFIG
     try:
-        config = Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise AuditError(
-            f"{path}: cannot be read: {error.strerror}; give the run's configuration with --config"
-        ) from None
+        with reading(path, AuditError, "give the run's configuration with --config"):
+            config = Config.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, ValidationError):
         raise AuditError(f"{path}: is damaged; give the run's configuration with --config") from None
     if source is None:

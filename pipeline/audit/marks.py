@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TallycamError
+from pipeline.files import reading
 
 MARKS = ("right", "wrong", "unsure")
 Z95 = 1.959963984540054
@@ -94,11 +95,10 @@ def read_marks(path: Path, run: str) -> dict[str, str]:
         AuditError: it cannot be read, or is of another run.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with reading(path, AuditError):
+            data = json.loads(path.read_text(encoding="utf-8"))
         marks = {str(key): str(mark) for key, mark in data["marks"].items()}
         marked_run = str(data["run"])
-    except OSError as error:
-        raise AuditError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise AuditError(f"{path}: holds no marks; save them on the page with `Save marks`") from None
     if marked_run != run:

@@ -64,9 +64,9 @@ def audit(
 
     from pipeline.audit import job
     from pipeline.audit.marks import AuditError, precisions, read_marks
-    from pipeline.evaluation.page import write_text
     from pipeline.evaluation.report import rich_table
     from pipeline.evaluation.run_events import read_run
+    from pipeline.files import make_folder, write_text
     from pipeline.records.summary import write_json
 
     console = Console()
@@ -91,5 +91,6 @@ def audit(
     page = job.make_page(
         run, loaded, counted, selection, lambda name, count: console.print(f"{name}: {count} events")
     )
-    write_text(path, page)
+    make_folder(path.parent, "give another file")
+    write_text(path, page, advice="give another file")
     console.print(f"Open {path} in a browser", highlight=False, soft_wrap=True)

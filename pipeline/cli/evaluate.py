@@ -153,8 +153,9 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     """Print the tables, and write the JSON file and the page."""
     from rich.console import Console
 
-    from pipeline.evaluation.page import evaluation_page, make_folder, write_text
+    from pipeline.evaluation.page import evaluation_page
     from pipeline.evaluation.report import rich_table
+    from pipeline.files import make_folder, write_text
     from pipeline.records.summary import write_json
 
     json_path = json_file or folder / "evaluation.json"
@@ -167,7 +168,8 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     console.print(
         "  ".join(f"{fact.name} {fact.value}" for fact in evaluation.facts), highlight=False, soft_wrap=True
     )
-    write_text(html_path, evaluation_page(evaluation))
-    make_folder(json_path)
+    make_folder(html_path.parent, "give another file")
+    write_text(html_path, evaluation_page(evaluation), advice="give another file")
+    make_folder(json_path.parent, "give another file")
     write_json(json_path, evaluation.data)
     console.print(f"The page is {html_path}, the figures are in {json_path}", highlight=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from pipeline.config.schema import Config
 from pipeline.config.validation import KeyPath, describe, dotted, kind_of
 from pipeline.config.yaml_reader import parse_yaml
 from pipeline.errors import ConfigError
+from pipeline.files import reason
 
 MAX_BYTES = 1 << 20
 
@@ -113,7 +114,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ConfigError(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def _with_environment(

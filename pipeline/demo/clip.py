@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo.scene.truth import scene_truth
 from pipeline.demo.scene.world import Rendered, Scene
-from pipeline.errors import OutputError
+from pipeline.files import writing
 from pipeline.records.scene_truth import SceneTruth, write_truth
 
 DATA = Path(__file__).parent / "data"
@@ -27,7 +27,7 @@ def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) 
 
     Frame i has the time i / fps. Raises `OutputError` when a file cannot be written.
     """
-    try:
+    with writing(video_path, "choose another folder"):
         with av.open(str(video_path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(scene.fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
@@ -42,10 +42,6 @@ def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) 
             for packet in stream.encode():
                 container.mux(packet)
         write_truth(truth, truth_path)
-    except OSError as error:
-        raise OutputError(
-            f"{video_path}: could not write the clip ({error.strerror or error}); choose another folder"
-        ) from error
     return truth
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.config.schema import Config
 from pipeline.demo.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
 from pipeline.demo.scene.world import Scene
-from pipeline.errors import OutputError
+from pipeline.files import make_folder
 from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.records.summary import write_json
 from pipeline.runtime.results import StreamView
@@ -60,12 +60,7 @@ def prepare(seed: int | None, out: Path) -> tuple[Path, SceneTruth]:
     if seed is None:
         return DEMO_VIDEO, read_truth(DEMO_TRUTH)
     video, truth = out / f"scene-{seed}.mp4", out / f"scene-{seed}-truth.json.gz"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written: {error.strerror}; give another folder with --out"
-        ) from None
+    make_folder(out, "give another folder with --out")
     return video, write_clip(Scene.from_seed(seed), video, truth)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.truth_files import read_json, scene_truth
+from pipeline.files import reading
 
 KINDS = ("line", "zone", "unique")
 ENTRY = "entry"
@@ -91,9 +92,8 @@ def read_count_truth(path: Path) -> TrueCounts:
 
 def _csv(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from None
+        with reading(path, EvaluationError):
+            text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise EvaluationError(f"{path}: is not text in UTF-8") from None
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)

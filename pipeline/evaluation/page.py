@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 
 from pipeline import __version__
-from pipeline.errors import OutputError
 from pipeline.evaluation.report import Evaluation, Fact, Figure, Sheet, numeric, text
 
 STYLE = """
@@ -128,33 +125,3 @@ def _figure(figure: Figure) -> str:
         f"<figure{wide}><figcaption>{escape(figure.title)}</figcaption>"
         f"<div class=scroll>{figure.svg}</div>{note}</figure>"
     )
-
-
-def write_text(path: Path, words: str) -> None:
-    """Writes a file; a reader sees the old one or the whole new one.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    make_folder(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            part.write_text(words, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}; give another file") from None
-
-
-def make_folder(path: Path) -> None:
-    """Makes the folder of a file.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot be made: {error.strerror}; give another file") from None

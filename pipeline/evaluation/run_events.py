@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.report import EvaluationError
+from pipeline.files import reading
 from pipeline.records.events import EventStore
 
 
@@ -33,11 +34,8 @@ def read_run(folder: Path) -> str:
     """
     path = folder / "run.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run"])
-    except OSError as error:
-        raise EvaluationError(
-            f"{path}: cannot be read: {error.strerror}; expected the folder of a run"
-        ) from None
+        with reading(path, EvaluationError, "expected the folder of a run"):
+            return str(json.loads(path.read_text(encoding="utf-8"))["run"])
     except (ValueError, KeyError, TypeError):
         raise EvaluationError(f"{path}: is damaged; expected the folder of a run") from None
 
@@ -50,9 +48,8 @@ def read_stream_summary(folder: Path, stream: str | None) -> tuple[str, dict[str
     """
     path = folder / "summary.json"
     try:
-        streams = dict(json.loads(path.read_text(encoding="utf-8"))["streams"])
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read: {error.strerror}; expected a finished run") from None
+        with reading(path, EvaluationError, "expected a finished run"):
+            streams = dict(json.loads(path.read_text(encoding="utf-8"))["streams"])
     except (ValueError, KeyError, TypeError):
         raise EvaluationError(f"{path}: is damaged") from None
     if stream is None and len(streams) == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.evaluation.report import EvaluationError
+from pipeline.files import reading
 from pipeline.geometry.plane import Floats
 
 
@@ -33,10 +34,9 @@ def read_rows(path: Path) -> Floats:
         EvaluationError: it cannot be read, is not such a file, or has a track twice in one frame.
     """
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        with reading(path, EvaluationError):
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         table = [[float(cell) for cell in line.split(",")] for line in lines]
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:
         raise EvaluationError(
             f"{path}: is not a MOTChallenge file: expected rows of numbers, frame,id,left,top,width,height,..."

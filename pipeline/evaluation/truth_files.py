@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pipeline.evaluation.report import EvaluationError
+from pipeline.files import reading
 from pipeline.records.scene_truth import SceneTruth
 
 
@@ -20,10 +21,9 @@ def read_json(path: Path) -> Any:
         EvaluationError: it cannot be read or is not JSON.
     """
     try:
-        raw = path.read_bytes()
-        return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read: {error.strerror or error}") from None
+        with reading(path, EvaluationError):
+            raw = path.read_bytes()
+            return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     except (ValueError, EOFError) as error:
         raise EvaluationError(f"{path}: is not JSON: {error}") from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.config.schema import ModelConfig
-from pipeline.errors import OutputError
+from pipeline.files import make_folder, writing
 from pipeline.images.coco import Document
 from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
 from pipeline.images.paths import Names
@@ -97,7 +97,7 @@ def process(
     model.warm_up()
     outcome = Outcome(objects=dict.fromkeys(model.classes, 0))
     document = Document(model.classes, str(config.path or config.name or registry.STREET))
-    _make(out / "cutouts")
+    make_folder(out / "cutouts")
 
     def fail(path: Path, text: str) -> None:
         outcome.troubles.append(text)
@@ -166,7 +166,7 @@ def _write(
 ) -> None:
     """The three pictures and the cut-outs of one image."""
     picture, profile = work.photo.picture, work.photo.profile
-    try:
+    with writing(out):
         for ending, (boxes, masks) in PICTURES.items():
             drawn = draw(picture, found, shapes, classes, boxes=boxes, masks=masks, counts=counts)
             path = out / f"{work.name}.{ending}.jpg"
@@ -177,12 +177,3 @@ def _write(
                 path = out / "cutouts" / f"{work.name}-{row + 1:02d}-{name}.png"
                 cut = Image.fromarray(cut_out(picture, shape))
                 cut.save(path, compress_level=3, icc_profile=profile)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import ModelError
+from pipeline.files import make_folder, replacing
 
 SILENCE_S = 20.0
 """A server that says nothing for so long is given up."""
@@ -33,25 +33,17 @@ def fetch(url: str, path: Path, sha256: str, *, progress: bool = True) -> None:
     """
     if not url.startswith(("https://", "http://")):
         raise ModelError(f"{url}: expected an address that begins with https:// or http://")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    except OSError as error:
-        raise ModelError(f"{path.parent}: cannot be written: {error.strerror}") from error
-    part = Path(name)
-    try:
-        with open(descriptor, "wb") as file:
-            came = _download(url, file, progress and sys.stderr.isatty())
+    make_folder(path.parent)
+    with replacing(path) as part:
+        with part.open("wb") as file:
+            try:
+                came = _download(url, file, progress and sys.stderr.isatty())
+            except (OSError, HTTPException) as error:
+                raise ModelError(f"{url}: could not be fetched ({_reason(error)})") from error
         if not came.startswith(sha256):
             raise ModelError(
                 f"{url}: came with hash {came[:16]}, expected {sha256}: it is not the file it was"
             )
-        part.chmod(0o644)
-        part.replace(path)
-    except (OSError, HTTPException) as error:
-        raise ModelError(f"{url}: could not be fetched ({_reason(error)})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.files import reading
 from pipeline.geometry.boxes import corners
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
@@ -146,12 +147,10 @@ def read_detections(path: Path) -> NDArray[np.float64]:
     """
     rows: list[list[float]] = []
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with reading(path, ModelError), path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     rows.append(_row(line, path, number))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{path}: is neither an instances log nor a text file with detections") from error
     return np.array(rows, np.float64).reshape(-1, 7)
@@ -183,11 +182,8 @@ def is_log(path: Path) -> bool:
     Raises:
         ModelError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise ModelError(f"model.name: {path}: cannot be read: {error.strerror}") from error
+    with reading(f"model.name: {path}", ModelError), path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def load(config: ModelConfig) -> Segmenter:

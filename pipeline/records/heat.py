@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from pipeline.errors import OutputError
+from pipeline.files import write_bytes
 
 Floats = NDArray[np.float64]
 
@@ -35,15 +34,7 @@ def write_heat(path: Path, heat: Mapping[str, Floats]) -> None:
     Raises:
         OutputError: the folder cannot be written or the disk is full.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(
-            save({name: np.ascontiguousarray(cells, np.float32) for name, cells in heat.items()})
-        )
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error}") from None
+    write_bytes(path, save({name: np.ascontiguousarray(cells, np.float32) for name, cells in heat.items()}))
 
 
 def read_heat(path: Path) -> dict[str, Floats]:

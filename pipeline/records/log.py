@@ -23,6 +23,7 @@ from typing import BinaryIO, Self
 import msgspec
 
 from pipeline.errors import OutputError, TallycamError, WireError
+from pipeline.files import reading, unwritable, writing
 from pipeline.transport import wire
 from pipeline.transport.messages import Instances
 
@@ -73,11 +74,9 @@ class LogWriter:
         self.path = Path(path)
         self.header = header
         self.next_seq = 0
-        try:
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
         try:
             self._lock()
             self._continue()
@@ -103,10 +102,8 @@ class LogWriter:
 
     def sync(self) -> None:
         """Waits until everything is on the disk, where it survives a power cut as well."""
-        try:
+        with writing(self.path):
             os.fsync(self._fd)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -159,7 +156,7 @@ class LogWriter:
         except OSError as error:
             os.ftruncate(self._fd, self._size)
             os.lseek(self._fd, self._size, os.SEEK_SET)
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
+            raise unwritable(self.path, error) from None
         self._size += len(data)
 
 
@@ -188,10 +185,8 @@ def _records(path: Path) -> Iterator[Instances]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    try:
+    with reading(path, RecordError):
         return path.open("rb")
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 class _Reader:
@@ -256,10 +251,8 @@ class _Reader:
         return payload
 
     def _read(self, size: int) -> bytes:
-        try:
+        with reading(self._path, RecordError):
             return self._file.read(size)
-        except OSError as error:
-            raise RecordError(f"{self._path}: cannot be read: {error.strerror}") from None
 
     def _at_end(self) -> bool:
         return self._file.tell() >= self._size

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import OutputError
+from pipeline.files import replacing, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,8 @@ class RowWriter:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         check_rows(path)
-        try:
+        with writing(path):
             self._file = self._part.open("w", encoding="ascii")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
     def add(self, rows: Iterable[Row]) -> None:
         """Objects of one frame, or of earlier ones."""
@@ -55,17 +53,13 @@ class RowWriter:
 
     def finish(self, final_ids: Mapping[int, int]) -> None:
         """Moves the file to its place. An id becomes the one that its object was joined to."""
-        try:
+        with replacing(self._path) as whole:
             self._file.close()
-            whole = self._path.with_name(self._path.name + ".new")
             with self._part.open(encoding="ascii") as rows, whole.open("w", encoding="ascii") as file:
                 for row in rows:
                     frame, identity, rest = row.split(",", 2)
                     file.write(f"{frame},{final_ids.get(int(identity), identity)},{rest}")
-            os.replace(whole, self._path)
-            self._part.unlink()
-        except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
+        self._part.unlink(missing_ok=True)
 
     def close(self) -> None:
         self._file.close()
@@ -77,12 +71,10 @@ def check_rows(path: Path) -> None:
     Raises:
         OutputError: rows cannot be written there.
     """
-    try:
+    with writing(path, "give another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}; give another file") from None
 
 
 def rows_path(tracks: Path, stream: str, streams: int) -> Path:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.files import write_bytes
 from pipeline.geometry.rle import decode
 
 Point: TypeAlias = tuple[float, float]
@@ -116,7 +117,7 @@ class SceneTruth(msgspec.Struct, frozen=True):
 def write_truth(truth: SceneTruth, path: Path) -> None:
     """Writes JSON, gzipped if the name ends in `.gz`; equal truth gives equal bytes."""
     data = msgspec.json.encode(truth)
-    path.write_bytes(gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
+    write_bytes(path, gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
 
 
 def read_truth(path: Path) -> SceneTruth:

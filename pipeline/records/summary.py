@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import OutputError
+from pipeline.files import write_bytes
 from pipeline.redact import redact
 
 
@@ -94,20 +94,8 @@ def write_json(path: Path | str, value: Any, mode: int = 0o666) -> None:
         OutputError: the folder cannot be written or the disk is full; an older file stays as it was.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(_plain(value), file, indent=2, ensure_ascii=False, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(), durable=True, mode=mode)
 
 
 def _with_extra(contract: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

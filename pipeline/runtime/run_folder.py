@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from pipeline.config.schema import Config
-from pipeline.errors import ConfigError, OutputError
+from pipeline.errors import ConfigError
+from pipeline.files import unwritable
 from pipeline.records.heat import heat_path, view_path
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
@@ -106,10 +107,7 @@ def open_run(
                 _empty(out, config)
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
         except OSError as error:
-            place = error.filename or out
-            raise OutputError(
-                f"{place}: cannot be written: {error.strerror}; give another folder with --out"
-            ) from None
+            raise unwritable(error.filename or out, error, "give another folder with --out") from None
         write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
         write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
         sweep()

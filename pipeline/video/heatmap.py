@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import OutputError
+from pipeline.files import write_bytes
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.style import DARK, MUTED, PANEL_OPACITY, WHITE, ZONE_COLOUR, OverlaySizes
@@ -95,10 +96,7 @@ def write_image(path: Path, image: Image) -> None:
         _, data = cv2.imencode(path.suffix or ".", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     except cv2.error:
         raise OutputError(f"{path}: not a type of picture that is written; expected .png or .jpg") from None
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    write_bytes(path, data.tobytes())
 
 
 def _colours(warmth: NDArray[np.float32]) -> Image:

@@ -13,6 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import OutputError
+from pipeline.files import unwritable
 
 MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
 """The file is fragmented while it is written and an ordinary MP4 once it is closed. `delay_moov` lets time start at 0
@@ -122,8 +123,7 @@ def _start_s(comment: str) -> float:
 
 def write_error(path: Path, error: Exception) -> OutputError:
     """A one-line error about a video that cannot be written, with advice."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return OutputError(f"{path}: cannot be written: {reason}; {_advice(error)}")
+    return unwritable(path, error, _advice(error))
 
 
 def _advice(error: Exception) -> str:

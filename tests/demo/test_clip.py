@@ -58,5 +58,5 @@ def test_a_new_clip_has_its_frames_and_its_truth(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     scene = Scene.from_seed(3, width=320, height=180, duration_s=0.2)
-    with pytest.raises(OutputError, match=r"gone/a\.mp4: could not write the clip"):
+    with pytest.raises(OutputError, match=r"gone/a\.mp4: cannot be written"):
         write_clip(scene, tmp_path / "gone" / "a.mp4", tmp_path / "a.json")

@@ -192,7 +192,7 @@ def test_a_class_that_the_model_has_not_is_refused_before_any_work(tmp_path: Pat
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, model: OneEach) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(OutputError, match="out/cutouts: cannot be made"):
+    with pytest.raises(OutputError, match="out/cutouts: cannot be created"):
         process([photo(tmp_path / "a.png")], tmp_path / "out", ModelConfig())
 
 

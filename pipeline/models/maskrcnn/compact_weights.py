@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
+from pipeline.files import write_bytes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 
 FORMAT = "tallycam-maskrcnn"
@@ -50,10 +51,7 @@ def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
         "input": f"{INPUT_SIZE[0]}x{INPUT_SIZE[1]}",
         "sha256": _digest(tensors),
     }
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata=metadata)
-    part.chmod(0o644)
-    part.replace(path)
+    write_bytes(path, save(tensors, metadata=metadata))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -22,7 +22,8 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from pipeline.errors import ModelError, OutputError
+from pipeline.errors import ModelError
+from pipeline.files import replacing
 from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.models.maskrcnn.preprocess import MULTIPLE, LumaPreprocessor
@@ -122,18 +123,12 @@ def export(
     before = _from_yuv() if own else _from_rgb(model.transform)
     whole = _Picture(model, before, (width, height)).eval()
     table = {label: classes.names[place] for label, place in enumerate(classes.of_label) if place >= 0}
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replacing(path) as part:
         _write(whole, part, (width, height))
         with part.open("ab") as file:
             file.write(metadata_prop("names", str(table)) + metadata_prop("producer", "tallycam"))
         pictures = [*_random(width, height), *(_fitted(frame, width, height) for frame in frames)]
         differences = compare(whole, part, pictures)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return Exported(path, (width, height), classes.names, len(pictures), *differences)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.files import reading
 
 NO_OBJECT = ("__background__", "background", "_background_", "bg", "n/a")
 """Names, in small letters, of outputs that mean no class of objects."""
@@ -151,12 +152,8 @@ def _tensor_shape(file: IO[bytes], end: int, ending: str) -> tuple[int, ...] | N
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The file for reading; what goes wrong with it, or with what is read, is a `ModelError`."""
     try:
-        with path.open("rb") as file:
+        with reading(path, ModelError), path.open("rb") as file:
             yield file
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: there is no such model file") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ModelError(f"{path}: is not an ONNX model ({error})") from error
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SourceError
+from pipeline.files import reading
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS, FrameSampler
@@ -46,10 +47,8 @@ class ImageFolderSource(BaseSource):
         super().__init__(request)
         folder, config = request.target, request.config
         self._fps = config.fps or DEFAULT_FPS
-        try:
+        with reading(folder, SourceError):
             found = [p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
-        except OSError as error:
-            raise SourceError(f"{folder}: the folder cannot be read: {error.strerror}") from error
         first = int(config.start_s * self._fps + 0.5)
         last = None if config.stop_s is None else int(config.stop_s * self._fps + 0.5)
         self._start_index = first

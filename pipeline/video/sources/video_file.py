@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.files import reading
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.sources.decoder import (
     FILE_OPTIONS,
@@ -80,13 +81,8 @@ def open_file(request: SourceRequest) -> Source:
         SourceError: names the path, what is wrong and what to do.
     """
     path = request.target
-    try:
-        with open(path, "rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise SourceError(
-            f"{path}: cannot be read: {error.strerror}; check the file and its permissions"
-        ) from error
+    with reading(path, SourceError, "check the file and its permissions"), open(path, "rb") as file:
+        empty = not file.read(1)
     if empty:
         raise SourceError(f"{path}: the file is empty; give a video file")
     # Without the prefix FFmpeg would take a file name such as `concat:a` for a protocol.
