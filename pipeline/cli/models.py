@@ -24,15 +24,15 @@ def ls(
     ] = None,
 ) -> None:
     """List the known models: size, licence, classes, and whether their weights are on disk."""
-    from pipeline.models.listing import listing
+    from pipeline.models.catalog import list_models
 
-    rows = listing(files or ())
+    rows = list_models(files or ())
     widest = max(len(row.name) for row in rows)
     for row in rows:  # no table: names and paths are not to be broken, they are copied from here
         size = f"{row.megabytes:.1f} MB" if row.megabytes else "-"
-        shown = ", ".join(row.classes[:CLASSES_SHOWN])
+        shown = ", ".join(row.classes[:CLASSES_SHOWN]) or "-"
         more = f" and {len(row.classes) - CLASSES_SHOWN} more" if len(row.classes) > CLASSES_SHOWN else ""
-        print(f"{row.name:<{widest}}  {size:>8}  {row.licence:<12}  {row.what}")
+        print(f"{row.name:<{widest}}  {size:>8}  {row.licence:<12}  {row.description}")
         print(f"    classes: {shown}{more}")
         print(f"    weights: {row.where}")
 
@@ -47,9 +47,9 @@ def pull(
     ],
 ) -> None:
     """Download the published weights of a model and verify their hash."""
-    from pipeline.models.listing import fetch_weights
+    from pipeline.models.catalog import pull_weights
 
-    print(fetch_weights(name))
+    print(pull_weights(name))
 
 
 @app.command()
@@ -67,12 +67,12 @@ def export(
     """Export a Mask R-CNN to ONNX, and check on images that both find the same objects."""
     from pipeline.cli.model_choice import choose, parse_size
     from pipeline.demo.clip import bundled_frames
-    from pipeline.models.listing import weights_of
+    from pipeline.models.catalog import maskrcnn_weights
     from pipeline.models.maskrcnn.export import export as write
 
     chosen = choose(model, config, overrides or ())
     wanted = parse_size(size, "--size") if size else None
-    done = write(weights_of(chosen), onnx, size=wanted, names=chosen.classes, frames=bundled_frames(3))
+    done = write(maskrcnn_weights(chosen), onnx, size=wanted, names=chosen.classes, frames=bundled_frames(3))
     print(
         f"{done.path}: input {done.size[0]}x{done.size[1]}, {len(done.classes)} classes, "
         f"{done.path.stat().st_size / 1e6:.1f} MB"

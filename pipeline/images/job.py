@@ -96,7 +96,7 @@ def process(
     used = InstanceFilter(config, None, model.classes)
     model.warm_up()
     outcome = Outcome(objects=dict.fromkeys(model.classes, 0))
-    document = Document(model.classes, str(config.path or config.name or registry.STREET))
+    document = Document(model.classes, str(config.path or config.name or registry.DEFAULT_MODEL))
     make_folder(out / "cutouts")
 
     def fail(path: Path, text: str) -> None:

@@ -1,126 +1,153 @@
-"""Which model a configuration means, and its class names without loading it: one table of kinds.
+"""The table of models: which model a configuration selects, and its class names without loading it.
 
-A model of the user's own needs no row: `model.name: package.module:Name` is imported (docs/models.md).
+A model is one file and one row of `MODEL_KINDS`. Other packages add models through the entry-point group
+`tallycam.models`, and a class of one's own is selected by its import path, `model.name: package.module:Name`; both
+are described in docs/models.md. This module is light: models are imported when they are used.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.models.custom import check_segmenter, import_object
+from pipeline.models.model_info import ModelInfo
 from pipeline.models.segmenter import Segmenter
 
-STREET = "street"
-"""Name of the model that ships, and the default."""
-OWN = "own"
-"""The kind of a model that is named by its import path."""
+DEFAULT_MODEL = "street"
+"""The model that ships with Tallycam."""
+ENTRY_POINTS = "tallycam.models"
+"""Entry-point group. The name of an entry is a value of `model.name`, its object makes a `Segmenter` of a
+`ModelConfig`."""
+CUSTOM = "custom"
+"""The kind of a model that is selected by its import path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of model. Its code is imported when it is used, not before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelKind:
+    """One row of the table. Import paths have the form `module:name`.
 
     Attributes:
         name: what `kind` returns.
-        load: import path of what makes a `Segmenter` of a `ModelConfig`; it raises `ModelError`.
-        classes_of: import path of what tells the class names of a `ModelConfig`, without loading the model where
-            a file's metadata tells; it raises `ModelError`.
-        names: values of `model.name` that mean it; one that ends in a colon is followed by anything.
-        suffixes: endings of `model.path` that mean it, in lower case.
-        prepare: import path of what fetches the weights of a `ModelConfig` from the network where need be.
+        load: import path of the factory, from a `ModelConfig` to a `Segmenter`; it raises `ModelError`.
+        classes_of: import path of the function from a `ModelConfig` to the class names, without loading the model
+            where metadata suffices; it raises `ModelError`. Default: `classes` of the factory, else of the model.
+        names: values of `model.name` that select this kind; one that ends in a colon is a prefix.
+        suffixes: file name endings of `model.path` that select this kind, in lower case.
+        prepare: import path of the function that downloads the weights of a `ModelConfig` and returns their file, or
+            None where they ship; default: there is nothing to download.
+        infos: import path of the function that returns a `ModelInfo` for each model that has a name.
+        external: the code is not Tallycam's, so the model is checked for the interface of `Segmenter`.
     """
 
     name: str
     load: str
-    classes_of: str
+    classes_of: str = ""
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     prepare: str = ""
+    infos: str = ""
+    external: bool = False
 
-    def has(self, name: str) -> bool:
-        """Whether `model.name: name` means this kind."""
+    def accepts(self, name: str) -> bool:
+        """Whether `model.name: name` selects this kind."""
         return any(name.startswith(own) if own.endswith(":") else name == own for own in self.names)
 
 
-KINDS = (
-    Kind(
+MODEL_KINDS = (
+    ModelKind(
         name="maskrcnn",
-        load="pipeline.models.maskrcnn.choice:load",
-        classes_of="pipeline.models.maskrcnn.choice:classes_of",
-        names=(STREET, "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
+        load="pipeline.models.maskrcnn.from_config:load",
+        classes_of="pipeline.models.maskrcnn.from_config:classes_of",
+        names=(DEFAULT_MODEL, "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
         suffixes=(".safetensors", ".pth"),
-        prepare="pipeline.models.maskrcnn.choice:fetched",
+        prepare="pipeline.models.maskrcnn.from_config:weights_file",
+        infos="pipeline.models.maskrcnn.from_config:infos",
     ),
-    Kind(
+    ModelKind(
         name="onnx",
         load="pipeline.models.onnx.onnx_model:OnnxSegmenter",
         classes_of="pipeline.models.onnx.onnx_model:classes_of",
         suffixes=(".onnx",),
     ),
-    Kind(
+    ModelKind(
         name="motion",
         load="pipeline.models.motion.motion_model:MotionSegmenter",
         classes_of="pipeline.models.motion.motion_model:classes_of",
         names=("motion",),
+        infos="pipeline.models.motion.motion_model:infos",
     ),
-    Kind(
+    ModelKind(
         name="replay",
         load="pipeline.models.replay:load",
         classes_of="pipeline.models.replay:classes_of",
         names=("replay:",),
     ),
 )
-"""THE table of models. The first row that fits is taken."""
+"""The first row that accepts a configuration takes it."""
 
 
 def load(config: ModelConfig) -> Segmenter:
-    """The model, on its device and ready to run.
+    """The model of a configuration, on its device and ready to run.
 
     Raises:
         ModelError: no such model, not a model, or it cannot run here.
     """
     found = find(config)
-    made: Segmenter = _imported(found.load)(config)
-    if found.name == OWN:
-        _check_own(found.load, made)
-    return made
+    model: Segmenter = import_object(found.load, local=found.external)(config)
+    if found.external:
+        check_segmenter(found.load, model)
+    return model
 
 
-def prepare(config: ModelConfig) -> None:
-    """Fetches what the model needs from the network, with a progress bar: done before a run, since a stage that
-    waits for a download looks stuck.
+def prepare(config: ModelConfig) -> Path | None:
+    """Downloads the weights of a model where they are missing, with a progress bar.
+
+    Called before a run starts its stages: a stage that waits for a download would look stuck to the supervisor.
+
+    Returns:
+        The file with the weights; None where there is nothing to download.
 
     Raises:
-        ModelError: it cannot be fetched.
+        ModelError: no such model, or its weights cannot be downloaded.
     """
-    if (fetch := find(config).prepare) != "":
-        _imported(fetch)(config)
+    function = find(config).prepare
+    path: Path | None = import_object(function)(config) if function else None
+    return path
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """The model's class names; reads a file's metadata alone wherever that tells.
+    """The class names of a model, from a file's metadata alone wherever that suffices.
 
     Raises:
         ModelError: as `load`.
     """
     found = find(config)
-    if found.name != OWN:
-        return tuple(_imported(found.classes_of)(config))
-    # A model of the user's own: class names that do not depend on the configuration need no model to be loaded.
-    classes = getattr(_imported(found.load), "classes", None)
-    if isinstance(classes, tuple):
-        return classes
-    return load(config).classes
+    if found.classes_of:
+        return tuple(import_object(found.classes_of)(config))
+    declared = getattr(import_object(found.load, local=found.external), "classes", None)
+    return declared if isinstance(declared, tuple) else load(config).classes
+
+
+def infos() -> list[ModelInfo]:
+    """What there is to know of every model that has a name, the installed ones of other packages last."""
+    rows: list[ModelInfo] = []
+    for kind in MODEL_KINDS:
+        if kind.infos:
+            rows += import_object(kind.infos)()
+    for entry in _installed():
+        package = entry.dist.name if entry.dist is not None else entry.module
+        rows.append(ModelInfo(entry.name, description=f"from the package {package}", where=entry.value))
+    return rows
 
 
 def kind(config: ModelConfig) -> str:
-    """Name of the kind of model.
+    """Name of the kind of model that a configuration selects.
 
     Raises:
         ModelError: as `find`.
@@ -128,85 +155,75 @@ def kind(config: ModelConfig) -> str:
     return find(config).name
 
 
-def find(config: ModelConfig) -> Kind:
-    """The kind of model that a configuration means.
+def find(config: ModelConfig) -> ModelKind:
+    """The row of the table that a configuration selects, or a row made of an entry point or an import path.
 
     Raises:
-        ModelError: the name or the ending of the file is not known.
+        ModelError: an unknown name or file name ending, or a missing file.
     """
     if config.path is not None:
-        suffix = config.path.suffix.lower()
-        fits = [one for one in KINDS if suffix in one.suffixes]
-        if not fits:
-            endings = " or ".join(sorted({ending for one in KINDS for ending in one.suffixes}))
-            raise ModelError(f"model.path: got {config.path}, expected a file ending in {endings}")
-        if not config.path.is_file():
-            raise ModelError(f"model.path: there is no file {config.path}")
-        return fits[0]
-    name = config.name or STREET
-    for one in KINDS:
-        if one.has(name):
+        return _by_suffix(config.path)
+    name = config.name or DEFAULT_MODEL
+    for one in MODEL_KINDS:
+        if one.accepts(name):
             return one
+    for entry in _installed():
+        if entry.name == name:
+            return ModelKind(name=name, load=f"{entry.module}:{entry.attr}", external=True)
     module, colon, attribute = name.partition(":")
     if colon and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-        return Kind(OWN, load=name, classes_of=name)
-    known = ", ".join(f"{own}PATH" if own.endswith(":") else own for one in KINDS for own in one.names)
-    raise ModelError(
-        f"model.name: got {name}, there is {known}, and package.module:Name for one of your own; "
-        f"a model in a file goes by model.path"
+        return ModelKind(name=CUSTOM, load=name, external=True)
+    raise ModelError(_unknown_name(name))
+
+
+def _by_suffix(path: Path) -> ModelKind:
+    suffix = path.suffix.lower()
+    for one in MODEL_KINDS:
+        if suffix in one.suffixes:
+            if not path.is_file():
+                raise ModelError(f"model.path: there is no file {path}")
+            return one
+    endings = " or ".join(sorted({ending for one in MODEL_KINDS for ending in one.suffixes}))
+    raise ModelError(f"model.path: got {path}, expected a file ending in {endings}")
+
+
+def _installed() -> list[EntryPoint]:
+    """Models of other packages, by name. A name of the table keeps its meaning, whatever is installed."""
+    found = [
+        one for one in entry_points(group=ENTRY_POINTS) if not any(k.accepts(one.name) for k in MODEL_KINDS)
+    ]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _unknown_name(name: str) -> str:
+    known = [own for one in MODEL_KINDS for own in one.names] + [entry.name for entry in _installed()]
+    nearest = difflib.get_close_matches(name.partition(":")[0], [one.rstrip(":") for one in known], n=1)
+    hint = f"did you mean {nearest[0]}? " if nearest else ""
+    listed = ", ".join(f"{one}PATH" if one.endswith(":") else one for one in known)
+    return (
+        f"model.name: got {name}; {hint}there is {listed}, and package.module:Name for a class of your own; "
+        f"a model file is given as model.path"
     )
 
 
 def check_classes(classes: tuple[str, ...], wanted: Iterable[str], where: str = "classes") -> None:
-    """Refuses names that the model does not know. `where` is the place in the configuration.
+    """Refuses class names that a model does not have.
+
+    Args:
+        classes: the model's class names.
+        wanted: names to check.
+        where: their place in the configuration, for the message.
 
     Raises:
-        ModelError: names the unknown class and the nearest known one.
+        ModelError: names the unknown class and the most similar known one.
     """
     for name in wanted:
         if name in classes:
             continue
         near = difflib.get_close_matches(name.lower(), classes, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"it knows {_some(classes)}"
+        hint = f"did you mean {near[0]}?" if near else f"it knows {_shortened(classes)}"
         raise ModelError(f"{where}: the model has no class {name!r}; {hint}")
 
 
-def _imported(path: str) -> Callable[[ModelConfig], Any]:
-    """What `module:name` names. A module of the user's own may lie in the current folder.
-
-    Raises:
-        ModelError: there is no such module, or nothing of that name in it.
-    """
-    module_name, _, attribute = path.partition(":")
-    if "" not in sys.path and not module_name.startswith("pipeline."):
-        sys.path.append("")  # after all the rest: a file in the current folder hides no installed package
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:  # whatever a module that somebody wrote raises
-        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise ModelError(f"model.name: got {path}, but {module_name} cannot be imported: {what}") from error
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise ModelError(f"model.name: got {path}, but {module_name} has no class or function {attribute}")
-    return found  # type: ignore[no-any-return]
-
-
-def _check_own(path: str, model: object) -> None:
-    """A model that somebody wrote is looked at once, so that a slip is told here and not in the middle of a run."""
-    for name in ("warm_up", "segment"):
-        if not callable(getattr(model, name, None)):
-            raise ModelError(
-                f"model.name: {path} gives no model: it has no method {name} (see docs/models.md)"
-            )
-    classes = getattr(model, "classes", None)
-    if not isinstance(classes, tuple) or not classes or not all(isinstance(one, str) for one in classes):
-        raise ModelError(f"model.name: {path}: classes is {classes!r}, expected a tuple of names")
-    if not isinstance(getattr(model, "device", None), str):
-        raise ModelError(
-            f"model.name: {path}: device is missing, expected where it runs in words, e.g. 'cpu'"
-        )
-
-
-def _some(names: tuple[str, ...], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _shortened(names: tuple[str, ...], limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

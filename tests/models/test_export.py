@@ -17,7 +17,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
 from pipeline.geometry.boxes import overlaps
-from pipeline.models import listing, registry
+from pipeline.models import catalog, registry
 from pipeline.models.bench import bench
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import export as exporting
@@ -99,7 +99,7 @@ def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    rows = {row.name: row for row in listing.listing()}
+    rows = {row.name: row for row in catalog.list_models()}
     assert set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion"}
     assert rows["street"].classes == ("person", "bicycle", "car", "bus") and 1 < rows["street"].megabytes < 8
     away = rows["maskrcnn_resnet50_fpn_v2"]
@@ -108,13 +108,13 @@ def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
 
 
 def test_weights_that_are_no_model_or_ship_are_not_fetched() -> None:
-    assert "nothing to fetch" in listing.fetch_weights("street")
+    assert "nothing to fetch" in catalog.pull_weights("street")
     with pytest.raises(
         ModelError, match="got yolo, expected maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2"
     ):
-        listing.fetch_weights("yolo")
+        catalog.pull_weights("yolo")
     with pytest.raises(ModelError, match="motion is motion, expected a Mask R-CNN"):
-        listing.weights_of(ModelConfig(name="motion"))
+        catalog.maskrcnn_weights(ModelConfig(name="motion"))
 
 
 class Timed:

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.config.schema import Config, ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models import registry
+from pipeline.models import catalog, registry
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
 from pipeline.transport.messages import FrameRef
@@ -44,8 +44,14 @@ def test_ending_of_the_file_tells_the_kind(tmp_path: Path) -> None:
 
 
 def test_unknown_model_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.name: got stret, there is street, "):
+    with pytest.raises(
+        ModelError, match=r"model\.name: got stret; did you mean street\? there is street, mask"
+    ):
         registry.load(ModelConfig(name="stret"))
+    with pytest.raises(
+        ModelError, match=r"got zzz; there is street, .*replay:PATH, and package\.module:Name"
+    ):
+        registry.load(ModelConfig(name="zzz"))
     with pytest.raises(ModelError, match=r"best\.pt, expected a file ending in \.onnx or "):
         registry.load(ModelConfig(path=tmp_path / "best.pt"))
     with pytest.raises(ModelError, match=r"model\.path: there is no file .*none\.onnx"):
@@ -98,11 +104,108 @@ def test_classes_of_an_onnx_file_come_from_its_metadata_without_the_runtime(
 
 
 def test_every_row_of_the_table_names_code_that_is_there() -> None:
-    for row in registry.KINDS:
+    for row in registry.MODEL_KINDS:
         assert row.names or row.suffixes
-        for path in filter(None, (row.load, row.classes_of, getattr(row, "prepare", ""))):
+        for path in filter(None, (row.load, row.classes_of, row.prepare, row.infos)):
             module, _, name = path.partition(":")
             assert callable(getattr(importlib.import_module(module), name)), path
+
+
+# A model that is added from outside: a row of the table, an entry point
+
+
+def grey_model(module: Callable[[str, str], None]) -> None:
+    """One file with a model that finds nothing."""
+    module(
+        "grey",
+        """
+from pipeline.models.detections import Detections
+from pipeline.models.model_info import ModelInfo
+
+class Grey:
+    device = "cpu"
+
+    def __init__(self, config):
+        self.classes = ("grey",)
+
+    def warm_up(self): ...
+
+    def segment(self, frames):
+        return [Detections.empty() for _ in frames]
+
+def classes_of(config):
+    return (config.path.read_text(),) if config.path else ("grey",)
+
+def infos():
+    return [ModelInfo("grey", "everything is grey", where="needs none", classes=("grey",))]
+
+def broken(config):
+    return 5
+""",
+    )
+
+
+def test_a_model_is_one_file_and_one_row(
+    tmp_path: Path, module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey_model(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    row = registry.ModelKind(
+        name="grey", load="grey:Grey", classes_of="grey:classes_of", names=("grey",), suffixes=(".grey",),
+        infos="grey:infos",
+    )  # fmt: skip
+    monkeypatch.setattr(registry, "MODEL_KINDS", (*registry.MODEL_KINDS, row))
+    assert registry.load(ModelConfig(name="grey")).classes == ("grey",)
+    assert catalog.list_models()[-1].description == "everything is grey"
+    (tmp_path / "a.grey").write_text("fog")
+    assert registry.kind(ModelConfig(path=tmp_path / "a.grey")) == "grey"
+    assert registry.classes_of(ModelConfig(path=tmp_path / "a.grey")) == ("fog",)
+    with pytest.raises(ModelError, match=r"expected a file ending in \.grey or \.onnx or "):
+        registry.find(ModelConfig(path=tmp_path / "a.txt"))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package `grey-models`, as pip leaves it on Python's path; the working directory is elsewhere."""
+    grey_model(module)
+    info = tmp_path / "grey_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: grey-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[tallycam.models]\ngreyish = grey:Grey\nbroken = grey:broken\nstreet = grey:Grey\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path.parent)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_model_of_an_installed_package_goes_by_its_name() -> None:
+    assert registry.load(ModelConfig(name="greyish")).classes == ("grey",)
+    assert registry.classes_of(ModelConfig(name="greyish")) == ("grey",)
+    assert registry.kind(ModelConfig(name="street")) == "maskrcnn", (
+        "no package replaces a model of Tallycam's"
+    )
+    rows = {row.name: row for row in catalog.list_models()}
+    assert rows["greyish"].description == "from the package grey-models"
+    assert rows["street"].licence == "Apache-2.0"
+    with pytest.raises(ModelError, match="got greish; did you mean greyish[?]"):
+        registry.load(ModelConfig(name="greish"))
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_entry_point_that_is_no_model_is_one_line() -> None:
+    with pytest.raises(ModelError, match="grey:broken returns no model: it has no method warm_up"):
+        registry.load(ModelConfig(name="broken"))
+
+
+def test_only_models_of_ones_own_are_looked_for_in_the_current_folder(
+    module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one])
+    registry.classes_of(ModelConfig())
+    assert "" not in sys.path
+    grey_model(module)
+    assert registry.classes_of(ModelConfig(name="grey:Grey")) == ("grey",)
 
 
 # A model of one's own: the one of docs/models.md
@@ -147,7 +250,7 @@ def test_a_model_in_one_small_file_works_through_the_registry_and_the_segment_st
             "streams": {"gate": {"source": "x", "lines": {}}},
         }
     )
-    assert registry.kind(config.model) == registry.OWN
+    assert registry.kind(config.model) == registry.CUSTOM
     assert registry.classes_of(config.model) == ("light",)
     model = registry.load(config.model)
     model.warm_up()
@@ -204,7 +307,11 @@ def test_classes_may_be_known_only_when_the_model_is_made(module: Callable[[str,
         ("", "nowhere.at_all:Model", "nowhere.at_all cannot be imported: No module named 'nowhere'"),
         ("x = (", "mine:Model", "mine cannot be imported: SyntaxError"),
         ("Model = 5", "mine:Model", "no class or function Model"),
-        ("class Model:\n def __init__(s, c): pass", "mine:Model", "gives no model: it has no method warm_up"),
+        (
+            "class Model:\n def __init__(s, c): pass",
+            "mine:Model",
+            "returns no model: it has no method warm_up",
+        ),
     ],
 )
 def test_a_slip_in_ones_own_model_is_one_clear_line(

@@ -17,6 +17,7 @@ from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
+from pipeline.models.model_info import ModelInfo
 from pipeline.models.motion.background import Background
 from pipeline.models.motion.blobs import Blob, components, split, tidy
 from pipeline.models.motion.object_size import Sizes
@@ -151,6 +152,19 @@ def _grid(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     repeat = [-(-MASK_SIZE // side) for side in mask.shape]
     whole = np.repeat(np.repeat(mask, repeat[0], axis=0), repeat[1], axis=1)
     return np.asarray(cv2.resize(whole, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def infos() -> list[ModelInfo]:
+    """The model's line of `tallycam models ls`."""
+    return [
+        ModelInfo(
+            name="motion",
+            description="what moves before a fixed camera",
+            where="needs none",
+            licence="Apache-2.0",
+            classes=classes_of(ModelConfig(name="motion")),
+        )
+    ]
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Which Mask R-CNN a configuration means, and its class names without its weights: its row in the registry's table."""
+"""Mask R-CNN's functions in the table of models: loading from a `ModelConfig`, class names without the weights.
+
+This module imports neither PyTorch nor torchvision, so that class names are known quickly.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,24 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.coco_classes import COCO
-from pipeline.models.maskrcnn.zoo import PUBLISHED, pull
+from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, pull, source
+from pipeline.models.model_info import ModelInfo
 from pipeline.models.segmenter import Segmenter
 
 STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
-"""The model that ships."""
+"""The weights that ship with Tallycam."""
 
 
 def load(config: ModelConfig) -> Segmenter:
-    """The model, on its device. Published weights are fetched where they are not there yet.
+    """The model, on its device. Published weights are downloaded where they are missing.
 
     Raises:
-        ModelError: the file is missing, broken or of another network; there is no such device; no network.
+        ModelError: the file is missing, damaged or of another network; there is no such device; no network.
     """
     from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 
     return MaskRcnn.load(
-        fetched(config),
+        weights_file(config),
         device=config.device,
         score=config.score,
         nms=config.nms,
@@ -36,20 +40,20 @@ def load(config: ModelConfig) -> Segmenter:
     )
 
 
-def fetched(config: ModelConfig) -> Path | None:
-    """The file with the model's weights, which may have to be fetched; None: the one that ships.
+def weights_file(config: ModelConfig) -> Path | None:
+    """The file with the weights, downloaded where need be; None for the weights that ship.
 
     Raises:
-        ModelError: it cannot be fetched.
+        ModelError: it cannot be downloaded.
     """
     return pull(config.name) if config.name in PUBLISHED else config.path
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """Class names: of published weights they are known, a file's metadata tells them wherever it can.
+    """Class names: known for published weights, else read from the file's metadata, else from its tensors.
 
     Raises:
-        ModelError: the file cannot be read, or names no classes.
+        ModelError: the file cannot be read, or holds no class names.
     """
     if config.name in PUBLISHED:
         return COCO
@@ -62,8 +66,37 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     return rcnn_file.classes(path, weights.labels, weights.names, config.classes).names
 
 
+def infos() -> list[ModelInfo]:
+    """The model that ships, then the published ones."""
+    rows = [
+        ModelInfo(
+            name="street",
+            description="Mask R-CNN for rendered streets; ships",
+            where=str(STREET_FILE),
+            megabytes=STREET_FILE.stat().st_size / 1e6,
+            licence="Apache-2.0",
+            classes=classes_of(ModelConfig()),
+        )
+    ]
+    for name in PUBLISHED:
+        published = source(name)
+        rows.append(
+            ModelInfo(
+                name=name,
+                description="Mask R-CNN of torchvision, COCO",
+                where=str(published.path)
+                if published.path.is_file()
+                else f"not here: tallycam models pull {name}",
+                megabytes=published.megabytes,
+                licence=LICENCE,
+                classes=COCO,
+            )
+        )
+    return rows
+
+
 def _safetensors_classes(path: Path) -> tuple[str, ...] | None:
-    """Names in the metadata of a file of `tallycam train`; None: it is of another program."""
+    """Class names in the metadata of a file that `tallycam train` wrote; None for a file of another program."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():

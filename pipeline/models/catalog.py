@@ -1,0 +1,62 @@
+"""The models there are, for `tallycam models`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.config.schema import ModelConfig
+from pipeline.errors import ModelError
+from pipeline.models import registry
+from pipeline.models.maskrcnn.from_config import weights_file
+from pipeline.models.model_info import ModelInfo
+
+
+def list_models(files: Sequence[Path] = ()) -> list[ModelInfo]:
+    """The models that have a name, then those in `files`.
+
+    Raises:
+        ModelError: one of the files is not a model.
+    """
+    rows = registry.infos()
+    for path in files:
+        config = ModelConfig(path=path)
+        rows.append(
+            ModelInfo(
+                name=str(path),
+                description=registry.kind(config),
+                where=str(path),
+                megabytes=path.stat().st_size / 1e6,
+                classes=registry.classes_of(config),
+            )
+        )
+    return rows
+
+
+def pull_weights(name: str) -> str:
+    """Downloads published weights, once.
+
+    Returns:
+        Where they are, for display.
+
+    Raises:
+        ModelError: no such name, or they cannot be downloaded.
+    """
+    published = [one for kind in registry.MODEL_KINDS if kind.prepare for one in kind.names]
+    if name not in published:
+        known = " or ".join(one for one in published if one != registry.DEFAULT_MODEL)
+        raise ModelError(f"models pull: got {name}, expected {known}")
+    path = registry.prepare(ModelConfig(name=name))
+    return str(path) if path is not None else f"{name}: ships with Tallycam, nothing to fetch"
+
+
+def maskrcnn_weights(config: ModelConfig) -> Path | None:
+    """The file with the weights of a Mask R-CNN, to be exported; None for the one that ships.
+
+    Raises:
+        ModelError: the model is no Mask R-CNN, or its weights cannot be downloaded.
+    """
+    kind = registry.kind(config)
+    if kind != "maskrcnn":
+        raise ModelError(f"models export: {config.path or config.name} is {kind}, expected a Mask R-CNN")
+    return weights_file(config)
