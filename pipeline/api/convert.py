@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import grid_of
@@ -98,7 +98,8 @@ def to_supervision(found: Detections | Tracks, frame_size: tuple[int, int] | Non
     if frame_size is not None:
         width, height = frame_size
         pasted = [
-            paste(mask, box, width, height) for mask, box in zip(found.masks, found.boxes_px, strict=True)
+            paste_mask(mask, box, width, height)
+            for mask, box in zip(found.masks, found.boxes_px, strict=True)
         ]
         masks = np.array(pasted, np.bool_).reshape(-1, height, width)
     ids = getattr(found, "ids", None)

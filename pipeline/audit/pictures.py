@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.strips import Shot, Strip
 from pipeline.config.schema import StreamConfig
-from pipeline.geometry.mask_paste import paste_part
+from pipeline.geometry.mask_paste import paste_mask_region
 
 WIDTH, HEIGHT = 336, 252
 QUALITY = 78
@@ -119,7 +119,7 @@ def _draw_object(canvas: NDArray[np.uint8], strip: Strip, shot: Shot, part: Part
         cv2.rectangle(canvas, (left, top), (right, bottom), OBJECT, 2, cv2.LINE_AA)
     else:
         box = np.array([left, top, max(right, left + 1), max(bottom, top + 1)], np.float32)
-        (column, row), inside = paste_part(shot.mask, box, WIDTH, HEIGHT)
+        (column, row), inside = paste_mask_region(shot.mask, box, WIDTH, HEIGHT)
         there = canvas[row : row + inside.shape[0], column : column + inside.shape[1]]
         there[inside] = (0.78 * there[inside] + 0.22 * np.array(OBJECT)).astype(np.uint8)
         contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -18,7 +18,7 @@ from pipeline.audit.marks import AuditError
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.totals import TrackRow
-from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.boxes import box_iou
 from pipeline.geometry.points import Xy
 from pipeline.records.log import read_log
 from pipeline.transport.messages import Instances
@@ -210,7 +210,7 @@ def _other(boxes: dict[int, Box], seq: int, at_s: float, frames: list[Frame]) ->
 
 
 def _overlap(first: Box, second: Box) -> float:
-    return float(overlaps(np.array([first], np.float64), np.array([second], np.float64))[0, 0])
+    return float(box_iou(np.array([first], np.float64), np.array([second], np.float64))[0, 0])
 
 
 def _masks(log: Path, wanted: set[tuple[int, Box | None]]) -> dict[tuple[int, Box], NDArray[np.uint8]]:
@@ -222,7 +222,7 @@ def _masks(log: Path, wanted: set[tuple[int, Box | None]]) -> dict[tuple[int, Bo
     found: dict[tuple[int, Box], NDArray[np.uint8]] = {}
     for record in _only(log, by_seq):
         boxes = np.array(by_seq[record.seq], np.float64)
-        overlap = overlaps(boxes, record.boxes_px.astype(np.float64))
+        overlap = box_iou(boxes, record.boxes_px.astype(np.float64))
         for place, box in enumerate(by_seq[record.seq]):
             if overlap.shape[1] and overlap[place].max() >= SAME:
                 found[record.seq, box] = record.masks[int(overlap[place].argmax())].copy()

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.config.fields import ClassNames, ConfigModel, Name, Point, Relative
-from pipeline.geometry.points import (
-    apart,
-    apart_from_itself,
+from pipeline.geometry.point_checks import (
     at_least,
-    corners,
-    seen_alike,
-    uncrossed,
-    with_area,
+    distinct_neighbours,
+    has_area,
+    no_three_collinear,
+    same_orientation,
+    simple_line,
+    simple_polygon,
 )
 
 Metres = tuple[float, float]
@@ -35,8 +35,8 @@ class LineConfig(ConfigModel):
             json_schema_extra={"minItems": 2},
         ),
         AfterValidator(at_least(2)),
-        AfterValidator(apart),
-        AfterValidator(apart_from_itself),
+        AfterValidator(distinct_neighbours),
+        AfterValidator(simple_line),
     ]
     classes: ClassNames | None = Field(None, description="count only these classes; default: all")
     directions: tuple[Name, Name] = ("forward", "back")
@@ -73,9 +73,9 @@ class ZoneConfig(ConfigModel):
             json_schema_extra={"minItems": 3},
         ),
         AfterValidator(at_least(3)),
-        AfterValidator(apart),
-        AfterValidator(with_area),
-        AfterValidator(uncrossed),
+        AfterValidator(distinct_neighbours),
+        AfterValidator(has_area),
+        AfterValidator(simple_polygon),
     ]
     classes: ClassNames | None = Field(None, description="count only these classes; default: all")
     by: Literal["anchor", "mask"] = Field(
@@ -93,17 +93,17 @@ class GroundConfig(ConfigModel):
     points: Annotated[
         tuple[Point, Point, Point, Point],
         Field(description="in fractions of the frame, no three of them on one line"),
-        AfterValidator(corners),
+        AfterValidator(no_three_collinear),
     ]
     metres: Annotated[
         tuple[Metres, Metres, Metres, Metres],
         Field(description="x, y of the same points on the ground, in metres from any origin"),
-        AfterValidator(corners),
+        AfterValidator(no_three_collinear),
     ]
 
     @model_validator(mode="after")
     def _seen_from_above(self) -> GroundConfig:
-        if not seen_alike(self.points, self.metres):
+        if not same_orientation(self.points, self.metres):
             raise ValueError(
                 "points and metres are not in the same order around the quadrilateral: no camera can see them so"
             )

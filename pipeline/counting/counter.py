@@ -19,8 +19,9 @@ from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.rules import CountingRules
 from pipeline.counting.smoothing import Smoother
 from pipeline.counting.totals import FrameResult, Totals, TrackRow
-from pipeline.geometry.boxes import overlaps
-from pipeline.geometry.masks import feet, mask_overlap
+from pipeline.geometry.boxes import box_iou
+from pipeline.geometry.mask_iou import mask_iou
+from pipeline.geometry.masks import foot_points
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
 from pipeline.tracking.appearance_memory import Appearance
@@ -90,7 +91,7 @@ class StreamCounter:
         scaled = self._as_first_frame(instances, self._frame)
         if self._camera_pose is not None:
             self._follow(self._camera_pose, instances, self._frame)
-        spots = feet(scaled.boxes_px.astype(np.float64), scaled.masks)
+        spots = foot_points(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._registry.frame(self._frame)
         linked = self._tracker.update(scaled, dt_s)
         seen = linked.rows.tolist()
@@ -271,10 +272,10 @@ def _shadows(rows: list[int], instances: Instances) -> list[bool]:
     """Whether each of the instances `rows`, the oldest track first, lies on one before it: a second box on
     the same object."""
     places, masks = instances.boxes_px.astype(np.float64)[rows], instances.masks[rows]
-    overlap = np.tril(overlaps(places, places), -1)
+    overlap = np.tril(box_iou(places, places), -1)
     result = [False] * len(rows)
     for young, old in zip(*np.nonzero(overlap >= SHADOW_IOU), strict=True):
         result[young] = result[young] or (
-            mask_overlap(places[young], masks[young], places[old], masks[old]) >= SHADOW_IOU
+            mask_iou(places[young], masks[young], places[old], masks[old]) >= SHADOW_IOU
         )
     return result

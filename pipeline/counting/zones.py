@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.config.schema import ZoneConfig
 from pipeline.geometry.masks import mask_cells
-from pipeline.geometry.plane import depth, within
+from pipeline.geometry.plane import points_in_polygon, polygon_depth
 from pipeline.metrics.quantiles import Histogram, QuantileSketch
 from pipeline.tracking.observation import Observation
 
@@ -197,7 +197,7 @@ class ZoneCounter:
             low, high = max(least - BORDER, least / 2), min(least + BORDER, (least + 1) / 2)
             return share >= least, not low < share < high
         place = observation.foot if self._config.anchor == "foot" else observation.center
-        deep = depth(self._polygon, place)
+        deep = polygon_depth(self._polygon, place)
         return deep > 0, abs(deep) > min(BORDER * observation.height_px, self._widest)
 
     def _share(self, observation: Observation) -> float:
@@ -207,4 +207,4 @@ class ZoneCounter:
         if x1 <= left or x0 >= right or y1 <= top or y0 >= bottom:
             return 0.0
         cells = mask_cells(np.array(observation.place_px), observation.mask)
-        return float(within(self._polygon, cells).mean())
+        return float(points_in_polygon(self._polygon, cells).mean())

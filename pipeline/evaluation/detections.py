@@ -18,7 +18,7 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.evaluation.frame_rate import estimated_fps
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import read_rows
-from pipeline.geometry.boxes import corners
+from pipeline.geometry.boxes import ltwh_to_xyxy
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.geometry.plane import Floats
 from pipeline.records.rows import Row, RowWriter, check_rows
@@ -109,7 +109,7 @@ def as_instances(rows: Floats, sequence: Sequence) -> Iterator[Instances]:
     order = np.argsort(rows[:, 0], kind="stable")
     rows = rows[order]
     scores = _scores(rows)
-    boxes = corners(rows[:, 2:6])
+    boxes = ltwh_to_xyxy(rows[:, 2:6])
     boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
     last = int(rows[-1, 0]) if len(rows) else 0
     bounds = np.searchsorted(rows[:, 0], np.arange(1, last + 2))
@@ -160,7 +160,7 @@ def _sequence(path: Path, rows: Floats, fps: float | None, size: tuple[int, int]
         except (configparser.Error, ValueError) as error:
             raise EvaluationError(f"{folder / 'seqinfo.ini'}: cannot be understood: {error}") from None
     if size is None:
-        far = corners(rows[:, 2:6])[:, 2:].max(axis=0) if len(rows) else np.ones(2)
+        far = ltwh_to_xyxy(rows[:, 2:6])[:, 2:].max(axis=0) if len(rows) else np.ones(2)
         size = max(2, int(np.ceil(far[0] + 1e-6))), max(2, int(np.ceil(far[1] + 1e-6)))
     if fps is not None:
         return Sequence(fps, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.geometry.boxes import corners, overlaps
+from pipeline.geometry.boxes import box_iou, ltwh_to_xyxy
 from pipeline.geometry.plane import Floats
 
 HEIGHTS_PER_S = 0.45
@@ -49,7 +49,7 @@ def _moved(rows: Floats, ahead: int, frames: int) -> Floats:
         there = parts.get(number + ahead)
         if there is None:
             continue
-        overlap = overlaps(corners(here), corners(there))
+        overlap = box_iou(ltwh_to_xyxy(here), ltwh_to_xyxy(there))
         best = overlap.argmax(axis=1)
         own = np.arange(len(here))
         same = (overlap.argmax(axis=0)[best] == own) & (overlap[own, best] > SAME)

@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.truth_files import read_json, scene_truth
-from pipeline.geometry.mask_paste import paste_part
-from pipeline.geometry.rle import encode_part
+from pipeline.geometry.mask_paste import paste_mask_region
+from pipeline.geometry.rle import encode_region
 from pipeline.records.log import read_log
 
 COUNTED_PX, COUNTED_SHARE = 64, 0.25
@@ -173,8 +173,8 @@ def _from_log(path: Path, truth: TrueMasks) -> FoundMasks:
             if name not in truth.classes:
                 strangers.add(name)
                 continue
-            corner, inside = paste_part(record.masks[row], record.boxes_px[row], width, height)
-            rle = {"size": [height, width], "counts": encode_part(inside, *corner, width, height)}
+            corner, inside = paste_mask_region(record.masks[row], record.boxes_px[row], width, height)
+            rle = {"size": [height, width], "counts": encode_region(inside, *corner, width, height)}
             masks.append(Mask(record.index, name, rle, float(record.scores[row])))
     if not seen:
         raise EvaluationError(f"{path}: holds no frame of the truth")

@@ -17,7 +17,7 @@ from pipeline.config.schema import LineConfig
 from pipeline.evaluation.matching import Crossing, Line, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows
-from pipeline.geometry.boxes import corners, overlaps
+from pipeline.geometry.boxes import box_iou, ltwh_to_xyxy
 from pipeline.geometry.plane import Floats
 
 TOLERANCE_FRAMES = 15
@@ -190,12 +190,12 @@ def as_trackeval(truth: Floats, tracks: Floats) -> dict[str, Any]:
     our_ids = np.unique(tracks[:, 1], return_inverse=True)
     inside = (tracks[:, 0] >= 1) & (tracks[:, 0] <= last)
     rows_true, rows_ours = _by_frame(truth[:, 0], last), _by_frame(tracks[:, 0], last)
-    boxes_true, boxes_ours = corners(truth[:, 2:6]), corners(tracks[:, 2:6])
+    boxes_true, boxes_ours = ltwh_to_xyxy(truth[:, 2:6]), ltwh_to_xyxy(tracks[:, 2:6])
     return {
         "gt_ids": [true_ids[1][rows] for rows in rows_true],
         "tracker_ids": [our_ids[1][rows] for rows in rows_ours],
         "similarity_scores": [
-            overlaps(boxes_true[a], boxes_ours[b]) for a, b in zip(rows_true, rows_ours, strict=True)
+            box_iou(boxes_true[a], boxes_ours[b]) for a, b in zip(rows_true, rows_ours, strict=True)
         ],
         "num_gt_dets": len(truth),
         "num_tracker_dets": int(inside.sum()),

@@ -1,1 +1,1 @@
-"""Plane geometry and masks: pure functions on arrays."""
+"""Geometry of points, lines, polygons, boxes and masks: pure functions on arrays."""

@@ -1,25 +1,28 @@
-"""Plane geometry of counting: sides of a line, segments, polygons. Pixels, y down."""
+"""Distances to lines, paths that cross segments, and polygons. Pixels, y pointing down."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.points import Xy, segments_meet
+from pipeline.geometry.points import Xy, segments_intersect
 
 Floats: TypeAlias = NDArray[np.float64]
 
 
-def left_of(start: Xy, end: Xy, points: Floats) -> Floats:
-    """Signed distance to the infinite line: positive on the left hand of who walks from `start` to `end`.
+def signed_distances(start: Xy, end: Xy, points: Floats) -> Floats:
+    """Signed distances to the infinite line through two points.
 
-    The screen's y axis points down, so the left hand of a walker heading (dx, dy) is (dy, -dx).
+    Positive on the left-hand side, as seen on the screen, when going from `start` to `end`. Since y points down, the
+    left-hand normal of a direction (dx, dy) is (dy, -dx).
 
     Args:
-        points: (..., 2).
+        start, end: x y of two points on the line.
+        points: (..., 2) x y.
 
     Returns:
         (...), pixels.
@@ -30,26 +33,26 @@ def left_of(start: Xy, end: Xy, points: Floats) -> Floats:
     return distance
 
 
-def point_left_of(start: Xy, end: Xy, point: Xy) -> float:
-    """`left_of` for one point."""
+def signed_distance(start: Xy, end: Xy, point: Xy) -> float:
+    """`signed_distances` of a single point."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     return ((point[0] - start[0]) * dy - (point[1] - start[1]) * dx) / float(np.hypot(dx, dy))
 
 
-def path_meets(path: list[Xy], start: Xy, end: Xy) -> bool:
-    """Whether a chain of positions meets the segment start-end."""
-    return any(segments_meet(a, b, start, end) for a, b in pairwise(path))
+def path_intersects(path: Sequence[Xy], start: Xy, end: Xy) -> bool:
+    """Whether a polyline shares a point with the segment from `start` to `end`."""
+    return any(segments_intersect(a, b, start, end) for a, b in pairwise(path))
 
 
-def within(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
-    """Which points lie inside a polygon (even-odd rule), as in `depth`.
+def points_in_polygon(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
+    """Which points lie inside a polygon, by the even-odd rule.
 
     Args:
-        polygon: (K, 2), K >= 3, not closed.
+        polygon: (K, 2) corners, K >= 3; the last is connected with the first.
         points: (N, 2).
 
     Returns:
-        (N,).
+        (N,) bool.
     """
     first, second = polygon, np.roll(polygon, -1, axis=0)
     edge = second - first
@@ -61,11 +64,12 @@ def within(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
     return inside
 
 
-def depth(polygon: Floats, point: Xy) -> float:
-    """Signed distance of a point to a polygon's border: positive inside (even-odd rule).
+def polygon_depth(polygon: Floats, point: Xy) -> float:
+    """Signed distance of a point to the border of a polygon: positive inside, by the even-odd rule.
 
     Args:
-        polygon: (K, 2), K >= 3, not closed.
+        polygon: (K, 2) corners, K >= 3; the last is connected with the first.
+        point: x y.
 
     Returns:
         Pixels.
@@ -73,10 +77,10 @@ def depth(polygon: Floats, point: Xy) -> float:
     x, y = point
     first, second = polygon, np.roll(polygon, -1, axis=0)
     edge = second - first
-    place = np.array([x, y]) - first
-    length = np.maximum((edge**2).sum(axis=1), 1e-12)
-    along = np.clip((place * edge).sum(axis=1) / length, 0.0, 1.0)
-    distance = float(np.sqrt(((place - along[:, None] * edge) ** 2).sum(axis=1)).min())
+    offset = np.array([x, y]) - first
+    squared_length = np.maximum((edge**2).sum(axis=1), 1e-12)
+    along = np.clip((offset * edge).sum(axis=1) / squared_length, 0.0, 1.0)
+    distance = float(np.sqrt(((offset - along[:, None] * edge) ** 2).sum(axis=1)).min())
     spans = (first[:, 1] > y) != (second[:, 1] > y)
     rise = np.where(spans, edge[:, 1], 1.0)
     hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])

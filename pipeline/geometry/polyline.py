@@ -1,8 +1,8 @@
-"""A counting line as geometry: a chain of two or more points, its sides, and how a path crosses it. Pixels, y down.
+"""A counting line as geometry: a polyline, its two sides, and how often a path crosses it. Pixels, y pointing down.
 
-The first and the last segment go on for ever, so that the chain divides the plane in a left hand and a right
-hand of who walks from its first point to its last. Sides are told with the prolonged chain; crossed is only the
-chain itself.
+The first and the last segment are extended to infinity, so that the polyline divides the plane into a left-hand and a
+right-hand side, as seen when going from its first point to its last. Sides refer to the extended polyline, crossings to
+the polyline itself.
 """
 
 from __future__ import annotations
@@ -15,116 +15,130 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import mask_cells
-from pipeline.geometry.plane import Floats, left_of, path_meets, point_left_of
+from pipeline.geometry.plane import Floats, path_intersects, signed_distance, signed_distances
 from pipeline.geometry.points import Xy
 
 GRID = 33
-"""Points along each side of the frame at which the room on both sides of a bent line is measured."""
+"""Number of points along each side of the frame at which the extent of the two sides of a bent line is measured."""
 
 
 class Polyline:
-    """A chain of points.
+    """A polyline with two sides.
 
     Args:
-        points: two or more, x y in pixels; neighbours differ, and the chain does not meet itself.
+        points: two or more, x y in pixels. Consecutive points differ, and the polyline does not intersect itself.
     """
 
     def __init__(self, points: Sequence[Xy]) -> None:
         self.points: tuple[Xy, ...] = tuple(points)
         self._edges = tuple(pairwise(self.points))
         corners = np.array(self.points, np.float64)
-        self._from = corners[:-1]
+        self._start = corners[:-1]
         self._step = np.diff(corners, axis=0)
         self._length = np.hypot(self._step[:, 0], self._step[:, 1])
-        # left-hand normals; at a bend the mean of both (Baerentzen and Aanaes 2005)
+        # Left-hand normals of the segments; at a bend their mean, which gives distances the right sign there
+        # (pseudo-normals: Baerentzen and Aanaes, Signed distance computation using the angle weighted pseudonormal).
         self._normal = np.stack([self._step[:, 1], -self._step[:, 0]], axis=1) / self._length[:, None]
-        self._bend = self._normal[:-1] + self._normal[1:]
+        self._bend_normal = self._normal[:-1] + self._normal[1:]
 
     def distance(self, point: Xy) -> float:
-        """Signed distance to the prolonged chain: positive on the left hand."""
+        """Signed distance of a point to the extended polyline in pixels: positive on the left-hand side."""
         if len(self._edges) == 1:
-            return point_left_of(*self._edges[0], point)
+            return signed_distance(*self._edges[0], point)
         return float(self.distances(np.array([point], np.float64))[0])
 
     def distances(self, points: Floats) -> Floats:
         """`distance` of many points.
 
         Args:
-            points: (N, 2).
+            points: (N, 2) x y.
 
         Returns:
             (N,), pixels.
         """
         if len(self._edges) == 1:
-            return left_of(*self._edges[0], points)
+            return signed_distances(*self._edges[0], points)
         return self._nearest(points)[0]
 
     def mask_anchor(self, box_px: Floats, mask: NDArray[Any]) -> tuple[Xy, float]:
-        """Where an instance's mask stands to the chain: half of the mask lies on either side of the place.
+        """The point that represents an instance's mask at this line: half of the mask lies on either side of it.
+
+        It is the centroid of the mask, moved perpendicular to the polyline to the median distance of the mask's
+        cells.
 
         Args:
-            box_px: (4,), x0 y0 x1 y1.
+            box_px: (4,) x0 y0 x1 y1.
             mask: (28, 28), 0..255; an empty one stands for the whole box.
 
         Returns:
-            The centre of the mask, moved straight towards the chain or away from it to its median distance,
-            and that distance: its sign is the side that holds most of the mask.
+            x y of the point, and the median distance: its sign is the side that holds most of the mask.
         """
         cells = mask_cells(box_px, mask)
         median = float(np.median(self.distances(cells)))
-        middle = cells.mean(axis=0)
+        centroid = cells.mean(axis=0)
         if len(self._edges) == 1:
-            distance, normal = self.distance((float(middle[0]), float(middle[1]))), self._normal[0]
+            distance, normal = self.distance((float(centroid[0]), float(centroid[1]))), self._normal[0]
         else:
-            found, edges = self._nearest(middle[None])
+            found, edges = self._nearest(centroid[None])
             distance, normal = float(found[0]), self._normal[edges[0]]
-        x, y = middle + (median - distance) * normal
+        x, y = centroid + (median - distance) * normal
         return (float(x), float(y)), median
 
     def crossings(self, path: Sequence[Xy]) -> int:
-        """How often a path crosses the chain from the left hand to the right hand, less how often back.
+        """Net number of crossings of a path: from left to right, minus from right to left.
 
-        A position on the chain belongs to its left hand, so that each step counts by itself and none twice;
-        a step through the first or last point crosses.
+        A position on the polyline belongs to its left-hand side, so each step is counted independently of the
+        others and none twice. A step through the first or last point is a crossing.
+
+        Args:
+            path: x y of consecutive positions.
         """
-        return sum(self._crossed(p, q) for p, q in pairwise(path))
+        return sum(self._crossing(p, q) for p, q in pairwise(path))
 
     def meets(self, path: Sequence[Xy]) -> bool:
-        """Whether a path shares a point with the chain."""
-        return any(path_meets(list(path), a, b) for a, b in self._edges)
+        """Whether a path shares a point with the polyline."""
+        return any(path_intersects(path, a, b) for a, b in self._edges)
 
     def room(self, frame: tuple[int, int]) -> dict[int, float]:
-        """How far away one can be on the left hand (1) and on the right hand (-1) within a frame of (width,
-        height) pixels."""
+        """How far from the extended polyline positions in the frame can be, on each side.
+
+        Args:
+            frame: width and height, pixels.
+
+        Returns:
+            Largest distance in pixels on the left-hand side (key 1) and on the right-hand side (key -1).
+        """
+        # The extremes of a straight line's distance are at the frame's corners; a bent line's are sampled.
         steps = np.linspace(0.0, 1.0, 2 if len(self._edges) == 1 else GRID)
         xs, ys = np.meshgrid(steps * frame[0], steps * frame[1])
         distances = self.distances(np.stack([xs.ravel(), ys.ravel()], axis=1))
         return {1: max(0.0, float(distances.max())), -1: max(0.0, float(-distances.min()))}
 
     def _nearest(self, points: Floats) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        """Signed distances, (N,), and numbers of the segments that are nearest, (N,)."""
-        place = points[:, None] - self._from[None]
-        along = (place * self._step).sum(axis=2) / self._length**2
+        """Signed distances, (N,), and indices of the nearest segments, (N,)."""
+        offset = points[:, None] - self._start[None]
+        along = (offset * self._step).sum(axis=2) / self._length**2
         low, high = np.zeros(len(self._edges)), np.ones(len(self._edges))
         low[0], high[-1] = -np.inf, np.inf
-        inner = np.clip(along, low, high)
-        away = np.hypot(*np.moveaxis(place - inner[..., None] * self._step, 2, 0))
+        clipped = np.clip(along, low, high)
+        away = np.hypot(*np.moveaxis(offset - clipped[..., None] * self._step, 2, 0))
         edge = away.argmin(axis=1)
         rows = np.arange(len(points))
-        side = (place[rows, edge] * self._normal[edge]).sum(axis=1)
-        # beside a bend both segments are equally near: the mean of their normals tells the side
+        side = (offset[rows, edge] * self._normal[edge]).sum(axis=1)
+        # Beyond a bend two segments are equally near; there the mean of their normals determines the side.
         at_end = along[rows, edge] > high[edge]
         at_start = along[rows, edge] < low[edge]
-        bend = np.where(at_end, edge, edge - 1).clip(0, len(self._bend) - 1)
-        corner = points - self._from[bend + 1]
-        side = np.where(at_end | at_start, (corner * self._bend[bend]).sum(axis=1), side)
+        bend = np.where(at_end, edge, edge - 1).clip(0, len(self._bend_normal) - 1)
+        from_bend = points - self._start[bend + 1]
+        side = np.where(at_end | at_start, (from_bend * self._bend_normal[bend]).sum(axis=1), side)
         return np.copysign(away[rows, edge], side) * (side != 0), edge
 
-    def _crossed(self, p: Xy, q: Xy) -> int:
+    def _crossing(self, p: Xy, q: Xy) -> int:
+        """Net crossings of one step: 1 from left to right, -1 from right to left, for each segment it passes."""
         net, last = 0, len(self._edges) - 1
         dx, dy = q[0] - p[0], q[1] - p[1]
         for number, (a, b) in enumerate(self._edges):
-            was_left, is_left = _left(a, b, p), _left(a, b, q)
+            was_left, is_left = _is_left(a, b, p), _is_left(a, b, q)
             if was_left == is_left:
                 continue
             start = (a[0] - p[0]) * dy - (a[1] - p[1]) * dx
@@ -135,5 +149,6 @@ class Polyline:
         return net
 
 
-def _left(a: Xy, b: Xy, point: Xy) -> bool:
+def _is_left(a: Xy, b: Xy, point: Xy) -> bool:
+    """Whether a point is on the left-hand side of the line from a to b, or on it."""
     return (point[0] - a[0]) * (b[1] - a[1]) - (point[1] - a[1]) * (b[0] - a[0]) >= 0

@@ -1,7 +1,7 @@
-"""Run-length masks as COCO writes them (column by column, counts compressed to text); no pycocotools needed.
+"""Run-length encoded masks as in COCO's format, without pycocotools.
 
-The text form follows `rleToString` of the COCO API (maskApi.c): each count from the third on is stored as the
-difference to the one two before, in base-32 digits with a continuation bit, offset by 48.
+Runs go down the columns. In the text form, `rleToString` of the COCO API (maskApi.c), each count from the third on is
+stored as its difference to the count two before, in base-32 digits with a continuation bit, offset by 48.
 """
 
 from __future__ import annotations
@@ -11,18 +11,34 @@ from numpy.typing import NDArray
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
-    """(H, W) bool -> COCO compressed counts."""
+    """Encodes a mask.
+
+    Args:
+        mask: (H, W).
+
+    Returns:
+        COCO's compressed counts.
+    """
     columns = np.flatnonzero(mask.any(axis=0))
     if not len(columns):
         return _text([mask.size])
     x0, x1 = int(columns[0]), int(columns[-1]) + 1
-    return encode_part(mask[:, x0:x1], x0, 0, mask.shape[1], mask.shape[0])
+    return encode_region(mask[:, x0:x1], x0, 0, mask.shape[1], mask.shape[0])
 
 
-def encode_part(part: NDArray[np.bool_], x: int, y: int, width: int, height: int) -> str:
-    """As `encode`, for a mask of `width` x `height` that is empty outside of `part`, (h, w) bool at column x, row y."""
-    strip = np.zeros((part.shape[1], height), np.bool_)
-    strip[:, y : y + part.shape[0]] = part.T
+def encode_region(region: NDArray[np.bool_], x: int, y: int, width: int, height: int) -> str:
+    """Encodes a mask that is empty outside of a region.
+
+    Args:
+        region: (h, w).
+        x, y: column and row of its upper left corner.
+        width, height: of the whole mask, pixels.
+
+    Returns:
+        COCO's compressed counts.
+    """
+    strip = np.zeros((region.shape[1], height), np.bool_)
+    strip[:, y : y + region.shape[0]] = region.T
     flat = strip.reshape(-1)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flat, [False])).astype(np.int8))) + x * height
     counts = np.diff(np.concatenate(([0], edges, [height * width]))).tolist()
@@ -32,7 +48,14 @@ def encode_part(part: NDArray[np.bool_], x: int, y: int, width: int, height: int
 
 
 def decode(text: str, height: int, width: int) -> NDArray[np.bool_]:
-    """COCO compressed counts -> (height, width) bool. Raises ValueError when the counts do not fill the mask."""
+    """Decodes COCO's compressed counts.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        ValueError: the counts do not add up to the size of the mask.
+    """
     counts = _counts(text)
     if sum(counts) != height * width:
         raise ValueError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.geometry.rle import encode_part
+from pipeline.geometry.rle import encode_region
 from pipeline.images.drawing import Silhouette
 from pipeline.models.detections import Detections
 
@@ -43,7 +43,7 @@ class Document:
         )
         for row, shape in enumerate(shapes):
             x0, y0, x1, y1 = (round(float(value), 3) for value in found.boxes_px[row])
-            text = encode_part(shape.inside, *shape.corner, width, height)
+            text = encode_region(shape.inside, *shape.corner, width, height)
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.mask_paste import Corner, paste_part
+from pipeline.geometry.mask_paste import Corner, paste_mask_region
 from pipeline.images.reading import Picture
 from pipeline.models.detections import Detections
 from pipeline.video.overlay.canvas import Canvas, text_width
@@ -44,7 +44,7 @@ class Silhouette:
 def silhouettes(found: Detections, width: int, height: int) -> list[Silhouette]:
     """One for each row of `found`."""
     return [
-        Silhouette(*paste_part(mask, box, width, height))
+        Silhouette(*paste_mask_region(mask, box, width, height))
         for mask, box in zip(found.masks, found.boxes_px, strict=True)
     ]
 

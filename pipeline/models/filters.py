@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import FilterConfig, ModelConfig, StreamConfig, ZoneConfig
-from pipeline.geometry.masks import MASK_INSIDE, feet, mask_cells
-from pipeline.geometry.plane import within
+from pipeline.geometry.masks import MASK_INSIDE, foot_points, mask_cells
+from pipeline.geometry.plane import points_in_polygon
 from pipeline.models.detections import Detections
 
 Bools = NDArray[np.bool_]
@@ -109,7 +109,7 @@ def _inside(area: ZoneConfig, found: Any, width: int, height: int) -> Bools:
     boxes = found.boxes_px.astype(np.float64)
     if area.by == "mask":
         cells = [mask_cells(box, mask) for box, mask in zip(boxes, found.masks, strict=True)]
-        return np.array([within(polygon, one).mean() >= area.share for one in cells], np.bool_)
+        return np.array([points_in_polygon(polygon, one).mean() >= area.share for one in cells], np.bool_)
     if area.anchor == "foot":
-        return within(polygon, feet(boxes, found.masks))
-    return within(polygon, (boxes[:, :2] + boxes[:, 2:]) / 2)
+        return points_in_polygon(polygon, foot_points(boxes, found.masks))
+    return points_in_polygon(polygon, (boxes[:, :2] + boxes[:, 2:]) / 2)

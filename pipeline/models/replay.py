@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.files import reading
-from pipeline.geometry.boxes import corners
+from pipeline.geometry.boxes import ltwh_to_xyxy
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.segmenter import Segmenter
@@ -127,7 +127,7 @@ class DetectionFrames:
         rows = self._rows.get(index)
         if rows is None:
             return Detections.empty()
-        boxes = corners(rows[:, 2:6])
+        boxes = ltwh_to_xyxy(rows[:, 2:6])
         boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
         seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         count = int(seen.sum())

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.schema import StaticConfig
-from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.boxes import box_iou
 from pipeline.models.detections import Detections
 
 WIDTH = 320
@@ -103,6 +103,6 @@ def agree(first: Detections, second: Detections) -> bool:
     """Whether both show the same objects at the same places."""
     if len(first.scores) != len(second.scores):
         return False
-    same = overlaps(first.boxes_px.astype(np.float64), second.boxes_px.astype(np.float64)) >= SAME_IOU
+    same = box_iou(first.boxes_px.astype(np.float64), second.boxes_px.astype(np.float64)) >= SAME_IOU
     same &= first.class_ids[:, None] == second.class_ids[None]
     return bool(same.any(axis=0).all() and same.any(axis=1).all())

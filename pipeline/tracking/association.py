@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.mask_agreement import Masks, agreements, informative
+from pipeline.geometry.mask_iou import informative_masks, iou_in_common_box
+from pipeline.geometry.masks import Masks
 from pipeline.geometry.plane import Floats
 from pipeline.tracking import kalman
 from pipeline.tracking.appearance_memory import DetectionAppearances, TrackAppearances, appearance_costs
@@ -86,7 +87,7 @@ class Measurements:
             seen=None
             if instances.appearances is None
             else DetectionAppearances(instances.appearances, boxes_px),
-            masks=informative(instances.masks),
+            masks=informative_masks(instances.masks),
         )
 
 
@@ -155,7 +156,7 @@ def _with_mask_costs(
         return rows, columns, costs
     some = ((np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)).nonzero()[0]
     row, column = rows[some], columns[some]
-    agreed = agreements(new.cxcywh_px[row], new.masks[row], old.mean[column], old.masks[column])
+    agreed = iou_in_common_box(new.cxcywh_px[row], new.masks[row], old.mean[column], old.masks[column])
     costs[some] += MASK_WEIGHT * (NEUTRAL_MASK_IOU - agreed)
     good = costs < MAX_COST
     return rows[good], columns[good], costs[good]

@@ -18,8 +18,7 @@ from norfair.tracker import Tracker as Norfair
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.geometry.mask_agreement import Masks
-from pipeline.geometry.masks import MASK_SIZE
+from pipeline.geometry.masks import MASK_SIZE, Masks
 from pipeline.geometry.plane import Floats
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
 from pipeline.tracking.base import (

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import pipeline
-from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.mask_paste import paste_mask
 
 WIDTH, HEIGHT = 320, 240
 
@@ -78,7 +78,7 @@ def test_masks_survive_the_way_to_the_grid_and_back() -> None:
     masks = ellipses(BOXES)
     found = pipeline.from_boxes(BOXES, masks=masks)
     for box, grid, true in zip(found.boxes_px, found.masks, masks, strict=True):
-        back = paste(grid, box, WIDTH, HEIGHT)
+        back = paste_mask(grid, box, WIDTH, HEIGHT)
         assert (back & true).sum() / (back | true).sum() > 0.95
 
 

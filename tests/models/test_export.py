@@ -16,7 +16,7 @@ from pipeline.cli.model_choice import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
 from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
-from pipeline.geometry.boxes import overlaps
+from pipeline.geometry.boxes import box_iou
 from pipeline.models import catalog, registry
 from pipeline.models.bench import bench
 from pipeline.models.detections import Detections
@@ -47,7 +47,7 @@ def test_the_shipped_model_as_onnx_finds_what_it_finds(tmp_path: Path) -> None:
 def sure_share_found(ours: Detections, others: Detections) -> float:
     """Share of the sure objects of the one that the other has, with the same class and nearly the same box: frames
     are scaled in another way for the file, so the weakest objects may be over the threshold on one side only."""
-    overlap = overlaps(ours.boxes_px.astype(np.float64), others.boxes_px.astype(np.float64))
+    overlap = box_iou(ours.boxes_px.astype(np.float64), others.boxes_px.astype(np.float64))
     overlap[ours.class_ids[:, None] != others.class_ids[None]] = 0.0
     sure = ours.scores >= 0.75
     assert sure.sum() >= 5

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.errors import ModelError
-from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
@@ -143,7 +143,8 @@ def test_masks_lie_on_the_objects(street: MaskRcnn, moments: list[Rendered]) -> 
         (found,) = street.segment([Planes.from_rgb(moment.image)])
         height, width = moment.labels.shape
         pasted = [
-            paste(mask, box, width, height) for mask, box in zip(found.masks, found.boxes_px, strict=True)
+            paste_mask(mask, box, width, height)
+            for mask, box in zip(found.masks, found.boxes_px, strict=True)
         ]
         for instance in moment.instances:
             if instance.visible < 0.5 or instance.area_px < 200:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
-from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.mask_paste import paste_mask
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
@@ -192,7 +192,7 @@ def test_augmented_objects_stay_under_their_boxes_and_masks() -> None:
                 and box[2] <= shown.box.inner_width
                 and box[3] <= shown.box.inner_height
             )
-            mask = paste((cell * 255).astype(np.uint8), box, INPUT_SIZE[0], INPUT_SIZE[1])
+            mask = paste_mask((cell * 255).astype(np.uint8), box, INPUT_SIZE[0], INPUT_SIZE[1])
             red_more_than_blue = float(shown.image[2][mask].mean()) > float(shown.image[1][mask].mean())
             right += red_more_than_blue == (class_id == STREET_CLASSES.index("person"))
             seen += 1

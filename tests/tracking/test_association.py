@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.geometry.mask_agreement import agreements, informative
+from pipeline.geometry.mask_iou import informative_masks, iou_in_common_box
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking import association as likeness
 from pipeline.tracking.appearance_memory import TrackAppearances
@@ -118,11 +118,11 @@ def test_masks_agree_as_their_pixels_do_where_the_boxes_overlap() -> None:
     place = np.array([[50.0, 50.0, 20.0, 20.0]])
     beside = np.array([[60.0, 50.0, 20.0, 20.0]])
     whole = np.full((1, MASK_SIZE, MASK_SIZE), 255, np.uint8)
-    assert agreements(place, half("left")[None], place, half("left")[None]) == 1.0
-    assert agreements(place, half("left")[None], place, half("right")[None]) == 0.0
-    assert agreements(place, half("left")[None], place, whole) == 0.5
-    assert agreements(place, half("right")[None], beside, half("left")[None]) == 1.0
+    assert iou_in_common_box(place, half("left")[None], place, half("left")[None]) == 1.0
+    assert iou_in_common_box(place, half("left")[None], place, half("right")[None]) == 0.0
+    assert iou_in_common_box(place, half("left")[None], place, whole) == 0.5
+    assert iou_in_common_box(place, half("right")[None], beside, half("left")[None]) == 1.0
     assert (
-        agreements(place, whole, np.array([[140.0, 50.0, 20.0, 20.0]]), whole) == 1.0
+        iou_in_common_box(place, whole, np.array([[140.0, 50.0, 20.0, 20.0]]), whole) == 1.0
     )  # nothing to disagree about
-    assert informative(whole) is None and informative(half("left")[None]) is not None
+    assert informative_masks(whole) is None and informative_masks(half("left")[None]) is not None

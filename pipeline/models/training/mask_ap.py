@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.mask_paste import paste
+from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
@@ -79,7 +79,7 @@ def average_precision(
                 "iscrowd": int(not counted),
             })  # fmt: skip
         for row, class_id in enumerate(one.class_ids):
-            mask = paste(one.masks[row], one.boxes_px[row], width, height)
+            mask = paste_mask(one.masks[row], one.boxes_px[row], width, height)
             guesses.append({
                 "image_id": image_id,
                 "category_id": int(class_id) + 1,
