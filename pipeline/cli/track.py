@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -49,24 +50,23 @@ def track(
     ] = None,
 ) -> None:
     """Track the boxes of a MOTChallenge detection file, without a video."""
-    from pipeline.config import load as config_load
-    from pipeline.config.schema import TrackerConfig
+    from pipeline.cli.model_choice import parse_size
+    from pipeline.config.load import load, load_without_file
     from pipeline.errors import ConfigError
     from pipeline.evaluation.detections import track_file
 
-    if config is None and overrides:
-        raise ConfigError("--set: changes a value of --config, which is not given")
-    settings = config_load.load(config, overrides or ()).tracker if config else TrackerConfig()
-    pixels = None
-    if size is not None:
-        width, _, height = size.partition("x")
-        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-            raise ConfigError(f"--size: got {size}, expected WxH, e.g. 768x576")
-        pixels = (int(width), int(height))
+    if fps is not None and not math.isfinite(fps):
+        raise ConfigError(f"--fps: got {fps}, expected frames per second, e.g. 25")
+    changes = overrides or ()
+    settings = (load(config, changes) if config else load_without_file(changes)).tracker
+    pixels = parse_size(size, "--size") if size is not None else None
     found = track_file(detections, tracks, settings, fps, pixels)
+    sequence = found.sequence
+    for reason, rows in sequence.left_out.items():
+        typer.echo(f"{rows} row{'s' * (rows != 1)} {reason} left out", err=True)
+    if sequence.fps_estimated:
+        typer.echo("the frame rate is estimated from the speed of the boxes; set it with --fps", err=True)
     margin = f" ± {found.uncertainty}" if found.uncertainty else ""
-    rate = f"{found.sequence.fps:g} fps" if found.sequence.fps_told else f"about {found.sequence.fps:.1f} fps"
-    at = f"{rate}, {found.sequence.size[0]}x{found.sequence.size[1]}"
-    if not found.sequence.fps_told:
-        typer.echo("the frame rate is estimated from how fast the boxes move; --fps tells it", err=True)
+    rate = f"about {sequence.fps:.1f} fps" if sequence.fps_estimated else f"{sequence.fps:g} fps"
+    at = f"{rate}, {sequence.size[0]}x{sequence.size[1]}"
     typer.echo(f"{found.objects}{margin} objects in {found.frames} frames ({at}); tracks are in {tracks}")

@@ -1,8 +1,9 @@
-"""MOTChallenge files: rows, sequences with their truth, sizes of frames."""
+"""MOTChallenge files: rows, `seqinfo.ini`, and sequences paired with their ground truth."""
 
 from __future__ import annotations
 
 import configparser
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from pipeline.evaluation.report import EvaluationError
 from pipeline.files import reading
 from pipeline.geometry.plane import Floats
+from pipeline.redact import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +29,91 @@ class SequenceFiles:
     size: tuple[int, int] | None = None
 
 
-def read_rows(path: Path) -> Floats:
-    """(N, >= 6) rows `frame, id, left, top, width, height, ...`; more columns where the file has them.
+@dataclass(frozen=True, slots=True)
+class SequenceInfo:
+    """What `seqinfo.ini` of a MOTChallenge sequence says; None where it says nothing.
+
+    Attributes:
+        fps: frames per second.
+        size: width and height of the frames in pixels.
+    """
+
+    fps: float | None = None
+    size: tuple[int, int] | None = None
+
+
+def read_rows(path: Path, *, finite: bool = True) -> Floats:
+    """Read a MOTChallenge file.
+
+    Args:
+        path: text with one object in one frame on each line.
+        finite: refuse values that are NaN or infinite in the first six columns.
+
+    Returns:
+        (N, >= 6) float64: frame, id, left, top, width, height, and as many columns more as every row has.
 
     Raises:
-        EvaluationError: it cannot be read, is not such a file, or has a track twice in one frame.
+        EvaluationError: it cannot be read, or a line, which is named, is not such a row.
     """
     try:
         with reading(path, EvaluationError):
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        table = [[float(cell) for cell in line.split(",")] for line in lines]
-    except ValueError:
-        raise EvaluationError(
-            f"{path}: is not a MOTChallenge file: expected rows of numbers, frame,id,left,top,width,height,..."
-        ) from None
+            lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise EvaluationError(f"{path}: is not a MOTChallenge file: it is not a text file") from None
+    table = [
+        _row(line, f"{path}: line {number}", finite) for number, line in enumerate(lines, 1) if line.strip()
+    ]
     if not table:
         return np.zeros((0, 10))
-    wide = min(map(len, table))
-    if wide < 6:
+    columns = min(map(len, table))
+    return np.array([row[:columns] for row in table], np.float64)
+
+
+def _row(line: str, where: str, finite: bool) -> list[float]:
+    try:
+        row = [float(cell) for cell in line.split(",")]
+    except ValueError:
+        row = []
+    if len(row) < 6 or (finite and not all(map(math.isfinite, row[:6]))):
         raise EvaluationError(
-            f"{path}: got a row of {wide} numbers, expected frame,id,left,top,width,height,..."
+            f"{where}: got {shown(line)!r}, which is not a MOTChallenge row: expected at least six numbers, "
+            "frame,id,left,top,width,height"
         )
-    rows = np.array([row[:wide] for row in table], np.float64)
-    if not np.isfinite(rows[:, :6]).all():
-        raise EvaluationError(f"{path}: a row holds a number that is none")
-    return rows
+    return row
+
+
+def read_seqinfo(path: Path) -> SequenceInfo:
+    """Read `seqinfo.ini` of the sequence to which a file belongs: beside the file, or in the folder above.
+
+    Raises:
+        EvaluationError: it cannot be understood.
+    """
+    for folder in (path.parent, path.parent.parent):
+        file = folder / "seqinfo.ini"
+        parser = configparser.ConfigParser()
+        try:
+            if not parser.read(file):
+                continue
+            fps, width, height = (
+                _positive(parser.get("Sequence", key, fallback=None), f"{file}: {key}")
+                for key in ("frameRate", "imWidth", "imHeight")
+            )
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise EvaluationError(f"{file}: cannot be understood: {' '.join(str(error).split())}") from None
+        return SequenceInfo(fps, (int(width), int(height)) if width and height else None)
+    return SequenceInfo()
+
+
+def _positive(text: str | None, where: str) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value <= 1e6):
+        raise EvaluationError(f"{where}: got {shown(text)}, expected a number above 0")
+    return value
 
 
 def check_once(rows: Floats, path: Path) -> None:
@@ -101,7 +163,7 @@ def pair(truth: list[Path], tracks: list[Path], sizes: list[str]) -> list[Sequen
         if not track.exists():
             raise EvaluationError(f"{track}: is missing; {file} needs its tracks")
     return [
-        SequenceFiles(name, file, track, given.get(name) or _seqinfo_size(file))
+        SequenceFiles(name, file, track, given.get(name) or read_seqinfo(file).size)
         for name, file, track in found
     ]
 
@@ -138,15 +200,3 @@ def _sizes(given: list[str], names: list[str]) -> dict[str, tuple[int, int]]:
         for one in [name] if name else names:
             sizes[one] = int(width), int(height)
     return sizes
-
-
-def _seqinfo_size(truth: Path) -> tuple[int, int] | None:
-    """What `seqinfo.ini` of a MOTChallenge sequence says."""
-    for folder in (truth.parent, truth.parent.parent):
-        parser = configparser.ConfigParser()
-        try:
-            if parser.read(folder / "seqinfo.ini"):
-                return parser.getint("Sequence", "imWidth"), parser.getint("Sequence", "imHeight")
-        except (configparser.Error, ValueError) as error:
-            raise EvaluationError(f"{folder / 'seqinfo.ini'}: cannot be understood: {error}") from None
-    return None

@@ -105,9 +105,9 @@ def test_the_size_comes_from_seqinfo_and_a_moving_camera_has_no_lines(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("frame,id\n", "is not a MOTChallenge file"),
-        ("1,2,3\n", "got a row of 3 numbers"),
-        ("1,1,0,0,nan,9\n", "a number that is none"),
+        ("frame,id\n", "line 1: got 'frame,id', which is not a MOTChallenge row"),
+        ("1,1,0,0,9,9\n\n1,2,3\n", "line 3: got '1,2,3', which is not a MOTChallenge row"),
+        ("1,1,0,0,nan,9\n", "line 1: got '1,1,0,0,nan,9', which is not a MOTChallenge row"),
     ],
 )
 def test_a_file_that_is_none_is_named(tmp_path: Path, text: str, words: str) -> None:
