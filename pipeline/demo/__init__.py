@@ -1,1 +1,1 @@
-"""The demonstration and its rendered street."""
+"""`tallycam demo`, the rendered street it counts, and the training of the model that ships."""

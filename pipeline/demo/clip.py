@@ -1,4 +1,4 @@
-"""Write a scene as an H.264 clip with its truth: `python -m pipeline.demo.clip --seed 7 --out FOLDER`."""
+"""Writes a rendered scene as an H.264 clip with its truth: `python -m pipeline.demo.clip --seed 7 --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,29 @@ DEMO_SEED = 11
 
 
 def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) -> SceneTruth:
-    """Render a scene with an end to H.264 (yuv420p) and write its truth (gzipped when the name ends in .gz).
+    """Renders a finite scene to H.264 (yuv420p) and writes its truth. Frame i is at time i / fps.
 
-    Frame i has the time i / fps. Raises `OutputError` when a file cannot be written.
+    Args:
+        scene: the scene.
+        video_path: of the clip, MP4.
+        truth_path: of the truth, JSON; gzipped if its name ends in `.gz`.
+        crf: x264's quality; lower is better.
+
+    Returns:
+        The truth.
+
+    Raises:
+        OutputError: a file cannot be written.
     """
     with writing(video_path, "choose another folder"):
         with av.open(str(video_path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(scene.fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
-            stream.options = {"crf": str(crf), "preset": "slow", "threads": "1"}  # one thread: equal bytes
+            stream.options = {
+                "crf": str(crf),
+                "preset": "slow",
+                "threads": "1",
+            }  # several threads would make the bytes depend on the machine
 
             def each(rendered: Rendered) -> None:
                 frame = av.VideoFrame.from_ndarray(rendered.image, format="rgb24")
@@ -46,11 +60,14 @@ def write_clip(scene: Scene, video_path: Path, truth_path: Path, crf: int = 27) 
 
 
 def bundled_frames(count: int, size: tuple[int, int] | None = None) -> list[NDArray[np.uint8]]:
-    """Frames of the clip that ships, spread over its first seconds: (H, W, 3) uint8 RGB.
+    """Frames of the bundled clip, one from every 30.
 
     Args:
         count: how many, at most 10.
-        size: width and height; default: the clip's own.
+        size: width and height in pixels; default: those of the clip.
+
+    Returns:
+        (H, W, 3) uint8 RGB, each.
     """
     frames: list[NDArray[np.uint8]] = []
     with av.open(str(DEMO_VIDEO)) as container:
@@ -66,7 +83,7 @@ def bundled_frames(count: int, size: tuple[int, int] | None = None) -> list[NDAr
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; writes `demo.mp4` and `demo-truth.json.gz`."""
+    """Command line: writes `demo.mp4` and `demo-truth.json.gz`."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.demo.clip", description=__doc__)
     parser.add_argument("--seed", type=int, default=DEMO_SEED)
     parser.add_argument("--out", type=Path, default=DATA, help="folder (default: the package's data)")

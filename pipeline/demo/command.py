@@ -1,4 +1,4 @@
-"""`tallycam demo`: counts a rendered street and holds every count against the truth."""
+"""`tallycam demo`: counts a rendered street and compares every count with the truth."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from pipeline.transport.messages import Counts
 
 STREAM = "demo"
 SCORE = 0.8
-"""Instances below this score are not used: the model that ships is sure of what it has learnt."""
+"""Instances below this score are ignored: the bundled model is confident about scenes like those it was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One count beside its truth.
+    """One count and its truth.
 
     Attributes:
         kind: `unique`, `line` or `zone`.
-        what: e.g. `road`; empty for `unique`.
-        direction: of a line; `entries` of a zone.
+        what: name of the line or zone; empty for `unique`.
+        class_name: of the objects counted.
+        direction: at a line; `entries` for a zone; empty for `unique`.
+        counted, true: the count and the truth.
     """
 
     kind: str
@@ -45,7 +47,7 @@ class Score:
 
 
 def configuration(truth: SceneTruth, video: Path) -> Config:
-    """The lines and zones of a rendered scene, to be counted with the model that ships."""
+    """The configuration that counts the lines and zones of a rendered scene with the bundled model."""
     lines = {
         line.name: {"points": line.points, "classes": line.classes, "directions": line.directions}
         for line in truth.layout.lines
@@ -56,7 +58,18 @@ def configuration(truth: SceneTruth, video: Path) -> Config:
 
 
 def prepare(seed: int | None, out: Path) -> tuple[Path, SceneTruth]:
-    """The video and its truth: those that ship, or those of a freshly rendered scene, kept in `out`."""
+    """Provides a clip and its truth.
+
+    Args:
+        seed: of the scene to render; None takes the bundled clip.
+        out: folder for a rendered clip.
+
+    Returns:
+        Path of the video, and the truth.
+
+    Raises:
+        OutputError: `out` cannot be written.
+    """
     if seed is None:
         return DEMO_VIDEO, read_truth(DEMO_TRUTH)
     video, truth = out / f"scene-{seed}.mp4", out / f"scene-{seed}-truth.json.gz"
@@ -67,7 +80,17 @@ def prepare(seed: int | None, out: Path) -> tuple[Path, SceneTruth]:
 def demo(
     video: Path, truth: SceneTruth, out: Path, on_tick: Callable[[list[ProcessState]], None]
 ) -> tuple[StreamView, list[Score]]:
-    """Runs the pipeline over a clip and scores its counts; the scores are also in `DIR/demo.json`."""
+    """Runs the pipeline on a clip, and writes the scores of its counts to `DIR/demo.json`.
+
+    Args:
+        video: the clip.
+        truth: of the clip.
+        out: folder of the run.
+        on_tick: see `pipeline.runtime.run.run`.
+
+    Returns:
+        The run's view of the stream, and the scores.
+    """
     view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
     scores = compare(view.counts, truth)
     write_json(out / "demo.json", [asdict(score) for score in scores])
@@ -75,7 +98,7 @@ def demo(
 
 
 def compare(counts: Counts, truth: SceneTruth) -> list[Score]:
-    """Every count beside its truth, also those of classes that only one of them knows."""
+    """Pairs every count with its truth, including classes that occur in only one of them."""
     scores = [
         Score("unique", "", cls, "", counts.unique.get(cls, 0), truth.unique.get(cls, 0))
         for cls in sorted({*counts.unique, *truth.unique})
@@ -95,12 +118,12 @@ def compare(counts: Counts, truth: SceneTruth) -> list[Score]:
 
 
 def speed(view: StreamView, truth: SceneTruth) -> float:
-    """How many times faster than real time the clip was counted."""
+    """Speed of counting relative to real time."""
     return view.fps / truth.fps
 
 
 def verdict(scores: list[Score], ratio: float) -> str:
-    """The last line: counted and true."""
+    """Summarises the scores in one line, which `tallycam demo` prints last."""
     sums = {kind: [0, 0] for kind in ("unique", "line", "zone")}
     for score in scores:
         sums[score.kind][0] += score.counted

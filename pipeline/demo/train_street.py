@@ -1,4 +1,4 @@
-"""`tallycam train`: makes the model that ships, from rendered scenes alone."""
+"""`tallycam train`: trains the bundled model on rendered scenes alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.models.training.loop import train as train_model
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
 RUNS = 6
-"""Runs of frames of one scene: a street costs more to lay out than to draw."""
+"""Runs of consecutive frames taken from one scene: setting a scene up costs more than rendering a frame."""
 FRAMES = 4
-"""Consecutive frames of a run: a video encoder codes the last of them as a change of those before."""
+"""Frames of a run; after video encoding, the last one has the artefacts of inter-frame prediction."""
 
 
 def runs(seed: int) -> Iterator[list[Rendered]]:
-    """Short runs of frames at random times of the scene with that seed, quiet or busy; always the same ones."""
+    """Yields short runs of frames at random times of one scene, with random traffic; determined by the seed."""
     rng = np.random.default_rng(seed)
     scene = Scene.from_seed(
         seed, width=WIDTH, height=HEIGHT, fps=FPS, duration_s=DURATION_S, traffic=float(rng.uniform(0.7, 2.5))
@@ -31,7 +31,16 @@ def runs(seed: int) -> Iterator[list[Rendered]]:
 def train(
     out: Path, *, seed: int, steps: int, scenes: int, cache: Path, start: Path | None, device: str
 ) -> None:
-    """Renders the training scenes unless they are in `cache`, trains, and writes safetensors to `out`.
+    """Trains the bundled model.
+
+    Args:
+        out: file for the weights, safetensors.
+        seed: determines data and training.
+        steps: optimiser steps.
+        scenes: number of rendered scenes.
+        cache: folder of the rendered scenes; what is there is not rendered again.
+        start: weights to start from; None starts from scratch.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         ModelError: `start` does not fit, or there is no such device.

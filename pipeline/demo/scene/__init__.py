@@ -1,1 +1,1 @@
-"""The renderer of the street."""
+"""The renderer of the demo's street: a pinhole camera, actors with exact paths, and labels for every pixel."""

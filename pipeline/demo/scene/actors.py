@@ -1,4 +1,4 @@
-"""Who is in the street: an actor is a look and a path, and its state is a pure function of time."""
+"""Actors: people and vehicles, each with an appearance and a path. Their state is a pure function of time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera, Floats
 from pipeline.demo.scene.cycles import CycleLook, cycle_extent
-from pipeline.demo.scene.people import PersonLook, person_extent
+from pipeline.demo.scene.person_looks import PersonLook, person_extent
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
 from pipeline.demo.scene.vehicle_looks import VehicleLook, vehicle_extent
 
 CLASSES = ("person", "bicycle", "car", "bus")
@@ -20,7 +20,14 @@ Look = PersonLook | CycleLook | VehicleLook
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an actor is at one time: street metres, unit heading (s, d), metres travelled, pace 0..1."""
+    """State of an actor at one time.
+
+    Attributes:
+        s, d: position, metres.
+        along: unit heading (s, d).
+        travel_m: distance travelled since the start of the path.
+        pace: 0 standing to 1 walking.
+    """
 
     s: float
     d: float
@@ -31,7 +38,16 @@ class Pose:
 
 @dataclass(frozen=True)
 class Actor:
-    """One object of the scene. `times_s` (N,) and `path_m` (N, 2) hold its way; a pause repeats a point."""
+    """One object of the scene.
+
+    Attributes:
+        track_id: unique in the scene.
+        class_name: one of `CLASSES`.
+        look: its appearance.
+        times_s: (N,) when it is at each point of its path.
+        path_m: (N, 2) s d; during a pause a point repeats.
+        travel_m: (N,) distance travelled up to each point.
+    """
 
     track_id: int
     class_name: str
@@ -50,19 +66,26 @@ class Actor:
         return vehicle_extent(self.look)
 
     def positions(self, times_s: Floats) -> Floats:
-        """(N, 2) street metres; before and after its life an actor stays at the ends of its path."""
+        """Positions at given times. Before and after its lifetime, an actor stays at the ends of its path.
+
+        Args:
+            times_s: (N,).
+
+        Returns:
+            (N, 2) s d, metres.
+        """
         return np.column_stack([np.interp(times_s, self.times_s, self.path_m[:, i]) for i in (0, 1)])
 
     def alive(self, time_s: float) -> bool:
-        """Whether the actor is on its way at this time."""
+        """Whether the actor is part of the scene at a time."""
         return bool(self.times_s[0] <= time_s <= self.times_s[-1])
 
     def pose(self, time_s: float) -> Pose:
-        """State at one time."""
+        """State at a time in seconds."""
         probe = self.positions(np.array([time_s - _AHEAD_S, time_s, time_s + _AHEAD_S]))
         step = probe[2] - probe[0]
         length = float(np.hypot(step[0], step[1]))
-        if length < 0.06:  # standing: it keeps looking the way it came (or will go)
+        if length < 0.06:  # standing: keeps the heading it arrived with, or will leave with
             i = int(np.clip(np.searchsorted(self.times_s, time_s), 1, len(self.times_s) - 1))
             while i > 1 and np.allclose(self.path_m[i], self.path_m[i - 1]):
                 i -= 1
@@ -79,7 +102,15 @@ def make_actor(
     track_id: int, class_name: str, look: Look, start_s: float, speed_mps: float,
     way: list[tuple[float, float]], pauses: dict[int, float] | None = None,
 ) -> Actor:  # fmt: skip
-    """An actor that walks `way` (street metres) at one speed, and stands `pauses[i]` seconds at point i."""
+    """Makes an actor that follows a path at constant speed.
+
+    Args:
+        track_id, class_name, look: see `Actor`.
+        start_s: when it starts.
+        speed_mps: metres per second.
+        way: points s d of the path, metres.
+        pauses: index of a point -> seconds it stands there.
+    """
     times, points, travel = [start_s], [way[0]], [0.0]
     for i, (a, b) in enumerate(pairwise(way)):
         length = float(np.hypot(b[0] - a[0], b[1] - a[1]))
@@ -95,11 +126,19 @@ def make_actor(
     return Actor(track_id, class_name, look, np.array(times), np.array(points), np.array(travel))
 
 
-def foot_points(actor: Actor, camera: Camera, times_s: Floats) -> Floats:
-    """(N, 2) pixels where the actor stands on the ground.
+def foot_points(actor: Actor, camera: PinholeCamera, times_s: Floats) -> Floats:
+    """Where an actor stands on the ground.
 
-    People and bicycles: the ground under their middle. Cars and buses: the ground under the middle of the
-    side towards the camera, which is where the bottom of their mask is.
+    For people and bicycles it is the point below their middle; for cars and buses that below the middle of the side
+    facing the camera, where the bottom of their mask is.
+
+    Args:
+        actor: the actor.
+        camera: of the scene.
+        times_s: (N,).
+
+    Returns:
+        (N, 2) x y, pixels.
     """
     place = actor.positions(times_s)
     near = 0.0 if actor.class_name in ("person", "bicycle") else actor.extent_m[1] * 0.9
@@ -107,8 +146,17 @@ def foot_points(actor: Actor, camera: Camera, times_s: Floats) -> Floats:
     return camera.project(ground)[0]
 
 
-def rough_boxes(actor: Actor, camera: Camera, times_s: Floats) -> tuple[Floats, Floats]:
-    """(N, 4) pixel boxes x0 y0 x1 y1 and (N,) depths, without drawing; outside its life the box is empty."""
+def rough_boxes(actor: Actor, camera: PinholeCamera, times_s: Floats) -> tuple[Floats, Floats]:
+    """Approximate boxes of an actor, without drawing it.
+
+    Args:
+        actor: the actor.
+        camera: of the scene.
+        times_s: (N,).
+
+    Returns:
+        (N, 4) x0 y0 x1 y1 in pixels, empty outside of the actor's lifetime, and (N,) depths in metres.
+    """
     place = actor.positions(times_s)
     long, wide, tall = actor.extent_m
     step = np.gradient(place, axis=0) if len(place) > 1 else np.zeros_like(place)

@@ -1,16 +1,16 @@
-"""The still part of a street: sky, houses, pavements, road, markings. Painted once per scene."""
+"""The static background of a street: sky, houses, pavements, road, markings. Painted once per scene."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera
 from pipeline.demo.scene.facade import draw_house, make_row
-from pipeline.demo.scene.layout import Street
-from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.lighting import Light
 from pipeline.demo.scene.painter import Painter, smooth_noise, wrapped_blur
-from pipeline.demo.scene.shapes import Bytes, Colour, mix, shade
+from pipeline.demo.scene.pinhole import PinholeCamera
+from pipeline.demo.scene.sprite import Bytes, Colour, mix, shade
+from pipeline.demo.scene.street import Street
 
 PAVEMENTS: tuple[Colour, ...] = (
     (186, 180, 170),
@@ -42,7 +42,7 @@ def _sky(p: Painter, rng: np.random.Generator, light: Light) -> None:
 
 
 def _skyline(p: Painter, rng: np.random.Generator, low: float, high: float, d: float, light: Light) -> None:
-    """Distant houses and trees behind the row, pale with air."""
+    """Distant houses behind the row, fading into the sky's colour (aerial perspective)."""
     for layer, pale in ((40.0, 0.72), (17.0, 0.5)):
         s = low - 20
         while s < high + 20:
@@ -99,7 +99,7 @@ def _road(p: Painter, rng: np.random.Generator, street: Street, low: float, high
     road = street.road_m
     asphalt = ASPHALTS[int(rng.integers(len(ASPHALTS)))]
     p.flat(low, high, 0.0, road, asphalt)
-    for _ in range(6):  # patches of repair and worn tracks
+    for _ in range(6):  # repaired patches
         s, d = float(rng.uniform(low / 2, high / 2)), float(rng.uniform(0.5, road - 1.5))
         p.flat(
             s,
@@ -159,7 +159,7 @@ def _bike_mark(p: Painter, s: float, d: float, sign: int, white: Colour) -> None
 
 
 def _kerb(p: Painter, low: float, high: float, d: float, toward: float, stone: Colour) -> None:
-    """A kerb stone: `toward` is +1 when the pavement is beyond `d`."""
+    """A row of kerb stones; `toward` is +1 if the pavement is beyond `d`, -1 if it is on the near side."""
     p.flat(low, high, d, d + toward * 0.24, shade(stone, 1.1))
     joints = np.arange(low, high, 1.0)
     p.lines(np.array([[[s, d, 0], [s, d + toward * 0.24, 0]] for s in joints]), 0.02, shade(stone, 0.8))
@@ -167,8 +167,8 @@ def _kerb(p: Painter, low: float, high: float, d: float, toward: float, stone: C
         p.flat(low, high, d - 0.1, d, shade(stone, 0.66))
 
 
-def _texture(image: Bytes, camera: Camera, rng: np.random.Generator) -> Bytes:
-    """Grain that lies on the ground, stains, and darker corners."""
+def _texture(image: Bytes, camera: PinholeCamera, rng: np.random.Generator) -> Bytes:
+    """Adds grain and stains in the perspective of the ground, and vignetting."""
     height, width = image.shape[:2]
     rows = np.arange(height, dtype=np.float32)[:, None]
     drop = np.maximum(rows - camera.horizon_px, 8.0)
@@ -193,8 +193,8 @@ def _texture(image: Bytes, camera: Camera, rng: np.random.Generator) -> Bytes:
     return result
 
 
-def paint_backdrop(camera: Camera, street: Street, light: Light, rng: np.random.Generator) -> Bytes:
-    """(H, W, 3) uint8 RGB of the empty street without its furniture."""
+def paint_backdrop(camera: PinholeCamera, street: Street, light: Light, rng: np.random.Generator) -> Bytes:
+    """Paints the empty street without its furniture: (H, W, 3) uint8 RGB."""
     p = Painter(camera)
     far = street.facade_d
     low, high = camera.s_at(-30, far + 1) - 2, camera.s_at(camera.width + 30, far + 1) + 2
@@ -216,7 +216,9 @@ def paint_backdrop(camera: Camera, street: Street, light: Light, rng: np.random.
                          for d in np.arange(d0 + 0.1, d1, 0.15)])  # fmt: skip
         p.lines(dots, 0.05, mix(pavement, (186, 156, 90), 0.5))
     row = make_row(rng, low - 2, high, street.doors_s)
-    for house in sorted(row, key=lambda house: not house.garden):  # gardens lie behind the walls beside them
+    for house in sorted(
+        row, key=lambda house: not house.garden
+    ):  # gardens first: the walls beside them stand in front
         draw_house(p, rng, house, far, light)
     p.flat(low, high, far - 0.5, far, shade(pavement, 0.84))
     for house in row:

@@ -1,4 +1,4 @@
-"""Bicycles with their rider: one object of class `bicycle` (a rider is not a person of its own)."""
+"""Bicycles with their riders: one object of class `bicycle`; the rider is not counted as a person."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera, Floats
-from pipeline.demo.scene.people import PersonLook, draw_head, make_person, place
-from pipeline.demo.scene.shapes import Colour, Sprite, capsule, ring, shade
+from pipeline.demo.scene.people import draw_head, place
+from pipeline.demo.scene.person_looks import PersonLook, make_person
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Colour, Sprite, capsule, ring, shade
 
 FRAMES: tuple[Colour, ...] = (
     (176, 42, 44), (40, 96, 150), (52, 120, 88), (232, 176, 52), (44, 44, 48), (226, 226, 222), (120, 170, 176),
@@ -20,7 +21,7 @@ BASE_M = 0.53  # half of the wheelbase
 
 @dataclass(frozen=True)
 class CycleLook:
-    """A bicycle and who rides it."""
+    """Appearance of a bicycle and its rider."""
 
     rider: PersonLook
     frame: Colour
@@ -31,7 +32,7 @@ class CycleLook:
 
 
 def make_cycle(rng: np.random.Generator) -> CycleLook:
-    """A random bicycle with an adult rider."""
+    """Draws a random bicycle with its rider."""
     rider = make_person(rng)
     helmets: tuple[Colour, ...] = (
         (236, 236, 232),
@@ -59,7 +60,7 @@ def cycle_extent(look: CycleLook) -> tuple[float, float, float]:
 def _knee(
     hip: tuple[float, float], foot: tuple[float, float], thigh: float, shin: float
 ) -> tuple[float, float]:
-    """Two-bone inverse kinematics: the knee, bent forward."""
+    """Two-bone inverse kinematics by the law of cosines: position of the knee, bent forward."""
     dx, dy = foot[0] - hip[0], foot[1] - hip[1]
     reach = min(float(np.hypot(dx, dy)), thigh + shin - 1e-3)
     bend = float(np.arccos(np.clip((thigh**2 + reach**2 - shin**2) / (2 * thigh * reach), -1, 1)))
@@ -68,10 +69,20 @@ def _knee(
 
 
 def draw_cycle(
-    sprite: Sprite, camera: Camera, look: CycleLook, s: float, d: float, along: Floats,
+    sprite: Sprite, camera: PinholeCamera, look: CycleLook, s: float, d: float, along: Floats,
     travel_m: float, lit: float = 1.0,
 ) -> None:  # fmt: skip
-    """Draw bicycle and rider; wheels and pedals turn with the way travelled (metres)."""
+    """Draws a bicycle with its rider.
+
+    Args:
+        sprite: drawn on.
+        camera: of the scene.
+        look: its appearance.
+        s, d: position, metres.
+        along: unit heading (s, d).
+        travel_m: distance travelled, which turns wheels and pedals.
+        lit: brightness, 1 is normal.
+    """
     unit_m = camera.focal_px / camera.depth(s, d)
     rider = look.rider
     crank = -travel_m / WHEEL_M * 0.42 + rider.phase

@@ -1,4 +1,4 @@
-"""House fronts: walls, windows, doors and shops of one row of buildings."""
+"""Facades: walls, windows, doors and shops of one row of buildings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Floats
-from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.lighting import Light
 from pipeline.demo.scene.painter import Painter
-from pipeline.demo.scene.shapes import Colour, mix, shade
+from pipeline.demo.scene.pinhole import Floats
+from pipeline.demo.scene.sprite import Colour, mix, shade
 
 WALLS: tuple[Colour, ...] = (
     (178, 96, 76), (202, 168, 128), (222, 206, 176), (156, 120, 100), (190, 186, 176), (214, 158, 128), (148, 158, 160),
@@ -24,7 +24,7 @@ ACCENTS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class House:
-    """One building of the row, metres."""
+    """One building of the row; lengths in metres."""
 
     s0: float
     s1: float
@@ -39,13 +39,13 @@ class House:
     balconies: bool
     awning: bool
     door_s: float | None
-    garden: bool = False  # a gap in the row: a hedge, a fence and trees
+    garden: bool = False  # instead of a building: hedge, fence and trees
 
 
 def make_row(
     rng: np.random.Generator, low_s: float, high_s: float, doors_s: tuple[float, ...]
 ) -> list[House]:
-    """Houses from `low_s` to `high_s`; every given door falls well inside one of them."""
+    """Draws a row of houses from `low_s` to `high_s`; no party wall is near any of the given doors."""
     cuts = [low_s]
     while cuts[-1] < high_s:
         nxt = cuts[-1] + float(rng.uniform(5.5, 9.5))
@@ -157,7 +157,7 @@ def _shop(p: Painter, rng: np.random.Generator, house: House, d: float, light: L
         p.wall(a, b, 0.46, 2.36, d, shade(inside, 0.7))
         p.wall(a, b, 1.3, 2.36, d, shade(inside, 0.84))
         x = a + 0.2
-        while x < b - 0.5:  # goods in the window
+        while x < b - 0.5:  # goods in the shop window
             w, h = float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.3, 0.95))
             goods = mix(WALLS[int(rng.integers(len(WALLS)))], ACCENTS[int(rng.integers(len(ACCENTS)))], 0.4)
             p.wall(x, min(x + w, b - 0.1), 0.5, 0.5 + h, d, shade(goods, 0.82))
@@ -221,7 +221,7 @@ def _garden(p: Painter, rng: np.random.Generator, house: House, d: float, light:
 
 
 def draw_house(p: Painter, rng: np.random.Generator, house: House, d: float, light: Light) -> None:
-    """Paint one front, or a garden. Its light direction is fixed: fronts face the camera."""
+    """Paints one facade at distance `d`, or a garden. All facades face the camera, so they share one shade."""
     if house.garden:
         _garden(p, rng, house, d, light)
         return

@@ -1,5 +1,4 @@
-"""Street furniture: lamp posts, trees, shelter, flower boxes, bench, sign. Drawn once; it stands in front of what
-is further away."""
+"""Street furniture: lamp posts, trees, shelter, planters, benches, signs. Drawn once, composited by depth."""
 
 from __future__ import annotations
 
@@ -8,17 +7,27 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera, Floats
-from pipeline.demo.scene.layout import Street
-from pipeline.demo.scene.light import Light
-from pipeline.demo.scene.shapes import Bytes, Colour, Sprite, mix, shade
+from pipeline.demo.scene.lighting import Light
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Bytes, Colour, Sprite, mix, shade
+from pipeline.demo.scene.street import Street
 
 LEAVES: tuple[Colour, ...] = ((92, 132, 66), (74, 116, 72), (120, 142, 62), (186, 132, 54), (104, 140, 92))
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """A drawn piece of furniture: premultiplied RGBA in its pixel box, and its depth."""
+    """A piece of furniture.
+
+    Attributes:
+        kind: a key of `_KINDS`.
+        s, d: position, metres.
+        depth_m: along the optical axis.
+        x0, y0: upper left corner of `rgba` in the frame, pixels.
+        rgba: (h, w, 4) uint8, premultiplied.
+        occlusion: x0 y0 x1 y1 of its opaque part in pixels, for planning traffic.
+        lamp_px: x y of its lamp, if it has one.
+    """
 
     kind: str
     s: float
@@ -26,15 +35,17 @@ class Fixture:
     depth_m: float
     x0: int
     y0: int
-    rgba: Bytes  # (h, w, 4)
-    occlusion: tuple[float, float, float, float]  # opaque box, pixels, for planning
-    lamp_px: tuple[float, float] | None = None  # where its lamp is
+    rgba: Bytes
+    occlusion: tuple[float, float, float, float]
+    lamp_px: tuple[float, float] | None = None
 
 
 class _Draw:
-    """A sprite addressed in metres around a foot point (right, up), with the local scale."""
+    """A sprite addressed in metres to the right of and above a foot point; `m` is pixels per metre there."""
 
-    def __init__(self, camera: Camera, s: float, d: float, left: float, right: float, up: float) -> None:
+    def __init__(
+        self, camera: PinholeCamera, s: float, d: float, left: float, right: float, up: float
+    ) -> None:
         self.camera, self.s, self.d = camera, s, d
         x, y = camera.point(s, d)
         self.m = camera.focal_px / camera.depth(s, d)
@@ -54,7 +65,7 @@ class _Draw:
         self.sprite.convex(points, colour)
 
     def cuboid(self, half_s: float, half_d: float, h0: float, h1: float, colour: Colour, tone: float) -> None:
-        """A box standing along the street: top and the faces seen from the camera."""
+        """Draws a cuboid parallel to the street: its top and its visible faces."""
         s, d = self.s, self.d
         corners = np.array([[s + a * half_s, d + b * half_d, h] for h in (h0, h1)
                             for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])  # fmt: skip
@@ -213,7 +224,7 @@ _KINDS = {
 
 
 def _build(
-    kind: str, camera: Camera, s: float, d: float, rng: np.random.Generator, light: Light
+    kind: str, camera: PinholeCamera, s: float, d: float, rng: np.random.Generator, light: Light
 ) -> Fixture | None:
     draw, reach, height, half, tall = _KINDS[kind]
     g = _Draw(camera, s, d, reach, reach, height)
@@ -226,8 +237,12 @@ def _build(
                    (float(a[0]), float(b[1]), float(b[0]), float(a[1])), g.lamp_px)  # fmt: skip
 
 
-def furnish(camera: Camera, street: Street, light: Light, rng: np.random.Generator) -> list[Fixture]:
-    """Furniture of both pavements, far to near. It keeps off the zebra, the doors and the pavement line."""
+def furnish(camera: PinholeCamera, street: Street, light: Light, rng: np.random.Generator) -> list[Fixture]:
+    """Draws the furniture of both pavements, clear of the zebra, the doors and the pavement's counting line.
+
+    Returns:
+        Sorted from far to near.
+    """
     wanted: list[tuple[str, float, float]] = []
     road, far = street.road_m, street.facade_d
 
@@ -235,7 +250,9 @@ def furnish(camera: Camera, street: Street, light: Light, rng: np.random.Generat
         clear = abs(s - street.zebra_s) > 2.1 + margin
         return clear and all(abs(s - other) > margin + 0.9 for _, other, _ in wanted)
 
-    def put(kind: str, d: float, low: float, high: float, margin: float, off_doors: bool = False) -> None:
+    def try_place(
+        kind: str, d: float, low: float, high: float, margin: float, off_doors: bool = False
+    ) -> None:
         for _ in range(12):
             s = float(rng.uniform(low, high))
             if free(s, margin) and not (
@@ -246,14 +263,14 @@ def furnish(camera: Camera, street: Street, light: Light, rng: np.random.Generat
 
     wide = 11.0
     if rng.random() < 0.75:
-        put("shelter", road + 1.25, -7.5, 7.5, 1.9)
+        try_place("shelter", road + 1.25, -7.5, 7.5, 1.9)
     for _ in range(int(rng.integers(1, 4))):
-        put("tree", road + 0.75, -wide, wide, 0.9)
-    put("lamp", road + 0.5, -wide, 0, 0.4)
-    put("lamp", road + 0.5, 0, wide, 0.4)
+        try_place("tree", road + 0.75, -wide, wide, 0.9)
+    try_place("lamp", road + 0.5, -wide, 0, 0.4)
+    try_place("lamp", road + 0.5, 0, wide, 0.4)
     for kind in ("bench", "bin", "planter", "planter"):
         if rng.random() < 0.7:
-            put(kind, far - 0.55, -wide, wide, 0.9, off_doors=True)
+            try_place(kind, far - 0.55, -wide, wide, 0.9, off_doors=True)
     wanted.append(("sign", street.zebra_s + float(rng.choice([-2.3, 2.3])), road + 0.4))
     far_count = len(wanted)
     near = list(wanted)

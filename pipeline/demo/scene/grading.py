@@ -1,17 +1,23 @@
-"""What light and lens do to a finished picture: drift, passing clouds, blur, sensor noise."""
+"""Effects on the finished image: exposure drift, passing clouds, lens blur, sensor noise."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from pipeline.demo.scene.light import Light
+from pipeline.demo.scene.lighting import Light
 from pipeline.demo.scene.painter import wrapped_blur
-from pipeline.demo.scene.shapes import Bytes
+from pipeline.demo.scene.sprite import Bytes
 
 
 class Grading:
-    """Cheap changes of a whole frame; a pure function of the frame's index."""
+    """Applies the effects of one scene. Their state depends only on the frame's index.
+
+    Args:
+        rng: determines strength and periods of the effects.
+        light: of the scene.
+        width, height: of the frames, pixels.
+    """
 
     def __init__(self, rng: np.random.Generator, light: Light, width: int, height: int) -> None:
         self.light, self.size = light, (width, height)
@@ -37,7 +43,16 @@ class Grading:
         return 1.0 + self._drift * (0.7 * w[0] + 0.3 * w[1]), 0.018 * (w[2] + 0.4 * w[3])
 
     def apply(self, image: Bytes, index: int, time_s: float) -> Bytes:
-        """(H, W, 3) uint8 RGB -> the same as a camera shows it at this time."""
+        """Applies the effects to one frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            index: of the frame; selects the noise.
+            time_s: of the frame.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+        """
         gain, warm = self._exposure(time_s)
         ramp = np.arange(256, dtype=np.float32)
         table = np.empty((1, 256, 3), np.uint8)

@@ -1,86 +1,16 @@
-"""Pedestrians: a small skeleton with a walking gait, dressed with hulls of discs."""
+"""Pedestrians: a skeleton with a walking gait, drawn as capsules and convex hulls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera, Floats
-from pipeline.demo.scene.shapes import Colour, Sprite, capsule, shade
-
-SKINS: tuple[Colour, ...] = ((244, 208, 180), (226, 178, 140), (196, 140, 100), (146, 96, 66), (98, 64, 46))
-HAIRS: tuple[Colour, ...] = (
-    (38, 30, 28), (70, 46, 32), (112, 74, 44), (170, 124, 70), (206, 170, 110), (140, 60, 36), (176, 174, 170),
-)  # fmt: skip
-TOPS: tuple[Colour, ...] = (
-    (190, 58, 54), (222, 120, 48), (232, 188, 72), (74, 124, 82), (48, 92, 140), (88, 148, 186), (112, 78, 132),
-    (206, 108, 134), (236, 232, 224), (60, 62, 70), (150, 152, 154), (138, 104, 76), (36, 50, 78), (120, 150, 110),
-    (86, 40, 52), (226, 206, 176),
-)  # fmt: skip
-BOTTOMS: tuple[Colour, ...] = (
-    (44, 58, 92), (66, 88, 128), (40, 40, 46), (88, 84, 82), (146, 124, 96), (96, 74, 60), (72, 84, 66),
-    (206, 196, 180),
-)  # fmt: skip
-SHOES: tuple[Colour, ...] = ((38, 34, 34), (92, 62, 44), (232, 232, 230), (170, 50, 48))
-
-
-@dataclass(frozen=True)
-class PersonLook:
-    """What one pedestrian looks like; lengths in metres."""
-
-    height_m: float
-    girth: float
-    skin: Colour
-    hair: Colour
-    hair_style: str  # short, long, bun, cap, bald, hat
-    top: Colour
-    bottom: Colour
-    shoes: Colour
-    wear: str  # trousers, skirt, coat, shorts
-    bag: str  # none, backpack, handbag, shopper, suitcase
-    bag_colour: Colour
-    bag_side: int  # +1 left hand, -1 right hand
-    phase: float
-
-
-def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
-    base = colours[int(rng.integers(len(colours)))]
-    jitter = rng.uniform(-14, 14, 3)
-    r, g, b = (float(min(250.0, max(8.0, c + j))) for c, j in zip(base, jitter, strict=True))
-    return r, g, b
-
-
-def make_person(rng: np.random.Generator) -> PersonLook:
-    """A random pedestrian; about one in nine is a child."""
-    child = rng.random() < 0.11
-    style = str(rng.choice(["short", "short", "long", "long", "bun", "cap", "hat", "bald"]))
-    wear = str(rng.choice(["trousers", "trousers", "trousers", "coat", "coat", "skirt", "shorts"]))
-    bag = str(rng.choice(["none", "none", "backpack", "backpack", "handbag", "shopper", "suitcase"]))
-    return PersonLook(
-        height_m=float(rng.uniform(1.28, 1.45) if child else rng.normal(1.74, 0.075)),
-        girth=float(rng.uniform(0.92, 1.2)),
-        skin=SKINS[int(rng.choice(5, p=[0.34, 0.24, 0.18, 0.14, 0.10]))],
-        hair=HAIRS[int(rng.integers(len(HAIRS)))],
-        hair_style=style,
-        top=_pick(rng, TOPS),
-        bottom=_pick(rng, BOTTOMS),
-        shoes=SHOES[int(rng.integers(len(SHOES)))],
-        wear=wear,
-        bag="none" if child and bag == "suitcase" else bag,
-        bag_colour=_pick(rng, TOPS),
-        bag_side=int(rng.choice([-1, 1])),
-        phase=float(rng.uniform(0, 6.28)),
-    )
-
-
-def person_extent(look: PersonLook) -> tuple[float, float, float]:
-    """Half length, half width and height (metres) of the box the person is drawn in."""
-    return 0.62, 0.5, look.height_m * 1.06
+from pipeline.demo.scene.person_looks import PersonLook
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Sprite, capsule, shade
 
 
 def _leg(hip_h: float, swing: float, knee: float, size: float) -> tuple[tuple[float, float], ...]:
-    """(forward, up) of knee, ankle and toe of one leg below the hip."""
+    """Positions (forward, up) of knee, ankle and toe of one leg, relative to the hip, metres."""
     thigh, shin = 0.245 * size, 0.235 * size
     kx, ky = thigh * np.sin(swing), hip_h - thigh * np.cos(swing)
     low = swing - knee
@@ -91,9 +21,15 @@ def _leg(hip_h: float, swing: float, knee: float, size: float) -> tuple[tuple[fl
 
 
 def skeleton(look: PersonLook, stride_rad: float, pace: float) -> dict[str, tuple[float, float, float]]:
-    """Joints in body coordinates (forward, left, up), metres, feet on the ground.
+    """Joints of a walking person.
 
-    `stride_rad` is the phase of the gait (one turn is two steps), `pace` 0 standing .. 1 walking.
+    Args:
+        look: the person.
+        stride_rad: phase of the gait; a full turn is two steps.
+        pace: 0 standing to 1 walking.
+
+    Returns:
+        Name -> (forward, left, up) in body coordinates, metres, the lower foot on the ground.
     """
     size, phi = look.height_m, stride_rad + look.phase
     swing = 0.46 * pace
@@ -130,7 +66,16 @@ def skeleton(look: PersonLook, stride_rad: float, pace: float) -> dict[str, tupl
 
 
 def place(joints: dict[str, tuple[float, float, float]], s: float, d: float, along: Floats) -> Floats:
-    """Body coordinates -> world points (N, 3), in the order of the dictionary."""
+    """Transforms body coordinates to world coordinates.
+
+    Args:
+        joints: name -> (forward, left, up), metres.
+        s, d: position of the body, metres.
+        along: unit heading (s, d).
+
+    Returns:
+        (N, 3) s d h, metres, in the order of `joints`.
+    """
     body = np.array(list(joints.values()))
     world = np.empty_like(body)
     world[:, 0] = s + body[:, 0] * along[0] - body[:, 1] * along[1]
@@ -142,7 +87,17 @@ def place(joints: dict[str, tuple[float, float, float]], s: float, d: float, alo
 def draw_head(
     sprite: Sprite, head: Floats, unit: float, look: PersonLook, forward: Floats, facing: float, lit: float
 ) -> None:
-    """Head and hair. `unit` is the body height in pixels, `facing` 1 looks at the camera, -1 away."""
+    """Draws head and hair.
+
+    Args:
+        sprite: drawn on.
+        head: (2,) centre of the head, pixels.
+        unit: height of the body, pixels.
+        look: the person.
+        forward: (2,) heading in the image, relative to its length on the ground.
+        facing: 1 looks at the camera, -1 away from it.
+        lit: brightness, 1 is normal.
+    """
     hair, skin = shade(look.hair, lit), shade(look.skin, lit)
     style = look.hair_style
     back = -forward * unit
@@ -178,10 +133,20 @@ def draw_head(
 
 
 def draw_person(
-    sprite: Sprite, camera: Camera, look: PersonLook, s: float, d: float, along: Floats,
+    sprite: Sprite, camera: PinholeCamera, look: PersonLook, s: float, d: float, along: Floats,
     stride_rad: float, pace: float, lit: float = 1.0,
 ) -> None:  # fmt: skip
-    """Draw a pedestrian standing at (s, d) and looking along the unit ground vector `along`."""
+    """Draws a pedestrian.
+
+    Args:
+        sprite: drawn on.
+        camera: of the scene.
+        look: the person.
+        s, d: position, metres.
+        along: unit heading (s, d).
+        stride_rad, pace: see `skeleton`.
+        lit: brightness, 1 is normal.
+    """
     joints = skeleton(look, stride_rad, pace)
     names = list(joints)
     world = place(joints, s, d, along)

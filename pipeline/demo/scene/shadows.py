@@ -1,4 +1,4 @@
-"""Shadows on the ground: long ones thrown by the sun, soft ones where things touch the street."""
+"""Shadows on the ground: those cast by the sun, and contact shadows where objects touch the street."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import cv2
 import numpy as np
 
 from pipeline.demo.scene.actors import Actor, Pose
-from pipeline.demo.scene.camera import Camera, Floats
 from pipeline.demo.scene.furniture import Fixture
-from pipeline.demo.scene.light import Light
-from pipeline.demo.scene.shapes import Bytes
+from pipeline.demo.scene.lighting import Light
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Bytes
 
 _TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _CIRCLE = np.column_stack([np.cos(_TURN), np.sin(_TURN)])
 
 
 class ShadowLayer:
-    """A half-resolution canvas of darkness (0..255), blurred once and multiplied into the picture."""
+    """A half-resolution canvas of darkness, blurred and multiplied into the image.
 
-    def __init__(self, camera: Camera, light: Light, facade_d: float) -> None:
+    Args:
+        camera: of the scene.
+        light: its sun determines direction and strength of the shadows.
+        facade_d: distance of the facades; shadows end there.
+    """
+
+    def __init__(self, camera: PinholeCamera, light: Light, facade_d: float) -> None:
         self.camera, self.light, self.facade_d = camera, light, facade_d
         self.size = ((camera.width + 1) // 2, (camera.height + 1) // 2)
         self.canvas: Bytes = np.zeros((self.size[1], self.size[0]), np.uint8)
@@ -29,7 +35,7 @@ class ShadowLayer:
         self.slope = np.array([-sun[0] * reach, -sun[1] * reach])  # metres of shadow for a metre of height
 
     def clear(self) -> None:
-        """Start the next frame."""
+        """Removes all shadows, for the next frame."""
         self.canvas[:] = 0
 
     def _fill(self, ground: Floats, value: float) -> None:
@@ -52,11 +58,11 @@ class ShadowLayer:
         np.maximum(view, layer, out=view)
 
     def _slab(self, base: Floats, low: float, high: float) -> None:
-        """The shadow of something with outline `base` (N, 2) between two heights."""
+        """Casts the shadow of a prism: base (N, 2) in metres, between two heights."""
         self._fill(np.concatenate([base + self.slope * low, base + self.slope * high]), self.cast)
 
     def actor(self, actor: Actor, pose: Pose) -> None:
-        """Shadow of one actor."""
+        """Adds the shadow of one actor."""
         long, wide, tall = actor.extent_m
         n, a = pose.along, np.array([-pose.along[1], pose.along[0]])
         place = np.array([pose.s, pose.d])
@@ -86,7 +92,7 @@ class ShadowLayer:
         self._fill(body * 1.0, min(255.0, self.touch * 1.25))
 
     def fixture(self, fixture: Fixture) -> None:
-        """Shadow of a piece of furniture."""
+        """Adds the shadow of a piece of furniture."""
         place = np.array([fixture.s, fixture.d])
         kind = fixture.kind
         if kind == "tree":
@@ -109,7 +115,7 @@ class ShadowLayer:
         self._fill(place + _CIRCLE * 0.2, self.touch)
 
     def apply(self, image: Bytes) -> Bytes:
-        """A darkened copy of the image (H, W, 3)."""
+        """A copy of the image (H, W, 3), darkened by the shadows."""
         soft = cv2.GaussianBlur(self.canvas, (5, 5), 0)
         full = cv2.resize(soft, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         rest = cv2.merge([255 - full, 255 - full, 255 - cv2.convertScaleAbs(full, alpha=0.86)])
@@ -117,8 +123,8 @@ class ShadowLayer:
         return darker
 
 
-def glow(image: Bytes, fixtures: list[Fixture], camera: Camera) -> None:
-    """At dusk lamps shine: halos around them and pools of light under them, added in place."""
+def glow(image: Bytes, fixtures: list[Fixture], camera: PinholeCamera) -> None:
+    """Adds the light of street lamps at dusk, in place: halos around them, and pools of light below them."""
     rows = np.arange(image.shape[0], dtype=np.float32)[:, None]
     columns = np.arange(image.shape[1], dtype=np.float32)[None, :]
     light = np.zeros(image.shape[:2], np.float32)

@@ -1,8 +1,8 @@
-"""Who comes when: a plan of actors for a stretch of time, fair to count.
+"""Plans the actors of a scene, such that their true counts are unambiguous.
 
-Candidates are drawn from a seed and kept when every object of the plan stays clearly visible: nobody is hidden
-for long, nobody meets the picture for a blink only, nobody is lost at a counting line, no two vehicles
-collide, and nobody walks on the zebra under a car.
+Candidates are drawn at random and accepted if every object of the plan stays clearly visible: none is occluded for
+long, none is in the picture for a moment only, none crosses a counting line while occluded, no vehicles collide, and
+people on the zebra are not occluded by vehicles.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.demo.scene.actors import Actor, Look, make_actor, rough_boxes
-from pipeline.demo.scene.camera import Camera, Floats
 from pipeline.demo.scene.cycles import make_cycle
 from pipeline.demo.scene.furniture import Fixture
-from pipeline.demo.scene.layout import Street
-from pipeline.demo.scene.people import make_person
+from pipeline.demo.scene.person_looks import make_person
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.street import Street
 from pipeline.demo.scene.vehicle_looks import make_bus, make_car
 
 _STEP_S = 0.2
-_HIDDEN_SHARE = 0.72  # covered more than this counts as hidden
+_HIDDEN_SHARE = 0.72  # an object covered by more than this counts as occluded
 _HIDDEN_MAX_S = 1.0
-_FOLLOW_M = {"car": 4.0, "bus": 4.0, "bicycle": 1.5}  # free road between vehicles of one lane
-_ZEBRA_SHARE = 0.2  # someone on the zebra is never covered more than this
+_FOLLOW_M = {"car": 4.0, "bus": 4.0, "bicycle": 1.5}  # gap between vehicles of one lane
+_ZEBRA_SHARE = 0.2  # largest occlusion of a person on the zebra
 _PRESENT_MIN_S = 1.4
 
 
 @dataclass(frozen=True)
-class Span:
-    """The stretch of time a plan is for: objects start within [first_s, last_s), seen within [from_s, to_s]."""
+class PlanSpan:
+    """The time a plan covers: objects start in [first_s, last_s) and are checked in [from_s, to_s]."""
 
     first_s: float
     last_s: float
@@ -38,10 +38,16 @@ class Span:
 
 
 class Planner:
-    """Draws candidates and keeps those that stay countable."""
+    """Draws candidates and accepts those with which all objects stay countable.
+
+    Args:
+        camera, street, fixtures: of the scene.
+        span: the time that is planned.
+        check: whether visibility is checked; without, only collisions are.
+    """
 
     def __init__(
-        self, camera: Camera, street: Street, fixtures: list[Fixture], span: Span, check: bool
+        self, camera: PinholeCamera, street: Street, fixtures: list[Fixture], span: PlanSpan, check: bool
     ) -> None:
         self.camera, self.street, self.span, self.check = camera, street, span, check
         self.fixtures = fixtures
@@ -51,15 +57,19 @@ class Planner:
         self._depths: list[Floats] = []
         self._hidden: list[Floats] = []
 
-    # --- candidates -------------------------------------------------------------------------------
-
     def _ends(self, d: float, margin: float) -> tuple[float, float]:
         s0 = self.camera.s_at(0.0, d) - margin
         s1 = self.camera.s_at(float(self.camera.width), d) + margin
         return s0, s1
 
     def person(self, rng: np.random.Generator, track_id: int, route: str = "") -> Actor:
-        """A pedestrian: along a pavement (perhaps with a rest), over the zebra, or in or out of a door."""
+        """Draws a pedestrian: along a pavement (perhaps pausing), over the zebra, or in or out of a door.
+
+        Args:
+            rng: source of randomness.
+            track_id: of the actor.
+            route: `near`, `far`, `zebra` or `door`; empty draws one.
+        """
         street = self.street
         look = make_person(rng)
         speed = float(rng.uniform(1.0, 1.65))
@@ -100,7 +110,7 @@ class Planner:
         actor = make_actor(track_id, "person", look, start, speed, way, pauses)
         if route != "zebra":
             return actor
-        step_off = float(actor.times_s[3])  # spread the moments at which people step onto the zebra
+        step_off = float(actor.times_s[3])  # spreads out the times at which people step onto the zebra
         wanted = float(rng.uniform(self.span.from_s - 4.0, max(self.span.from_s, self.span.to_s - 9.0)))
         return replace(actor, times_s=actor.times_s + (wanted - step_off))
 
@@ -116,7 +126,7 @@ class Planner:
         )
 
     def bicycle(self, rng: np.random.Generator, track_id: int) -> Actor:
-        """A cyclist in its lane."""
+        """Draws a cyclist in a cycle lane."""
         far = bool(rng.random() < 0.5)
         lane = self.street.bike_lane_m
         d = lane * 0.5 + float(rng.uniform(-0.2, 0.2))
@@ -126,7 +136,7 @@ class Planner:
         )
 
     def motor(self, rng: np.random.Generator, track_id: int, name: str) -> Actor:
-        """A car or a bus in its lane."""
+        """Draws a car or a bus in a lane; `name` is its class."""
         look = make_bus(rng) if name == "bus" else make_car(rng)
         far = bool(rng.random() < (0.6 if name == "bus" else 0.5))
         lane = 1.5 if far else 0.5
@@ -134,10 +144,8 @@ class Planner:
         speed = float(rng.uniform(4.6, 6.0) if name == "bus" else rng.uniform(4.6, 7.0))
         return self._driving(rng, track_id, name, look, look.length_m / 2, speed, far, d)
 
-    # --- judgement --------------------------------------------------------------------------------
-
     def _inside(self, boxes: Floats) -> Floats:
-        """Share of each box inside the picture (N,)."""
+        """Share of each box (N, 4) that is inside the picture, (N,)."""
         w = np.clip(np.minimum(boxes[:, 2], self.camera.width) - np.maximum(boxes[:, 0], 0), 0, None)
         h = np.clip(np.minimum(boxes[:, 3], self.camera.height) - np.maximum(boxes[:, 1], 0), 0, None)
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -146,7 +154,7 @@ class Planner:
 
     @staticmethod
     def _cover(boxes: Floats, by: Floats) -> Floats:
-        """Share of each box covered by another (N,)."""
+        """Share of each box (N, 4) that the box beside it in `by` covers, (N,)."""
         w = np.maximum(np.minimum(boxes[:, 2], by[:, 2]) - np.maximum(boxes[:, 0], by[:, 0]), 0)
         h = np.maximum(np.minimum(boxes[:, 3], by[:, 3]) - np.maximum(boxes[:, 1], by[:, 1]), 0)
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -162,7 +170,7 @@ class Planner:
         return bool((total[need:] - total[:-need]).max() >= need)
 
     def _lost_at_line(self, actor: Actor, hidden: Floats) -> bool:
-        """A crossing while hidden, or so near the ends of the time that it is not to be judged."""
+        """Whether it crosses a line or kerb while occluded, or too close to the ends of the planned time."""
         place = actor.positions(self.times)
         street = self.street
         marks = [(street.walk_line_s, 0)] if actor.class_name == "person" else [(street.road_line_s, 0)]
@@ -199,7 +207,11 @@ class Planner:
         return False
 
     def offer(self, actor: Actor) -> bool:
-        """Keep the actor when it and everyone else stays countable."""
+        """Accepts an actor if it and all accepted before stay countable.
+
+        Returns:
+            Whether it was accepted.
+        """
         if self._collides(actor):
             return False
         boxes, depth = rough_boxes(actor, self.camera, self.times)
@@ -231,10 +243,19 @@ class Planner:
 
 
 def plan(
-    rng: np.random.Generator, camera: Camera, street: Street, fixtures: list[Fixture], span: Span,
+    rng: np.random.Generator, camera: PinholeCamera, street: Street, fixtures: list[Fixture], span: PlanSpan,
     traffic: float, first_id: int, check: bool = True,
 ) -> list[Actor]:  # fmt: skip
-    """Actors of a span, ids rising from `first_id`. `traffic` 1.0 is about one new object a second."""
+    """Plans the actors of a span.
+
+    Args:
+        rng: source of randomness.
+        camera, street, fixtures: of the scene.
+        span: the time that is planned.
+        traffic: density; 1 is about one new object per second.
+        first_id: track id of the first actor; the others follow.
+        check: see `Planner`.
+    """
     planner = Planner(camera, street, fixtures, span, check)
     length = (span.to_s - span.from_s) / 30.0
     wants = (

@@ -1,13 +1,13 @@
-"""Exact truth of a scene: who is where in each frame, and what a perfect counter would count.
+"""Computes the exact truth of a scene: the objects in each frame, and what a perfect counter would count.
 
-Counting words (the same as the counters use):
+Terms are those of the counters:
 
-- **unique**: objects that were clearly in the picture, that is at least a quarter visible with 60 pixels or more for
-  half a second in all. Scenes are planned so that every object is; others are listed in `ignored`.
-- **line crossing**: the object's foot passes from one side of the line to the other through the segment between two
-  frames. `directions[0]` is from the left hand to the right hand of someone who walks from the first point to the
-  second as seen on the screen, `directions[1]` the other way.
-- **zone entry**: the foot goes from outside of the polygon to inside. Who is inside when first seen has not entered.
+- **unique**: an object that was clearly visible: at least a quarter of it, and 60 pixels, for half a second in total.
+  Scenes are planned so that every object is; any other is listed in `ignored`.
+- **line crossing**: the object's foot point moves from one side of the line to the other between two frames, through
+  the segment. `directions[0]` is from left to right, as seen on the screen from the first point towards the second.
+- **zone entry**: the foot point moves from outside of the polygon to inside. An object that is inside when it is first
+  seen has not entered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.demo.scene.actors import Actor, foot_points
-from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.pinhole import Floats
 from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.geometry.rle import encode
 from pipeline.records.scene_truth import (
@@ -37,18 +37,34 @@ CLEAR_S = 0.5
 
 
 def side(line: SceneLine, points_rel: Floats) -> Floats:
-    """(N, 2) relative points -> (N,) positive on the right hand of the line's way, negative on the left."""
+    """On which side of a line points are.
+
+    Args:
+        line: the counting line.
+        points_rel: (N, 2) relative coordinates.
+
+    Returns:
+        (N,) positive on the right-hand side, negative on the left.
+    """
     (ax, ay), (bx, by) = line.points
     crossed: Floats = (bx - ax) * (points_rel[:, 1] - ay) - (by - ay) * (points_rel[:, 0] - ax)
     return crossed
 
 
 def line_crossings(line: SceneLine, path_rel: Floats) -> list[tuple[int, str]]:
-    """(N, 2) relative foot points of consecutive frames -> (index of the first point beyond, direction)."""
+    """Crossings of one path.
+
+    Args:
+        line: the counting line.
+        path_rel: (N, 2) foot points of consecutive frames, relative coordinates.
+
+    Returns:
+        For each crossing the index of the first point on the other side, and the direction.
+    """
     signs = side(line, path_rel)
     a, b = np.array(line.points[0]), np.array(line.points[1])
     found: list[tuple[int, str]] = []
-    last: int | None = None  # the last point that was not exactly on the line
+    last: int | None = None  # the latest point that was not exactly on the line
     for i, value in enumerate(signs):
         if value == 0.0:
             continue
@@ -63,7 +79,7 @@ def line_crossings(line: SceneLine, path_rel: Floats) -> list[tuple[int, str]]:
 
 
 def inside(zone: SceneZone, points_rel: Floats) -> NDArray[np.bool_]:
-    """(N, 2) relative points -> (N,) bool, even-odd rule."""
+    """Which points (N, 2), in relative coordinates, are inside a zone by the even-odd rule: (N,)."""
     result = np.zeros(len(points_rel), bool)
     x, y = points_rel[:, 0], points_rel[:, 1]
     corners = zone.polygon
@@ -76,7 +92,7 @@ def inside(zone: SceneZone, points_rel: Floats) -> NDArray[np.bool_]:
 
 
 def scene_events(scene: Scene) -> tuple[list[TrueCrossing], list[TrueEntry]]:
-    """Crossings and zone entries of a scene with an end, from the exact paths (nothing is rendered)."""
+    """Line crossings and zone entries of a finite scene, computed from the exact paths without rendering."""
     times = np.arange(scene.frame_count) / scene.fps
     crossings: list[TrueCrossing] = []
     entries: list[TrueEntry] = []
@@ -107,7 +123,7 @@ def _actor_crossings(layout: SceneLayout, actor: Actor, path_rel: Floats, first:
 
 
 def frame_truth(rendered: Rendered) -> tuple[TrueInstance, ...]:
-    """The instances of one frame with their masks."""
+    """The instances of one rendered frame with their masks."""
     found: list[TrueInstance] = []
     for t in rendered.instances:
         x0, y0, x1, y1 = (int(edge) for edge in t.box_px)
@@ -120,7 +136,7 @@ def frame_truth(rendered: Rendered) -> tuple[TrueInstance, ...]:
 
 
 class TruthBuilder:
-    """Collects frames as they are rendered, and makes the truth at the end."""
+    """Accumulates the truth of a scene while its frames are rendered."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -129,7 +145,7 @@ class TruthBuilder:
         self._class: dict[int, str] = {}
 
     def add(self, rendered: Rendered) -> None:
-        """Take the next frame."""
+        """Adds the next frame."""
         self._frames.append(frame_truth(rendered))
         for t in rendered.instances:
             self._class[t.track_id] = t.class_name
@@ -137,7 +153,7 @@ class TruthBuilder:
             self._clear[t.track_id] = self._clear.get(t.track_id, 0) + int(clear)
 
     def finish(self) -> SceneTruth:
-        """The truth of the frames taken."""
+        """The truth of all frames added."""
         scene = self._scene
         need = CLEAR_S * scene.fps
         counted = {track for track, frames in self._clear.items() if frames >= need}
@@ -161,7 +177,12 @@ class TruthBuilder:
 
 
 def scene_truth(scene: Scene, each: Callable[[Rendered], None] | None = None) -> SceneTruth:
-    """Render a whole scene; `each` sees every frame on the way (an encoder, a progress bar)."""
+    """Renders a finite scene and returns its truth.
+
+    Args:
+        scene: the scene.
+        each: called with every frame, e.g. to encode it.
+    """
     builder = TruthBuilder(scene)
     for rendered in _frames(scene):
         builder.add(rendered)

@@ -1,4 +1,4 @@
-"""What cars and buses look like: side outlines, sizes, paint."""
+"""Appearance of cars and buses: side outlines, sizes, paint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Floats
-from pipeline.demo.scene.shapes import Colour, shade
+from pipeline.demo.scene.pinhole import Floats
+from pipeline.demo.scene.sprite import Colour, shade
 
 PAINTS: tuple[Colour, ...] = (
     (196, 44, 42), (40, 84, 150), (236, 236, 234), (52, 54, 60), (166, 172, 178), (72, 128, 96), (232, 186, 62),
@@ -19,8 +19,9 @@ LIVERIES: tuple[tuple[Colour, Colour], ...] = (
     ((226, 230, 232), (60, 120, 180)),
 )  # fmt: skip
 
-# Side outlines from the rear bumper over the roof to the front: (share of the length, height in metres).
-# Then: belt height, roof height, and the window posts (rear base, rear top, middle, front top, front base).
+# For each kind of car: its side outline from the rear bumper over the roof to the front, as (share of the length,
+# height in metres); belt and roof height; window pillars as shares of the length (rear base, rear top, middle, front
+# top, front base); shortest and longest length in metres.
 CARS: dict[str, tuple[tuple[tuple[float, float], ...], float, float, tuple[float, ...], tuple[float, float]]] = {
     "hatch": (((-0.5, 0.26), (-0.505, 0.62), (-0.485, 0.92), (-0.4, 1.38), (-0.2, 1.49), (0.06, 1.47),
                (0.27, 0.98), (0.42, 0.86), (0.49, 0.7), (0.5, 0.28)), 0.93, 1.47,
@@ -42,9 +43,9 @@ CARS: dict[str, tuple[tuple[tuple[float, float], ...], float, float, tuple[float
 
 @dataclass(frozen=True)
 class VehicleLook:
-    """Shape and paint of a car or a bus."""
+    """Shape and paint of a car or a bus; `kind` is a key of `CARS`, or `bus`."""
 
-    kind: str  # a key of the car table, or "bus"
+    kind: str
     length_m: float
     width_m: float
     height_m: float
@@ -56,7 +57,7 @@ class VehicleLook:
 
 
 def make_car(rng: np.random.Generator) -> VehicleLook:
-    """A random car: hatchback, sedan, estate, SUV or van."""
+    """Draws a random car: hatchback, sedan, estate, SUV or van."""
     kind = str(rng.choice(list(CARS), p=[0.28, 0.24, 0.2, 0.18, 0.1]))
     low, high = CARS[kind][4]
     paint = PAINTS[int(rng.integers(len(PAINTS)))]
@@ -67,7 +68,7 @@ def make_car(rng: np.random.Generator) -> VehicleLook:
 
 
 def make_bus(rng: np.random.Generator) -> VehicleLook:
-    """A random city bus."""
+    """Draws a random city bus."""
     paint, second = LIVERIES[int(rng.integers(len(LIVERIES)))]
     return VehicleLook("bus", float(rng.uniform(7.8, 9.4)), 2.45, float(rng.uniform(2.85, 3.05)), paint, second,
                        False, True, 0.46)  # fmt: skip
@@ -79,7 +80,7 @@ def vehicle_extent(look: VehicleLook) -> tuple[float, float, float]:
 
 
 def _round(points: Floats, times: int) -> Floats:
-    """Corner cutting (Chaikin) of an open outline, ends kept."""
+    """Rounds the corners of an open outline (Chaikin 1974), keeping its ends."""
     for _ in range(times):
         a, b = points[:-1], points[1:]
         cut = np.empty((2 * len(a), 2))
@@ -89,7 +90,7 @@ def _round(points: Floats, times: int) -> Floats:
 
 
 def outline(look: VehicleLook) -> Floats:
-    """(N, 2) metres (forward, up) from rear bottom over the roof to front bottom."""
+    """Side outline from the rear bottom over the roof to the front bottom: (N, 2) forward and up, metres."""
     if look.kind == "bus":
         half, top = look.length_m / 2, look.height_m
         raw = [(-half, 0.3), (-half - 0.01, 1.2), (-half + 0.05, top - 0.12), (-half + 0.3, top), (half - 0.45, top),

@@ -1,26 +1,26 @@
-"""Drawing of cars and buses: the side outline extruded and shaded face by face, then windows, lights, wheels."""
+"""Draws cars and buses: the extruded side outline, shaded face by face, then windows, lamps and wheels."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera, Floats
-from pipeline.demo.scene.light import Light
-from pipeline.demo.scene.shapes import Colour, Sprite, mix, shade
+from pipeline.demo.scene.lighting import Light
+from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Colour, Sprite, mix, shade
 from pipeline.demo.scene.vehicle_looks import CARS, VehicleLook, outline
 
 
 class _Placed:
-    """Body coordinates (forward, left, up) of a vehicle -> pixels."""
+    """Maps body coordinates (forward, left, up) of a vehicle to pixels."""
 
-    def __init__(self, camera: Camera, look: VehicleLook, s: float, d: float, along: Floats) -> None:
+    def __init__(self, camera: PinholeCamera, look: VehicleLook, s: float, d: float, along: Floats) -> None:
         self.camera, self.look, self.s, self.d, self.along = camera, look, s, d, along
         side = float(np.dot(camera.toward_camera(s, d), np.array([-along[1], along[0]])))
-        self.side = 1.0 if side >= 0 else -1.0  # which side the camera sees
+        self.side = 1.0 if side >= 0 else -1.0  # the side that the camera sees: 1 left, -1 right
 
     def half_width(self, up: Floats) -> Floats:
-        """Sides lean in above the belt line."""
+        """Half of the width at each height; the sides lean inwards above the belt line."""
         half = self.look.width_m / 2
         if self.look.kind == "bus":
             return half - 0.05 * np.minimum(np.maximum((up - 1.2) / 1.8, 0), 1)
@@ -29,6 +29,7 @@ class _Placed:
         return half - lean - 0.05 * np.minimum(np.maximum((0.5 - up) / 0.3, 0), 1)
 
     def world(self, body: Floats) -> Floats:
+        """Body coordinates (N, 3) to world coordinates (N, 3)."""
         out = np.empty_like(body)
         out[:, 0] = self.s + body[:, 0] * self.along[0] - body[:, 1] * self.along[1]
         out[:, 1] = self.d + body[:, 0] * self.along[1] + body[:, 1] * self.along[0]
@@ -36,15 +37,16 @@ class _Placed:
         return out
 
     def pixels(self, body: Floats) -> Floats:
+        """Body coordinates (N, 3) to pixels (N, 2)."""
         return self.camera.project(self.world(body))[0]
 
     def on_side(self, flat: Floats) -> Floats:
-        """(N, 2) forward, up on the visible side -> pixels."""
+        """Points (N, 2) forward and up on the visible side to pixels (N, 2)."""
         lateral = self.half_width(flat[:, 1]) * self.side
         return self.pixels(np.column_stack([flat[:, 0], lateral, flat[:, 1]]))
 
     def across(self, x: float, up: float, x2: float, up2: float, inset: float) -> Floats:
-        """A band over the whole width between two places of the outline -> pixels (4, 2)."""
+        """A band across the width of the vehicle, between two points of the outline: (4, 2) pixels."""
         lows, highs = np.array([up, up2]), np.array([x, x2])
         half = self.half_width(lows) - inset
         body = np.array([[highs[0], half[0], up], [highs[1], half[1], up2], [highs[1], -half[1], up2],
@@ -53,10 +55,21 @@ class _Placed:
 
 
 def draw_vehicle(
-    sprite: Sprite, camera: Camera, look: VehicleLook, s: float, d: float, along: Floats,
+    sprite: Sprite, camera: PinholeCamera, look: VehicleLook, s: float, d: float, along: Floats,
     travel_m: float, light: Light, lit: float = 1.0,
 ) -> None:  # fmt: skip
-    """Draw a car or bus at (s, d) heading along the unit ground vector."""
+    """Draws a car or a bus.
+
+    Args:
+        sprite: drawn on.
+        camera: of the scene.
+        look: its appearance.
+        s, d: position, metres.
+        along: unit heading (s, d).
+        travel_m: distance travelled, which turns the wheels.
+        light: of the scene.
+        lit: brightness, 1 is normal.
+    """
     placed = _Placed(camera, look, s, d, along)
     rim = outline(look)
     normals2 = np.column_stack([-(rim[1:, 1] - rim[:-1, 1]), rim[1:, 0] - rim[:-1, 0]])
@@ -92,7 +105,7 @@ def _glass(light: Light, lit: float) -> Colour:
 
 
 def _ends(sprite: Sprite, placed: _Placed, light: Light, lit: float) -> None:
-    """Windscreen, rear window, lamps, grille and plate, where they face the camera."""
+    """Draws windscreen, rear window, lamps, grille and number plate where they face the camera."""
     look, half_l = placed.look, placed.look.length_m / 2
     toward = placed.camera.toward_camera(placed.s, placed.d)
     ahead = float(toward @ placed.along)

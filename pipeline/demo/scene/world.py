@@ -1,13 +1,12 @@
 """A street scene: background, furniture and actors, rendered frame by frame.
 
-The state is a pure function of the seed and the frame's index: frames may be asked for in any order. A bicycle
-and its rider are one object of class `bicycle`; riders are not persons of their own.
+A frame is a pure function of the seed and its index, so frames can be rendered in any order. A bicycle and its rider
+are one object of class `bicycle`; riders do not count as persons.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,67 +14,39 @@ from numpy.typing import NDArray
 
 from pipeline.demo.scene.actors import CLASSES, Actor, Pose, foot_points
 from pipeline.demo.scene.backdrop import paint_backdrop
-from pipeline.demo.scene.camera import Camera
 from pipeline.demo.scene.cycles import CycleLook, draw_cycle
 from pipeline.demo.scene.furniture import Fixture, furnish
 from pipeline.demo.scene.grading import Grading
-from pipeline.demo.scene.layout import Street, make_camera, make_layout, make_street
-from pipeline.demo.scene.light import Light, make_light
-from pipeline.demo.scene.people import PersonLook, draw_person
+from pipeline.demo.scene.lighting import Light, make_light
+from pipeline.demo.scene.people import draw_person
+from pipeline.demo.scene.person_looks import PersonLook
+from pipeline.demo.scene.pinhole import PinholeCamera
+from pipeline.demo.scene.rendered import Rendered, RenderedInstance
 from pipeline.demo.scene.shadows import ShadowLayer, glow
-from pipeline.demo.scene.shapes import Bytes, Sprite
-from pipeline.demo.scene.traffic import Span, plan
+from pipeline.demo.scene.sprite import Bytes, Sprite
+from pipeline.demo.scene.street import Street, make_camera, make_layout, make_street
+from pipeline.demo.scene.traffic import PlanSpan, plan
 from pipeline.demo.scene.vehicle_looks import VehicleLook
 from pipeline.demo.scene.vehicles import draw_vehicle
 from pipeline.records.scene_truth import SceneLayout
 
 __all__ = ["CLASSES", "Rendered", "RenderedInstance", "Scene"]
 
-_WARM_S = 26.0  # the longest way through the picture
-_CHAPTER_S = 30.0  # an endless scene is planned in chapters of this length
+_WARM_S = 26.0  # longest time that an object needs to pass through the picture
+_CHAPTER_S = 30.0  # an endless scene is planned in sections of this length
 _MASK_ALPHA = 96
 
 
-@dataclass(frozen=True)
-class RenderedInstance:
-    """One object of one frame. Its pixels in `Rendered.labels` have the value `label`."""
-
-    label: int
-    track_id: int
-    class_name: str
-    box_px: tuple[float, float, float, float]  # x0 y0 x1 y1 of the visible mask, x1 y1 exclusive
-    area_px: int  # visible pixels
-    visible: float  # visible share of the whole silhouette, 0..1 (outside of the picture counts as hidden)
-    foot_px: tuple[float, float]  # where it stands on the ground
-    full_box_px: tuple[float, float, float, float]  # box of the whole silhouette, may leave the picture
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """One frame and its truth."""
-
-    index: int
-    pts_s: float
-    image: Bytes  # (H, W, 3) uint8 RGB
-    labels: NDArray[np.int16]  # (H, W): 0 background, k the pixels of instances[k - 1]
-    instances: tuple[RenderedInstance, ...]
-
-    def mask(self, label: int) -> NDArray[np.bool_]:
-        """(H, W) bool: the visible pixels of one instance."""
-        found: NDArray[np.bool_] = self.labels == label
-        return found
-
-
 class Scene:
-    """A street seen from a fixed camera. Build it with `Scene.from_seed`."""
+    """A street seen from a fixed camera. Make it with `Scene.from_seed`."""
 
     def __init__(self, seed: int, width: int, height: int, fps: float, duration_s: float, traffic: float,
                  endless: bool, check: bool = True) -> None:  # fmt: skip
         self.seed, self.width, self.height = seed, width, height
         self.fps, self.duration_s, self.traffic, self.endless = fps, duration_s, traffic, endless
-        self._check = check and not endless  # a load test counts nothing, and must not pause to plan
+        self._check = check and not endless  # an endless scene is for load tests: planning must be fast
         rng = np.random.default_rng([seed, 1])
-        self.camera: Camera
+        self.camera: PinholeCamera
         self.camera, near_walk = make_camera(rng, width, height)
         self.street: Street = make_street(rng, near_walk)
         self.layout: SceneLayout = make_layout(self.camera, self.street)
@@ -103,26 +74,35 @@ class Scene:
         cls, seed: int, *, width: int = 640, height: int = 360, fps: float = 25.0, duration_s: float = 30.0,
         traffic: float = 1.0, endless: bool = False,
     ) -> Scene:  # fmt: skip
-        """The scene of a seed: `duration_s` seconds, or without an end (memory stays bounded)."""
+        """Makes the scene of a seed.
+
+        Args:
+            seed: determines the street and everything that happens in it.
+            width, height: of the frames, pixels.
+            fps: frame rate in Hz.
+            duration_s: length of a finite scene.
+            traffic: density of people and vehicles; 1 is normal.
+            endless: without an end, in bounded memory.
+        """
         return cls(seed, width, height, fps, duration_s, traffic, endless)
 
     @property
     def frame_count(self) -> int:
-        """Frames of a scene with an end."""
+        """Number of frames of a finite scene."""
         return round(self.duration_s * self.fps)
 
     def _chapter(self, number: int) -> list[Actor]:
-        """Actors that start in one chapter; a scene with an end has chapter 0 only."""
+        """Actors that start in one chapter; a finite scene has chapter 0 only."""
         found = self._chapters.get(number)
         if found is None:
             if self.endless:
                 begin = number * _CHAPTER_S
                 first = begin if number else -_WARM_S
-                span = Span(
+                span = PlanSpan(
                     first, begin + _CHAPTER_S - 3.0, begin if number else 0.0, begin + _CHAPTER_S + 12.0
                 )
             else:
-                span = Span(-_WARM_S, self.duration_s - 1.0, 0.0, self.duration_s)
+                span = PlanSpan(-_WARM_S, self.duration_s - 1.0, 0.0, self.duration_s)
             rng = np.random.default_rng([self.seed, 5, number])
             found = plan(rng, self.camera, self.street, self.fixtures, span, self.traffic, number * 1000 + 1,
                          self._check)  # fmt: skip
@@ -132,14 +112,14 @@ class Scene:
         return found
 
     def actors(self, time_s: float = 0.0) -> list[Actor]:
-        """Everyone who may be in the street at this time (all actors, for a scene with an end)."""
+        """Actors that may be in the street at a time; for a finite scene all of them."""
         if not self.endless:
             return self._chapter(0)
         number = int(time_s // _CHAPTER_S)
         return [a for n in (number - 1, number) if n >= 0 for a in self._chapter(n)]
 
     def frame(self, index: int) -> Rendered:
-        """Render one frame; `index` counts from 0."""
+        """Renders one frame; `index` counts from 0."""
         time_s = index / self.fps
         present = [(actor, actor.pose(time_s)) for actor in self.actors(time_s) if actor.alive(time_s)]
         present.sort(key=lambda pair: -self.camera.depth(pair[1].s, pair[1].d))
@@ -159,8 +139,12 @@ class Scene:
     def _paint(
         self, image: Bytes, labels: NDArray[np.int16], actor: Actor, pose: Pose, label: int
     ) -> tuple[int, tuple[float, float, float, float]] | None:
-        """Draw one actor; returns pixels and box of its whole silhouette, None when outside of the picture."""
-        box = self._reach(actor, pose)
+        """Draws one actor.
+
+        Returns:
+            Area and box of its whole silhouette in pixels; None if it is not in the picture.
+        """
+        box = self._bounds(actor, pose)
         if box[2] <= 0 or box[0] >= self.width or box[3] <= 0 or box[1] >= self.height:
             return None
         sprite = Sprite(*box, oversample=2 if self.height <= 720 else 1)
@@ -188,7 +172,8 @@ class Scene:
         view[part[:, :, 3] > _MASK_ALPHA] = label
         return whole, full
 
-    def _reach(self, actor: Actor, pose: Pose) -> tuple[int, int, int, int]:
+    def _bounds(self, actor: Actor, pose: Pose) -> tuple[int, int, int, int]:
+        """Pixel box x0 y0 x1 y1 that an actor cannot exceed."""
         long, wide, tall = actor.extent_m
         n, a = pose.along, np.array([-pose.along[1], pose.along[0]])
         corners = np.array([[pose.s + i * long * n[0] + j * wide * a[0], pose.d + i * long * n[1] + j * wide * a[1], h]
@@ -198,7 +183,7 @@ class Scene:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def _hide(self, part: Bytes, x0: int, y0: int, x1: int, y1: int, depth_m: float, d: float) -> Bytes:
-        """Take away what stands behind furniture or inside a house."""
+        """Erases the parts of a sprite that are behind furniture or inside a house."""
         out = part
         for fixture in self.fixtures:
             fh, fw = fixture.rgba.shape[:2]
@@ -227,7 +212,7 @@ class Scene:
 
 
 def _over(image: Bytes, rgba: Bytes, x0: int, y0: int) -> None:
-    """Composite a premultiplied sprite onto the image, in place; parts outside are cut."""
+    """Composites a premultiplied sprite onto the image in place; parts outside are clipped."""
     h, w = image.shape[:2]
     a, b = max(0, x0), min(w, x0 + rgba.shape[1])
     c, e = max(0, y0), min(h, y0 + rgba.shape[0])
@@ -241,10 +226,10 @@ def _over(image: Bytes, rgba: Bytes, x0: int, y0: int) -> None:
 
 
 def _measure(
-    labels: NDArray[np.int16], drawn: list[tuple[Actor, int, tuple[float, float, float, float]]], camera: Camera,
+    labels: NDArray[np.int16], drawn: list[tuple[Actor, int, tuple[float, float, float, float]]], camera: PinholeCamera,
     time_s: float,
 ) -> tuple[RenderedInstance, ...]:  # fmt: skip
-    """Visible boxes and shares; hidden objects leave no instance, and labels are renumbered without gaps."""
+    """Measures the visible instances. Fully hidden objects are left out, and labels renumbered without gaps."""
     instances: list[RenderedInstance] = []
     for old, (actor, whole, full) in enumerate(drawn, start=1):
         x0, y0 = max(0, int(full[0])), max(0, int(full[1]))
@@ -269,7 +254,7 @@ def _measure(
 
 
 def sample(seed: int, *, width: int = 640, height: int = 360) -> Rendered:
-    """One random moment of a random street, for training: each seed has its own street and crowd."""
+    """One random frame of a random street, for training: each seed has its own street and actors."""
     rng = np.random.default_rng([seed, 77])
     scene = Scene(seed, width, height, 25.0, 6.0, float(rng.uniform(1.2, 2.6)), False, check=False)
     return scene.frame(int(rng.integers(0, 150)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.demo.scene.actors import make_actor
-from pipeline.demo.scene.people import make_person
+from pipeline.demo.scene.person_looks import make_person
 from pipeline.demo.scene.truth import (
     inside,
     line_crossings,

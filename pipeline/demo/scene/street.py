@@ -1,8 +1,7 @@
-"""Where things are on a street: kerbs, lanes, zebra, doors, and the lines and zone worth counting.
+"""Ground plan of a street: kerbs, lanes, zebra, doors, and the lines and the zone that are counted.
 
-Everything is a pure function of the seed. Lines and zones are handed out in relative image coordinates, in the
-form a configuration takes (`directions: (A, B)`: walking from the first point to the second as seen on the
-screen, A counts who crosses from the left hand to the right hand, B the other way).
+Everything is a pure function of the seed. Lines and zones are in relative image coordinates, as in a configuration:
+seen from a line's first point towards its second, `directions[0]` counts crossings from left to right.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Camera
+from pipeline.demo.scene.pinhole import PinholeCamera
 from pipeline.records.scene_truth import Point, SceneLayout, SceneLine, SceneZone
 
 
 @dataclass(frozen=True)
 class Street:
-    """The ground plan, metres in street coordinates (see `camera`)."""
+    """The ground plan: lengths in metres, positions in the coordinates of `pinhole`."""
 
-    near_walk_m: float  # width of the near pavement that is in the picture
+    near_walk_m: float  # visible width of the near pavement
     bike_lane_m: float
     lane_m: float
     far_walk_m: float
@@ -37,17 +36,17 @@ class Street:
 
     @property
     def facade_d(self) -> float:
-        """Where the house fronts stand."""
+        """Distance d of the facades."""
         return self.road_m + self.far_walk_m
 
     @property
     def near_sign(self) -> int:
-        """+1 when the near lane drives to the right of the screen."""
+        """+1 if traffic in the near lane goes to the right on the screen, else -1."""
         return 1 if self.drive_right else -1
 
 
-def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[Camera, float]:
-    """A camera, and the width of the near pavement it shows (metres)."""
+def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[PinholeCamera, float]:
+    """Draws a camera. Also returns the width of the near pavement that it shows, metres."""
     scale = width / 640.0
     focal = float(rng.uniform(600, 720)) * scale
     horizon = float(rng.uniform(0.15, 0.29)) * height
@@ -57,11 +56,11 @@ def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[Came
     bottom = focal * elevation / (height - horizon)
     distance = bottom / float(np.cos(yaw)) + near_walk
     s = -float(np.tan(yaw)) * (distance + 3.5)
-    return Camera(width, height, focal, horizon, elevation, distance, yaw, s), near_walk
+    return PinholeCamera(width, height, focal, horizon, elevation, distance, yaw, s), near_walk
 
 
 def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
-    """A ground plan that keeps zebra, lines and doors well apart and inside the picture."""
+    """Draws a ground plan in which zebra, lines and doors are apart from each other and inside the picture."""
     side = float(rng.choice([-1.0, 1.0]))
     zebra = side * float(rng.uniform(2.4, 3.2))
     doors = tuple(float(s + rng.uniform(-0.8, 0.8)) for s in (-8.5, -3.5, 3.5, 8.5))
@@ -79,8 +78,8 @@ def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
     )
 
 
-def make_layout(camera: Camera, street: Street) -> SceneLayout:
-    """Lines across the road and the near pavement, and the zebra as the zone."""
+def make_layout(camera: PinholeCamera, street: Street) -> SceneLayout:
+    """The counting lines across the road and the near pavement, and the zebra as a zone."""
 
     def rel(s: float, d: float) -> Point:
         x, y = camera.point(s, d)

@@ -1,4 +1,4 @@
-"""Drawing of one object at twice the resolution into a small premultiplied RGBA sprite."""
+"""Sprites: one object drawn into a small oversampled canvas with premultiplied alpha."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.scene.camera import Floats
+from pipeline.demo.scene.pinhole import Floats
 
 Colour = tuple[float, float, float]
 Bytes = NDArray[np.uint8]
@@ -20,7 +20,7 @@ _ARC = np.column_stack([np.cos(_HALF_TURN), np.sin(_HALF_TURN)])
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour lighter (factor > 1) or darker (factor < 1), kept in 0..255."""
+    """A lighter (factor > 1) or darker (factor < 1) version of a colour, clipped to 0..255."""
     r, g, b = colour
     return (
         min(255.0, max(0.0, r * factor)),
@@ -30,12 +30,20 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """`a` with `share` (0..1) of `b` in it."""
+    """Linear interpolation from `a` (share 0) to `b` (share 1)."""
     return tuple(x + (y - x) * share for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
 def capsule(a: Floats, b: Floats, ra: float, rb: float) -> Floats:
-    """Outline (14, 2) of the hull of two discs: centres `a`, `b`, radii `ra`, `rb` (pixels)."""
+    """Outline of the convex hull of two discs.
+
+    Args:
+        a, b: centres, (2,) pixels.
+        ra, rb: radii, pixels.
+
+    Returns:
+        (14, 2), pixels.
+    """
     dx, dy = float(b[0] - a[0]), float(b[1] - a[1])
     length = math.hypot(dx, dy)
     dx, dy = (dx / length, dy / length) if length > 1e-9 else (1.0, 0.0)
@@ -49,7 +57,12 @@ def capsule(a: Floats, b: Floats, ra: float, rb: float) -> Floats:
 
 
 class Sprite:
-    """A canvas over the pixel box `x0, y0, x1, y1` (integers, may lie partly outside the frame)."""
+    """A canvas over a box of the frame.
+
+    Args:
+        x0, y0, x1, y1: the box in pixels; may extend beyond the frame.
+        oversample: canvas pixels per frame pixel, along each axis.
+    """
 
     def __init__(self, x0: int, y0: int, x1: int, y1: int, oversample: int = 2) -> None:
         self.x0, self.y0, self.x1, self.y1 = x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
@@ -71,30 +84,30 @@ class Sprite:
         return colour[0] * alpha, colour[1] * alpha, colour[2] * alpha, 255.0 * alpha
 
     def convex(self, points: Floats, colour: Colour, alpha: float = 1.0) -> None:
-        """Fill a convex polygon (N, 2) of pixels; it replaces what was there."""
+        """Fills a convex polygon (N, 2), pixels of the frame; replaces what is below."""
         cv2.fillConvexPoly(self.canvas, self._fixed(points), self._rgba(colour, alpha), self._aa, _SHIFT)
 
     def poly(self, points: Floats, colour: Colour, alpha: float = 1.0) -> None:
-        """Fill any simple polygon (N, 2) of pixels."""
+        """Fills a simple polygon (N, 2), pixels of the frame; replaces what is below."""
         cv2.fillPoly(self.canvas, [self._fixed(points)], self._rgba(colour, alpha), self._aa, _SHIFT)
 
     def hull(self, parts: Sequence[Floats], colour: Colour, alpha: float = 1.0) -> None:
-        """Fill the convex hull of several outlines."""
+        """Fills the convex hull of several outlines, (N, 2) each."""
         points = np.concatenate(parts).astype(np.float32)
         self.convex(cv2.convexHull(points)[:, 0].astype(np.float64), colour, alpha)
 
     def limb(self, a: Floats, b: Floats, ra: float, rb: float, colour: Colour) -> None:
-        """A tapered limb with round ends; radii in pixels."""
+        """Fills a tapered capsule; see `capsule`."""
         self.convex(capsule(a, b, ra, rb), colour)
 
     def disc(self, centre: Floats, radius: float, colour: Colour) -> None:
-        """A filled circle; radius in pixels."""
+        """Fills a circle; the radius is in frame pixels."""
         x, y = centre * self._scale - self._offset
         size = max(1, round(radius * self._scale))
         cv2.circle(self.canvas, (round(x), round(y)), size, self._rgba(colour, 1.0), -1, self._aa, _SHIFT)
 
     def stroke(self, points: Floats, width: float, colour: Colour, closed: bool = False) -> None:
-        """A polyline of about `width` pixels."""
+        """Draws a polyline of about `width` pixels."""
         thickness = max(1, round(width * self.k))
         cv2.polylines(
             self.canvas,
@@ -107,7 +120,7 @@ class Sprite:
         )
 
     def finish(self) -> Bytes:
-        """(H, W, 4) uint8 premultiplied RGBA at the frame's resolution."""
+        """Downsamples the canvas: (h, w, 4) uint8 RGBA with premultiplied alpha."""
         if self.k == 1:
             return self.canvas
         size = (self.x1 - self.x0, self.y1 - self.y0)
@@ -118,7 +131,18 @@ class Sprite:
 
 
 def ring(centre: Floats, radius: float, along: Floats, count: int = 20, phase: float = 0.0) -> Floats:
-    """(count, 3) world points of an upright wheel: `along` is the unit ground direction (s, d)."""
+    """Points on the rim of an upright wheel.
+
+    Args:
+        centre: (3,) s d h, metres.
+        radius: metres.
+        along: unit vector (s, d) on the ground in which the wheel rolls.
+        count: number of points.
+        phase: angle of the first point, radians.
+
+    Returns:
+        (count, 3) s d h, metres.
+    """
     turn = np.linspace(0.0, 2 * np.pi, count, endpoint=False) + phase
     points = np.empty((count, 3))
     points[:, 0] = centre[0] + radius * np.cos(turn) * along[0]

@@ -1,8 +1,8 @@
-"""The fixed camera: a pinhole above a flat street, with an upright (shift) lens.
+"""The scene's fixed camera: a pinhole above a flat street, with a shift lens.
 
-World coordinates are metres: `s` along the street (right is positive), `d` across it (0 at the near kerb,
-growing away from the camera) and `h` up. The lens keeps verticals vertical, so a pitch of the camera is a
-shift of the horizon: x = cx + f X / Z, y = horizon + f (height - h) / Z.
+World coordinates are in metres: `s` along the street (positive to the right), `d` across it (0 at the near kerb,
+growing away from the camera) and `h` upward. The shift lens keeps vertical lines vertical, so that a pitch of the
+camera becomes a shift of the horizon: x = cx + f X / Z, y = horizon + f (elevation - h) / Z.
 """
 
 from __future__ import annotations
@@ -17,24 +17,41 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Camera:
-    """Where the camera stands and how it looks; lengths in metres, image lengths in pixels."""
+class PinholeCamera:
+    """Position and intrinsics of the camera.
+
+    Attributes:
+        width, height: of the image, pixels.
+        focal_px: focal length, pixels.
+        horizon_px: row of the horizon, pixels.
+        elevation_m: height above the street.
+        distance_m: from the near kerb, along `d`.
+        yaw_rad: angle between the street and the image plane.
+        s_m: position along the street.
+    """
 
     width: int
     height: int
     focal_px: float
     horizon_px: float
     elevation_m: float
-    distance_m: float  # from the camera to the near kerb, along d
-    yaw_rad: float  # the street turned against the image plane
-    s_m: float = 0.0  # where along the street the camera stands
+    distance_m: float
+    yaw_rad: float
+    s_m: float = 0.0
 
     def project(self, points_m: Floats) -> tuple[Floats, Floats]:
-        """(N, 3) metres (s, d, h) -> (N, 2) pixels and (N,) depths in metres."""
+        """Projects world points.
+
+        Args:
+            points_m: (N, 3) s d h, metres.
+
+        Returns:
+            (N, 2) x y in pixels, and (N,) depths along the optical axis in metres.
+        """
         c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         along = points_m[:, 0] - self.s_m
         across = points_m[:, 1] + self.distance_m
-        depth = np.maximum(along * n + across * c, 0.3)  # nothing is drawn behind the lens
+        depth = np.maximum(along * n + across * c, 0.3)  # avoids points behind the lens
         scale = self.focal_px / depth
         pixels = np.empty((len(points_m), 2))
         pixels[:, 0] = self.width / 2 + scale * (along * c - across * n)
@@ -42,22 +59,22 @@ class Camera:
         return pixels, depth
 
     def point(self, s: float, d: float, h: float = 0.0) -> tuple[float, float]:
-        """One world point in pixels."""
+        """`project` of a single point: its x y in pixels."""
         pixels, _ = self.project(np.array([[s, d, h]]))
         return float(pixels[0, 0]), float(pixels[0, 1])
 
     def depth(self, s: float, d: float) -> float:
-        """Distance of a ground point along the optical axis, metres."""
+        """Depth of a ground point along the optical axis, metres."""
         c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return max(0.3, (s - self.s_m) * n + (d + self.distance_m) * c)
 
     def s_at(self, x_px: float, d: float) -> float:
-        """Where the image column `x_px` meets the street line at distance `d` across."""
+        """The s of the ground point at distance `d` across the street that appears in image column `x_px`."""
         k = (x_px - self.width / 2) / self.focal_px
         c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return self.s_m + (d + self.distance_m) * (n + k * c) / (c - k * n)
 
     def toward_camera(self, s: float, d: float) -> Floats:
-        """Unit ground vector (s, d) from a ground point to the camera."""
+        """Unit vector (s, d) on the ground from a ground point towards the camera."""
         away = np.array([self.s_m - s, -self.distance_m - d])
         return away / max(1e-6, math.hypot(away[0], away[1]))

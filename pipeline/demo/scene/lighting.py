@@ -1,4 +1,4 @@
-"""Time of day and weather: colours of sun, sky and air, and how they drift."""
+"""Light of a scene: time of day and weather."""
 
 from __future__ import annotations
 
@@ -6,27 +6,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.scene.camera import Floats
-from pipeline.demo.scene.shapes import Colour
+from pipeline.demo.scene.pinhole import Floats
+from pipeline.demo.scene.sprite import Colour
 
 
 @dataclass(frozen=True)
 class Light:
-    """How a scene is lit. `sun` is a unit vector (s, d, h) pointing to the sun."""
+    """How a scene is lit.
+
+    Attributes:
+        kind: `day`, `overcast`, `golden` (hour) or `dusk`.
+        sun: unit vector (s, d, h) towards the sun.
+        sun_strength: of the direct light, 0 (overcast) to 1.
+        ambient: strength of the diffuse light.
+        sky_top, sky_low: colours of the sky at the top and at the horizon.
+        tint: factors for red, green and blue of the whole image, about 1.
+        windows_lit: share of windows with light behind them.
+        shadow: darkness of cast shadows, 0..1.
+        clouds: strength of moving cloud shadows, 0..1.
+    """
 
     kind: str
     sun: tuple[float, float, float]
-    sun_strength: float  # 0 (overcast) .. 1
+    sun_strength: float
     ambient: float
     sky_top: Colour
     sky_low: Colour
-    tint: Colour  # multiplies the picture, about 1
-    windows_lit: float  # share of windows with light behind
-    shadow: float  # darkness of cast shadows 0..1
-    clouds: float  # strength of the moving cloud shadow 0..1
+    tint: Colour
+    windows_lit: float
+    shadow: float
+    clouds: float
 
     def facing(self, normals: Floats) -> Floats:
-        """Brightness (N,) of surfaces with unit normals (N, 3)."""
+        """Brightness of surfaces: direct light by Lambert's cosine law, and diffuse light from above.
+
+        Args:
+            normals: (N, 3) unit normals, s d h.
+
+        Returns:
+            (N,).
+        """
         lit = np.clip(normals @ np.array(self.sun), 0.0, 1.0)
         up = 0.5 + 0.5 * normals[:, 2]
         shaded: Floats = self.ambient * (0.72 + 0.36 * up) + self.sun_strength * 0.52 * lit
@@ -34,9 +53,11 @@ class Light:
 
 
 def make_light(rng: np.random.Generator) -> Light:
-    """Day (mostly), overcast, golden hour or dusk."""
+    """Draws the light of a scene: mostly day, sometimes overcast, golden hour or dusk."""
     kind = str(rng.choice(["day", "day", "day", "overcast", "golden", "dusk"]))
-    azimuth = float(rng.uniform(0.35, 0.95))  # from the side and in front of the house fronts: they are lit
+    azimuth = float(
+        rng.uniform(0.35, 0.95)
+    )  # from the side, and from in front of the facades, so that they are lit
     azimuth = -azimuth if rng.random() < 0.5 else azimuth - float(np.pi)
     height = {"day": rng.uniform(0.7, 1.1), "golden": rng.uniform(0.35, 0.5)}.get(kind, 0.9)
     sun = (
