@@ -88,7 +88,7 @@ def test_every_event_has_a_card_with_three_pictures(made: Path) -> None:
     page = page_of(made)
     events = counted_events(made, Selection())
     assert len(events) > 10
-    assert page.count("<div class=card ") == len(events)
+    assert page.count('<div class="card" ') == len(events)
     assert len(pictures(page)) == 3 * len(events)
     for event in events:
         assert f'data-key="{event["key"]}"' in page
@@ -128,7 +128,7 @@ def test_without_the_source_the_annotated_video_is_shown(run: Path) -> None:
     chosen = Selection()
     page = make_page(run, config, counted_events(run, chosen), chosen)
     assert "from the annotated video" in page
-    assert len(pictures(page)) == 3 * page.count("<div class=card ")
+    assert len(pictures(page)) == 3 * page.count('<div class="card" ')
 
 
 def test_a_live_camera_is_not_called_again(run: Path) -> None:
@@ -152,7 +152,27 @@ def test_an_event_that_the_log_does_not_hold_is_named(made: Path) -> None:
 def test_a_page_needs_no_network(made: Path) -> None:
     page = page_of(made, size=2)
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", page)
-    assert "default-src &#x27;none&#x27;" in page
+    assert "default-src &#39;none&#39;" in page
+
+
+def test_buttons_cannot_be_taken_for_a_direction(made: Path) -> None:
+    page = page_of(made, kinds=("line",), size=3)
+    assert {event["direction"] for event in counted_events(made, Selection(("line",)))} == {"left", "right"}
+    buttons = re.findall(r"<button data-mark=\"(\w+)\">(\w+)</button>", page)
+    assert buttons == [("correct", "correct"), ("wrong", "wrong"), ("unsure", "unsure")] * 3
+
+
+def test_names_are_text_on_the_page(made: Path) -> None:
+    events = [dict(event) | {"class_name": "<img src=x>&'\""} for event in counted_events(made, Selection())]
+    page = make_page(made, run_config(made, None), events, Selection(size=2))
+    assert "<img src=x" not in page
+    assert page.count("<span>&lt;img src=x&gt;&amp;&#39;&#34; ") == 2
+
+
+def test_marks_saved_under_the_old_name_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "marks.json"
+    path.write_text(json.dumps({"run": "r1", "marks": {"a": "right", "b": "wrong", "c": "correct"}}))
+    assert read_marks(path, "r1") == {"a": "correct", "b": "wrong", "c": "correct"}
 
 
 def test_a_sample_is_drawn_again_by_its_seed(made: Path) -> None:
@@ -167,7 +187,7 @@ def test_a_sample_is_drawn_again_by_its_seed(made: Path) -> None:
 def test_marks_give_a_precision_by_line(run: Path, command: Command) -> None:
     events = counted_events(run, Selection())
     lines = [event for event in events if event["name"] == "middle"]
-    marks = {str(event["key"]): "right" for event in lines}
+    marks = {str(event["key"]): "correct" for event in lines}
     marks[str(lines[0]["key"])] = "wrong"
     marks[str(lines[1]["key"])] = "unsure"
     path = run / "marks.json"
@@ -190,7 +210,7 @@ def test_marks_give_a_precision_by_line(run: Path, command: Command) -> None:
         ("[]", "holds no marks"),
         ('{"run": "other", "marks": {}}', "marks of the run other"),
         ('{"run": "r1", "marks": {"a": "good"}}', "got the mark good"),
-        ('{"run": "r1", "marks": {"a": "right"}}', "1 marks are of no event"),
+        ('{"run": "r1", "marks": {"a": "correct"}}', "1 marks belong to no event"),
     ],
 )
 def test_marks_that_are_none_of_this_run_are_one_line(
@@ -207,7 +227,7 @@ def test_the_command_writes_the_page_beside_the_run(run: Path, command: Command)
     code, _, err = command("audit", run, "--sample", "3", "--kind", "line")
     assert code == 0, err
     page = (run / "audit.html").read_text()
-    assert page.count("<div class=card ") == 3
+    assert page.count('<div class="card" ') == 3
     assert "drawn at random (seed 1)" in page
 
 
@@ -234,13 +254,13 @@ def test_wilsons_interval_is_the_published_one() -> None:
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 200))
 def test_the_interval_holds_the_share_and_a_run_is_known_better_than_its_like(
-    right: int, wrong: int, unseen: int
+    correct: int, wrong: int, unseen: int
 ) -> None:
-    judged = right + wrong
-    low, high = wilson(right, judged)
-    run_low, run_high = wilson(right, judged, judged + unseen)
+    judged = correct + wrong
+    low, high = wilson(correct, judged)
+    run_low, run_high = wilson(correct, judged, judged + unseen)
     if judged:
-        assert low - 1e-9 <= right / judged <= high + 1e-9
+        assert low - 1e-9 <= correct / judged <= high + 1e-9
         assert low - 1e-9 <= run_low <= run_high <= high + 1e-9
     if judged and not unseen:
         assert run_low == run_high
@@ -251,7 +271,7 @@ def test_keys_mark_events_in_a_browser(made: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium")
-    presses = "for (const key of ['j','1','r','2','u']) document.dispatchEvent(new KeyboardEvent('keydown', {key}));"
+    presses = "for (const key of ['j','1','c','2','u']) document.dispatchEvent(new KeyboardEvent('keydown', {key}));"
     page = page_of(made, size=6).replace("</body>", f"<script>{presses}</script></body>")
     path = tmp_path / "audit.html"
     path.write_text(page)

@@ -1,1 +1,1 @@
-"""`tallycam audit`: every counted event as three pictures, so that a person can say whether it is right."""
+"""`tallycam audit`: every counted event as three pictures, for a person to say whether it is correct."""

@@ -1,4 +1,4 @@
-"""The pixels of single frames of a run: from its source once more, or from the annotated video."""
+"""The pixels of single frames of a run, from its source or from the annotated video."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pipeline.video.sources.source import FramePosition
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 Wanted = tuple[int, float, int]
-"""Number of a frame in its source, its media time in seconds, its epoch."""
+"""Index of a frame in its source, its media time in seconds, its epoch."""
 GAP_FRAMES = 150
-"""Between wanted frames that are farther apart a file is entered anew instead of decoded through."""
+"""If wanted frames are further apart, the file is opened again at the next one instead of decoded through."""
 _START = re.compile(r"start_s=([0-9.]+)")
 
 
 def can_be_played_again(stream: StreamConfig) -> bool:
-    """Whether the source gives the same frames once more: a file or a folder that is still there."""
+    """Whether the source gives the same frames again: a file or a folder that still exists."""
     try:
         return find_kind(stream.source).replayable and not stream.loop
     except SourceError:
@@ -38,10 +38,17 @@ def can_be_played_again(stream: StreamConfig) -> bool:
 
 
 def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Image]]:
-    """(index, pixels) of the wanted frames, in their order; those that the source does not give are left out.
+    """Read frames from the source.
+
+    Args:
+        stream: configuration of the stream.
+        wanted: the frames.
+
+    Yields:
+        (index, pixels) in order; frames that the source does not give are left out.
 
     Raises:
-        SourceError: it cannot be opened any more.
+        SourceError: it cannot be opened.
     """
     plain = stream.model_copy(update={"realtime": False})
     for group in _groups(sorted(set(wanted))):
@@ -66,7 +73,7 @@ def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tu
 
 
 def _groups(wanted: list[Wanted]) -> Iterator[list[Wanted]]:
-    """Runs of frames that are near each other."""
+    """Split sorted frames where more than `GAP_FRAMES` lie between two of them."""
     group: list[Wanted] = []
     for one in wanted:
         if group and one[0] - group[-1][0] > GAP_FRAMES:
@@ -78,7 +85,14 @@ def _groups(wanted: list[Wanted]) -> Iterator[list[Wanted]]:
 
 
 def video_frames(path: Path, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Image]]:
-    """(index, pixels) of the wanted frames from a run's annotated video, found by their times.
+    """Read frames from the annotated video of a run, by their times.
+
+    Args:
+        path: the video.
+        wanted: the frames.
+
+    Yields:
+        (index, pixels).
 
     Raises:
         AuditError: it cannot be read.

@@ -1,4 +1,4 @@
-"""From the folder of a run to the page and the figures of its audit."""
+"""The audit of a run: from its folder to the page and the figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.audit.frames import Image, Wanted, can_be_played_again, source_frames, video_frames
 from pipeline.audit.marks import AuditError, Precision, group_of, sample
 from pipeline.audit.page import Card, Heading, audit_page
-from pipeline.audit.pictures import Part, part_of, picture
+from pipeline.audit.pictures import Crop, crop_of, picture
 from pipeline.audit.strips import Strip, strips
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config, StreamConfig
@@ -28,13 +28,13 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events are shown.
+    """Which events to show.
 
     Attributes:
         kinds: of `line`, `zone`, `unique`.
         streams: names; None: all.
-        size: draw so many at random; None: all.
-        seed: of the draw.
+        size: number of events to draw at random; None: all.
+        seed: of the random draw.
     """
 
     kinds: tuple[str, ...] = ("line", "zone", "unique")
@@ -44,7 +44,12 @@ class Selection:
 
 
 def counted_events(folder: Path, selection: Selection, url: str | None = None) -> list[Mapping[str, Any]]:
-    """All events of the run in `folder` that the selection draws from, in the order of time.
+    """The events of a run that the selection draws from, by stream and time.
+
+    Args:
+        folder: of the run.
+        selection: kinds and streams.
+        url: SQLAlchemy URL of the event database; default: `events.db` in the folder.
 
     Raises:
         AuditError: there is none.
@@ -64,11 +69,16 @@ def counted_events(folder: Path, selection: Selection, url: str | None = None) -
 
 
 def run_config(folder: Path, given: Path | None, source: str | None = None) -> Config:
-    """The configuration of a run: `given`, or what the run has left in its folder.
+    """The configuration of a run.
+
+    Args:
+        folder: of the run.
+        given: a configuration to use instead of the one the run left in its folder.
+        source: where the video is now, if the run has one stream.
 
     Raises:
-        AuditError: it left none.
-        ConfigError: `given` is wrong.
+        AuditError: the run left no configuration.
+        ConfigError: `given` is invalid.
     """
     if given is not None:
         return config_load.load(given, (), source)
@@ -81,7 +91,7 @@ def run_config(folder: Path, given: Path | None, source: str | None = None) -> C
     if source is None:
         return config
     if len(config.streams) != 1:
-        raise AuditError(f"--source: the run has {len(config.streams)} streams; it goes with one")
+        raise AuditError(f"--source: the run has {len(config.streams)} streams; expected one")
     streams = {name: stream.model_copy(update={"source": source}) for name, stream in config.streams.items()}
     return config.model_copy(update={"streams": streams})
 
@@ -93,7 +103,14 @@ def make_page(
     selection: Selection,
     on_stream: Callable[[str, int], None] = lambda name, count: None,
 ) -> str:
-    """The page; `on_stream` hears which stream's pictures are made, and how many events it has.
+    """Make the page.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        events: all events to draw from.
+        selection: how many to draw.
+        on_stream: called before the pictures of a stream are made, with its name and number of events.
 
     Raises:
         AuditError: a stream is not in the configuration, or has neither source nor video.
@@ -125,10 +142,10 @@ def make_page(
 
 
 def sheet(parts: Sequence[Precision]) -> Sheet:
-    """The figures as a table."""
+    """The precisions as a table."""
     rows: list[tuple[Cell, ...]] = [
         (
-            part.name, part.counted, part.right, part.wrong, part.unsure, 100 * part.share,
+            part.name, part.counted, part.correct, part.wrong, part.unsure, 100 * part.share,
             _range(part, part.interval), _range(part, part.run_interval),
         )
         for part in parts
@@ -136,14 +153,14 @@ def sheet(parts: Sequence[Precision]) -> Sheet:
     header = (
         "line or zone",
         "counted",
-        "right",
+        "correct",
         "wrong",
         "unsure",
         "precision %",
-        "95 %, such footage",
+        "95 %, footage like this",
         "95 %, this run",
     )
-    return Sheet("Counts that a person has checked", header, tuple(rows), total=True)
+    return Sheet("Precision of the counts", header, tuple(rows), total=True)
 
 
 def _range(part: Precision, interval: tuple[float, float]) -> str:
@@ -151,12 +168,12 @@ def _range(part: Precision, interval: tuple[float, float]) -> str:
 
 
 def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:
-    """The figures as plain values; shares from 0 to 1."""
+    """The precisions as plain values for `audit.json`; shares from 0 to 1."""
     return {
         "run": run,
         "parts": [
             {
-                "name": part.name, "counted": part.counted, "right": part.right, "wrong": part.wrong,
+                "name": part.name, "counted": part.counted, "correct": part.correct, "wrong": part.wrong,
                 "unsure": part.unsure, "precision": part.share, "interval_95": part.interval,
                 "interval_95_of_this_run": part.run_interval,
             }
@@ -166,20 +183,20 @@ def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:
 
 
 def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]) -> tuple[list[Card], str]:
-    """The cards of one stream, and what to say of their pictures."""
+    """The cards of one stream, and a note if their pictures are not from the source."""
     wanted = {(shot.index, shot.pts_s, shot.epoch) for strip in found for shot in strip.shots}
     video = folder / f"{name}.mp4"
     reason = "is live" if not can_be_played_again(stream) else ""
     pictures: dict[tuple[int, int], str] = {}
-    parts = [part_of(strip) for strip in found]
+    crops = [crop_of(strip) for strip in found]
     if not reason:
         try:
-            _draw(pictures, source_frames(stream, wanted), found, parts, stream, bare=True)
+            _draw(pictures, source_frames(stream, wanted), found, crops, stream, bare=True)
         except SourceError as error:
             reason = f"cannot be played again ({error})"
     missing = _missing(wanted, pictures, found)
     if missing and video.is_file():
-        _draw(pictures, video_frames(video, missing), found, parts, stream, bare=False)
+        _draw(pictures, video_frames(video, missing), found, crops, stream, bare=False)
     elif missing and not pictures:
         raise AuditError(
             f"{stream.source}: {reason or 'gives other frames'}, and there is no {video}: nothing to show"
@@ -200,12 +217,12 @@ def _draw(
     pictures: dict[tuple[int, int], str],
     frames: Any,
     found: Sequence[Strip],
-    parts: Sequence[Part],
+    crops: Sequence[Crop],
     stream: StreamConfig,
     *,
     bare: bool,
 ) -> None:
-    """Makes the pictures of each frame as it comes, so that few frames are in memory."""
+    """Make the pictures of each frame as it is read, so that few frames are in memory."""
     users: dict[int, list[tuple[int, int]]] = {}
     for place, strip in enumerate(found):
         for number, shot in enumerate(strip.shots):
@@ -214,7 +231,7 @@ def _draw(
     for index, image in frames:
         for place, number in users.get(index, ()):
             strip = found[place]
-            pictures[place, number] = picture(image, strip, strip.shots[number], parts[place], stream, bare)
+            pictures[place, number] = picture(image, strip, strip.shots[number], crops[place], stream, bare)
 
 
 def _missing(

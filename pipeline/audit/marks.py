@@ -1,4 +1,4 @@
-"""What a person said of counted events, and how precise the counts are by that."""
+"""Marks that a person gave to counted events, and the precision of the counts that follows."""
 
 from __future__ import annotations
 
@@ -13,63 +13,69 @@ from typing import Any
 from pipeline.errors import TallycamError
 from pipeline.files import reading
 
-MARKS = ("right", "wrong", "unsure")
+MARKS = ("correct", "wrong", "unsure")
+OLD_MARKS = {"right": "correct"}
+"""Names in older files. `right` was given up because it reads like a direction."""
 Z95 = 1.959963984540054
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
+"""Two-sided 95 % quantile of the standard normal distribution."""
 
 
 class AuditError(TallycamError):
-    """A run that cannot be shown, or marks that are none of its (exit code 2)."""
+    """A run that cannot be shown, or marks that do not belong to it (exit code 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How many of some counted events are right.
+    """How many of a group of counted events are correct.
 
     Attributes:
-        name: of the line or zone, or `all`.
-        counted: events of the run.
-        right, wrong, unsure: as marked; unsure ones are left out of the precision.
+        name: the stream and its line or zone, or `all`.
+        counted: events in the run.
+        correct, wrong, unsure: events with this mark; unsure ones are not part of the precision.
     """
 
     name: str
     counted: int
-    right: int
+    correct: int
     wrong: int
     unsure: int
 
     @property
     def judged(self) -> int:
-        return self.right + self.wrong
+        """Events marked correct or wrong."""
+        return self.correct + self.wrong
 
     @property
     def share(self) -> float:
-        """Part of the judged events that are right, 0..1; NaN without any."""
-        return self.right / self.judged if self.judged else math.nan
+        """Share of the judged events that are correct, 0..1; NaN if none is judged."""
+        return self.correct / self.judged if self.judged else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share, for footage like this."""
-        return wilson(self.right, self.judged)
+        """95 % confidence interval of the share in footage like this."""
+        return wilson(self.correct, self.judged)
 
     @property
     def run_interval(self) -> tuple[float, float]:
-        """95 % interval of the share among this very run's events: as narrow as the sample is large."""
-        return wilson(self.right, self.judged, self.counted)
+        """95 % confidence interval of the share among the events of this run, a finite population."""
+        return wilson(self.correct, self.judged, self.counted)
 
 
-def wilson(right: int, judged: int, counted: int | None = None) -> tuple[float, float]:
-    """Wilson's score interval of a share, 95 % (Wilson 1927).
+def wilson(correct: int, judged: int, counted: int | None = None) -> tuple[float, float]:
+    """95 % score interval of a binomial proportion (Wilson, 1927).
 
     Args:
-        right: of `judged`.
-        judged: 0 gives (0, 1).
-        counted: size of the whole that `judged` was drawn from, if that is what the interval is to tell of
-            (finite population correction); nothing is uncertain when all were judged.
+        correct: number of successes among `judged`.
+        judged: number of trials.
+        counted: size of the finite population that `judged` was drawn from without replacement, if the interval is
+            for that population: applies the finite population correction. None: an infinite population.
+
+    Returns:
+        Lower and upper bound, 0..1; (0, 1) if nothing was judged.
     """
     if not judged:
         return 0.0, 1.0
-    share, size = right / judged, float(judged)
+    share, size = correct / judged, float(judged)
     if counted is not None:
         if judged >= counted:
             return share, share
@@ -81,7 +87,7 @@ def wilson(right: int, judged: int, counted: int | None = None) -> tuple[float, 
 
 
 def sample(events: Sequence[Mapping[str, Any]], size: int | None, seed: int) -> list[Mapping[str, Any]]:
-    """`size` events drawn at random, in their order; all where there are no more. A seed draws the same ones again."""
+    """`size` events drawn at random, in their order, or all if there are fewer; a seed always draws the same."""
     if size is None or size >= len(events):
         return list(events)
     by_key = sorted(range(len(events)), key=lambda place: str(events[place]["key"]))
@@ -89,15 +95,22 @@ def sample(events: Sequence[Mapping[str, Any]], size: int | None, seed: int) -> 
 
 
 def read_marks(path: Path, run: str) -> dict[str, str]:
-    """Key of an event -> `right`, `wrong` or `unsure`, from what the page has saved.
+    """Read the marks saved by the page.
+
+    Args:
+        path: the file, `marks.json`.
+        run: name of the run whose marks are expected.
+
+    Returns:
+        Key of an event -> `correct`, `wrong` or `unsure`.
 
     Raises:
-        AuditError: it cannot be read, or is of another run.
+        AuditError: it cannot be read, or belongs to another run.
     """
     try:
         with reading(path, AuditError):
             data = json.loads(path.read_text(encoding="utf-8"))
-        marks = {str(key): str(mark) for key, mark in data["marks"].items()}
+        marks = {str(key): OLD_MARKS.get(str(mark), str(mark)) for key, mark in data["marks"].items()}
         marked_run = str(data["run"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise AuditError(f"{path}: holds no marks; save them on the page with `Save marks`") from None
@@ -109,13 +122,13 @@ def read_marks(path: Path, run: str) -> dict[str, str]:
 
 
 def precisions(events: Sequence[Mapping[str, Any]], marks: Mapping[str, str]) -> list[Precision]:
-    """By line and zone, and of all at the end.
+    """The precision of each line and zone, and of all events at the end.
 
     Raises:
-        AuditError: a mark is of no event.
+        AuditError: a mark belongs to no event.
     """
     if strange := sorted(marks.keys() - {str(event["key"]) for event in events}):
-        raise AuditError(f"{len(strange)} marks are of no event of this run, the first is {strange[0]}")
+        raise AuditError(f"{len(strange)} marks belong to no event of this run, the first is {strange[0]}")
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
         groups.setdefault(group_of(event), []).append(event)
@@ -124,7 +137,7 @@ def precisions(events: Sequence[Mapping[str, Any]], marks: Mapping[str, str]) ->
 
 
 def group_of(event: Mapping[str, Any]) -> str:
-    """What an event is summed up under: its stream, and its line or zone."""
+    """The group in which an event is counted: its stream, and its line or zone."""
     what = event["name"] or "unique"
     return f"{event['stream']}: {what}"
 

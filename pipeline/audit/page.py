@@ -1,38 +1,86 @@
-"""The page of an audit: a card for each event, marks by button or key, precision as it grows. Works from a file."""
+"""The page of an audit: a card for each event, marks by button or key, and the precision they give. Works offline."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
-from pipeline.audit.marks import group_of
+from pipeline.audit.marks import MARKS, group_of
 from pipeline.audit.strips import Strip
-from pipeline.evaluation.page import page
+from pipeline.evaluation.page import render
 
-_FOLDER = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
+MOMENTS = ("before", "at the event", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class CardPicture:
+    """One of the three pictures of a card.
+
+    Attributes:
+        when: `before`, `at the event` or `after`.
+        caption: the text below it.
+        url: a data URL; empty if the frame could not be read.
+    """
+
+    when: str
+    caption: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An event and its three pictures as data URLs; empty where the frame could not be had."""
+    """An event and its three pictures as data URLs; empty if a frame could not be read."""
 
     strip: Strip
     pictures: tuple[str, str, str]
 
+    @property
+    def group(self) -> str:
+        """The stream and line or zone that the event belongs to."""
+        return group_of(self.strip.event)
+
+    @property
+    def what(self) -> str:
+        """What was counted: `door: in`."""
+        event = self.strip.event
+        return f"{event['name']}: {event['direction']}" if event["kind"] in ("line", "zone") else "new object"
+
+    @property
+    def time(self) -> str:
+        """Media time of the event: `1:02:03.45`."""
+        hours, rest = divmod(float(self.strip.event["pts_s"]), 3600)
+        minutes, seconds = divmod(rest, 60)
+        return (
+            f"{int(hours)}:{int(minutes):02d}:{seconds:05.2f}" if hours else f"{int(minutes)}:{seconds:05.2f}"
+        )
+
+    @property
+    def shots(self) -> list[CardPicture]:
+        """The pictures with their captions."""
+        at_s = float(self.strip.event["pts_s"])
+        found = []
+        for shot, when, url in zip(self.strip.shots, MOMENTS, self.pictures, strict=True):
+            caption = when
+            if when != MOMENTS[1]:
+                apart_s = shot.pts_s - at_s
+                caption += f", {apart_s:+.2f} s" if apart_s else ": no frame"
+            found.append(CardPicture(when, caption + ("" if shot.box_px is not None else ", not seen"), url))
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What the page says of itself.
+    """What the page says about itself.
 
     Attributes:
-        run: name of the run; marks are kept under it.
+        run: name of the run, under which the browser keeps the marks.
         subject: which run, in words.
-        counted: events of the run that could have been shown.
-        groups: line or zone -> events of the run.
-        sample, seed: how the events were drawn; None: all are there.
+        counted: number of events that could have been shown.
+        groups: line or zone -> number of its events in the run.
+        sample: how many events were drawn; None: all are shown.
+        seed: of the random draw.
         notes: what a reader must know.
     """
 
@@ -46,77 +94,22 @@ class Heading:
 
 
 def audit_page(heading: Heading, cards: Sequence[Card]) -> str:
-    """The whole page."""
-    info = {
-        "run": heading.run, "counted": heading.counted, "groups": dict(heading.groups),
-        "sample": heading.sample, "seed": heading.seed,
-    }  # fmt: skip
-    data = json.dumps(info).replace("<", "\\u003c")
-    options = "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in heading.groups)
-    drawn = (
-        f"{len(cards)} of {heading.counted} counted events, drawn at random (seed {heading.seed})"
-        if heading.sample is not None and len(cards) < heading.counted
-        else f"all {len(cards)} counted events"
+    """The whole page as HTML."""
+    return render(
+        "audit.html",
+        "Is each count correct?",
+        TEMPLATES,
+        css=(TEMPLATES / "audit.css").read_text(encoding="utf-8"),
+        heading=heading,
+        cards=cards,
+        marks=MARKS,
+        info={
+            "run": heading.run,
+            "counted": heading.counted,
+            "groups": dict(heading.groups),
+            "sample": heading.sample,
+            "seed": heading.seed,
+            "marks": MARKS,
+        },
+        script=(TEMPLATES / "audit.js").read_text(encoding="utf-8"),
     )
-    body = f"""<h1>Is each count right?</h1>
-<p class=soft>{escape(heading.subject)}: {drawn}.</p>
-<p>Each strip shows one counted object <b>before, at and after</b> its event: the line in yellow, the object in
-pink, its way in blue. Mark what you see.</p>
-{"".join(f"<p class=note>{escape(note)}</p>" for note in heading.notes)}
-<div class=facts><div class=fact><span>precision</span><b id=precision>-</b><span id=interval></span></div>
-<div class=fact><span>marked</span><b id=done>0</b><span>kept in this browser</span></div></div>
-<div class=scroll><table><thead><tr><th>line or zone</th><th class=number>counted</th><th class=number>shown</th>
-<th class=number>right</th><th class=number>wrong</th><th class=number>unsure</th><th class=number>precision</th>
-<th class=number>95 %, footage like this</th><th class=number>95 %, this run</th></tr></thead><tbody id=sums></tbody>
-</table></div>
-<div class=bar><select id=which aria-label="which events"><option value=all>all events</option>
-<option value=none>not marked</option><option value=right>right</option><option value=wrong>wrong</option>
-<option value=unsure>unsure</option></select>
-<select id=group aria-label="line or zone"><option value="">all lines and zones</option>{options}</select>
-<span class="keys soft"><kbd>1</kbd> right <kbd>2</kbd> wrong <kbd>3</kbd> unsure <kbd>0</kbd> none
-<kbd>&larr;</kbd> <kbd>&rarr;</kbd> move</span><span class=grow></span>
-<button id=save>Save marks</button><label class=file>Open marks<input id=load type=file accept=".json"></label></div>
-<p id=empty class=soft hidden>No event is left here.</p>
-<div class=cards>{"".join(map(_card, cards))}</div>
-<script type="application/json" id=info>{data}</script>"""
-    return page(
-        "Is each count right?", body, (_FOLDER / "audit.css").read_text(), (_FOLDER / "audit.js").read_text()
-    )
-
-
-def _card(card: Card) -> str:
-    event = card.strip.event
-    at_s = float(event["pts_s"])
-    words = ("before", "at the event", "after")
-    figures = []
-    for shot, word, url in zip(card.strip.shots, words, card.pictures, strict=True):
-        apart_s = shot.pts_s - at_s
-        when = (
-            word
-            if word == "at the event"
-            else f"{word}, {apart_s:+.2f} s"
-            if apart_s
-            else f"{word}: no frame"
-        )
-        unseen = "" if shot.box_px is not None else ", not seen"
-        alt = f"{event['class_name']} {event['track']} {word}"
-        image = f'<img loading=lazy src="{url}" alt="{escape(alt)}">' if url else "<img alt='no picture'>"
-        figures.append(f"<figure>{image}<figcaption>{escape(when + unseen)}</figcaption></figure>")
-    what = {
-        "line": f"{event['name']}: {event['direction']}",
-        "zone": f"{event['name']}: {event['direction']}",
-    }.get(str(event["kind"]), "new object")
-    return (
-        f'<div class=card data-key="{escape(str(event["key"]))}" data-group="{escape(group_of(event))}">'
-        f"<div class=strip>{''.join(figures)}</div>"
-        f"<div class=what><b>{escape(what)}</b><span>{escape(str(event['class_name']))} {event['track']}</span>"
-        f"<span>{_clock(at_s)}</span><span>frame {event['frame']}</span><span>score {event['score']:.2f}</span></div>"
-        "<div class=marks><button data-mark=right>right</button><button data-mark=wrong>wrong</button>"
-        "<button data-mark=unsure>unsure</button></div></div>"
-    )
-
-
-def _clock(time_s: float) -> str:
-    hours, rest = divmod(time_s, 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{int(hours)}:{int(minutes):02d}:{seconds:05.2f}" if hours else f"{int(minutes)}:{seconds:05.2f}"

@@ -1,4 +1,4 @@
-"""The three pictures of an event: the same part of the frame, with line, path and mask of this one object."""
+"""The three pictures of an event: the same crop of the frame, with the line and the path and mask of the object."""
 
 from __future__ import annotations
 
@@ -18,69 +18,83 @@ WIDTH, HEIGHT = 336, 252
 QUALITY = 78
 LINE, PATH, OBJECT, INK = (255, 196, 40), (120, 200, 255), (255, 90, 160), (20, 20, 24)
 """Colours, RGB."""
-MOST_SCALE = 6.0
-ROOM = 0.35
-"""Free room around the object's boxes, as a part of their extent."""
+MAX_SCALE = 6.0
+"""Largest magnification."""
+MARGIN = 0.35
+"""Space around the object's boxes, as a fraction of their extent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the frame that fills a picture: upper left corner and scale (pixels of the picture a pixel)."""
+class Crop:
+    """The part of the frame that a picture shows.
+
+    Attributes:
+        x, y: upper left corner, pixels of the frame.
+        scale: pixels of the picture for each pixel of the frame.
+    """
 
     x: float
     y: float
     scale: float
 
     def place(self, x: float, y: float) -> tuple[int, int]:
+        """A point of the frame in pixels of the picture."""
         return round((x - self.x) * self.scale), round((y - self.y) * self.scale)
 
 
-def part_of(strip: Strip) -> Part:
-    """What all three pictures show: the object's boxes with some room, never more than the frame.
+def crop_of(strip: Strip) -> Crop:
+    """The crop that all three pictures show: the object's boxes with a margin, within the frame.
 
-    Where not all of it fits, the place of the event does.
+    If they do not fit, the crop is centred on the event.
     """
     boxes = np.array([shot.box_px for shot in strip.shots if shot.box_px is not None], np.float64)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     sizes = boxes[:, 2:] - boxes[:, :2]
-    room = ROOM * (high - low) + 0.4 * sizes.max()
+    room = MARGIN * (high - low) + 0.4 * sizes.max()
     low, high = low - room, high + room
     frame = np.array(strip.frame, np.float64)
-    scale = float(min(WIDTH / (high[0] - low[0]), HEIGHT / (high[1] - low[1]), MOST_SCALE))
+    scale = float(min(WIDTH / (high[0] - low[0]), HEIGHT / (high[1] - low[1]), MAX_SCALE))
     scale = max(scale, WIDTH / frame[0], HEIGHT / frame[1])
     size = np.array([WIDTH, HEIGHT]) / scale
     at = strip.shots[1].box_px or strip.shots[0].box_px
     assert at is not None
     middle = np.where(high - low <= size, (low + high) / 2, (np.array(at[:2]) + np.array(at[2:])) / 2)
     corner = np.clip(middle - size / 2, 0, frame - size)
-    return Part(float(corner[0]), float(corner[1]), scale)
+    return Crop(float(corner[0]), float(corner[1]), scale)
 
 
 def picture(
-    image: NDArray[np.uint8], strip: Strip, shot: Shot, part: Part, stream: StreamConfig, bare: bool
+    image: NDArray[np.uint8], strip: Strip, shot: Shot, crop: Crop, stream: StreamConfig, bare: bool
 ) -> str:
-    """A JPEG as a data URL.
+    """Draw one picture.
 
     Args:
-        image: (H, W, 3) uint8 RGB, the shot's frame, of any size.
-        bare: nothing is drawn on it yet: draw the line and the path as well.
+        image: (H, W, 3) uint8 RGB, the frame of the shot in any resolution.
+        strip: the event.
+        shot: which of its three pictures.
+        crop: the part of the frame to show.
+        stream: configuration of the stream, with its lines and zones.
+        bare: the frame has no overlay yet: draw the line and the path as well.
+
+    Returns:
+        A JPEG as a data URL.
     """
-    scale = part.scale * strip.frame[0] / image.shape[1]
-    move = np.array([[scale, 0, -part.x * part.scale], [0, scale, -part.y * part.scale]], np.float64)
+    scale = crop.scale * strip.frame[0] / image.shape[1]
+    move = np.array([[scale, 0, -crop.x * crop.scale], [0, scale, -crop.y * crop.scale]], np.float64)
     how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    if scale < 1:  # warpAffine does not average: shrink first
+    if scale < 1:  # warpAffine does not average over areas: shrink first
         size = round(image.shape[1] * scale), round(image.shape[0] * scale)
         image = np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
-        move = np.array([[1, 0, -part.x * part.scale], [0, 1, -part.y * part.scale]], np.float64)
+        move = np.array([[1, 0, -crop.x * crop.scale], [0, 1, -crop.y * crop.scale]], np.float64)
     canvas = np.asarray(
         cv2.warpAffine(image, move, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderValue=(30, 32, 36)),
         np.uint8,
     )
     if bare:
-        _draw_places(canvas, strip, part, stream)
-        _draw_path(canvas, strip, part, shot.pts_s - float(strip.event["pts_s"]))
+        _draw_places(canvas, strip, crop, stream)
+        _draw_path(canvas, strip, crop, shot.pts_s - float(strip.event["pts_s"]))
     if shot.box_px is not None:
-        _draw_object(canvas, strip, shot, part)
+        _draw_object(canvas, strip, shot, crop)
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
@@ -88,8 +102,8 @@ def picture(
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
-def _draw_places(canvas: NDArray[np.uint8], strip: Strip, part: Part, stream: StreamConfig) -> None:
-    """The event's line or zone, if the configuration has it."""
+def _draw_places(canvas: NDArray[np.uint8], strip: Strip, crop: Crop, stream: StreamConfig) -> None:
+    """Draw the line or zone of the event, if the configuration has it."""
     kind, name = strip.event["kind"], strip.event["name"]
     if kind == "line" and name in stream.lines:
         points, closed = stream.lines[name].points, False
@@ -97,24 +111,24 @@ def _draw_places(canvas: NDArray[np.uint8], strip: Strip, part: Part, stream: St
         points, closed = stream.zones[name].points, True
     else:
         return
-    places = [part.place(x * strip.frame[0], y * strip.frame[1]) for x, y in points]
+    places = [crop.place(x * strip.frame[0], y * strip.frame[1]) for x, y in points]
     chain = [np.array(places, np.int32).reshape(-1, 1, 2)]
     cv2.polylines(canvas, chain, closed, INK, 5, cv2.LINE_AA)
     cv2.polylines(canvas, chain, closed, LINE, 2, cv2.LINE_AA)
 
 
-def _draw_path(canvas: NDArray[np.uint8], strip: Strip, part: Part, now_s: float) -> None:
-    """Where the foot was: the past strong, what is to come thin."""
-    places = [(time_s, part.place(x, y)) for time_s, (x, y) in strip.path]
+def _draw_path(canvas: NDArray[np.uint8], strip: Strip, crop: Crop, now_s: float) -> None:
+    """Draw the path of the foot point: thick up to `now_s`, thin afterwards."""
+    places = [(time_s, crop.place(x, y)) for time_s, (x, y) in strip.path]
     for (_, start), (time_s, end) in pairwise(places):
         cv2.line(canvas, start, end, PATH, 2 if time_s <= now_s + 1e-6 else 1, cv2.LINE_AA)
 
 
-def _draw_object(canvas: NDArray[np.uint8], strip: Strip, shot: Shot, part: Part) -> None:
-    """Mask and outline, or the box; and the foot."""
+def _draw_object(canvas: NDArray[np.uint8], strip: Strip, shot: Shot, crop: Crop) -> None:
+    """Draw the mask with its outline, or the box, and the foot point."""
     assert shot.box_px is not None
     x0, y0, x1, y1 = shot.box_px
-    (left, top), (right, bottom) = part.place(x0, y0), part.place(x1, y1)
+    (left, top), (right, bottom) = crop.place(x0, y0), crop.place(x1, y1)
     if shot.mask is None or not (shot.mask >= 128).any():
         cv2.rectangle(canvas, (left, top), (right, bottom), OBJECT, 2, cv2.LINE_AA)
     else:
@@ -124,6 +138,6 @@ def _draw_object(canvas: NDArray[np.uint8], strip: Strip, shot: Shot, part: Part
         there[inside] = (0.78 * there[inside] + 0.22 * np.array(OBJECT)).astype(np.uint8)
         contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, contours, -1, OBJECT, 1, cv2.LINE_AA, offset=(column, row))
-    foot = part.place((x0 + x1) / 2, y1)
+    foot = crop.place((x0 + x1) / 2, y1)
     cv2.circle(canvas, foot, 4, INK, -1, cv2.LINE_AA)
     cv2.circle(canvas, foot, 3, (255, 255, 255), -1, cv2.LINE_AA)

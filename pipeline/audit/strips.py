@@ -1,6 +1,7 @@
-"""Where each counted object was before, at and after its event: the run's log counted again.
+"""Where each counted object was before, at and after its event, from the log of the run.
 
-Tracker and counters are a pure function of the log and the configuration, so the ids are those of the events.
+The log is counted again: tracker and counters are a pure function of log and configuration, so the track ids are those
+of the events.
 """
 
 from __future__ import annotations
@@ -25,25 +26,28 @@ from pipeline.transport.messages import Instances
 
 Box = tuple[float, float, float, float]
 AROUND_S = 2.5
-"""How far before and after an event its object is looked for."""
+"""How far before and after an event its object is searched, in seconds."""
 APART_S = 0.7
-"""Time between two pictures, unless the object is fast..."""
-APART_SIZE = 1.2
-"""...and has moved so many of its own sizes before."""
-MOST_FRAMES = 300
-"""Frames on either side of an event that are looked at."""
-SAME = 0.5
-"""Overlap from which on a box of the event and a box of the log are one."""
+"""Time between two pictures in seconds, unless the object has moved by `APART_SIZES` before."""
+APART_SIZES = 1.2
+"""Distance between two pictures, in sizes of the object."""
+MAX_FRAMES = 300
+"""Frames searched on either side of an event."""
+SAME_IOU = 0.5
+"""IoU from which on a box of the event and a box of the log are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture.
+    """The moment that one picture shows.
 
     Attributes:
+        seq: number of the frame in the log.
         index: number of the frame in the source.
-        box_px: of the object, pixels of the frame; None where it was not seen.
-        mask: (28, 28) uint8 over the box; None where there is none.
+        epoch: incremented when the source reconnects.
+        pts_s: media time of the frame in seconds.
+        box_px: box of the object, x0 y0 x1 y1 in pixels of the frame; None if it was not detected there.
+        mask: (28, 28) uint8 over the box; None if there is none.
     """
 
     seq: int
@@ -56,13 +60,13 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """An event in pictures.
+    """An event and the moments of its three pictures.
 
     Attributes:
         event: its row in the database.
         shots: before, at, after.
-        path: (seconds from the event, bottom centre of the box) of the object around the event.
-        frame: width and height that the boxes are in.
+        path: (seconds since the event, bottom centre of the box) of the object around the event.
+        frame: width and height of the frame in pixels, in which the boxes are.
     """
 
     event: Mapping[str, Any]
@@ -72,8 +76,8 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of the log, without its instances."""
+class LoggedFrame:
+    """A frame of the log, without its instances; see `Shot`."""
 
     seq: int
     index: int
@@ -84,26 +88,32 @@ class Frame:
 
 @dataclass(slots=True)
 class _Window:
-    """What is kept of the frames around some events."""
+    """The frames around the events, and the tracks in them."""
 
-    frames: dict[int, Frame] = field(default_factory=dict)
-    """seq -> frame; seq and time rise."""
+    frames: dict[int, LoggedFrame] = field(default_factory=dict)
+    """seq -> frame, in the order of time."""
     tracks: dict[int, dict[int, Box]] = field(default_factory=dict)
     """Track -> seq -> box."""
 
 
 def strips(log: Path, config: Config, stream: str, events: Sequence[Mapping[str, Any]]) -> list[Strip]:
-    """The events of one stream in pictures, in their order.
+    """The moments to show for the events of one stream, in the order of the events.
+
+    Args:
+        log: the instances log of the stream.
+        config: the configuration of the run.
+        stream: name of the stream.
+        events: rows of the event database.
 
     Raises:
-        AuditError: the log does not hold the frame of an event.
+        AuditError: the log does not contain the frame of an event.
         RecordError: the log cannot be read or is damaged.
     """
     window = _replay(log, config, stream, sorted(event["pts_s"] for event in events))
     for event in events:
         if int(event["seq"]) not in window.frames:
             raise AuditError(
-                f"{log}: lacks frame {event['seq']} of the event {event['key']}; is it of this run?"
+                f"{log}: lacks frame {event['seq']} of the event {event['key']}; is it the log of this run?"
             )
     found = [_strip(window, event) for event in events]
     masks = _masks(log, {(shot.seq, shot.box_px) for one in found for shot in one.shots if shot.box_px})
@@ -111,16 +121,20 @@ def strips(log: Path, config: Config, stream: str, events: Sequence[Mapping[str,
 
 
 def _replay(log: Path, config: Config, stream: str, times_s: list[float]) -> _Window:
-    """Counts the log again and keeps what is near one of the times."""
+    """Count the log again and keep what is near one of the times."""
     header, records = read_log(log)
-    unsmoothed = config.tracker.model_copy(update={"smooth_s": 0.0})  # rows hold the boxes of the instances
+    unsmoothed = config.tracker.model_copy(
+        update={"smooth_s": 0.0}
+    )  # so that rows have the boxes of the instances
     counter = StreamCounter(header.stream, config.streams[stream], unsmoothed, header.classes)
     window = _Window()
     seqs: dict[int, int] = {}
     for record in records:
         if _near(times_s, record.pts_s, AROUND_S + 1.0):
             size = (record.width, record.height)
-            window.frames[record.seq] = Frame(record.seq, record.index, record.epoch, record.pts_s, size)
+            window.frames[record.seq] = LoggedFrame(
+                record.seq, record.index, record.epoch, record.pts_s, size
+            )
             seqs[record.index] = record.seq
         _keep(window, seqs, counter.update(record).rows)
     counter.finish()
@@ -163,37 +177,40 @@ def _strip(window: _Window, event: Mapping[str, Any]) -> Strip:
     return Strip(event, (before or here, here, after or here), path, window.frames[seq].size)
 
 
-def _around(window: _Window, seq: int) -> list[Frame]:
-    """The kept frames next to a frame, without a gap in their numbers, in their order."""
+def _around(window: _Window, seq: int) -> list[LoggedFrame]:
+    """The kept frames around a frame, without a gap in their numbers, in order."""
     found = [window.frames[seq]]
     number = seq
-    while (number := number - 1) in window.frames and len(found) < MOST_FRAMES:
+    while (number := number - 1) in window.frames and len(found) < MAX_FRAMES:
         found.insert(0, window.frames[number])
     number = seq
-    while (number := number + 1) in window.frames and len(found) < 2 * MOST_FRAMES:
+    while (number := number + 1) in window.frames and len(found) < 2 * MAX_FRAMES:
         found.append(window.frames[number])
     return found
 
 
 def _boxes(window: _Window, track: int, seq: int, box: Box) -> dict[int, Box]:
-    """Where the event's object was: its own track, or whichever has its box, should ids have changed since."""
+    """The boxes of the event's object: those of its track, or of the one that has its box if ids have changed."""
     own = window.tracks.get(track, {})
-    if seq in own and _overlap(own[seq], box) >= SAME:
+    if seq in own and _overlap(own[seq], box) >= SAME_IOU:
         return own
     others = [(_overlap(boxes[seq], box), boxes) for boxes in window.tracks.values() if seq in boxes]
     best = max(others, key=lambda one: one[0], default=(0.0, {}))
-    return best[1] if best[0] >= SAME else {}
+    return best[1] if best[0] >= SAME_IOU else {}
 
 
-def _other(boxes: dict[int, Box], seq: int, at_s: float, frames: list[Frame]) -> Shot | None:
-    """The picture before or after the event: the first sighting that is far enough in place or time.
+def _other(boxes: dict[int, Box], seq: int, at_s: float, frames: list[LoggedFrame]) -> Shot | None:
+    """The moment before or after the event: the nearest detection that is far enough away in space or time.
 
     Args:
-        frames: from the event on, away from it in time.
+        boxes: seq -> box of the object.
+        seq: frame of the event.
+        at_s: time of the event.
+        frames: candidates, beginning at the event.
     """
     x0, y0, x1, y1 = boxes[seq]
-    far_px = APART_SIZE * max(x1 - x0, y1 - y0)
-    chosen: Frame | None = None
+    far_px = APART_SIZES * max(x1 - x0, y1 - y0)
+    chosen: LoggedFrame | None = None
     for frame in frames:
         if frame.seq not in boxes:
             continue
@@ -214,7 +231,7 @@ def _overlap(first: Box, second: Box) -> float:
 
 
 def _masks(log: Path, wanted: set[tuple[int, Box | None]]) -> dict[tuple[int, Box], NDArray[np.uint8]]:
-    """The masks of the log's instances whose boxes are wanted."""
+    """The masks of the instances whose boxes are wanted: (seq, box) -> mask."""
     by_seq: dict[int, list[Box]] = {}
     for seq, box in wanted:
         if box is not None:
@@ -224,7 +241,7 @@ def _masks(log: Path, wanted: set[tuple[int, Box | None]]) -> dict[tuple[int, Bo
         boxes = np.array(by_seq[record.seq], np.float64)
         overlap = box_iou(boxes, record.boxes_px.astype(np.float64))
         for place, box in enumerate(by_seq[record.seq]):
-            if overlap.shape[1] and overlap[place].max() >= SAME:
+            if overlap.shape[1] and overlap[place].max() >= SAME_IOU:
                 found[record.seq, box] = record.masks[int(overlap[place].argmax())].copy()
     return found
 

@@ -6,11 +6,16 @@ const cards = [...document.querySelectorAll(".card")];
 let marks = {};
 let here = -1;
 
-try { marks = JSON.parse(localStorage.getItem(store)) || {}; } catch { marks = {}; }
+// Older pages and marks files say "right", which reads like a direction.
+function current(saved) {
+  return Object.fromEntries(Object.entries(saved || {}).map(([key, mark]) => [key, mark === "right" ? "correct" : mark]));
+}
 
-function wilson(right, judged, counted) {
+try { marks = current(JSON.parse(localStorage.getItem(store))); } catch { marks = {}; }
+
+function wilson(correct, judged, counted) {
   if (!judged) return [0, 1];
-  const share = right / judged;
+  const share = correct / judged;
   let size = judged;
   if (counted !== undefined) {
     if (judged >= counted) return [share, share];
@@ -28,15 +33,15 @@ const range = pair => percent(pair[0]).replace(" %", "") + " to " + percent(pair
 function sums(members, counted) {
   const given = members.map(card => marks[card.dataset.key] || "");
   const count = mark => given.filter(one => one === mark).length;
-  const right = count("right"), wrong = count("wrong");
-  return { shown: members.length, counted, right, wrong, unsure: count("unsure"), judged: right + wrong };
+  const correct = count("correct"), wrong = count("wrong");
+  return { shown: members.length, counted, correct, wrong, unsure: count("unsure"), judged: correct + wrong };
 }
 
 function row(name, sum) {
-  const cells = [name, sum.counted, sum.shown, sum.right, sum.wrong, sum.unsure,
-    sum.judged ? percent(sum.right / sum.judged) : "-",
-    sum.judged ? range(wilson(sum.right, sum.judged)) : "-",
-    sum.judged ? range(wilson(sum.right, sum.judged, sum.counted)) : "-"];
+  const cells = [name, sum.counted, sum.shown, sum.correct, sum.wrong, sum.unsure,
+    sum.judged ? percent(sum.correct / sum.judged) : "-",
+    sum.judged ? range(wilson(sum.correct, sum.judged)) : "-",
+    sum.judged ? range(wilson(sum.correct, sum.judged, sum.counted)) : "-"];
   const line = document.createElement("tr");
   cells.forEach((cell, place) => {
     const item = document.createElement("td");
@@ -49,7 +54,7 @@ function row(name, sum) {
 
 function show() {
   cards.forEach((card, place) => {
-    card.classList.remove("right", "wrong", "unsure");
+    card.classList.remove(...info.marks);
     if (marks[card.dataset.key]) card.classList.add(marks[card.dataset.key]);
     card.classList.toggle("here", place === here);
     card.querySelectorAll("button").forEach(button =>
@@ -65,9 +70,9 @@ function show() {
   body.append(last);
   const done = all.judged + all.unsure;
   document.getElementById("done").textContent = done + " of " + cards.length;
-  document.getElementById("precision").textContent = all.judged ? percent(all.right / all.judged) : "-";
+  document.getElementById("precision").textContent = all.judged ? percent(all.correct / all.judged) : "-";
   document.getElementById("interval").textContent = all.judged
-    ? range(wilson(all.right, all.judged)) + " with 95 % confidence" : "nothing is marked yet";
+    ? range(wilson(all.correct, all.judged)) + " with 95 % confidence" : "nothing is marked yet";
   filter();
 }
 
@@ -106,7 +111,7 @@ function go(step) {
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   const key = event.key.toLowerCase();
-  const mark = { 1: "right", r: "right", 2: "wrong", w: "wrong", 3: "unsure", u: "unsure" }[key];
+  const mark = { 1: "correct", c: "correct", 2: "wrong", w: "wrong", 3: "unsure", u: "unsure" }[key];
   if (key === "j" || key === "arrowright" || key === "arrowdown") go(1);
   else if (key === "k" || key === "arrowleft" || key === "arrowup") go(-1);
   else if (mark && here >= 0) { marks[cards[here].dataset.key] = mark; keep(); go(1); }
@@ -139,7 +144,7 @@ document.getElementById("load").addEventListener("change", async event => {
   try {
     const data = JSON.parse(await file.text());
     if (data.run !== info.run) throw new Error("these are marks of another run: " + data.run);
-    Object.assign(marks, data.marks);
+    Object.assign(marks, current(data.marks));
     keep();
   } catch (error) { alert(file.name + ": " + error.message); }
   event.target.value = "";
