@@ -1,4 +1,4 @@
-"""Converts decoded frames of any pixel format, range, size and rotation to `Planes` of one fixed size.
+"""Converts decoded frames of any pixel format, range, size and orientation to `Planes` of one fixed size.
 
 The common case, yuv420p in limited range, is a single copy from the decoder's planes. Everything else goes through
 swscale once. Colour matrices are not converted: BT.709 video stays BT.709.
@@ -6,16 +6,20 @@ swscale once. Colour matrices are not converted: BT.709 video stays BT.709.
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
+from typing import Any
+
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.transport.planes import Plane, Planes
 
-_ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FULL_RANGE = int(ColorRange.JPEG)
 _LUMA_TO_LIMITED = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
 _CHROMA_TO_LIMITED = np.round(128 + (np.arange(256) - 128) * (224 / 255)).astype(np.uint8)
@@ -37,15 +41,55 @@ def planes_of(frame: av.VideoFrame) -> Planes:
     return Planes(y, u, v)
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Clockwise quarter turns (0..3) requested by the frame's display matrix; other angles count as none."""
-    degrees = -frame.rotation
-    return degrees // 90 % 4 if degrees % 90 == 0 else 0
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a decoded frame is turned for display: one of the eight rotations and reflections of a rectangle.
+
+    Attributes:
+        transpose: rows and columns are exchanged first.
+        flip_x: then left and right are exchanged.
+        flip_y: and top and bottom.
+    """
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def apply(self, plane: Plane) -> Plane:
+        """The plane as it is displayed; the plane itself if nothing changes."""
+        if self.transpose:
+            plane = np.asarray(cv2.transpose(plane), np.uint8)
+        if self.flip_x and self.flip_y:
+            return np.asarray(cv2.flip(plane, -1), np.uint8)
+        if self.flip_x or self.flip_y:
+            return np.asarray(cv2.flip(plane, 1 if self.flip_x else 0), np.uint8)
+        return plane
+
+
+UPRIGHT = Orientation()
+
+
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """The orientation that a frame's display matrix asks for.
+
+    The matrix (libavutil/display.h) maps a pixel (x, y) to (a x + c y, b x + d y), apart from a translation. Phones
+    write rotations, front cameras and some cameras mounted upside down also reflections. Angles other than multiples
+    of 90 degrees are ignored.
+    """
+    side_data: Any = frame.side_data  # PyAV declares a type that it does not have
+    if Type.DISPLAYMATRIX not in side_data:
+        return UPRIGHT
+    a, b, _, c, d = struct.unpack_from("=5i", memoryview(side_data[Type.DISPLAYMATRIX]))
+    if b == c == 0 and a and d:
+        return Orientation(flip_x=a < 0, flip_y=d < 0)
+    if a == d == 0 and b and c:
+        return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
+    return UPRIGHT
 
 
 def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """Displayed (width, height) in pixels, with the rotation applied."""
-    return (frame.height, frame.width) if quarter_turns(frame) % 2 else (frame.width, frame.height)
+    """Displayed (width, height) in pixels, with the orientation applied."""
+    return (frame.height, frame.width) if orientation(frame).transpose else (frame.width, frame.height)
 
 
 class Converter:
@@ -66,11 +110,11 @@ class Converter:
         """Converts one frame.
 
         Args:
-            frame: any pixel format, size and rotation.
+            frame: any pixel format, size and orientation.
             planes: written; `width` x `height` pixels, rows may be padded.
         """
-        turns = quarter_turns(frame)
-        width, height = (self.height, self.width) if turns % 2 else (self.width, self.height)
+        turned = orientation(frame)
+        width, height = (self.height, self.width) if turned.transpose else (self.width, self.height)
         same_size = (frame.width, frame.height) == (width, height)
         name = frame.format.name
         full = name == "yuvj420p" or frame.color_range == _FULL_RANGE
@@ -86,11 +130,11 @@ class Converter:
             full = False
         sources = [plane_view(plane) for plane in frame.planes[:3]]
         for number, (source, target) in enumerate(zip(sources, (planes.y, planes.u, planes.v), strict=True)):
-            upright = cv2.rotate(source, _ROTATIONS[turns]) if turns else source
+            plane = turned.apply(source)
             if full:
                 table = _CHROMA_TO_LIMITED if number else _LUMA_TO_LIMITED
-                upright = cv2.LUT(upright, table)
-            np.copyto(target, upright)
+                plane = np.asarray(cv2.LUT(plane, table), np.uint8)
+            np.copyto(target, plane)
 
 
 def letterbox(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

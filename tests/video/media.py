@@ -78,6 +78,8 @@ def write_video(
     options: dict[str, str] | None = None,
     container: dict[str, str] | None = None,
     rotation: int = 0,
+    hflip: bool = False,
+    vflip: bool = False,
     gop: int = 10,
     first: int = 0,
     full_range: bool = False,
@@ -94,8 +96,8 @@ def write_video(
             stream.codec_context.time_base = Fraction(1, 90_000)
         if full_range:
             stream.codec_context.color_range = 2
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or hflip or vflip:
+            stream.set_display_rotation(rotation, hflip, vflip)
         times = list(times_s) if times_s is not None else None
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(picture(first + number, width, height), format="rgb24")

@@ -88,14 +88,23 @@ def test_odd_sizes(tmp_path: Path, width: int, height: int) -> None:
     assert_alike(pixels(frames[2]), planes_of(source), 0.1)
 
 
-@pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_rotation_is_applied(tmp_path: Path, rotation: int) -> None:
-    path = write_video(tmp_path / "turned.mp4", 3, width=160, height=120, rotation=rotation)
+@pytest.mark.parametrize("hflip", [False, True])
+@pytest.mark.parametrize("vflip", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_rotations_and_reflections_are_applied_as_players_do(
+    tmp_path: Path, rotation: int, hflip: bool, vflip: bool
+) -> None:
+    path = write_video(tmp_path / "turned.mp4", 3, rotation=rotation, hflip=hflip, vflip=vflip)
     frame = frames_of(path)[1]
-    turns = rotation // 90  # the matrix turns counterclockwise, as np.rot90 does
-    upright = np.ascontiguousarray(np.rot90(picture(1), turns))
+    upright = np.rot90(picture(1), rotation // 90)  # the matrix turns counterclockwise, as np.rot90 does
+    upright = upright[:: -1 if vflip else 1, :: -1 if hflip else 1]
     assert (frame.width, frame.height) == (upright.shape[1], upright.shape[0])
-    assert_alike(pixels(frame), Planes.from_rgb(upright))
+    assert_alike(pixels(frame), Planes.from_rgb(np.ascontiguousarray(upright)))
+
+
+def test_an_angle_that_is_no_multiple_of_90_degrees_is_ignored(tmp_path: Path) -> None:
+    frame = frames_of(write_video(tmp_path / "tilted.mp4", 3, rotation=30))[1]
+    assert_alike(pixels(frame), expected(1))
 
 
 def test_a_change_of_size_is_scaled_to_the_first_and_counted(tmp_path: Path) -> None:
