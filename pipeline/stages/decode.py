@@ -219,6 +219,7 @@ class Decode:
             width=self._ring.width,
             height=self._ring.height,
             fps=min(self._source.info.fps or 0.0, self._config.fps or float("inf")) / (1 + self._config.skip),
+            sample_aspect=self._source.info.sample_aspect,
         )
 
     def _serve(self, router: RouterSocket) -> None:

@@ -43,7 +43,9 @@ class Output:
         video = context.config.output.video
         self._live = live
         self._writer = (
-            VideoWriter(self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video)
+            VideoWriter(
+                self._path, ring.width, ring.height, ring.fps or DEFAULT_FPS, video, ring.sample_aspect
+            )
             if video.codec != "none"
             else None
         )

@@ -194,6 +194,8 @@ class Ring(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     height: int
     fps: float
     """Nominal frames per second of what is handed on; 0 where unknown."""
+    sample_aspect: tuple[int, int] = (1, 1)
+    """Width and height of a displayed pixel relative to each other."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -15,6 +15,7 @@ from typing import Self
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -32,6 +33,8 @@ _FLUSH_PACKETS = 0x0200
 """AVFMT_FLAG_FLUSH_PACKETS: muxed packets are written to the file at once instead of being buffered."""
 _MIN_STEP = CLOCK_HZ // 1000
 _KEYFRAME_S = 2.0
+_EARLIEST_DTS = -86_400 * CLOCK_HZ
+"""The first frame is presented at 0 and decoded before that by the encoder's delay, which no gap makes longer."""
 
 
 class VideoWriter:
@@ -44,18 +47,32 @@ class VideoWriter:
         width, height: of the frames, pixels. x264 needs even sizes: an odd last row or column is cropped.
         fps: nominal frame rate in Hz.
         config: codec (other than `none`), preset, crf, fps, size, threads.
+        sample_aspect: width and height of a displayed pixel relative to each other. If `config.size` changes the
+            shape of the frames, the ratio is adapted, so that the video is displayed in the same shape.
 
     Raises:
         OutputError: the file cannot be written, or the encoder is not available.
     """
 
-    def __init__(self, path: Path, width: int, height: int, fps: float, config: VideoConfig) -> None:
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        fps: float,
+        config: VideoConfig,
+        sample_aspect: tuple[int, int] = (1, 1),
+    ) -> None:
         self.path = path
         self.part = part_path(path)
         self._size = (width, height)
         out_width, out_height = config.size or self._size
         self._out_size = (max(2, out_width - out_width % 2), max(2, out_height - out_height % 2))
         self._scaled = config.size is not None and self._out_size != (width, height)
+        self._sample_aspect = Fraction(*sample_aspect)
+        if self._scaled and self._sample_aspect != 1:
+            shape, out_shape = Fraction(width, height), Fraction(*self._out_size)
+            self._sample_aspect = (self._sample_aspect * shape / out_shape).limit_denominator(255)
         self._fps = min(fps, config.fps or fps)
         self._sampler = FrameSampler(config.fps, 0, fps)
         self._reformatter = VideoReformatter()
@@ -84,6 +101,8 @@ class VideoWriter:
         stream.width, stream.height = self._out_size
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
+        if self._sample_aspect != 1:
+            context.sample_aspect_ratio = self._sample_aspect
         context.time_base = Fraction(1, CLOCK_HZ)
         context.gop_size = max(
             1, round(self._fps * _KEYFRAME_S * 2)
@@ -175,7 +194,7 @@ class VideoWriter:
             self._last_key = pts
         self._last_pts = pts
         try:
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._break(error) from error
 
@@ -191,7 +210,7 @@ class VideoWriter:
         already_reported = self._broken
         try:
             if not already_reported and self._start_s is not None:
-                self._container.mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._break(error) from error
         finally:
@@ -205,6 +224,13 @@ class VideoWriter:
                 os.replace(self.part, self.path)
         except OSError as error:
             raise self._break(error) from error
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            # x265 leaves the decoding time undefined in videos that are shorter than its reordering.
+            if packet.pts is not None and not _EARLIEST_DTS <= (packet.dts or 0) <= packet.pts:
+                packet.dts = packet.pts
+            self._container.mux(packet)
 
     def __enter__(self) -> Self:
         return self

@@ -84,6 +84,7 @@ def write_video(
     first: int = 0,
     full_range: bool = False,
     crf: int = 18,
+    sample_aspect: Fraction | None = None,
 ) -> Path:
     """Frames `picture(first)`, `picture(first + 1)`...; returns `path`."""
     rate = Fraction(fps).limit_denominator(1001)
@@ -94,6 +95,8 @@ def write_video(
         stream.codec_context.gop_size = gop
         if times_s is not None:
             stream.codec_context.time_base = Fraction(1, 90_000)
+        if sample_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = sample_aspect
         if full_range:
             stream.codec_context.color_range = 2
         if rotation or hflip or vflip:

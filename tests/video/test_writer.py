@@ -92,6 +92,13 @@ def test_hevc(tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_video_shorter_than_the_encoders_reordering(tmp_path: Path, codec: str, count: int) -> None:
+    path = write(tmp_path / "out.mp4", [i / 25 for i in range(count)], codec=codec)
+    assert [number for _, number in played(path)] == list(range(count))
+
+
 def test_a_video_without_frames_leaves_nothing_behind(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.mp4", 160, 120, 25, VideoConfig()):
         pass

@@ -16,6 +16,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.video.convert import orientation
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.source import SourceStats
 
@@ -41,6 +42,8 @@ _NOT_A_VIDEO = (
     "not a video that can be read, or truncated before its index; "
     "expected MP4, MKV, AVI, MPEG-TS or similar; check whether a video player can open it"
 )
+MAX_SAMPLE_ASPECT = 8
+"""Sample aspect ratios beyond 8:1 or 1:8 are damage."""
 MAX_FPS = 240.0
 """A stated frame rate above this is a time base: some containers state 1000 or 90000."""
 
@@ -130,6 +133,23 @@ def nominal_fps(stream: VideoStream) -> float | None:
         if rate is not None and 0.0 < float(rate) <= MAX_FPS:
             return float(rate)
     return None
+
+
+def sample_aspect(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+    """The sample aspect ratio of a stream as its frames are displayed.
+
+    Args:
+        stream: whose container or codec states it.
+        frame: decoded from the stream; if its orientation exchanges rows and columns, so are the ratio's terms.
+
+    Returns:
+        Width and height of a pixel relative to each other; (1, 1) if nothing plausible is stated.
+    """
+    ratio = stream.sample_aspect_ratio
+    if ratio is None or not 1 / MAX_SAMPLE_ASPECT <= ratio <= MAX_SAMPLE_ASPECT:
+        return 1, 1
+    width, height = ratio.numerator, ratio.denominator
+    return (height, width) if orientation(frame).transpose else (width, height)
 
 
 def raw_time_s(frame: av.VideoFrame, stream: VideoStream) -> float | None:

@@ -22,6 +22,7 @@ from pipeline.video.sources.decoder import (
     nominal_fps,
     raw_time_s,
     reason,
+    sample_aspect,
     video_stream,
 )
 from pipeline.video.sources.frame_sampler import FrameSampler
@@ -68,6 +69,7 @@ class LiveSource(BaseSource):
         self._failure: Exception | None = None
         self._timeline: LiveTimeline | None = None
         self._converter: Converter | None = None
+        self._sample_aspect = (1, 1)
         self._index = 0
         thread = threading.Thread(
             target=self._run, args=(first,), name=f"source {request.shown}", daemon=True
@@ -83,6 +85,7 @@ class LiveSource(BaseSource):
             height=self._converter.height,
             fps=self._timeline.stated_fps,
             duration_s=self.config.stop_s,
+            sample_aspect=self._sample_aspect,
         )
 
     def close(self) -> None:
@@ -164,6 +167,8 @@ class LiveSource(BaseSource):
                 for frame in decode_packet(packet, stream, stats):
                     picture_s = time.monotonic()
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)
+                    if self._converter is None:
+                        self._sample_aspect = sample_aspect(stream, frame)
                     reconnected = stats is not self.stats
                     self._deliver(frame, raw_s, nominal_fps(stream), picture_s, reconnected=reconnected)
                     stats = self.stats

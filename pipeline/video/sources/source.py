@@ -24,6 +24,8 @@ class SourceInfo:
         fps: nominal frame rate in Hz; None if unknown.
         duration_s: seconds between start and stop time that will be played; None if unknown or endless.
         frames: estimated number of frames to come, for progress reports; None if unknown or endless.
+        sample_aspect: width and height of a displayed pixel relative to each other (sample aspect ratio, SAR); not
+            1:1 in anamorphic video, such as 720x576 shown as 16:9.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class SourceInfo:
     fps: float | None = None
     duration_s: float | None = None
     frames: int | None = None
+    sample_aspect: tuple[int, int] = (1, 1)
 
 
 @dataclass(slots=True)

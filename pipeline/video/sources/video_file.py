@@ -23,6 +23,7 @@ from pipeline.video.sources.decoder import (
     nominal_fps,
     open_container,
     raw_time_s,
+    sample_aspect,
     video_stream,
 )
 from pipeline.video.sources.frame_sampler import FrameSampler
@@ -112,6 +113,7 @@ class FileSource(BaseSource):
         self._start_s = self.config.start_s
         self._container_info: SourceInfo | None = None
         self._zero_s: float | None = None
+        self._sample_aspect = (1, 1)
         frames = self._decode_pass(None)
         head = next(frames, None)
         if head is None:
@@ -119,8 +121,10 @@ class FileSource(BaseSource):
             raise SourceError(f"{opener.shown}: no frame of it can be decoded{detail}; is the file complete?")
         self._first_pass: Iterator[_TimedFrame] | None = itertools.chain([head], frames)
         width, height = shown_size(head.frame)
-        assert self._container_info is not None  # set before the first frame
-        self.info: SourceInfo = replace(self._container_info, width=width, height=height)
+        assert self._container_info is not None  # set before the first frame, as is the aspect
+        self.info: SourceInfo = replace(
+            self._container_info, width=width, height=height, sample_aspect=self._sample_aspect
+        )
         if self.info.duration_s == 0.0:
             raise SourceError(f"{opener.shown}: start_s {self._start_s:g} is not before the end of the video")
         self._converter: Converter = Converter(width, height)
@@ -245,6 +249,8 @@ class FileSource(BaseSource):
             )
             for frame in frames:
                 raw_s = raw_time_s(frame, stream)
+                if count == 0:
+                    self._sample_aspect = sample_aspect(stream, frame)
                 self._zero_s = raw_s if self._zero_s is None else self._zero_s
                 count += 1
                 yield _TimedFrame(frame, clock.next(raw_s), clock.epoch)
