@@ -1,4 +1,4 @@
-"""`tallycam image`: the objects of photos."""
+"""`tallycam image`: detect objects in photos."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def image(
 
     from pipeline.cli.model_choice import choose
     from pipeline.errors import TallycamError
-    from pipeline.images.job import Event, process
+    from pipeline.images.job import ImageReport, process
     from pipeline.images.paths import gather
 
     settings = choose(model, config, overrides or (), score=score)
@@ -60,24 +60,24 @@ def image(
     bar = progress.add_task("images", total=len(gathered.paths))
     with progress if console.is_terminal else nullcontext():  # elsewhere it would print an empty line
 
-        def tell(event: Event) -> None:
+        def tell(report: ImageReport) -> None:
             progress.advance(bar)
-            if event.text:
-                say(event.text)
-            if event.counts:
-                print(f"{event.path}: {_counted(event.counts)}")
+            if report.note:
+                say(report.note)
+            if report.counts:
+                print(f"{report.path}: {_counted(report.counts)}")
 
-        for trouble in gathered.troubles:
-            say(trouble)
+        for problem in gathered.problems:
+            say(problem)
         if not gathered.paths:
             raise TallycamError("image: there is no image to read")
-        outcome = process(gathered.paths, out, settings, count=wanted, on_event=tell)
-    if not outcome.images:
+        result = process(gathered.paths, out, settings, count=wanted, on_image=tell)
+    if not result.images:
         raise TallycamError(f"image: none of {len(gathered.paths)} images could be used")
-    totals = {name: outcome.objects[name] for name in wanted} or outcome.objects
+    totals = {name: result.objects[name] for name in wanted} or result.objects
     found = _counted({name: n for name, n in totals.items() if n or name in wanted}) or "no objects"
-    left_out = f", {len(outcome.troubles)} left out" if outcome.troubles else ""
-    print(f"{outcome.images} image{'s' * (outcome.images != 1)}{left_out}: {found}")
+    left_out = f", {len(result.failures)} left out" if result.failures else ""
+    print(f"{result.images} image{'s' * (result.images != 1)}{left_out}: {found}")
     print(f"Results are in {out}")
 
 

@@ -1,1 +1,1 @@
-"""Photos instead of video: what `tallycam image` finds, reads, draws and writes."""
+"""Photos instead of video: reading, drawing and writing for `tallycam image`."""

@@ -1,4 +1,4 @@
-"""What was found in images, as one JSON document in COCO's format for instance segmentation."""
+"""The detections of several images as one JSON document in COCO's instance segmentation format."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from pipeline.images.drawing import Silhouette
 from pipeline.models.detections import Detections
 
 
-class Document:
-    """The document, image by image.
+class CocoDocument:
+    """Collects the document image by image.
 
-    Masks are compressed run lengths over the whole upright image, as pycocotools reads them; boxes are x y width
-    height in pixels; a category's id is its place among the model's classes, from 1.
+    Masks are compressed run-length encodings over the whole upright image, as pycocotools reads them. Boxes are x, y,
+    width, height in pixels. The id of a category is its index among the model's classes plus 1.
+
+    Args:
+        classes: class names of the model.
+        model: its name, for the description.
     """
 
     def __init__(self, classes: Sequence[str], model: str) -> None:
@@ -34,7 +38,16 @@ class Document:
         shapes: Sequence[Silhouette],
         counts: Mapping[str, int],
     ) -> None:
-        """One image: `name` is that of its results, `size` its width and height; `shapes` go with `found`."""
+        """Add one image.
+
+        Args:
+            path: of the image.
+            name: of its results.
+            size: width and height in pixels.
+            found: its detections.
+            shapes: their silhouettes, in the same order.
+            counts: class -> number of objects, if there were classes to count.
+        """
         width, height = size
         image_id = len(self._images) + 1
         self._images.append(
@@ -59,6 +72,7 @@ class Document:
             )
 
     def as_json(self) -> dict[str, Any]:
+        """The document as plain values."""
         return {
             "info": {"description": f"instances found by tallycam {__version__}, model {self._model}"},
             "images": self._images,

@@ -1,8 +1,8 @@
 """Boxes, masks, labels and counts on a photo.
 
-The overlay of videos draws on yuv420p planes, in which colour has half the resolution. A photo would lose by going
-there and back, so the same strokes, fills and labels are put on its red, green and blue planes: every pixel outside
-of what is drawn stays the one that was read.
+The overlay of videos draws on yuv420p planes, whose chroma has half the resolution. Converting a photo to yuv420p and
+back would lose colour, so the same strokes, fills and labels are drawn on its red, green and blue planes. Pixels
+outside the drawing keep their values.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pipeline.video.overlay.placement import OccupancyGrid, clamp_position, labe
 from pipeline.video.overlay.strokes import draw_polylines, tint, to_fixed_point
 from pipeline.video.overlay.style import DARK, MUTED, PANEL_OPACITY, WHITE, OverlaySizes
 
-FILL = 0.45
-"""Opacity of a mask."""
+MASK_OPACITY = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,13 @@ class Silhouette:
 
 
 def silhouettes(found: Detections, width: int, height: int) -> list[Silhouette]:
-    """One for each row of `found`."""
+    """The silhouette of each detection.
+
+    Args:
+        found: detections in a picture of `width` x `height` pixels.
+        width: of the picture.
+        height: of the picture.
+    """
     return [
         Silhouette(*paste_mask_region(mask, box, width, height))
         for mask, box in zip(found.masks, found.boxes_px, strict=True)
@@ -59,16 +64,30 @@ def draw(
     masks: bool,
     counts: Mapping[str, int] | None = None,
 ) -> Picture:
-    """A new picture: `boxes` with number, class and score, `masks` filled and outlined, `counts` in the corner.
+    """Draw detections on a copy of a picture.
 
-    An object's number, from 1, is its row in `found`; it has the same colour in every picture.
+    The number of an object is its row in `found`, from 1. It has the same colour in every picture.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        found: detections in it.
+        shapes: their silhouettes, in the same order.
+        classes: class names of the model.
+        boxes: draw boxes labelled with number, class and score.
+        masks: fill and outline the masks.
+        counts: class -> number of objects, shown in the corner.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     height, width = picture.shape[:2]
     sizes = OverlaySizes.for_height(min(height, width))
-    planes = picture.transpose(2, 0, 1).copy("C")  # a copy even of one pixel, which is contiguous as it is
+    planes = picture.transpose(2, 0, 1).copy(
+        "C"
+    )  # also of a single pixel, for which ascontiguousarray copies nothing
     order = [
         int(row) for row in np.argsort(found.boxes_px[:, 3], kind="stable")
-    ]  # near objects over far ones
+    ]  # near objects are drawn over far ones
     occupied = OccupancyGrid(width, height)
     panel = _panel(counts, sizes) if counts else None
     if panel is not None:
@@ -89,7 +108,7 @@ def draw(
 
 
 def cut_out(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
-    """(h, w, 4) uint8 RGBA: one object, smooth at its border, transparent and black around it."""
+    """Cut one object out: (h, w, 4) uint8 RGBA with a smooth border, transparent black around it."""
     (x, y), inside = shape.corner, shape.inside
     height, width = inside.shape
     alpha = cv2.GaussianBlur(inside.astype(np.uint8) * np.uint8(255), (3, 3), 0)
@@ -112,7 +131,7 @@ def _fill(planes: NDArray[np.uint8], shape: Silhouette, levels: tuple[int, int, 
     paths = [to_fixed_point(cv2.approxPolyDP(one, 0.8, True)[:, 0].astype(np.float64)) for one in contours]
     for plane, level in zip(planes, levels, strict=True):
         part = plane[y : y + inside.shape[0], x : x + inside.shape[1]]
-        tint(part, inside, level, FILL)
+        tint(part, inside, level, MASK_OPACITY)
         draw_polylines(part, paths, True, level, wide)
 
 
@@ -139,7 +158,7 @@ def _label(planes: NDArray[np.uint8], pill: Canvas, box: Sequence[float], occupi
 
 
 def _put(planes: NDArray[np.uint8], canvas: Canvas, x: int, y: int) -> None:
-    """Lays a canvas over the picture with its corner at (x, y); what lies outside is cut off."""
+    """Blend a canvas into the picture with its corner at (x, y); what lies outside is clipped."""
     colour, opacity = canvas.layers()
     part = planes[:, y : y + canvas.height, x : x + canvas.width]
     seen = np.s_[: part.shape[1], : part.shape[2]]
@@ -148,7 +167,7 @@ def _put(planes: NDArray[np.uint8], canvas: Canvas, x: int, y: int) -> None:
 
 
 def _panel(counts: Mapping[str, int], sizes: OverlaySizes) -> Canvas:
-    """One row for each class that is counted."""
+    """A panel with a row for each class that is counted."""
     size = sizes.badge
     pad, step = size, round(size * 2.0)
     width = max(text_width(name, size) + 2 * size + text_width(str(n), size) for name, n in counts.items())

@@ -1,10 +1,10 @@
-"""`tallycam image`: photos through the model, and their results into a folder."""
+"""`tallycam image`: detect the objects of photos and write the results into a folder."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from PIL import Image
 
 from pipeline.config.schema import ModelConfig
 from pipeline.files import make_folder, writing
-from pipeline.images.coco import Document
+from pipeline.images.coco import CocoDocument
 from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
-from pipeline.images.paths import Names
+from pipeline.images.paths import ResultNames
 from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
 from pipeline.models.detections import Detections
@@ -23,17 +23,24 @@ from pipeline.records.summary import write_json
 from pipeline.transport.planes import Planes
 
 PICTURES = {"boxes": (True, False), "masks": (False, True), "both": (True, True)}
-"""Ending of a picture's name -> whether it shows boxes, and masks."""
-ENDINGS = tuple(f".{name}.jpg" for name in PICTURES)
+"""Suffix of a picture's name -> whether it shows boxes, and masks."""
+SUFFIXES = tuple(f".{name}.jpg" for name in PICTURES)
 JPEG_QUALITY = 95
 BATCH_PIXELS = 64_000_000
-"""Images of one batch hold no more pixels together, if there are several."""
+"""Largest number of pixels in a batch of several images."""
 WRITERS = 2
+"""Threads that draw and encode the results while the model runs on the next batch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One image that was read: where it came from and the name of its results."""
+class InputImage:
+    """An image that has been read.
+
+    Attributes:
+        path: where it was read from.
+        name: of its results.
+        photo: its pixels.
+    """
 
     path: Path
     name: str
@@ -41,33 +48,39 @@ class Work:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width, height."""
+        """Width and height in pixels."""
         height, width = self.photo.picture.shape[:2]
         return width, height
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What became of all images.
+class JobResult:
+    """The result of all images.
 
     Attributes:
-        images: how many have results.
-        objects: class -> objects in all of them, in the order of the model's classes.
-        troubles: images without results, one line each.
+        images: number of images with results.
+        objects: class -> number of objects in all images, in the order of the model's classes.
+        failures: one line for each image without results.
     """
 
     images: int = 0
     objects: dict[str, int] = field(default_factory=dict)
-    troubles: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One image is done, or is none. `text`: why it has no results, or what else there is to say of it."""
+class ImageReport:
+    """One image has been processed or has failed.
+
+    Attributes:
+        path: of the image.
+        counts: class -> number of objects, for the classes to be counted; empty after a failure.
+        note: why there are no results, or what else the user should know; empty if nothing.
+    """
 
     path: Path
     counts: dict[str, int]
-    text: str = ""
+    note: str = ""
 
 
 def process(
@@ -76,104 +89,134 @@ def process(
     config: ModelConfig,
     *,
     count: Sequence[str] = (),
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> Outcome:
-    """Finds the objects of every image and writes pictures, cut-outs and `instances.json` into `out`.
+    on_image: Callable[[ImageReport], None] = lambda report: None,
+) -> JobResult:
+    """Detect the objects of every image and write pictures, cut-outs and `instances.json` into `out`.
 
-    The model is the one that a worker of `tallycam run` would load from the same configuration, and it is asked in
-    the same way, frames as yuv420p in batches of `config.batch`, with the same filter after it. But it runs in this
-    process: there is no stream to be kept in step, so decoders, trackers and a supervisor would have nothing to do.
+    Model and filter are those that a worker of `tallycam run` loads from the same configuration, and the frames are
+    given to the model in the same way: as yuv420p, in batches. Everything runs in this process, since without a stream
+    there is nothing for decoders, trackers and a supervisor to do.
 
     Args:
-        count: classes whose objects are counted in each image and drawn in its corner; `on_event` gets the numbers.
+        paths: the images, in the order in which they are processed.
+        out: folder of the results.
+        config: the model and its filter.
+        count: classes whose objects are counted in each image and shown in its corner.
+        on_image: called for each image, also for those that fail.
 
     Raises:
-        ModelError: no such model, or one without a class of `count`.
-        OutputError: the folder cannot be written.
+        ModelError: there is no such model, or it lacks a class of `count`.
+        OutputError: the results cannot be written.
     """
     model = registry.load(wide_open(config))
     registry.check_classes(model.classes, count, "--count")
-    used = InstanceFilter(config, None, model.classes)
     model.warm_up()
-    outcome = Outcome(objects=dict.fromkeys(model.classes, 0))
-    document = Document(model.classes, str(config.path or config.name or registry.DEFAULT_MODEL))
     make_folder(out / "cutouts")
-
-    def fail(path: Path, text: str) -> None:
-        outcome.troubles.append(text)
-        on_event(Event(path, {}, text))
-
+    job = _Job(out, config, model.classes, tuple(count), on_image)
+    names = ResultNames(out, paths, SUFFIXES)
     with ThreadPoolExecutor(WRITERS, "writer") as writers:
         try:
-            for batch in _batches(paths, Names(out, paths, ENDINGS), config.batch, fail):
-                results = []
-                for work, answer in zip(batch, model.segment([_planes(one) for one in batch]), strict=True):
-                    if not answer.is_finite:
-                        fail(work.path, f"{work.path}: the model answered with numbers that are none")
-                        continue
-                    found = used.apply(answer, *work.size)
-                    names = [model.classes[int(number)] for number in found.class_ids]
-                    counts = {name: names.count(name) for name in count}
-                    shapes = silhouettes(found, *work.size)
-                    written = writers.submit(_write, out, work, found, shapes, model.classes, counts)
-                    results.append((work, found, shapes, counts, written))
-                    for name in names:
-                        outcome.objects[name] += 1
-                for work, found, shapes, counts, written in results:
-                    written.result()
-                    document.add(work.path, work.name, work.size, found, shapes, counts)
-                    outcome.images += 1
-                    more = f"{work.path}: {work.photo.frames} pictures in this file, the first one is used"
-                    on_event(Event(work.path, counts, more if work.photo.frames > 1 else ""))
-        finally:  # also when it is interrupted: what is done is written down
-            write_json(out / "instances.json", document.as_json())
-    return outcome
+            for batch in _batches(paths, names, config.batch, job.fail):
+                answers = model.segment([Planes.from_rgb(image.photo.picture) for image in batch])
+                job.add(batch, answers, writers)
+        finally:  # also after an interruption: what has been done is recorded
+            write_json(out / "instances.json", job.document.as_json())
+    return job.result
 
 
 def _batches(
-    paths: Sequence[Path], names: Names, size: int, fail: Callable[[Path, str], None]
-) -> Iterator[list[Work]]:
-    """Images that go through the model together. What cannot be read is told to `fail` and left out."""
-    batch: list[Work] = []
+    paths: Sequence[Path], names: ResultNames, size: int, on_failure: Callable[[Path, str], None]
+) -> Iterator[list[InputImage]]:
+    """Images in batches for the model; those that cannot be read are reported and left out."""
+    batch: list[InputImage] = []
     pixels = 0
     for path in paths:
         try:
             photo = read(path)
         except ImageError as error:
-            fail(path, str(error))
+            on_failure(path, str(error))
             continue
         own = photo.picture.shape[0] * photo.picture.shape[1]
         if batch and (len(batch) == size or pixels + own > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
-        batch.append(Work(path, names.name(path), photo))
+        batch.append(InputImage(path, names.name(path), photo))
         pixels += own
     if batch:
         yield batch
 
 
-def _planes(work: Work) -> Planes:
-    return Planes.from_rgb(work.photo.picture)
+class _Job:
+    """Filters, draws, writes and counts what the model found."""
+
+    def __init__(
+        self,
+        out: Path,
+        config: ModelConfig,
+        classes: tuple[str, ...],
+        count: tuple[str, ...],
+        on_image: Callable[[ImageReport], None],
+    ) -> None:
+        self.result = JobResult(objects=dict.fromkeys(classes, 0))
+        self.document = CocoDocument(classes, str(config.path or config.name or registry.DEFAULT_MODEL))
+        self._out = out
+        self._filter = InstanceFilter(config, None, classes)
+        self._classes = classes
+        self._count = count
+        self._on_image = on_image
+
+    def fail(self, path: Path, reason: str) -> None:
+        """Report an image without results."""
+        self.result.failures.append(reason)
+        self._on_image(ImageReport(path, {}, reason))
+
+    def add(
+        self, batch: Sequence[InputImage], answers: Sequence[Detections], writers: ThreadPoolExecutor
+    ) -> None:
+        """Write and count the results of a batch; returns when all its files are written."""
+        pending: list[tuple[InputImage, Detections, list[Silhouette], dict[str, int], Future[None]]] = []
+        for image, answer in zip(batch, answers, strict=True):
+            if not answer.is_finite:
+                self.fail(image.path, f"{image.path}: the model returned NaN or infinite values")
+                continue
+            found = self._filter.apply(answer, *image.size)
+            names = [self._classes[int(number)] for number in found.class_ids]
+            counts = {name: names.count(name) for name in self._count}
+            shapes = silhouettes(found, *image.size)
+            written = writers.submit(_write, self._out, image, found, shapes, self._classes, counts)
+            pending.append((image, found, shapes, counts, written))
+            for name in names:
+                self.result.objects[name] += 1
+        for image, found, shapes, counts, written in pending:
+            written.result()
+            self.document.add(image.path, image.name, image.size, found, shapes, counts)
+            self.result.images += 1
+            pictures = image.photo.frames
+            note = (
+                f"{image.path}: contains {pictures} pictures, of which the first is used"
+                if pictures > 1
+                else ""
+            )
+            self._on_image(ImageReport(image.path, counts, note))
 
 
 def _write(
     out: Path,
-    work: Work,
+    image: InputImage,
     found: Detections,
     shapes: Sequence[Silhouette],
     classes: tuple[str, ...],
     counts: dict[str, int],
 ) -> None:
-    """The three pictures and the cut-outs of one image."""
-    picture, profile = work.photo.picture, work.photo.profile
+    """Write the three pictures and the cut-outs of one image."""
+    picture, profile = image.photo.picture, image.photo.profile
     with writing(out):
-        for ending, (boxes, masks) in PICTURES.items():
+        for suffix, (boxes, masks) in PICTURES.items():
             drawn = draw(picture, found, shapes, classes, boxes=boxes, masks=masks, counts=counts)
-            path = out / f"{work.name}.{ending}.jpg"
+            path = out / f"{image.name}.{suffix}.jpg"
             Image.fromarray(drawn).save(path, quality=JPEG_QUALITY, subsampling=0, icc_profile=profile)
         for row, shape in enumerate(shapes):
             if shape.inside.any():
                 name = re.sub(r"[^\w.-]+", "_", classes[int(found.class_ids[row])])
-                path = out / "cutouts" / f"{work.name}-{row + 1:02d}-{name}.png"
-                cut = Image.fromarray(cut_out(picture, shape))
-                cut.save(path, compress_level=3, icc_profile=profile)
+                path = out / "cutouts" / f"{image.name}-{row + 1:02d}-{name}.png"
+                Image.fromarray(cut_out(picture, shape)).save(path, compress_level=3, icc_profile=profile)

@@ -1,4 +1,4 @@
-"""Which images the words of a command line mean, and under which names their results go."""
+"""The images named on a command line, and the names of their results."""
 
 from __future__ import annotations
 
@@ -12,39 +12,44 @@ from pipeline.video.sources.image_folder import natural_key
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm",
 )  # fmt: skip
-"""What is taken from a folder. A file that is named is tried whatever it is called."""
+"""Suffixes of the files taken from a folder. A file that is named itself is tried whatever its suffix."""
 
 
 @dataclass(slots=True)
-class Gathered:
-    """Images in the order of the command line, each once, and why words of it gave none, one line each."""
+class GatheredImages:
+    """The images of a command line.
+
+    Attributes:
+        paths: in the order of the command line, each once.
+        problems: one line for each word that names no image.
+    """
 
     paths: list[Path] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
-def gather(words: Sequence[str]) -> Gathered:
-    """The images that files, folders and patterns name.
+def gather(words: Sequence[str]) -> GatheredImages:
+    """The images named by files, folders and glob patterns.
 
-    A folder gives the images in it, in natural order, not those of its subfolders; `folder/**/*.jpg` gives those too.
-    A file whose name looks like a pattern is taken as the file.
+    A folder stands for the images in it, in natural order, but not for those of its subfolders; `folder/**/*.jpg`
+    matches these too. If a file has the name of a pattern, it is that file.
     """
-    result = Gathered()
+    result = GatheredImages()
     seen: set[Path] = set()
     for word in words:
         path = Path(word)
         if path.is_dir():
-            found, trouble = _inside(path)
+            found, problem = _inside(path)
         elif path.exists():
-            found, trouble = [path], ""
+            found, problem = [path], ""
         elif glob.has_magic(word):
             matches = sorted(glob.glob(word, recursive=True), key=natural_key)
             found = [Path(match) for match in matches if Path(match).is_file()]
-            trouble = "" if found else f"{word}: no file fits this pattern"
+            problem = "" if found else f"{word}: no file matches this pattern"
         else:
-            found, trouble = [], f"{word}: there is no such file or folder"
-        if trouble:
-            result.troubles.append(trouble)
+            found, problem = [], f"{word}: there is no such file or folder"
+        if problem:
+            result.problems.append(problem)
         for one in found:
             if (whole := one.resolve()) not in seen:
                 seen.add(whole)
@@ -61,26 +66,26 @@ def _inside(folder: Path) -> tuple[list[Path], str]:
     return found, "" if found else f"{folder}: no images in this folder"
 
 
-class Names:
-    """A name for the results of each image: its stem, with a number where an earlier one has it already.
+class ResultNames:
+    """Gives each image a name for its results: its stem, with a number if an earlier image has the same.
 
     Args:
         out: folder of the results.
-        kept: images that no result may take the place of, should `out` be the folder that they are in.
-        endings: what follows the name in the results' files.
+        inputs: images that no result may overwrite, in case `out` is their folder.
+        suffixes: what follows the name in the files of the results.
     """
 
-    def __init__(self, out: Path, kept: Iterable[Path], endings: Sequence[str]) -> None:
+    def __init__(self, out: Path, inputs: Iterable[Path], suffixes: Sequence[str]) -> None:
         self._out = out.resolve()
-        self._kept = {path.resolve() for path in kept}
-        self._endings = tuple(endings)
+        self._inputs = {path.resolve() for path in inputs}
+        self._suffixes = tuple(suffixes)
         self._taken: set[str] = set()
 
     def name(self, path: Path) -> str:
-        """Differs from all earlier ones also where a file system does not tell capitals apart."""
+        """A new name, which differs from earlier ones in more than case."""
         name, number = path.stem, 1
         while name.lower() in self._taken or any(
-            self._out / f"{name}{ending}" in self._kept for ending in self._endings
+            self._out / f"{name}{suffix}" in self._inputs for suffix in self._suffixes
         ):
             number += 1
             name = f"{path.stem}-{number}"

@@ -1,4 +1,4 @@
-"""One image file as upright 8-bit RGB, whatever it is stored as."""
+"""Reading image files of any kind as upright 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pipeline.errors import TallycamError
 Picture: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 
-MOST_PIXELS = 120_000_000
-"""A larger image is refused when its header is read: a small file can unpack to more than the memory holds."""
-MOST_SIDE = 65_000
-"""JPEG, in which results are written, knows no longer side (65500)."""
-MOST_BYTES = 1 << 30
+MAX_PIXELS = 120_000_000
+"""Larger images are refused by their header: a small file can decompress to more than the memory holds."""
+MAX_SIDE = 65_000
+"""The results are JPEG files, whose sides are limited to 65500."""
+MAX_BYTES = 1 << 30
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns first; the one above refuses
 
 
 class ImageError(TallycamError):
-    """One image cannot be used. The line names the file and why."""
+    """An image that cannot be used; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Photo:
 
     Attributes:
         picture: (H, W, 3) uint8 RGB, upright.
-        profile: ICC profile of these colours, to be written again with them; None is sRGB.
-        frames: pictures in the file; the first one is taken.
+        profile: ICC profile of its colours, to be stored in the results too; None: sRGB.
+        frames: number of pictures in the file, of which this is the first.
     """
 
     picture: Picture
@@ -45,22 +45,25 @@ class Photo:
 
 
 def read(path: Path) -> Photo:
-    """Reads an image: EXIF orientation applied, grey, palette, CMYK and 16 bits converted, transparency over white.
+    """Read an image.
+
+    The EXIF orientation is applied; grey, palette, CMYK and 16-bit images are converted; transparent ones are put on
+    white.
 
     Raises:
-        ImageError: not an image, damaged or cut short, or larger than `MOST_PIXELS`.
+        ImageError: not an image, damaged, truncated, or larger than `MAX_PIXELS`.
     """
     try:
         if not path.is_file():
-            raise ImageError(f"{path}: is no file")
-        if path.stat().st_size > MOST_BYTES:
-            raise ImageError(f"{path}: is larger than {MOST_BYTES >> 20} MiB")
+            raise ImageError(f"{path}: is not a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ImageError(f"{path}: is larger than {MAX_BYTES >> 20} MiB")
         with Image.open(path) as image:
             width, height = image.size
-            if width * height > MOST_PIXELS or max(width, height) > MOST_SIDE:
+            if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
                 raise ImageError(
-                    f"{path}: {width}x{height} pixels, at most {MOST_PIXELS // 10**6} million "
-                    f"and sides of {MOST_SIDE} can be read"
+                    f"{path}: has {width}x{height} pixels, at most {MAX_PIXELS // 10**6} million "
+                    f"and sides of {MAX_SIDE} can be read"
                 )
             frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
             image.load()
@@ -69,13 +72,13 @@ def read(path: Path) -> Photo:
             return Photo(np.ascontiguousarray(picture), kept, frames)
     except ImageError:
         raise
-    except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file
+    except Exception as error:  # Pillow's decoders raise anything on damaged files
         words = " ".join(str(error).split()).replace(str(path), "").replace("''", "").strip()
         raise ImageError(f"{path}: cannot be read as an image ({words or type(error).__name__})") from error
 
 
 def _rgb(image: Image.Image, profile: bytes | None) -> tuple[Picture, bytes | None]:
-    """The picture and the profile that it now has."""
+    """The picture as RGB, and the profile of its colours."""
     mode = image.mode
     if mode in ("1", "L"):
         return np.asarray(image.convert("RGB")), None
@@ -94,8 +97,17 @@ def _rgb(image: Image.Image, profile: bytes | None) -> tuple[Picture, bytes | No
 
 
 def to_8_bits(values: NDArray[np.generic]) -> Picture:
-    """Grey of more than 8 bits, (H, W). Whole numbers lose their lowest bits: 10 and 12 bits are told by the largest
-    value. Fractions are brought from 0..1, or where they go beyond from what they span, to 0..255."""
+    """Convert a grey image of more than 8 bits.
+
+    Integers lose their lowest bits; the bit depth (10, 12, 16) is inferred from the largest value. Floats are scaled
+    to 0..255 from 0..1, or from the range of their values if it is larger.
+
+    Args:
+        values: (H, W) of any numeric dtype.
+
+    Returns:
+        (H, W) uint8.
+    """
     if values.dtype.kind == "f":
         floats = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
         low, high = (0.0, 1.0) if floats.min() >= 0 and floats.max() <= 1 else (floats.min(), floats.max())
@@ -105,7 +117,7 @@ def to_8_bits(values: NDArray[np.generic]) -> Picture:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """CMYK by its own profile; without one, or with one that is none, as Pillow reckons."""
+    """Convert CMYK or LAB to sRGB: by its profile, or by Pillow's own formula if it has no valid one."""
     try:
         if image.mode == "LAB":
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))

@@ -17,7 +17,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, OutputError
 from pipeline.images import job
 from pipeline.images.drawing import cut_out, draw, silhouettes
-from pipeline.images.job import Event, process
+from pipeline.images.job import ImageReport, process
 from pipeline.models.detections import Detections
 from pipeline.transport.planes import Planes
 
@@ -81,14 +81,14 @@ def test_every_image_has_three_pictures_and_its_cut_outs(tmp_path: Path, model: 
         "a.boxes.jpg", "a.masks.jpg", "a.both.jpg", "instances.json",
         "cutouts/a-01-person.png", "cutouts/a-02-traffic_light.png",
     }  # fmt: skip
-    assert (outcome.images, outcome.objects, outcome.troubles) == (1, {"person": 1, "traffic light": 1}, [])
+    assert (outcome.images, outcome.objects, outcome.failures) == (1, {"person": 1, "traffic light": 1}, [])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (300, 1), (2, 2)])
 def test_a_tiny_image_is_drawn_like_any_other(tmp_path: Path, model: OneEach, size: tuple[int, int]) -> None:
     paths = [photo(tmp_path / "in" / "dot.png", *size), photo(tmp_path / "in" / "street.png")]
     outcome = process(paths, tmp_path / "out", ModelConfig(), count=["person"])
-    assert (outcome.images, outcome.troubles) == (2, [])
+    assert (outcome.images, outcome.failures) == (2, [])
     with Image.open(tmp_path / "out" / "dot.both.jpg") as drawn:
         assert drawn.size == size
 
@@ -146,11 +146,11 @@ def test_a_box_over_the_edge_of_a_tiny_image() -> None:
 def test_unreadable_images_are_told_and_the_others_go_on(tmp_path: Path, model: OneEach) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff")
-    events: list[Event] = []
+    events: list[ImageReport] = []
     paths = [broken, photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
-    outcome = process(paths, tmp_path / "out", ModelConfig(), count=["person"], on_event=events.append)
+    outcome = process(paths, tmp_path / "out", ModelConfig(), count=["person"], on_image=events.append)
     assert outcome.images == 2
-    assert len(outcome.troubles) == 1 and str(broken) in outcome.troubles[0]
+    assert len(outcome.failures) == 1 and str(broken) in outcome.failures[0]
     assert [(event.path.name, event.counts) for event in events] == [
         ("broken.jpg", {}), ("a.png", {"person": 1}), ("b.png", {"person": 1}),
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_numbers_that_are_none_leave_the_image_out(
     monkeypatch.setattr(model, "one", lambda frame: found((np.nan, 0, 3, 3)))
     outcome = process([photo(tmp_path / "a.png")], tmp_path / "out", ModelConfig())
     assert outcome.images == 0
-    assert outcome.troubles == [f"{tmp_path / 'a.png'}: the model answered with numbers that are none"]
+    assert outcome.failures == [f"{tmp_path / 'a.png'}: the model returned NaN or infinite values"]
 
 
 def test_a_class_that_the_model_has_not_is_refused_before_any_work(tmp_path: Path, model: OneEach) -> None:

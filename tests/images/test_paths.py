@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images.paths import Names, gather
+from pipeline.images.paths import ResultNames, gather
 
 
 @pytest.fixture
@@ -41,20 +41,20 @@ def test_words_that_name_nothing_are_told(photos: Path) -> None:
     (photos / "none").mkdir()
     gathered = gather([f"{photos}/gone.jpg", f"{photos}/*.bmp", f"{photos}/none", f"{photos}/img10.jpg"])
     assert names(gathered.paths) == ["img10.jpg"]
-    assert gathered.troubles == [
+    assert gathered.problems == [
         f"{photos}/gone.jpg: there is no such file or folder",
-        f"{photos}/*.bmp: no file fits this pattern",
+        f"{photos}/*.bmp: no file matches this pattern",
         f"{photos}/none: no images in this folder",
     ]
 
 
 def test_equal_stems_get_names_of_their_own(tmp_path: Path) -> None:
-    given = Names(tmp_path, [], (".boxes.jpg",))
+    given = ResultNames(tmp_path, [], (".boxes.jpg",))
     stems = ["a/x.jpg", "b/x.png", "c/X.jpg", "d/x-2.jpg", "e/y.jpg"]
     assert [given.name(Path(stem)) for stem in stems] == ["x", "x-2", "X-3", "x-2-2", "y"]
 
 
 def test_no_result_takes_the_place_of_an_image(tmp_path: Path) -> None:
     images = [tmp_path / "x.jpg", tmp_path / "x.boxes.jpg"]
-    given = Names(tmp_path, images, (".boxes.jpg", ".masks.jpg"))
+    given = ResultNames(tmp_path, images, (".boxes.jpg", ".masks.jpg"))
     assert [given.name(path) for path in images] == ["x-2", "x.boxes"]

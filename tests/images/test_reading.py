@@ -135,7 +135,7 @@ def test_what_is_no_image_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_a_huge_image_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (3000, 2000)).save(tmp_path / "huge.png")
-    monkeypatch.setattr(reading, "MOST_PIXELS", 5_000_000)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 5_000_000)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("its pixels were unpacked"))
-    with pytest.raises(ImageError, match="huge.png: 3000x2000 pixels, at most 5 million"):
+    with pytest.raises(ImageError, match="huge.png: has 3000x2000 pixels, at most 5 million"):
         read(tmp_path / "huge.png")
