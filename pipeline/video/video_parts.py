@@ -7,9 +7,11 @@ import os
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import OutputError
@@ -20,6 +22,9 @@ MOVFLAGS = "hybrid_fragmented+frag_keyframe+delay_moov"
 in spite of B-frames."""
 CLOCK_HZ = 90_000
 """Ticks per second of the timestamps in annotated videos."""
+MAX_STEP = 3600 * CLOCK_HZ
+"""Longest time between two frames, in ticks. FFmpeg's MP4 muxer stores 31 bits of ticks for a frame's duration and for
+its reordering, which spans several frames: 6 h 37 min in all."""
 _START = re.compile(r"^start_s=([0-9.]+)$")
 
 
@@ -33,11 +38,28 @@ def start_comment(start_s: float) -> str:
     return f"start_s={start_s:.6f}"
 
 
+def gap_steps(last: int, following: int) -> range:
+    """Where frames have to be inserted, so that no two are more than `MAX_STEP` apart.
+
+    Args:
+        last: time of the last frame in ticks; negative if there is none.
+        following: time of the next frame.
+
+    Returns:
+        The times of the frames to insert: from one second after the last frame on, one every hour; none if the gap
+        is shorter than that.
+    """
+    if last < 0 or following - last <= MAX_STEP:
+        return range(0)
+    return range(last + CLOCK_HZ, following, MAX_STEP)
+
+
 def concat_parts(parts: list[Path], out: Path) -> int:
     """Joins the pieces of a stream's video without re-encoding.
 
-    Each piece goes where its own start time puts it, but never before the end of the previous one. Unreadable pieces
-    (of a writer that was killed before its first fragment) are skipped.
+    Each piece goes where its own start time puts it, but never before the end of the previous one. A gap of more than
+    an hour between two pieces shows the first picture of the second one. Unreadable pieces (of a writer that was
+    killed before its first fragment) are skipped.
 
     Args:
         parts: the pieces, in order; they are not removed.
@@ -105,6 +127,8 @@ def _copy_packets(
             pts, dts = round(packet.pts * ticks), round(packet.dts * ticks)
             if offset is None:
                 offset = max(start, end) - pts  # the first packet is a keyframe: no frame is shown before it
+                for missing in gap_steps(end or -1, dts + offset):
+                    target.mux(_copy_of(packet, stream, missing))
             duration = round((packet.duration or 0) * ticks)
             packet.time_base = Fraction(1, CLOCK_HZ)
             packet.pts, packet.dts, packet.duration = pts + offset, dts + offset, duration
@@ -114,6 +138,14 @@ def _copy_packets(
     except av.error.InvalidDataError:
         pass  # the incomplete last fragment of a killed writer; everything before it is copied
     return latest
+
+
+def _copy_of(packet: Packet[VideoStream], stream: VideoStream, pts: int) -> Packet[VideoStream]:
+    """A keyframe's packet again at another time."""
+    again = cast("Packet[VideoStream]", Packet(bytes(packet)))
+    again.is_keyframe = True
+    again.stream, again.time_base, again.pts, again.dts = stream, Fraction(1, CLOCK_HZ), pts, pts
+    return again
 
 
 def _start_s(comment: str) -> float:

@@ -26,7 +26,14 @@ from pipeline.errors import OutputError
 from pipeline.transport.planes import Planes, chroma
 from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.sources.frame_sampler import FrameSampler
-from pipeline.video.video_parts import CLOCK_HZ, MOVFLAGS, part_path, start_comment, write_error
+from pipeline.video.video_parts import (
+    CLOCK_HZ,
+    MOVFLAGS,
+    gap_steps,
+    part_path,
+    start_comment,
+    write_error,
+)
 
 _ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _FLUSH_PACKETS = 0x0200
@@ -34,7 +41,9 @@ _FLUSH_PACKETS = 0x0200
 _MIN_STEP = CLOCK_HZ // 1000
 _KEYFRAME_S = 2.0
 _EARLIEST_DTS = -86_400 * CLOCK_HZ
-"""The first frame is presented at 0 and decoded before that by the encoder's delay, which no gap makes longer."""
+"""The first frame is presented at 0 and decoded before that by the encoder's delay: a few frames, each of them at most
+`MAX_STEP` long."""
+_LONGEST_GAP = 31 * 86_400 * CLOCK_HZ
 
 
 class VideoWriter:
@@ -79,6 +88,7 @@ class VideoWriter:
         self._start_s: float | None = None
         self._last_pts = -_MIN_STEP
         self._last_key = 0
+        self._shortened = 0
         self._broken = False
         self._closed = False
         try:
@@ -109,9 +119,7 @@ class VideoWriter:
         )  # upper limit; `encode` forces keyframes by time
         if config.codec == "hevc":
             context.codec_tag = "hvc1"
-        context.thread_type = (
-            "AUTO"  # PyAV's default splits each frame into slices, whose threads wait for each other
-        )
+        context.thread_type = "AUTO"  # PyAV's default is slices, whose threads wait for each other
         if config.threads is not None:
             context.thread_count = config.threads
         self._container.flags |= _FLUSH_PACKETS
@@ -174,6 +182,9 @@ class VideoWriter:
     def encode(self, frame: av.VideoFrame, pts_s: float) -> None:
         """Encodes a frame. A timestamp that does not increase is moved to 1 ms after the one before.
 
+        While the source was away for more than an hour, the video is black. An absence of more than 31 days is
+        shortened to that.
+
         Args:
             frame: from `frame_on`.
             pts_s: media time from which on it is shown, seconds.
@@ -186,17 +197,31 @@ class VideoWriter:
         if self._start_s is None:
             self._start_s = pts_s
             self._container.metadata["comment"] = start_comment(pts_s)
-        frame = self._fit(frame)
-        pts = max(self._last_pts + _MIN_STEP, round((pts_s - self._start_s) * CLOCK_HZ))
+        pts = max(self._last_pts + _MIN_STEP, round((pts_s - self._start_s) * CLOCK_HZ) - self._shortened)
+        if self._last_pts >= 0 and pts - self._last_pts > _LONGEST_GAP:
+            self._shortened += pts - self._last_pts - _LONGEST_GAP
+            pts = self._last_pts + _LONGEST_GAP
+        try:
+            for missing in gap_steps(self._last_pts, pts):
+                self._encode(self._black(), missing)
+            self._encode(self._fit(frame), pts)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._break(error) from error
+
+    def _encode(self, frame: av.VideoFrame, pts: int) -> None:
+        """Encodes a frame of the output size at a time in ticks; forces keyframes at regular times."""
         frame.pts, frame.time_base = pts, Fraction(1, CLOCK_HZ)
         if self._last_pts < 0 or pts - self._last_key >= _KEYFRAME_S * CLOCK_HZ:
             frame.pict_type = PictureType.I
             self._last_key = pts
         self._last_pts = pts
-        try:
-            self._mux(self._stream.encode(frame))
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise self._break(error) from error
+        self._mux(self._stream.encode(frame))
+
+    def _black(self) -> av.VideoFrame:
+        frame = av.VideoFrame(*self._out_size, "yuv420p")
+        planes = planes_of(frame)
+        planes.y[:], planes.u[:], planes.v[:] = 16, 128, 128
+        return frame
 
     def close(self) -> None:
         """Finishes the video and renames it. A video without frames is removed.

@@ -20,7 +20,8 @@ from pipeline.video.convert import copy_planes, planes_of
 from pipeline.video.sources.registry import open_source
 from pipeline.video.video_parts import concat_parts, part_path
 from pipeline.video.writer import VideoWriter
-from tests.video.media import drawn, number_of
+from tests.running import scene, summary, tallycam
+from tests.video.media import drawn, number_of, write_video
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +91,56 @@ def test_hevc(tmp_path: Path) -> None:
     assert [number for _, number in played(path)] == [0, 1, 2, 3, 4]
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+def is_black(path: Path) -> list[bool]:
+    with av.open(str(path)) as container:
+        return [int(planes_of(frame).y.max()) < 30 for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("before", [1, 2, 3, 50])
+@pytest.mark.parametrize("gap_s", [5 * HOUR_S, 10 * HOUR_S, 30 * DAY_S])
+def test_the_video_goes_on_behind_an_absence_of_hours_or_weeks(
+    tmp_path: Path, codec: str, before: int, gap_s: float
+) -> None:
+    """FFmpeg's MP4 muxer fails on any gap over 6 h 37 min."""
+    times_s = [i / 25 for i in range(before)]
+    times_s += [times_s[-1] + gap_s + i / 25 for i in range(30)]
+    path = write(tmp_path / "out.mp4", times_s, codec=codec, preset="ultrafast")
+    rows, black = played(path), is_black(path)
+    shown = [row for row, dark in zip(rows, black, strict=True) if not dark]
+    assert [number for _, number in shown] == list(range(before + 30))
+    assert [time_s for time_s, _ in shown] == pytest.approx(times_s, abs=2e-3)
+    inserted = [time_s for (time_s, _), dark in zip(rows, black, strict=True) if dark]
+    assert inserted[0] == pytest.approx(times_s[before - 1] + 1.0)
+    assert len(inserted) == pytest.approx(gap_s / HOUR_S, abs=1)
+
+
+def test_an_absence_of_years_is_shortened(tmp_path: Path) -> None:
+    rows = played(write(tmp_path / "out.mp4", [0.0, 0.04, 900 * DAY_S, 900 * DAY_S + 0.04, 1e12], fps=25))
+    times_s = [time_s for time_s, number in rows if number]
+    assert times_s[-3:] == pytest.approx([31 * DAY_S + 0.04, 31 * DAY_S + 0.08, 62 * DAY_S + 0.08], abs=0.01)
+
+
+def test_slow_time_lapses_keep_their_frames_and_times(tmp_path: Path) -> None:
+    times_s = [5 * HOUR_S * i for i in range(8)]
+    path = write(tmp_path / "out.mp4", times_s)
+    shown = [row for row, dark in zip(played(path), is_black(path), strict=True) if not dark]
+    assert shown == [(pytest.approx(time_s), number) for number, time_s in enumerate(times_s)]
+
+
+def test_pieces_that_are_hours_apart_are_joined(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.mp4", [i / 25 for i in range(20)])
+    second = write(tmp_path / "b.mp4", [40 * HOUR_S + i / 25 for i in range(20)], first=20)
+    assert concat_parts([first, second], tmp_path / "out.mp4") == 2
+    rows = played(tmp_path / "out.mp4")
+    assert [number for _, number in rows if number != 20] == [n for n in range(40) if n != 20]
+    assert rows[-20:] == [(pytest.approx(40 * HOUR_S + i / 25, abs=2e-3), 20 + i) for i in range(20)]
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
@@ -237,3 +288,15 @@ def test_a_full_device(tmp_path: Path) -> None:
         fill()
     assert writer.broken
     writer.close()
+
+
+def test_a_run_over_a_night_without_frames(tmp_path: Path) -> None:
+    times_s = [i / 25 for i in range(30)] + [10 * HOUR_S + i / 25 for i in range(30)]
+    clip = write_video(tmp_path / "night.mkv", 60, width=320, height=180, times_s=times_s)
+    code, _, errors = tallycam(
+        "run", scene(tmp_path, 60), "--source", clip, "--out", tmp_path / "out",
+        "--set", "output.video.preset=ultrafast",
+    )  # fmt: skip
+    assert code == 0, errors
+    assert summary(tmp_path / "out")["frames"]["processed"] == 60
+    assert played(tmp_path / "out" / "gate.mp4")[-1][0] == pytest.approx(times_s[-1], abs=2e-3)
