@@ -44,7 +44,7 @@ from benchmarks.measure import save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.totals import Totals
-from pipeline.evaluation.matching import Line, crossings, match
+from pipeline.evaluation.matching import PixelLine, crossings, match
 from pipeline.evaluation.report import f1
 from pipeline.transport.messages import Instances
 
@@ -58,10 +58,10 @@ LINES = {
 """Two upright lines and a level one, relative."""
 
 
-def chains() -> list[Line]:
+def chains() -> list[PixelLine]:
     """The lines in pixels."""
     return [
-        Line(name, tuple((x * WIDTH, y * HEIGHT) for x, y in points), ("forward", "back"), endless=True)
+        PixelLine(name, tuple((x * WIDTH, y * HEIGHT) for x, y in points), ("forward", "back"), endless=True)
         for name, points in LINES.items()
     ]
 
@@ -246,8 +246,8 @@ def main() -> None:
             }
     for key, title in (
         ("unique_error", "Unique-count error, %"),
-        ("line_f1", "Line F1, %"),
-        ("line_error", "Line-count error, %"),
+        ("line_f1", "PixelLine F1, %"),
+        ("line_error", "PixelLine-count error, %"),
     ):
         rows = [(words, *(f"{part[name][key]:.1f}" for name in names)) for words, part in kept.items()]
         table(title, ("scenes", *names), rows)

@@ -19,7 +19,7 @@ from pipeline.audit.strips import Strip, strips
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
-from pipeline.evaluation.report import NOTHING, Cell, Sheet
+from pipeline.evaluation.report import NOT_AVAILABLE, Cell, Sheet
 from pipeline.evaluation.run_events import read_events, read_run
 from pipeline.files import reading
 
@@ -164,7 +164,7 @@ def sheet(parts: Sequence[Precision]) -> Sheet:
 
 
 def _range(part: Precision, interval: tuple[float, float]) -> str:
-    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if part.judged else NOTHING
+    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if part.judged else NOT_AVAILABLE
 
 
 def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Counts, tracks and masks held against ground truth: figures, tables, and pages with plots."""
+"""Counts, tracks and masks compared with ground truth: figures, tables, and pages with plots."""

@@ -1,13 +1,14 @@
-"""What should have been counted: the truth of a rendered scene, or a table that a person made.
+"""Ground truth of counts: that of a rendered scene, or a table made by a person.
 
-A table is CSV with a header, or JSON with a list of the same records (or `{"events": [...], "unique": {...}}`):
+A table is CSV with a header, or JSON with a list of such records or `{"events": [...], "unique": {...}}`:
 
     time_s,line,class,direction
     12.4,door,person,in
     13.1,door,person,out
 
-`time_s` is media time in seconds, as in `events.db`. A column `kind` tells `line` (as if left out), `zone` (the
-zone's name in `line`, `entry` or `exit` in `direction`) or `unique` (one row an object; only `class` is needed).
+`time_s` is media time in seconds, as in `events.db`. An optional column `kind` is `line` (the default), `zone` (with
+the name of the zone in `line` and `entry` or `exit` in `direction`) or `unique` (one row for each object, which needs
+only `class`).
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ COLUMNS = ("kind", "time_s", "line", "class", "direction")
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened, or was counted.
+class CountEvent:
+    """A true or counted event.
 
     Attributes:
         kind: `line` or `zone`.
+        time_s: media time in seconds.
         name: of the line or zone.
-        direction: of the line; `entry` or `exit` of a zone.
-        what: a few words for people: the frame and track.
+        class_name: of the object.
+        direction: of the crossing; `entry` or `exit` for a zone.
+        detail: a description for people, with frame and track.
     """
 
     kind: str
@@ -46,22 +49,24 @@ class Event:
     name: str
     class_name: str
     direction: str
-    what: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TrueCounts:
-    """The truth.
+    """Ground truth of counts.
 
     Attributes:
         events: in the order of time.
-        unique: class -> objects; None where the truth does not tell.
-        zones: names of zones whose events are told; exits of those in `entries_only` are not.
-        end_s: how long what the truth covers is; None: as long as the run.
-        fps: where events are told by frames: a counted event's time is then taken from its frame.
+        unique: class -> number of objects; None if not known.
+        lines: names of the lines whose events are known.
+        zones: names of the zones whose events are known.
+        entries_only: the exits of the zones are not known.
+        end_s: length of the footage in seconds; None: that of the run.
+        fps: set if the true times come from frame numbers: the times of counted events then do, too.
     """
 
-    events: tuple[Event, ...]
+    events: tuple[CountEvent, ...]
     unique: Mapping[str, int] | None
     lines: frozenset[str]
     zones: frozenset[str]
@@ -71,10 +76,10 @@ class TrueCounts:
 
 
 def read_count_truth(path: Path) -> TrueCounts:
-    """Reads the truth of a rendered scene (`.json`, `.json.gz`) or a table (`.csv`, `.json`).
+    """Read the truth of a rendered scene (`.json`, `.json.gz`) or a table (`.csv`, `.json`).
 
     Raises:
-        EvaluationError: it cannot be read; the row and what is wrong with it are named.
+        EvaluationError: it cannot be read, or a record, which is named, is invalid.
     """
     if path.suffix == ".csv":
         return _from_table(path, _csv(path), None)
@@ -121,7 +126,7 @@ def _from_table(path: Path, records: Sequence[Any], unique: Any) -> TrueCounts:
             continue
         name, direction = _word(record, "line", where), _word(record, "direction", where)
         (lines if kind == "line" else zones).add(name)
-        events.append(Event(kind, _time(record, where), name, class_name, direction))
+        events.append(CountEvent(kind, _time(record, where), name, class_name, direction))
     if unique is not None:
         if not (isinstance(unique, dict) and all(isinstance(count, int) for count in unique.values())):
             raise EvaluationError(f"{path}: unique: expected numbers of objects by class")
@@ -153,13 +158,13 @@ def _time(record: Mapping[str, Any], where: str) -> float:
 def _from_scene(path: Path, data: Any) -> TrueCounts:
     truth = scene_truth(path, data)
     events = [
-        Event(
+        CountEvent(
             "line", one.frame / truth.fps, one.line, one.class_name, one.direction, f"object {one.track_id}"
         )
         for one in truth.crossings
     ]
     events += [
-        Event("zone", one.frame / truth.fps, one.zone, one.class_name, ENTRY, f"object {one.track_id}")
+        CountEvent("zone", one.frame / truth.fps, one.zone, one.class_name, ENTRY, f"object {one.track_id}")
         for one in truth.entries
     ]
     events.sort(key=lambda event: event.time_s)

@@ -1,4 +1,4 @@
-"""Counts of a run held against the truth, event by event."""
+"""Counts of a run compared with the truth, event by event."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.count_truth import ENTRY, Event, TrueCounts
+from pipeline.evaluation.count_truth import ENTRY, CountEvent, TrueCounts
 from pipeline.evaluation.matching import match
 from pipeline.evaluation.report import f1, percent
 from pipeline.evaluation.run_events import read_events, read_stream_summary
 
 TOLERANCE_S = 1.0
-"""Media seconds between a true event and the one that matches it; an event is counted a moment after the line."""
+"""Largest time difference of matching events; an event is counted a moment after the crossing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
-    """Events of a run beside true ones.
+class MatchedEvents:
+    """True and counted events and their one-to-one matches.
 
     Attributes:
-        pairs: (place in `true`, place in `counted`) of the same kind, name, class and direction.
+        true: the true events.
+        counted: the events of the run.
+        pairs: (index in `true`, index in `counted`) of events with the same name, class and direction.
     """
 
-    true: tuple[Event, ...]
-    counted: tuple[Event, ...]
+    true: tuple[CountEvent, ...]
+    counted: tuple[CountEvent, ...]
     pairs: tuple[tuple[int, int], ...]
 
     @property
     def hits(self) -> int:
+        """Number of matches."""
         return len(self.pairs)
 
     @property
@@ -47,8 +50,8 @@ class Matched:
         """Percent."""
         return percent(self.hits, len(self.true))
 
-    def only(self, wanted: Callable[[Event], bool]) -> Matched:
-        """The part whose events are wanted; members of a pair are so alike that both are, or neither."""
+    def only(self, wanted: Callable[[CountEvent], bool]) -> MatchedEvents:
+        """The events that `wanted` accepts; it must give the same answer for both events of a pair."""
         true = [place for place, event in enumerate(self.true) if wanted(event)]
         counted = [place for place, event in enumerate(self.counted) if wanted(event)]
         new_true, new_counted = (
@@ -57,23 +60,28 @@ class Matched:
         pairs = tuple(
             (new_true[a], new_counted[b]) for a, b in self.pairs if a in new_true and b in new_counted
         )
-        return Matched(tuple(self.true[a] for a in true), tuple(self.counted[b] for b in counted), pairs)
+        return MatchedEvents(
+            tuple(self.true[a] for a in true), tuple(self.counted[b] for b in counted), pairs
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class CountScores:
-    """One stream.
+    """The scores of one stream.
 
     Attributes:
-        lines, zones: events of lines and of zones.
-        unique: class -> (counted, true); None where the truth does not tell.
-        end_s: length of the stream in media seconds.
-        left_out: events of lines and zones that the truth does not know.
+        stream: its name.
+        lines: events of lines.
+        zones: events of zones.
+        unique: class -> (counted, true); None if the truth is not known.
+        end_s: length of the stream in seconds of media time.
+        tolerance_s: largest time difference of matching events.
+        left_out: names of lines and zones without truth, whose events were left out.
     """
 
     stream: str
-    lines: Matched
-    zones: Matched
+    lines: MatchedEvents
+    zones: MatchedEvents
     unique: dict[str, tuple[int, int]] | None
     end_s: float
     tolerance_s: float
@@ -81,7 +89,7 @@ class CountScores:
 
     @property
     def unique_error(self) -> float:
-        """Percent: sum over classes of |counted - true| of the true number."""
+        """Sum over the classes of |counted - true|, in percent of the true number."""
         pairs = (self.unique or {}).values()
         return percent(sum(abs(counted - true) for counted, true in pairs), sum(true for _, true in pairs))
 
@@ -94,17 +102,24 @@ def score_counts(
     tolerance_s: float = TOLERANCE_S,
     events_url: str | None = None,
 ) -> CountScores:
-    """Scores the events and the unique counts of the run in `folder`.
+    """Score the events and the unique counts of a run.
+
+    Args:
+        truth: the ground truth.
+        folder: of the run.
+        stream: name of the stream; may be None if there is only one.
+        tolerance_s: largest time difference of matching events.
+        events_url: SQLAlchemy URL of the event database; default: `events.db` in the folder.
 
     Raises:
-        EvaluationError: the folder holds no finished run, or the stream is not one of its.
-        OutputError: its events cannot be read.
+        EvaluationError: the folder is not that of a finished run, or has no such stream.
+        OutputError: the events cannot be read.
     """
     name, summary = read_stream_summary(folder, stream)
     rows = [row for row in read_events(folder, events_url) if row["stream"] == name]
     counted = [_event(row, truth.fps) for row in rows if row["kind"] in ("line", "zone")]
     known = [event for event in counted if _known(event, truth)]
-    strangers = {event.name for event in counted if event.name not in truth.lines | truth.zones}
+    unknown = {event.name for event in counted if event.name not in truth.lines | truth.zones}
     unique = None
     if truth.unique is not None:
         found = summary.get("unique", {})
@@ -115,33 +130,35 @@ def score_counts(
     end_s = max(truth.end_s or float(summary.get("media_s") or 0.0), last_s)
     return CountScores(
         stream=name,
-        lines=matched(truth.events, known, "line", tolerance_s),
-        zones=matched(truth.events, known, "zone", tolerance_s),
+        lines=match_events(truth.events, known, "line", tolerance_s),
+        zones=match_events(truth.events, known, "zone", tolerance_s),
         unique=unique,
         end_s=end_s,
         tolerance_s=tolerance_s,
-        left_out=tuple(sorted(strangers)),
+        left_out=tuple(sorted(unknown)),
     )
 
 
-def matched(true: Sequence[Event], counted: Sequence[Event], kind: str, tolerance_s: float) -> Matched:
-    """Events of one kind (`line`, `zone`), matched by name, class, direction and time."""
+def match_events(
+    true: Sequence[CountEvent], counted: Sequence[CountEvent], kind: str, tolerance_s: float
+) -> MatchedEvents:
+    """Match the events of one kind (`line` or `zone`) by name, class, direction and time."""
     ours, theirs = (tuple(event for event in events if event.kind == kind) for events in (true, counted))
     pairs = match([_key(event) for event in ours], [_key(event) for event in theirs], tolerance_s)
-    return Matched(ours, theirs, tuple(pairs))
+    return MatchedEvents(ours, theirs, tuple(pairs))
 
 
-def _key(event: Event) -> tuple[float, tuple[str, str, str]]:
+def _key(event: CountEvent) -> tuple[float, tuple[str, str, str]]:
     return event.time_s, (event.name, event.class_name, event.direction)
 
 
-def _event(row: dict[str, Any], fps: float | None) -> Event:
+def _event(row: dict[str, Any], fps: float | None) -> CountEvent:
     time_s = row["frame"] / fps if fps else row["pts_s"]
     what = f"frame {row['frame']}, track {row['track']}, score {row['score']:.2f}"
-    return Event(row["kind"], time_s, row["name"], row["class_name"], row["direction"], what)
+    return CountEvent(row["kind"], time_s, row["name"], row["class_name"], row["direction"], what)
 
 
-def _known(event: Event, truth: TrueCounts) -> bool:
+def _known(event: CountEvent, truth: TrueCounts) -> bool:
     if event.kind == "line":
         return event.name in truth.lines
     return event.name in truth.zones and (event.direction == ENTRY or not truth.entries_only)

@@ -1,4 +1,4 @@
-"""The report on counts: figures, tables, a timeline of what was counted, missed and not there."""
+"""The report on counts: figures, tables, and a timeline of matched, missed and false events."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.evaluation import svg
-from pipeline.evaluation.count_truth import Event
-from pipeline.evaluation.counts import CountScores, Matched
-from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, shown
+from pipeline.evaluation.count_truth import CountEvent
+from pipeline.evaluation.counts import CountScores, MatchedEvents
+from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, percent_text
 
-HEADER = ("class", "direction", "counted", "true", "matched", "missed", "not there", "F1 %")
+HEADER = ("class", "direction", "counted", "true", "matched", "missed", "false", "F1 %")
 
 
 def counts_report(scores: CountScores, subject: str) -> Evaluation:
-    """All that is said of an evaluation of counts."""
+    """The report of an evaluation of counts.
+
+    Args:
+        scores: what was evaluated.
+        subject: what was compared with what, in words.
+    """
     facts = []
     if scores.lines.true or scores.lines.counted:
         facts.append(_fact("line crossings", scores.lines))
         facts.append(
-            Fact("line precision", shown(scores.lines.precision), f"recall {shown(scores.lines.recall)}")
+            Fact(
+                "line precision",
+                percent_text(scores.lines.precision),
+                f"recall {percent_text(scores.lines.recall)}",
+            )
         )
     if scores.unique is not None:
         counted, true = (sum(pair[place] for pair in scores.unique.values()) for place in (0, 1))
         facts.append(
-            Fact("unique-count error", shown(scores.unique_error), f"{counted} counted, {true} true",
+            Fact("unique-count error", percent_text(scores.unique_error), f"{counted} counted, {true} true",
                  wrong=scores.unique_error > 0)
         )  # fmt: skip
     if scores.zones.true or scores.zones.counted:
@@ -45,24 +54,24 @@ def counts_report(scores: CountScores, subject: str) -> Evaluation:
         sheets.append(wrong)
     notes = []
     if scores.left_out:
-        notes.append(f"Left out, since the truth does not know them: {', '.join(scores.left_out)}.")
+        notes.append(f"Left out, because they have no ground truth: {', '.join(scores.left_out)}.")
     return Evaluation(
         "Counts against the truth", subject, tuple(facts), tuple(sheets), tuple(_figures(scores)), _data(scores),
         tuple(notes),
     )  # fmt: skip
 
 
-def _fact(name: str, part: Matched) -> Fact:
-    hint = f"{part.hits} of {len(part.true)} found, {len(part.counted) - part.hits} not there"
-    return Fact(f"{name}, F1", shown(part.f1), hint, wrong=part.f1 < 100)
+def _fact(name: str, part: MatchedEvents) -> Fact:
+    hint = f"{part.hits} of {len(part.true)} found, {len(part.counted) - part.hits} false"
+    return Fact(f"{name}, F1", percent_text(part.f1), hint, wrong=part.f1 < 100)
 
 
-def _parts(whole: Matched) -> list[tuple[str, Matched]]:
+def _parts(whole: MatchedEvents) -> list[tuple[str, MatchedEvents]]:
     names = sorted({event.name for event in (*whole.true, *whole.counted)})
     return [(name, whole.only(lambda event, name=name: event.name == name)) for name in names]  # type: ignore[misc]
 
 
-def _sheet(title: str, whole: Matched) -> Sheet:
+def _sheet(title: str, whole: MatchedEvents) -> Sheet:
     rows: list[tuple[Cell, ...]] = []
     for cls, direction in sorted({(e.class_name, e.direction) for e in (*whole.true, *whole.counted)}):
         rows.append(_row(cls, direction, whole.only(_is(cls, direction))))
@@ -76,35 +85,35 @@ def _is(class_name: str, direction: str) -> Any:
     return lambda event: event.class_name == class_name and event.direction == direction
 
 
-def _row(class_name: str, direction: str, part: Matched) -> tuple[Cell, ...]:
+def _row(class_name: str, direction: str, part: MatchedEvents) -> tuple[Cell, ...]:
     true, counted, hits = len(part.true), len(part.counted), part.hits
     return class_name, direction, counted, true, hits, true - hits, counted - hits, part.f1
 
 
 def _wrong(scores: CountScores) -> Sheet:
-    """Each event that was missed, and each that was counted and not there."""
+    """Every missed event and every false one."""
     rows: list[tuple[Cell, ...]] = []
     for part in (scores.lines, scores.zones):
         for mark, event in _marked(part):
             if mark != "hit":
-                what = "missed" if mark == "miss" else "not there"
-                rows.append((what, f"{event.time_s:.2f} s", *_words(event), event.what))
+                what = "missed" if mark == "miss" else "false"
+                rows.append((what, f"{event.time_s:.2f} s", *_words(event), event.detail))
     return Sheet(
-        "What went wrong",
+        "Missed and false events",
         ("what", "time", "line or zone", "class", "direction", ""),
         tuple(rows),
         f"True and counted events of the same line, class and direction within {scores.tolerance_s:g} s match.",
     )
 
 
-def _words(event: Event) -> tuple[str, str, str]:
+def _words(event: CountEvent) -> tuple[str, str, str]:
     return event.name, event.class_name, event.direction
 
 
-def _marked(part: Matched) -> Iterable[tuple[svg.Mark, Event]]:
-    """Every true event as found or missed, and the counted ones that are not there; in the order of time."""
+def _marked(part: MatchedEvents) -> Iterable[tuple[svg.Mark, CountEvent]]:
+    """Every true event as hit or miss, and the false ones as extra, in the order of time."""
     found, used = {a for a, _ in part.pairs}, {b for _, b in part.pairs}
-    marks: list[tuple[svg.Mark, Event]] = [
+    marks: list[tuple[svg.Mark, CountEvent]] = [
         ("hit" if place in found else "miss", event) for place, event in enumerate(part.true)
     ]
     marks += [("extra", event) for place, event in enumerate(part.counted) if place not in used]
@@ -116,16 +125,16 @@ def _figures(scores: CountScores) -> list[Figure]:
     rows: dict[str, list[tuple[float, svg.Mark, str]]] = {}
     for part in (scores.lines, scores.zones):
         for mark, event in _marked(part):
-            words = f"{event.time_s:.2f} s, {event.class_name} {event.direction}, {event.what}"
+            words = f"{event.time_s:.2f} s, {event.class_name} {event.direction}, {event.detail}"
             label = f"{event.name} {event.direction}: {event.class_name}"
             rows.setdefault(label, []).append((event.time_s, mark, words))
-    moments = [svg.Moments(label, tuple(marks)) for label, marks in sorted(rows.items())]
+    moments = [svg.TimelineRow(label, tuple(marks)) for label, marks in sorted(rows.items())]
     plot = svg.timeline(moments, scores.end_s, "seconds")
     figures.append(
-        Figure("What was counted, and when", plot, "Point at a mark to read what it is.", wide=True)
+        Figure("What was counted, and when", plot, "Point at a mark to read its details.", wide=True)
     )
     for name, part in _parts(scores.lines):
-        figures.append(Figure(f"Line {name}: crossings so far", _so_far(part, scores.end_s)))
+        figures.append(Figure(f"Line {name}: crossings over time", _so_far(part, scores.end_s)))
     if scores.unique:
         groups = [
             svg.Bars(cls, (float(counted), float(true))) for cls, (counted, true) in scores.unique.items()
@@ -140,8 +149,8 @@ def _figures(scores: CountScores) -> list[Figure]:
     return figures
 
 
-def _so_far(part: Matched, end_s: float) -> str:
-    """Crossings over time, each direction counted and true."""
+def _so_far(part: MatchedEvents, end_s: float) -> str:
+    """Cumulative crossings over time, counted and true, by direction."""
     lines = []
     most = 1
     directions = sorted({event.direction for event in (*part.true, *part.counted)})
@@ -169,7 +178,7 @@ def _data(scores: CountScores) -> dict[str, Any]:
             "by_class": {cls: {"counted": a, "true": b} for cls, (a, b) in scores.unique.items()},
         }
     data["wrong"] = [
-        {"what": "missed" if mark == "miss" else "not there", "kind": event.kind, "time_s": event.time_s,
+        {"what": "missed" if mark == "miss" else "false", "kind": event.kind, "time_s": event.time_s,
          "name": event.name, "class": event.class_name, "direction": event.direction}
         for part in (scores.lines, scores.zones)
         for mark, event in _marked(part)
@@ -178,7 +187,7 @@ def _data(scores: CountScores) -> dict[str, Any]:
     return data
 
 
-def _by_name(whole: Matched) -> dict[str, Any]:
+def _by_name(whole: MatchedEvents) -> dict[str, Any]:
     return {
         name: {
             f"{cls} {direction}": _part_data(part.only(_is(cls, direction)))
@@ -188,7 +197,7 @@ def _by_name(whole: Matched) -> dict[str, Any]:
     }
 
 
-def _part_data(part: Matched) -> dict[str, float]:
+def _part_data(part: MatchedEvents) -> dict[str, float]:
     return {
         "counted": len(part.counted), "true": len(part.true), "matched": part.hits, "f1": part.f1,
         "precision": part.precision, "recall": part.recall,

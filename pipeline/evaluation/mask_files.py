@@ -1,4 +1,4 @@
-"""Masks from files: COCO documents, COCO results, instances logs and the truth of rendered scenes, in one form."""
+"""Masks read from COCO documents, COCO results, instances logs and the truth of rendered scenes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.geometry.rle import encode_region
 from pipeline.records.log import read_log
 
 COUNTED_PX, COUNTED_SHARE = 64, 0.25
-"""What of an object of a rendered scene is to be seen for it to count; the same as in `models.masks_ap`."""
-LEAST_SCORE = 0.1
-"""AP is over all scores; what is found above this alone makes it lower than the model's."""
+"""Pixels and share of an object of a rendered scene that must be visible for it to count; otherwise it is crowd."""
+MIN_LOGGED_SCORE = 0.1
+"""AP is defined over all scores. A log that only has scores above this gives an AP below that of the model."""
 
 Rle = dict[str, Any]
-"""`{"size": [height, width], "counts": ...}`, COCO's run lengths."""
+"""COCO run-length encoding: `{"size": [height, width], "counts": ...}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Mask:
     """One object in one image.
 
     Attributes:
-        image: place of the image in the truth, from 0.
-        class_name: what it is.
+        image: index of the image in the truth.
+        class_name: of the object.
         rle: its pixels.
         score: 0..1; 1 in the truth.
-        crowd: in the truth: finding it is neither right nor wrong.
+        crowd: in the truth: detecting it is neither correct nor wrong, as `iscrowd` of COCO.
     """
 
     image: int
@@ -43,13 +43,15 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class TrueMasks:
-    """The truth.
+    """Ground truth masks.
 
     Attributes:
-        names: of the images, in their order.
-        ids: of the images in a COCO document -> place.
-        sizes: width and height of each image.
-        classes: class names; COCO's numbers of them in `class_ids`.
+        names: names of the images, in order.
+        sizes: width and height of each image in pixels.
+        classes: class names.
+        masks: of all images.
+        ids: id of an image in a COCO document -> its index.
+        class_ids: id of a category in a COCO document -> class name.
     """
 
     names: tuple[str, ...]
@@ -62,10 +64,11 @@ class TrueMasks:
 
 @dataclass(frozen=True, slots=True)
 class FoundMasks:
-    """What was found.
+    """Detected masks.
 
     Attributes:
-        seen: places of the images that the model saw; None: all of the truth.
+        masks: of all images.
+        seen: indices of the images on which the model was run; None: all of the truth.
         notes: what was left out and why.
     """
 
@@ -75,9 +78,9 @@ class FoundMasks:
 
 
 def read_truth_masks(path: Path) -> TrueMasks:
-    """A COCO document with masks, or the truth of a rendered scene (`.json` or `.json.gz`).
+    """Read a COCO document with masks, or the truth of a rendered scene (`.json` or `.json.gz`).
 
-    Of a scene the objects count of which 64 pixels and a quarter are to be seen; the others are crowd.
+    An object of a scene counts if at least 64 pixels and a quarter of it are visible; the others are crowd.
 
     Raises:
         EvaluationError: it is neither.
@@ -111,10 +114,14 @@ def read_truth_masks(path: Path) -> TrueMasks:
 
 
 def read_found_masks(path: Path, truth: TrueMasks) -> FoundMasks:
-    """COCO results, a COCO document with scores (`tallycam image`), or an instances log, matched to the truth's images.
+    """Read COCO results, a COCO document with scores (`tallycam image`), or an instances log.
 
-    Images of a document are found by their file names, records of a log by their number in the source, images of
-    results by their ids. A folder stands for its `instances.json` or its only log.
+    Images of a document are matched to those of the truth by file name, records of a log by frame index, results by
+    image id.
+
+    Args:
+        path: the file, or a folder with `instances.json` or a single log.
+        truth: the ground truth.
 
     Raises:
         EvaluationError: it is none of these.
@@ -130,7 +137,7 @@ def read_found_masks(path: Path, truth: TrueMasks) -> FoundMasks:
         if isinstance(data, dict) and "annotations" in data:
             return _from_document(data, truth)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise EvaluationError(f"{path}: is not what COCO results look like: {_words(error)}") from None
+        raise EvaluationError(f"{path}: is not a file of COCO results: {_words(error)}") from None
     raise EvaluationError(f"{path}: expected COCO results, a COCO document with scores, or an instances log")
 
 
@@ -158,7 +165,7 @@ def _scene_truth(path: Path, data: Any) -> TrueMasks:
 
 def _from_log(path: Path, truth: TrueMasks) -> FoundMasks:
     header, records = read_log(path)
-    masks, seen, strangers = [], set(), set()
+    masks, seen, unknown_names = [], set(), set()
     for record in records:
         if record.skipped or record.index >= len(truth.names):
             continue
@@ -171,7 +178,7 @@ def _from_log(path: Path, truth: TrueMasks) -> FoundMasks:
         for row, class_id in enumerate(record.class_ids):
             name = header.classes[int(class_id)]
             if name not in truth.classes:
-                strangers.add(name)
+                unknown_names.add(name)
                 continue
             corner, inside = paste_mask_region(record.masks[row], record.boxes_px[row], width, height)
             rle = {"size": [height, width], "counts": encode_region(inside, *corner, width, height)}
@@ -181,30 +188,30 @@ def _from_log(path: Path, truth: TrueMasks) -> FoundMasks:
     left_out = len(truth.names) - len(seen)
     least = min((mask.score for mask in masks), default=0.0)
     weak = (
-        [f"The log holds instances of score {least:.2f} or more: AP takes weaker ones for missed."]
-        if least > LEAST_SCORE
+        [f"The log has only instances with a score of {least:.2f} or more: AP counts weaker ones as missed."]
+        if least > MIN_LOGGED_SCORE
         else []
     )
     notes = (
         [f"{left_out} of {len(truth.names)} frames are not in the log and were left out."] if left_out else []
     )
-    return FoundMasks(tuple(masks), frozenset(seen), (*notes, *weak, *_strangers(strangers)))
+    return FoundMasks(tuple(masks), frozenset(seen), (*notes, *weak, *_unknown_classes(unknown_names)))
 
 
 def _from_results(data: list[Any], truth: TrueMasks) -> FoundMasks:
     if not truth.ids:
         raise EvaluationError("results by image id need a COCO document as truth; give an instances log")
-    masks, strangers = [], set()
+    masks, unknown_names = [], set()
     for one in data:
         place = truth.ids.get(int(one["image_id"]))
         name = truth.class_ids.get(int(one["category_id"]))
         if place is None:
             raise EvaluationError(f"image {one['image_id']} of the results is not in the truth")
         if name is None:
-            strangers.add(f"category {one['category_id']}")
+            unknown_names.add(f"category {one['category_id']}")
             continue
         masks.append(Mask(place, name, _rle(one["segmentation"], truth.sizes[place]), float(one["score"])))
-    return FoundMasks(tuple(masks), None, _strangers(strangers))
+    return FoundMasks(tuple(masks), None, _unknown_classes(unknown_names))
 
 
 def _from_document(data: Mapping[str, Any], truth: TrueMasks) -> FoundMasks:
@@ -218,26 +225,26 @@ def _from_document(data: Mapping[str, Any], truth: TrueMasks) -> FoundMasks:
         notes.append(f"{unknown} images are not in the truth and were left out.")
     if missing := len(truth.names) - len(set(places.values()) - {None}):
         notes.append(f"{missing} images of the truth are not among the results: nothing was found there.")
-    masks, strangers = [], set()
+    masks, unknown_names = [], set()
     for one in data["annotations"]:
         place, name = places[int(one["image_id"])], classes[int(one["category_id"])]
         if place is None:
             continue
         if name not in truth.classes:
-            strangers.add(name)
+            unknown_names.add(name)
             continue
         masks.append(Mask(place, name, _rle(one["segmentation"], truth.sizes[place]), float(one["score"])))
-    return FoundMasks(tuple(masks), None, (*notes, *_strangers(strangers)))
+    return FoundMasks(tuple(masks), None, (*notes, *_unknown_classes(unknown_names)))
 
 
-def _strangers(names: set[str]) -> tuple[str, ...]:
+def _unknown_classes(names: set[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    return (f"Classes that the truth does not have were left out: {', '.join(sorted(names))}.",)
+    return (f"Classes without ground truth were left out: {', '.join(sorted(names))}.",)
 
 
 def _rle(segmentation: Any, size: tuple[int, int]) -> Rle:
-    """Run lengths of polygons, lists of counts, or what is run lengths already."""
+    """The run-length encoding of polygons, uncompressed counts, or compressed counts."""
     from pycocotools import mask as coco
 
     width, height = size

@@ -1,7 +1,7 @@
-"""Masks held against the truth: COCO's average precision, and matches at IoU 0.5 for masks above a score.
+"""Masks compared with the truth: COCO average precision, and matches at IoU 0.5 for masks above a score.
 
-AP: Lin et al. 2014, by pycocotools. Matches are COCO's too: in the order of their scores, each mask takes the free
-true object of its class that it overlaps best, by 0.5 at the least.
+AP is that of Lin et al., 2014 (pycocotools). Matches follow COCO, too: in descending order of score, each mask is
+matched to the free true object of its class with the highest IoU, if that is at least 0.5.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from pipeline.evaluation.report import EvaluationError, percent
 
 MATCHED_IOU = 0.5
 DETECTIONS = 100
-"""Of one image, as in COCO."""
+"""Largest number of detections in an image, as in COCO."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class, or all. Shares in percent, NaN where there is nothing to tell.
+    """The scores of one class, or of all. Percentages, NaN if undefined.
 
     Attributes:
-        ap, ap50, ap75, recall: COCO's, over all scores.
-        true, found: objects that count, and masks above the score; crowd and what matched it is left out.
-        hits: pairs of both at IoU 0.5.
-        iou: mean IoU of the pairs.
-        iou_all: mean IoU over all true objects, 0 for those that were missed.
-        pixel_iou: of all pixels of the class together.
+        name: of the class.
+        ap, ap50, ap75, recall: as defined by COCO, over all scores.
+        true, found: true objects, and masks above the score; crowd and its matches are left out.
+        hits: matches at IoU 0.5.
+        iou: mean IoU of the matches.
+        iou_all: mean IoU of all true objects, 0 for missed ones.
+        pixel_iou: IoU of all pixels of the class together.
         curve: (recall, precision) at IoU 0.5, 0..1.
     """
 
@@ -52,21 +53,26 @@ class ClassScore:
 
     @property
     def precision_at(self) -> float:
+        """Precision at the score."""
         return percent(self.hits, self.found)
 
     @property
     def recall_at(self) -> float:
+        """Recall at the score."""
         return percent(self.hits, self.true)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskScores:
-    """All classes.
+    """The scores of all classes.
 
     Attributes:
-        sizes: COCO's AP of small, medium and large objects (areas below 32^2, 96^2 and above).
-        ious: of all pairs.
-        score: masks below it count for AP alone.
+        classes: each class.
+        total: all classes together.
+        sizes: COCO AP of small, medium and large objects (areas up to 32^2, up to 96^2, and above).
+        ious: IoU of each match.
+        images: number of images.
+        score: masks below it count only towards AP.
     """
 
     classes: tuple[ClassScore, ...]
@@ -78,13 +84,15 @@ class MaskScores:
 
 
 def score_masks(truth: TrueMasks, found: FoundMasks, score: float = 0.5) -> MaskScores:
-    """Scores what was found.
+    """Score detected masks.
 
     Args:
-        score: from which on masks are compared one by one.
+        truth: the ground truth.
+        found: the detections.
+        score: masks below it count only towards AP.
 
     Raises:
-        EvaluationError: pycocotools is not installed, or the truth holds no object.
+        EvaluationError: pycocotools is not installed, or the truth has no object.
     """
     try:
         from pycocotools.coco import COCO
@@ -96,7 +104,7 @@ def score_masks(truth: TrueMasks, found: FoundMasks, score: float = 0.5) -> Mask
     images = [place for place in range(len(truth.names)) if found.seen is None or place in found.seen]
     true = [mask for mask in truth.masks if found.seen is None or mask.image in found.seen]
     if not any(not mask.crowd for mask in true):
-        raise EvaluationError("the truth holds no object that counts in the images that were looked at")
+        raise EvaluationError("the truth has no object in the evaluated images")
     with redirect_stdout(StringIO()):
         one, other = COCO(), COCO()
         one.dataset = _dataset(truth, images, true)
@@ -153,7 +161,7 @@ def _dataset(truth: TrueMasks, images: list[int], masks: Sequence[Mask]) -> dict
 
 
 def _matches(coco: Any, number: int, score: float) -> tuple[list[float], int, int]:
-    """IoU of each pair of one class at IoU 0.5, how many objects count, and how many masks do."""
+    """Of one class: the IoU of each match at IoU 0.5, the number of true objects, and that of masks above the score."""
     ious: list[float] = []
     true = found = 0
     per_class = len(coco.params.areaRng) * len(coco.params.imgIds)
@@ -173,7 +181,7 @@ def _matches(coco: Any, number: int, score: float) -> tuple[list[float], int, in
 
 
 def _pixels(true: Sequence[Mask], found: Sequence[Mask], name: str, score: float) -> tuple[int, int]:
-    """Pixels of a class in both and in either, over all images; those of crowd count nowhere."""
+    """Intersection and union of the pixels of a class over all images, without those of crowd."""
     from pycocotools import mask as coco
 
     parts: dict[int, tuple[list[Any], list[Any], list[Any]]] = {}
@@ -185,11 +193,11 @@ def _pixels(true: Sequence[Mask], found: Sequence[Mask], name: str, score: float
             parts.setdefault(mask.image, ([], [], []))[1].append(mask.rle)
     both = either = 0
     for one, other, crowd in parts.values():
-        beside = int(coco.area(coco.merge(crowd))) if crowd else 0
-        either += int(coco.area(coco.merge([*one, *other, *crowd]))) - beside
+        in_crowd = int(coco.area(coco.merge(crowd))) if crowd else 0
+        either += int(coco.area(coco.merge([*one, *other, *crowd]))) - in_crowd
         if one and other:
             common = coco.merge([coco.merge(one), coco.merge(other)], intersect=True)
-            both += int(coco.area(coco.merge([common, *crowd]))) - beside
+            both += int(coco.area(coco.merge([common, *crowd]))) - in_crowd
     return both, either
 
 
@@ -223,11 +231,11 @@ def _class_score(
 
 
 def _replace_pixels(score: ClassScore, pixel_iou: float) -> ClassScore:
-    """All classes together: the mean of theirs, so that a class with few pixels counts as much."""
+    """Pixel IoU of all classes together: their mean, so that each class has the same weight."""
     return replace(score, pixel_iou=pixel_iou)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Percent: mean of the values that COCO could compute (it marks the others by -1)."""
+    """Mean in percent of the values that COCO could compute; it marks the others with -1."""
     known = values[values > -1]
     return 100 * float(known.mean()) if known.size else float("nan")

@@ -9,22 +9,28 @@ import numpy as np
 
 from pipeline.evaluation import svg
 from pipeline.evaluation.masks import MATCHED_IOU, ClassScore, MaskScores
-from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, shown
+from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, percent_text
 
 BINS = 20
 
 
 def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) -> Evaluation:
-    """All that is said of an evaluation of masks; `notes` come first."""
+    """The report of an evaluation of masks.
+
+    Args:
+        scores: what was evaluated.
+        subject: what was compared with what, in words.
+        notes: what the reader must know.
+    """
     total = scores.total
     small, medium, large = scores.sizes
     facts = (
-        Fact("AP", shown(total.ap), f"COCO, IoU 0.50 to 0.95, {scores.images} images"),
-        Fact("AP50", shown(total.ap50), f"AP75 {shown(total.ap75)}"),
-        Fact("mean IoU", shown(total.iou), "of the masks that matched"),
-        Fact("pixel IoU", shown(total.pixel_iou), "mean of the classes"),
-        Fact("precision", shown(total.precision_at), f"at IoU 0.5, score {scores.score:g}"),
-        Fact("recall", shown(total.recall_at), f"{total.hits} of {total.true} objects"),
+        Fact("AP", percent_text(total.ap), f"COCO, IoU 0.50 to 0.95, {scores.images} images"),
+        Fact("AP50", percent_text(total.ap50), f"AP75 {percent_text(total.ap75)}"),
+        Fact("mean IoU", percent_text(total.iou), "of the matched masks"),
+        Fact("pixel IoU", percent_text(total.pixel_iou), "mean of the classes"),
+        Fact("precision", percent_text(total.precision_at), f"at IoU 0.5, score {scores.score:g}"),
+        Fact("recall", percent_text(total.recall_at), f"{total.hits} of {total.true} objects"),
     )
     occurring = [one for one in scores.classes if one.true or one.found]
     if absent := len(scores.classes) - len(occurring):
@@ -52,7 +58,7 @@ def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) 
         "COCO, all scores",
         ("class", "AP %", "AP50 %", "AP75 %", "recall %"),
         tuple((one.name, one.ap, one.ap50, one.ap75, one.recall) for one in classes),
-        f"AP by size: small {shown(small)}, medium {shown(medium)}, large {shown(large)}.",
+        f"AP by size: small {percent_text(small)}, medium {percent_text(medium)}, large {percent_text(large)}.",
         total=True,
     )
     data: dict[str, Any] = {
@@ -80,7 +86,7 @@ def _data(one: ClassScore) -> dict[str, Any]:
 def _figures(scores: MaskScores) -> list[Figure]:
     seen = [one for one in scores.classes if one.true]
     groups = [svg.Bars(one.name, (one.iou, one.pixel_iou)) for one in seen[:24]]
-    figures = [Figure("IoU by class, %", svg.bars(groups, ("of pairs", "of pixels"), most=100.0))]
+    figures = [Figure("IoU by class, %", svg.bars(groups, ("mean of matches", "pixels"), most=100.0))]
     groups = [svg.Bars(one.name, (one.precision_at, one.recall_at)) for one in seen[:24]]
     title = f"Precision and recall at score {scores.score:g}, %"
     figures.append(Figure(title, svg.bars(groups, ("precision", "recall"), most=100.0)))
@@ -89,6 +95,6 @@ def _figures(scores: MaskScores) -> list[Figure]:
     plot = svg.curves(lines, x=(0.0, 1.0, "recall"), y=(0.0, 1.0, "precision"))
     figures.append(Figure("Precision over recall at IoU 0.5", plot))
     counts, _ = np.histogram(scores.ious, BINS, (0.5, 1.0))
-    plot = svg.columns(counts.tolist(), x=(0.5, 1.0, "IoU of a pair"), y="pairs")
-    figures.append(Figure("How well masks fit", plot))
+    plot = svg.columns(counts.tolist(), x=(0.5, 1.0, "IoU"), y="pairs")
+    figures.append(Figure("IoU of matched masks", plot))
     return figures

@@ -1,4 +1,4 @@
-"""Counted events matched to true ones, and crossings of lines by rows of a track file."""
+"""Matching of counted and true events, and line crossings of the rows of a track file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from pipeline.geometry.plane import Floats
 from pipeline.geometry.points import Xy
 from pipeline.geometry.polyline import Polyline
 
-BAND = 0.05
-"""Dead band of a line in `crossings`, as a part of an object's height; 2 pixels at the least."""
+DEAD_BAND = 0.05
+"""Half width of the dead band around a line, in heights of the object; at least `MIN_DEAD_BAND_PX`."""
+MIN_DEAD_BAND_PX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line in pixels, walked from its first point to its last as seen on the screen.
+class PixelLine:
+    """A counting line in pixels.
 
     Attributes:
+        name: of the line.
         points: two or more.
-        directions: names of the way from the left hand to the right hand, and back.
-        endless: goes on beyond its ends.
+        directions: names of the crossing from left to right, walking from the first point to the last as seen on the
+            screen, and of the opposite one.
+        endless: the line extends beyond its ends.
     """
 
     name: str
@@ -34,10 +37,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A track crossed a line.
+    """A track has crossed a line.
 
     Attributes:
         frame: first frame beyond the dead band, from 1.
+        line: name of the line.
+        direction: name of the direction.
+        track: id of the track.
     """
 
     frame: int
@@ -46,14 +52,18 @@ class Crossing:
     track: int
 
 
-def crossings(rows: Floats, line: Line) -> list[Crossing]:
-    """Crossings of the foot points (bottom centres) over a line, a track at a time.
+def crossings(rows: Floats, line: PixelLine) -> list[Crossing]:
+    """Find where foot points (bottom centres of the boxes) cross a line.
 
-    An object crosses when it was beyond the dead band on one side and then is on the other, and its way between
-    meets the line.
+    An object crosses when it has been beyond the dead band on one side, is then beyond it on the other, and its path in
+    between intersects the line.
 
     Args:
-        rows: (N, >= 6), frame, id, left, top, width, height.
+        rows: (N, >= 6) frame, id, left, top, width, height.
+        line: in the same pixels.
+
+    Returns:
+        The crossings, track by track.
     """
     found: list[Crossing] = []
     chain = Polyline(line.points)
@@ -62,7 +72,7 @@ def crossings(rows: Floats, line: Line) -> list[Crossing]:
         own = own[np.argsort(own[:, 0])]
         feet = np.stack([own[:, 2] + own[:, 4] / 2, own[:, 3] + own[:, 5]], axis=1)
         distance = chain.distances(feet)
-        band = max(2.0, BAND * float(np.median(own[:, 5])))
+        band = max(MIN_DEAD_BAND_PX, DEAD_BAND * float(np.median(own[:, 5])))
         sides = (distance > band).astype(int) - (distance < -band).astype(int)
         last = -1
         for place in np.flatnonzero(sides).tolist():
@@ -78,14 +88,15 @@ def crossings(rows: Floats, line: Line) -> list[Crossing]:
 def match(
     true: Sequence[tuple[float, Hashable]], counted: Sequence[tuple[float, Hashable]], tolerance: float
 ) -> list[tuple[int, int]]:
-    """Pairs (place in `true`, place in `counted`) of events of the same kind within `tolerance` of each other.
-
-    In the order of time each true event takes the nearest counted one that is left.
+    """Match events of the same kind greedily: in the order of time, each true one takes the nearest free counted one.
 
     Args:
-        true: (time, kind).
-        counted: (time, kind).
-        tolerance: in the unit of the times; exactly so far is near enough.
+        true: (time, kind) of each event.
+        counted: (time, kind) of each event.
+        tolerance: largest difference of times, inclusive, in their unit.
+
+    Returns:
+        Pairs (index in `true`, index in `counted`).
     """
     waiting: dict[Hashable, list[int]] = defaultdict(list)
     for place, (_, kind) in enumerate(counted):

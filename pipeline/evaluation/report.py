@@ -1,4 +1,4 @@
-"""What an evaluation says: headline figures, tables and plots, for the terminal, as JSON and as a page."""
+"""The report of an evaluation: headline figures, tables and plots, for the terminal, as JSON and as a page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.table import Table
 from pipeline.errors import TallycamError
 
 Cell = str | int | float | None
-NOTHING = "-"
-"""What stands for a figure that cannot be computed, e.g. the recall of nothing."""
+NOT_AVAILABLE = "-"
+"""Shown for a figure that is undefined, such as the recall if there is no true object."""
 
 
 class EvaluationError(TallycamError):
-    """Truth or results cannot be read, or do not belong together (exit code 2)."""
+    """Truth or results that cannot be read or do not belong together (exit code 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Fact:
     """One headline figure.
 
     Attributes:
-        name: what it is, e.g. `HOTA`.
-        value: ready to be shown, e.g. `48.1 %`.
-        hint: a few words more, e.g. `19 of 19 people`.
-        wrong: shown as something to look at.
+        name: e.g. `HOTA`.
+        value: formatted, e.g. `48.1 %`.
+        hint: a detail, e.g. `19 of 19 people`.
+        wrong: highlighted as a deviation.
     """
 
     name: str
@@ -40,12 +40,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table. Whole numbers stay as they are, others get one digit; None and NaN are dashes.
+    """A table. Integers are shown as they are, floats with one decimal, None and NaN as dashes.
 
     Attributes:
-        rows: of as many cells as `header` has.
-        total: whether the last row sums the others up.
-        wrong: numbers of rows to be shown as something to look at.
+        title: above the table.
+        header: names of the columns.
+        rows: the cells, as many in each row as `header` has.
+        note: an explanation.
+        total: whether the last row is the total of the others.
+        wrong: indices of rows that are highlighted as deviations.
     """
 
     title: str
@@ -58,10 +61,13 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot: an `svg` element that takes its colours from the page.
+    """A plot.
 
     Attributes:
-        wide: needs the page's whole width.
+        title: above the plot.
+        svg: an `svg` element, which takes its colours from the page.
+        note: an explanation.
+        wide: takes the whole width of the page.
     """
 
     title: str
@@ -72,12 +78,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that is said of one evaluation.
+    """The report of one evaluation.
 
     Attributes:
-        subject: what was held against what.
+        title: of the report.
+        subject: what was compared with what.
+        facts: headline figures.
+        sheets: tables.
+        figures: plots.
         data: the figures as plain JSON values.
-        notes: what a reader must know, e.g. what could not be evaluated.
+        notes: what the reader must know, e.g. what could not be evaluated.
     """
 
     title: str
@@ -90,14 +100,14 @@ class Evaluation:
 
 
 def text(cell: Cell) -> str:
-    """A cell as it is shown."""
+    """A cell as text."""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
-        return NOTHING
+        return NOT_AVAILABLE
     return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
 
 
 def numeric(sheet: Sheet) -> list[bool]:
-    """Which columns hold numbers alone."""
+    """Which columns contain only numbers."""
     return [
         not any(isinstance(row[column], str) for row in sheet.rows) and bool(sheet.rows)
         for column in range(len(sheet.header))
@@ -105,7 +115,7 @@ def numeric(sheet: Sheet) -> list[bool]:
 
 
 def rich_table(sheet: Sheet) -> Table:
-    """The table for a terminal. Cells may wrap, but no word is cut, also where the terminal is 80 columns wide."""
+    """The table for a terminal. Cells may wrap, but no word is cut."""
     table = Table(
         title=sheet.title,
         title_justify="left",
@@ -131,20 +141,20 @@ def rich_table(sheet: Sheet) -> Table:
 
 
 def percent(part: float, whole: float) -> float:
-    """100 x part / whole; NaN where there is nothing."""
+    """100 x part / whole; NaN if `whole` is 0."""
     return 100.0 * part / whole if whole else math.nan
 
 
 def f1(hits: int, counted: int, true: int) -> float:
-    """F1 in percent: 100 where both are empty, there was nothing to be found and nothing was."""
+    """F1 in percent from the number of matches, counted and true events; 100 if there are none of either."""
     return 200.0 * hits / (counted + true) if counted + true else 100.0
 
 
-def shown(value: float, unit: str = " %") -> str:
-    """A figure for a headline."""
-    return NOTHING if not math.isfinite(value) else f"{value:.1f}{unit}"
+def percent_text(value: float, unit: str = " %") -> str:
+    """A percentage for a headline."""
+    return NOT_AVAILABLE if not math.isfinite(value) else f"{value:.1f}{unit}"
 
 
 def total(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Sums of columns."""
+    """Sum of each column."""
     return tuple(map(sum, zip(*rows, strict=True)))

@@ -1,4 +1,4 @@
-"""What a run counted: its events and its summary, read from its folder."""
+"""The events and the summary of a run, read from its folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from pipeline.records.events import EventStore
 
 
 def read_events(folder: Path, url: str | None = None) -> list[dict[str, Any]]:
-    """The events of the run in `folder` by column name, in the order of time, from `events.db` or the database `url`.
+    """Read the events of a run.
+
+    Args:
+        folder: of the run.
+        url: SQLAlchemy URL of the database; default: `events.db` in the folder.
+
+    Returns:
+        Rows by column name, in the order of time.
 
     Raises:
-        EvaluationError: the folder holds no run.
+        EvaluationError: the folder is not that of a run.
         OutputError: the database cannot be read.
     """
     run = read_run(folder)
@@ -27,10 +34,10 @@ def read_events(folder: Path, url: str | None = None) -> list[dict[str, Any]]:
 
 
 def read_run(folder: Path) -> str:
-    """Name of the run in a folder.
+    """Read the name of a run from its folder.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: the folder is not that of a run.
     """
     path = folder / "run.json"
     try:
@@ -41,10 +48,17 @@ def read_run(folder: Path) -> str:
 
 
 def read_stream_summary(folder: Path, stream: str | None) -> tuple[str, dict[str, Any]]:
-    """Name and summary of a stream; `stream` may be left out where there is only one.
+    """Read the summary of a stream.
+
+    Args:
+        folder: of the run.
+        stream: its name; may be None if there is only one.
+
+    Returns:
+        Name and summary of the stream.
 
     Raises:
-        EvaluationError: there is no summary, or not of that stream.
+        EvaluationError: there is no summary, or no such stream in it.
     """
     path = folder / "summary.json"
     try:

@@ -1,7 +1,8 @@
-"""Plots as SVG text: bars, curves, a timeline, columns. No library, no script; colours are the page's CSS variables.
+"""Plots as SVG elements: bars, curves, a timeline and a histogram.
 
-A plot has its own coordinates (`viewBox`) and grows with the page. Marks differ in shape as well as in colour, and
-each has a `title` that browsers show.
+Colours are CSS variables of the page, so that plots follow its light or dark scheme. A plot has its own coordinates
+(`viewBox`) and scales with the page. Marks differ in shape as well as in colour, and each has a `title` that browsers
+show as a tooltip. Why no library: docs/decisions/0008-what-stays-by-hand.md.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from html import escape
 from typing import Literal
 
 NARROW, WIDE = 460, 960
-"""Widths of plots: half of a desktop's page (and all of a phone's), and all of it."""
+"""Widths of plots: half of the page on a desktop and all of it on a phone, or all of it on both."""
 ROW, BAR, FONT = 26, 9, 12
 Mark = Literal["hit", "miss", "extra"]
 COLOURS = ("one", "two", "three", "four", "five", "six")
-"""CSS classes of series, in their order."""
+"""CSS classes of the series, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One group of bars: a label, and a value for each series (NaN: no bar)."""
+    """A group of bars.
+
+    Attributes:
+        label: of the group.
+        values: of each series; NaN: no bar.
+    """
 
     label: str
     values: tuple[float, ...]
@@ -30,11 +36,14 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through points; `steps` goes along first, then up.
+    """A curve.
 
     Attributes:
-        place: of its colour among `COLOURS`.
-        pale: a wide band below the others: what a curve of the same colour is held against.
+        name: for the legend.
+        points: (x, y), connected in order.
+        place: index of its colour in `COLOURS`.
+        steps: draw a step function.
+        pale: draw a wide pale band below the other curves, as a reference for one of the same colour.
     """
 
     name: str
@@ -45,15 +54,27 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """One row of a timeline: (time, mark, what it is)."""
+class TimelineRow:
+    """A row of a timeline.
+
+    Attributes:
+        label: of the row.
+        marks: (time, mark, tooltip).
+    """
 
     label: str
     marks: tuple[tuple[float, Mark, str], ...]
 
 
 def bars(groups: Sequence[Bars], series: Sequence[str], *, most: float | None = None, unit: str = "") -> str:
-    """Horizontal bars, a group a label."""
+    """Draw horizontal bars.
+
+    Args:
+        groups: from top to bottom.
+        series: names for the legend, as many as each group has values.
+        most: length of the axis; default: the largest value.
+        unit: appended to the values.
+    """
     longest = max([len(group.label) for group in groups], default=0)
     left = min(170, 18 + 6.6 * longest)
     right, top = 46, 24 if len(series) > 1 else 8
@@ -90,7 +111,16 @@ def curves(
     height: int = 270,
     whole: bool = False,
 ) -> str:
-    """Curves over axes; `x` and `y` are (from, to, what it is). `whole`: y is a number of things."""
+    """Draw curves with axes and a legend.
+
+    Args:
+        lines: the curves.
+        x: (from, to, label) of the x axis.
+        y: (from, to, label) of the y axis.
+        width: of the plot.
+        height: of the plot.
+        whole: y is a count: its ticks are integers.
+    """
     left, right, bottom = 44, 14, 40
     names = [line.name for line in lines]
     top = 12 + 18 * _legend_rows(names, width - left)
@@ -116,14 +146,20 @@ def curves(
     return _svg(width, height, parts)
 
 
-def timeline(rows: Sequence[Moments], end_s: float, unit: str = "s") -> str:
-    """When things were counted: dots were right, rings were missed, crosses were counted and not there."""
+def timeline(rows: Sequence[TimelineRow], end_s: float, unit: str = "s") -> str:
+    """Draw events over time: dots are matched, rings are missed, crosses are false.
+
+    Args:
+        rows: from top to bottom.
+        end_s: end of the time axis.
+        unit: of the time axis.
+    """
     longest = max([len(row.label) for row in rows], default=0)
     left, right, top = min(230.0, 20 + 6.6 * longest), 18, 34
     across, bottom = WIDE - left - right, top + ROW * max(1, len(rows))
     span = max(end_s, 1e-9)
     parts = []
-    for number, word in enumerate(("right", "missed", "not there")):
+    for number, word in enumerate(("matched", "missed", "false")):
         cx = left + 8 + number * 96
         parts.append(_mark(cx, 12, ("hit", "miss", "extra")[number], word))
         parts.append(_text(cx + 10, 16, word, "start", "small"))
@@ -142,7 +178,13 @@ def timeline(rows: Sequence[Moments], end_s: float, unit: str = "s") -> str:
 
 
 def columns(counts: Sequence[int], *, x: tuple[float, float, str], y: str) -> str:
-    """A histogram of equal bins between x[0] and x[1]."""
+    """Draw a histogram.
+
+    Args:
+        counts: of equal bins between x[0] and x[1].
+        x: (from, to, label) of the x axis.
+        y: label of the y axis.
+    """
     left, right, top, bottom, height = 44, 14, 12, 40, 240
     across, down = NARROW - left - right, height - top - bottom
     most = max([*counts, 1])
@@ -187,7 +229,7 @@ def _legend_rows(names: Sequence[str], width: float) -> int:
 
 
 def _legend_places(names: Sequence[str], width: float) -> list[list[int]]:
-    """Which names go into which row of a legend."""
+    """Indices of the names in each row of a legend."""
     rows: list[list[int]] = [[]]
     used = 0.0
     for number, name in enumerate(names):
@@ -223,7 +265,7 @@ def _mark(x: float, y: float, mark: Mark, tip: str) -> str:
 
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from `low` to `high`."""
+    """About `about` round numbers from `low` to `high`."""
     span = high - low
     if span <= 0:
         return [low]

@@ -17,10 +17,13 @@ from pipeline.redact import shown
 
 @dataclass(frozen=True, slots=True)
 class SequenceFiles:
-    """One sequence: where its truth and its tracks are.
+    """The files of one sequence.
 
     Attributes:
-        size: width and height of the frames in pixels, where known.
+        name: of the sequence.
+        truth: its ground truth.
+        tracks: the tracks to evaluate.
+        size: width and height of its frames in pixels, if known.
     """
 
     name: str
@@ -117,39 +120,45 @@ def _positive(text: str | None, where: str) -> float | None:
 
 
 def check_once(rows: Floats, path: Path) -> None:
-    """Raises `EvaluationError` where one track is twice in one frame."""
+    """Check that every id occurs at most once in a frame.
+
+    Raises:
+        EvaluationError: one occurs twice.
+    """
     pairs, counts = np.unique(rows[:, :2], axis=0, return_counts=True)
     if len(pairs) and counts.max() > 1:
         frame, track = pairs[int(np.argmax(counts))]
         raise EvaluationError(
-            f"{path}: track {track:g} is there twice in frame {frame:g}; an id stands for one object"
+            f"{path}: track {track:g} occurs twice in frame {frame:g}; an id stands for one object"
         )
 
 
 def counted_truth(rows: Floats) -> Floats:
-    """The rows of a truth file that count: column 7, where it is there, is 0 for those that do not."""
+    """The rows of a ground truth that are to be evaluated: those whose seventh column, if there is one, is not 0."""
     return rows[rows[:, 6] != 0] if rows.shape[1] > 6 else rows
 
 
 def pair(truth: list[Path], tracks: list[Path], sizes: list[str]) -> list[SequenceFiles]:
-    """Sequences from files or folders given in pairs.
+    """Pair ground truth with tracks.
 
-    A folder of truth holds `NAME/gt.txt` or `NAME/gt/gt.txt` (or is itself such a NAME), a folder of tracks
-    `NAME.txt`. The size of a sequence's frames is `WxH` or `NAME=WxH` of `sizes`, or what its `seqinfo.ini` says.
+    Args:
+        truth: files, or folders with `NAME/gt.txt` or `NAME/gt/gt.txt` (or such a folder NAME).
+        tracks: a file, or a folder with `NAME.txt`, for each of `truth`.
+        sizes: sizes of the frames, `WxH` for all or `NAME=WxH` for one sequence; default: that of `seqinfo.ini`.
 
     Raises:
-        EvaluationError: a file is missing, or what is given does not pair up.
+        EvaluationError: a file is missing, or truth and tracks do not correspond.
     """
     if len(truth) != len(tracks):
         raise EvaluationError(
-            f"--truth, --tracks: got {len(truth)} and {len(tracks)}, expected as many of one as of the other"
+            f"--truth, --tracks: got {len(truth)} and {len(tracks)}, expected the same number of both"
         )
     found: list[tuple[str, Path, Path]] = []
     for true, track in zip(truth, tracks, strict=True):
         own = _truth_files(true)
         if not own:
             raise EvaluationError(
-                f"{true}: holds no NAME/gt.txt; give a MOTChallenge truth file or a folder of such"
+                f"{true}: has no NAME/gt.txt; give a MOTChallenge ground truth or a folder of these"
             )
         if len(own) > 1 and not track.is_dir():
             raise EvaluationError(

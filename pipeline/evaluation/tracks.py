@@ -1,7 +1,7 @@
-"""Tracks held against the truth: HOTA, CLEAR MOT and identity scores by TrackEval, unique counts, line crossings.
+"""Tracks compared with the truth: HOTA, CLEAR MOT and identity scores, unique counts, line crossings.
 
-HOTA: Luiten et al., IJCV 2021; MOTA: Bernardin and Stiefelhagen, 2008; IDF1: Ristani et al., 2016; all as in
-https://github.com/JonathonLuiten/TrackEval.
+HOTA (Luiten et al., IJCV 2021), MOTA (Bernardin and Stiefelhagen, 2008) and IDF1 (Ristani et al., 2016) are computed by
+TrackEval (https://github.com/JonathonLuiten/TrackEval).
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.schema import LineConfig
-from pipeline.evaluation.matching import Crossing, Line, crossings, match
+from pipeline.evaluation.matching import Crossing, PixelLine, crossings, match
 from pipeline.evaluation.report import EvaluationError, f1, percent
 from pipeline.evaluation.track_files import SequenceFiles, check_once, counted_truth, read_rows
 from pipeline.geometry.boxes import box_iou, ltwh_to_xyxy
 from pipeline.geometry.plane import Floats
 
 TOLERANCE_FRAMES = 15
-"""A crossing is found when one of the same line and direction lies within so many frames of it."""
+"""Largest distance in frames of matching crossings of the same line and direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineScore:
-    """Crossings of one sequence, all its lines together.
+    """Crossings of all lines of one sequence.
 
     Attributes:
-        pairs: (place in `true`, place in `counted`) of those found.
+        true: crossings of the ground truth.
+        counted: crossings of the tracks.
+        pairs: (index in `true`, index in `counted`) of matches.
         off: sum over the lines of |counted - true|.
     """
 
@@ -46,14 +48,17 @@ class LineScore:
 
 @dataclass(frozen=True, slots=True)
 class SequenceScore:
-    """One sequence, or all together (`lines` is None then).
+    """The scores of one sequence, or of all together.
 
     Attributes:
-        hota, deta, assa, mota, idf1: percent.
-        hota_by_iou: HOTA, DetA and AssA in percent at each overlap threshold of `TrackScores.ious`.
+        name: of the sequence.
+        frames: number of frames.
+        hota, deta, assa, mota, idf1: in percent.
+        hota_by_iou: HOTA, DetA and AssA in percent at each IoU threshold of `TrackScores.ious`.
         switches, false_positives, misses: of CLEAR MOT at IoU 0.5.
-        unique_true, unique_counted: identities.
-        unique_off: |counted - true|, summed over sequences.
+        unique_true, unique_counted: number of identities.
+        unique_off: |counted - true|, summed over the sequences.
+        lines: crossings; None for all sequences together, and without lines.
     """
 
     name: str
@@ -74,17 +79,19 @@ class SequenceScore:
 
     @property
     def unique_error(self) -> float:
-        """Percent of the true number."""
+        """Error of the unique count in percent of the true number."""
         return percent(self.unique_off, self.unique_true)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackScores:
-    """All sequences.
+    """The scores of all sequences.
 
     Attributes:
-        ious: overlap thresholds of HOTA.
-        lines_true, lines_counted, lines_found, lines_off: crossings in the sequences that have lines.
+        sequences: each sequence.
+        total: all together.
+        ious: IoU thresholds of HOTA.
+        tolerance_frames: largest distance of matching crossings.
     """
 
     sequences: tuple[SequenceScore, ...]
@@ -94,6 +101,7 @@ class TrackScores:
 
     @property
     def lines(self) -> tuple[LineScore, ...]:
+        """The crossings of each sequence that has lines."""
         return tuple(one.lines for one in self.sequences if one.lines is not None)
 
     @property
@@ -107,15 +115,23 @@ class TrackScores:
 
     @property
     def line_error(self) -> float:
-        """Percent: sum over sequences and lines of |counted - true| of the true number."""
+        """Sum over sequences and lines of |counted - true|, in percent of the true number."""
         return percent(sum(one.off for one in self.lines), sum(len(one.true) for one in self.lines))
 
 
-def vertical_lines(parts: Sequence[float], size: tuple[int, int]) -> tuple[Line, ...]:
-    """Endless upright lines at parts of the width; directions `right` and `left`."""
+def vertical_lines(parts: Sequence[float], size: tuple[int, int]) -> tuple[PixelLine, ...]:
+    """Endless vertical lines.
+
+    Args:
+        parts: their positions, in fractions of the width.
+        size: width and height of the frames in pixels.
+
+    Returns:
+        Lines with the directions `right` and `left`.
+    """
     width, height = size
     return tuple(
-        Line(
+        PixelLine(
             f"x={part:g}",
             ((part * width, float(height)), (part * width, 0.0)),
             ("right", "left"),
@@ -125,19 +141,23 @@ def vertical_lines(parts: Sequence[float], size: tuple[int, int]) -> tuple[Line,
     )
 
 
-def configured_lines(lines: dict[str, LineConfig], size: tuple[int, int]) -> tuple[Line, ...]:
-    """The lines of a configuration, in pixels of frames of that size."""
+def configured_lines(lines: dict[str, LineConfig], size: tuple[int, int]) -> tuple[PixelLine, ...]:
+    """The lines of a configuration in pixels of frames of size (width, height)."""
     width, height = size
     return tuple(
-        Line(name, tuple((x * width, y * height) for x, y in line.points), line.directions)
+        PixelLine(name, tuple((x * width, y * height) for x, y in line.points), line.directions)
         for name, line in lines.items()
     )
 
 
 def score_tracks(
-    sequences: Sequence[tuple[SequenceFiles, tuple[Line, ...]]], tolerance_frames: int = TOLERANCE_FRAMES
+    sequences: Sequence[tuple[SequenceFiles, tuple[PixelLine, ...]]], tolerance_frames: int = TOLERANCE_FRAMES
 ) -> TrackScores:
-    """Scores track files, each with the lines to be crossed in it (none: no crossings there).
+    """Score track files.
+
+    Args:
+        sequences: the files of each sequence, and the lines whose crossings are evaluated in it.
+        tolerance_frames: largest distance in frames of matching crossings.
 
     Raises:
         EvaluationError: a file cannot be read, or TrackEval is not installed.
@@ -147,7 +167,7 @@ def score_tracks(
     for files, lines in sequences:
         truth, tracks = counted_truth(read_rows(files.truth)), read_rows(files.tracks)
         if not len(truth):
-            raise EvaluationError(f"{files.truth}: holds no object that counts")
+            raise EvaluationError(f"{files.truth}: has no object to be evaluated")
         check_once(truth, files.truth)
         check_once(tracks, files.tracks)
         data = as_trackeval(truth, tracks)
@@ -165,8 +185,17 @@ def score_tracks(
     return TrackScores(tuple(scores), total, metrics.ious, tolerance_frames)
 
 
-def score_lines(truth: Floats, tracks: Floats, lines: Sequence[Line], tolerance_frames: int) -> LineScore:
-    """Crossings of the true and of the tracked foot points over each line."""
+def score_lines(
+    truth: Floats, tracks: Floats, lines: Sequence[PixelLine], tolerance_frames: int
+) -> LineScore:
+    """Compare the line crossings of true and tracked foot points.
+
+    Args:
+        truth: (N, >= 6) rows of the ground truth.
+        tracks: (N, >= 6) rows of the tracks.
+        lines: the lines.
+        tolerance_frames: largest distance in frames of matching crossings.
+    """
     true = [event for line in lines for event in crossings(truth, line)]
     counted = [event for line in lines for event in crossings(tracks, line)]
     pairs = match(
@@ -184,7 +213,14 @@ def score_lines(truth: Floats, tracks: Floats, lines: Sequence[Line], tolerance_
 
 
 def as_trackeval(truth: Floats, tracks: Floats) -> dict[str, Any]:
-    """What TrackEval's metrics take. Frames go up to the truth's last one; ids beyond it count as ids."""
+    """The input of TrackEval's metrics, up to the last frame of the truth.
+
+    Identities that only occur in later frames are counted, too.
+
+    Args:
+        truth: (N, >= 6) rows of the ground truth.
+        tracks: (N, >= 6) rows of the tracks.
+    """
     last = int(truth[:, 0].max())
     true_ids = np.unique(truth[:, 1], return_inverse=True)
     our_ids = np.unique(tracks[:, 1], return_inverse=True)
@@ -206,14 +242,14 @@ def as_trackeval(truth: Floats, tracks: Floats) -> dict[str, Any]:
 
 
 def _by_frame(frames: Floats, last: int) -> list[Any]:
-    """Rows of each frame from 1 to `last`, in their order."""
+    """Indices of the rows of each frame from 1 to `last`."""
     order = np.argsort(frames, kind="stable")
     edges = np.searchsorted(frames[order], np.arange(1, last + 2))
     return [order[low:high] for low, high in pairwise(edges)]
 
 
 class _Metrics:
-    """TrackEval's metrics, sequence by sequence and combined."""
+    """TrackEval's metrics of single sequences, and combined."""
 
     def __init__(self) -> None:
         try:

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.evaluation import svg
-from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, f1, percent, shown
+from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, f1, percent, percent_text
 from pipeline.evaluation.tracks import LineScore, SequenceScore, TrackScores
 
 SCORES = ("sequence", "HOTA %", "DetA %", "AssA %", "MOTA %", "IDF1 %")
-COUNTS = ("sequence", "unique", "true", "error %", "switches", "boxes extra", "missed")
+COUNTS = ("sequence", "unique", "true", "error %", "switches", "false boxes", "missed boxes")
 
 
 def tracks_report(scores: TrackScores, subject: str, notes: tuple[str, ...] = ()) -> Evaluation:
-    """All that is said of a track evaluation; `notes` come first."""
+    """The report of an evaluation of tracks.
+
+    Args:
+        scores: what was evaluated.
+        subject: what was compared with what, in words.
+        notes: what the reader must know.
+    """
     total = scores.total
     facts = [
-        Fact("HOTA", shown(total.hota), f"detection {total.deta:.1f}, association {total.assa:.1f}"),
-        Fact("IDF1", shown(total.idf1)),
-        Fact("MOTA", shown(total.mota), f"{total.switches} identity switches"),
-        Fact("unique-count error", shown(total.unique_error),
+        Fact("HOTA", percent_text(total.hota), f"detection {total.deta:.1f}, association {total.assa:.1f}"),
+        Fact("IDF1", percent_text(total.idf1)),
+        Fact("MOTA", percent_text(total.mota), f"{total.switches} identity switches"),
+        Fact("unique-count error", percent_text(total.unique_error),
              f"{total.unique_counted} counted, {total.unique_true} true", wrong=total.unique_off > 0),
     ]  # fmt: skip
     if scores.lines:
@@ -27,8 +33,13 @@ def tracks_report(scores: TrackScores, subject: str, notes: tuple[str, ...] = ()
         counted = sum(len(one.counted) for one in scores.lines)
         found = sum(len(one.pairs) for one in scores.lines)
         facts += [
-            Fact("line F1", shown(scores.line_f1), f"{found} of {true} crossings found", wrong=found < true),
-            Fact("line-count error", shown(scores.line_error), f"{counted} counted, {true} true"),
+            Fact(
+                "line F1",
+                percent_text(scores.line_f1),
+                f"{found} of {true} crossings matched",
+                wrong=found < true,
+            ),
+            Fact("line-count error", percent_text(scores.line_error), f"{counted} counted, {true} true"),
         ]
     several = len(scores.sequences) > 1
     sequences = (*scores.sequences, total) if several else scores.sequences
@@ -69,7 +80,7 @@ def _line_sheet(scores: TrackScores) -> Sheet:
             rows.append((sequence.name, name, counted, true, found, true - found, counted - found, part.f1))
     true, counted, found = (sum(int(row[column] or 0) for row in rows) for column in (3, 2, 4))
     rows.append(("all", "", counted, true, found, true - found, counted - found, f1(found, counted, true)))
-    header = ("sequence", "line", "counted", "true", "matched", "missed", "not there", "F1 %")
+    header = ("sequence", "line", "counted", "true", "matched", "missed", "false", "F1 %")
     note = (
         f"Foot points with a dead band of 5 % of the object's height; a crossing is matched by one of the same "
         f"direction within {scores.tolerance_frames} frames."
@@ -78,7 +89,7 @@ def _line_sheet(scores: TrackScores) -> Sheet:
 
 
 def only(score: LineScore, line: str) -> LineScore:
-    """The part of a score that is of one line."""
+    """The crossings of one line."""
     true = [place for place, event in enumerate(score.true) if event.line == line]
     counted = [place for place, event in enumerate(score.counted) if event.line == line]
     pairs = tuple((true.index(a), counted.index(b)) for a, b in score.pairs if a in true)
@@ -107,9 +118,9 @@ def _figures(scores: TrackScores) -> list[Figure]:
         svg.Curve(name, tuple(zip(scores.ious, values, strict=True)), place)
         for place, (name, values) in enumerate(zip(names, scores.total.hota_by_iou, strict=True))
     ]
-    plot = svg.curves(lines, x=(0.0, 1.0, "overlap that a box needs"), y=(0.0, 100.0, "%"))
-    note = "A curve that falls early: boxes are loose. A low association curve: identities break."
-    figures.append(Figure("HOTA by overlap, all sequences", plot, note))
+    plot = svg.curves(lines, x=(0.0, 1.0, "IoU threshold"), y=(0.0, 100.0, "%"))
+    note = "A curve that falls early means imprecise boxes, a low association curve broken identities."
+    figures.append(Figure("HOTA by IoU threshold, all sequences", plot, note))
     if scores.lines:
         groups = [
             svg.Bars(one.name, (float(len(one.lines.counted)), float(len(one.lines.true))))
@@ -136,7 +147,7 @@ def _timeline(sequence: SequenceScore, score: LineScore) -> str:
         if place not in hit_counted:
             tip = f"frame {event.frame}, track {event.track}"
             rows.setdefault(f"{event.line} {event.direction}", []).append((event.frame, "extra", tip))
-    moments = [svg.Moments(label, tuple(marks)) for label, marks in sorted(rows.items())]
+    moments = [svg.TimelineRow(label, tuple(marks)) for label, marks in sorted(rows.items())]
     return svg.timeline(moments, sequence.frames, "frame")
 
 

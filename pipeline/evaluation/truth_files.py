@@ -1,4 +1,4 @@
-"""JSON files of truth, plain or gzipped, and those of rendered scenes."""
+"""Ground truth in JSON files, plain or gzipped, such as that of rendered scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.records.scene_truth import SceneTruth
 
 
 def read_json(path: Path) -> Any:
-    """Plain values of a `.json` or `.json.gz` file.
+    """Read a `.json` or `.json.gz` file.
 
     Raises:
         EvaluationError: it cannot be read or is not JSON.
@@ -29,7 +29,15 @@ def read_json(path: Path) -> Any:
 
 
 def scene_truth(path: Path, data: Any) -> SceneTruth:
-    """The truth of a rendered scene from its JSON values."""
+    """The truth of a rendered scene from its JSON values.
+
+    Args:
+        path: the file, for the error message.
+        data: its content.
+
+    Raises:
+        EvaluationError: it is not the truth of a rendered scene.
+    """
     try:
         return msgspec.convert(data, SceneTruth)
     except msgspec.ValidationError as error:

@@ -130,7 +130,7 @@ def test_a_row_that_is_none_is_named(tmp_path: Path, row: str, words: str) -> No
         read_count_truth(table(tmp_path, row))
 
 
-def test_the_page_shows_what_was_missed_and_what_is_not_there(tmp_path: Path) -> None:
+def test_the_page_shows_missed_and_false_events(tmp_path: Path) -> None:
     truth = table(tmp_path, "2.0,door,person,in", "5.0,door,person,out")
     report = counts_report(scored(truth, run_folder(tmp_path, crossing(2.1), crossing(12.0))), "x")
     page = evaluation_page(report)
@@ -138,7 +138,7 @@ def test_the_page_shows_what_was_missed_and_what_is_not_there(tmp_path: Path) ->
         assert page.count(mark) >= 2  # in the legend and in the plot
     assert [(one["what"], one["time_s"]) for one in report.data["wrong"]] == [
         ("missed", 5.0),
-        ("not there", 12.0),
+        ("false", 12.0),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.frame_rate import FASTEST_FPS, SLOWEST_FPS, estimated_fps
+from pipeline.evaluation.frame_rate import MAX_FPS, MIN_FPS, estimated_fps
 from pipeline.geometry.plane import Floats
 
 
@@ -55,4 +55,4 @@ def test_the_order_of_the_rows_and_the_scale_of_the_picture_do_not_matter() -> N
 def test_whatever_the_boxes_the_rate_is_possible(boxes: list[tuple[float, ...]]) -> None:
     rows = np.array([[box[0], -1, *box[1:], 1.0] for box in boxes]).reshape(-1, 7)
     found = estimated_fps(rows)
-    assert found is None or SLOWEST_FPS <= found <= FASTEST_FPS
+    assert found is None or MIN_FPS <= found <= MAX_FPS

@@ -185,7 +185,7 @@ def test_a_log_is_held_against_a_rendered_scene_where_it_saw_it(tmp_path: Path) 
     scores = score_masks(true, found)
     assert (scores.images, scores.total.true, scores.total.iou) == (1, 1, 100)
     assert "1 of 2 frames are not in the log" in found.notes[0]
-    assert "score 0.90 or more" in found.notes[1]
+    assert "score of 0.90 or more" in found.notes[1]
 
 
 def test_the_page_names_classes_safely(tmp_path: Path) -> None:

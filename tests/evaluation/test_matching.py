@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.matching import Line, crossings, match
+from pipeline.evaluation.matching import PixelLine, crossings, match
 
-UPRIGHT = Line("gate", ((100.0, 200.0), (100.0, 0.0)), ("right", "left"), endless=True)
-SEGMENT = Line("door", ((100.0, 200.0), (100.0, 150.0)), ("right", "left"))
+UPRIGHT = PixelLine("gate", ((100.0, 200.0), (100.0, 0.0)), ("right", "left"), endless=True)
+SEGMENT = PixelLine("door", ((100.0, 200.0), (100.0, 150.0)), ("right", "left"))
 
 
 def walker(xs: list[float], foot: float = 180.0, track: int = 1) -> np.ndarray:
@@ -20,7 +20,7 @@ def walker(xs: list[float], foot: float = 180.0, track: int = 1) -> np.ndarray:
     )
 
 
-def ways(rows: np.ndarray, line: Line = UPRIGHT) -> list[tuple[int, str]]:
+def ways(rows: np.ndarray, line: PixelLine = UPRIGHT) -> list[tuple[int, str]]:
     return [(event.frame, event.direction) for event in crossings(rows, line)]
 
 
@@ -85,5 +85,5 @@ def test_mirrored_scenes_have_mirrored_crossings(xs: list[float]) -> None:
 
 @pytest.mark.parametrize("shift", [0, 7])
 def test_moving_everything_changes_no_crossing(shift: float) -> None:
-    line = Line("gate", ((100.0 + shift, 200.0), (100.0 + shift, 0.0)), ("right", "left"), endless=True)
+    line = PixelLine("gate", ((100.0 + shift, 200.0), (100.0 + shift, 0.0)), ("right", "left"), endless=True)
     assert ways(walker([80 + shift, 130 + shift, 60 + shift]), line) == ways(walker([80, 130, 60]))

@@ -120,7 +120,7 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, text: str, words: str) -> 
 def test_a_track_that_is_in_one_frame_twice_is_refused(tmp_path: Path) -> None:
     truth = write(tmp_path / "gt.txt", rows(RIGHT, 1))
     twice = write(tmp_path / "out.txt", rows(RIGHT, 1), rows(LEFT, 1))
-    with pytest.raises(EvaluationError, match="track 1 is there twice in frame 1"):
+    with pytest.raises(EvaluationError, match="track 1 occurs twice in frame 1"):
         scored(truth, twice)
 
 
