@@ -26,7 +26,7 @@ LAYERS = (
     ("models", "tracking"),
     ("records",),
     ("transport", "config"),
-    ("metrics", "geometry"),
+    ("metrics", "geometry", "logs"),
     ("files",),
     ("errors", "redact"),
 )

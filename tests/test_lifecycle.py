@@ -190,7 +190,7 @@ def test_a_finished_run_leaves_its_results_and_nothing_else(tmp_path: Path, runt
         nothing_left(command, [])
     found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     results = {"summary.json", "events.db", "gate.mp4", "gate-heatmap.png"}
-    log = {"log/gate.log", "log/gate.heat", "log/gate.jpg"}
+    log = {"log/run.log", "log/gate.log", "log/gate.heat", "log/gate.jpg"}
     assert found == results | log | {"run.json", "run.lock", "config.json"}
 
 

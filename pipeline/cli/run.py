@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import ConfigPath, Out, Overrides, Source
+from pipeline.logs.line import LogFormat, LogLevel
 
 
 def run(
@@ -28,15 +30,23 @@ def run(
     show: Annotated[
         bool, typer.Option("--show", help="Show the annotated video live, in a window or on a local page.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Write log lines, here and in DIR/log/run.log, in this form.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(help="Print log lines of this level and above; DIR/log/run.log has `info` in any case."),
+    ] = LogLevel.WARNING,
 ) -> None:
     """Count in the streams of CONFIG: annotated video, events and a summary in DIR."""
     from rich.console import Console
 
-    from pipeline.cli.table import LiveTable, final_table, notes
+    from pipeline.cli.table import LiveTable, final_table, notes, print_above
     from pipeline.config.load import load
     from pipeline.errors import ConfigError
     from pipeline.runtime import preflight
     from pipeline.runtime.run import run as run_pipeline
+    from pipeline.runtime.run_log import LogSettings
 
     if engine != "local":
         raise ConfigError(f"--engine: got {engine}, expected local")
@@ -45,8 +55,9 @@ def run(
     console = Console()
     for line in preflight.notes(loaded):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
+    log = LogSettings(log_format, log_level, print_above(console) if sys.stderr.isatty() else None)
     with LiveTable(console) as table:
-        streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update)
+        streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update, log=log)
     console.print(final_table(streams))
     for line in notes(streams):
         console.print(line, style="yellow", highlight=False)

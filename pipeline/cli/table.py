@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,12 +12,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
-from pipeline.runtime.supervisor import ProcessState
 from pipeline.transport.messages import STATIC, net_of
 
 LINE_EVERY_S = 10.0
 """Without a terminal a line is printed so often instead."""
+
+
+def print_above(console: Console) -> Callable[[str], None]:
+    """Prints lines of the log above a table that is being redrawn on the same terminal."""
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveTable:

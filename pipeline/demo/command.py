@@ -12,9 +12,9 @@ from pipeline.demo.scene.world import Scene
 from pipeline.files import make_folder
 from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.records.summary import write_json
+from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
-from pipeline.runtime.supervisor import ProcessState
 from pipeline.transport.messages import Counts
 
 STREAM = "demo"

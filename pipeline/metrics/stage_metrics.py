@@ -72,6 +72,10 @@ class StageMetrics:
         """The model ran once on `frames` frames."""
         self._families.batch.labels(self.stage).observe(frames)
 
+    def log_line(self, stage: str, level: str) -> None:
+        """The supervisor has logged a line of a stage, e.g. of `decode` at `warning`."""
+        self._families.log_lines.labels(stage, level).inc()
+
     def process(self, name: str, *, up: bool, restarts: int) -> None:
         """The supervisor tells of one process, e.g. `decode/gate`; `restarts` since the start of the run."""
         self._families.up.labels(name).set(up)
@@ -250,6 +254,7 @@ class _Families:
         self.credits = gauge("credits", "Frames that the stage may still send, or has asked for.")
         self.up = gauge("process_up", "1 while the process runs.", ("process",))
         self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))
+        self.log_lines = counter("log_lines", "Lines in the log of the run.", ("stage", "level"))
         self.batch = Histogram(
             "tallycam_batch_size",
             "Frames in one run of the model.",

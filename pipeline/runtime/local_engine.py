@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import pipeline
+from pipeline.runtime.log_collector import LogCollector
 from pipeline.stages.heartbeat import STOP_SIGNALS
 from pipeline.stages.topology import Process
 
@@ -47,24 +48,52 @@ class LocalEngine:
 
     Args:
         spec: File with the `RunSpec`.
-        notes: Receives what the processes print.
+        logs: Takes what the processes write to standard output and standard error.
     """
 
-    def __init__(self, spec: Path, notes: IO[bytes]) -> None:
-        self._spec, self._notes = spec, notes
+    def __init__(self, spec: Path, logs: LogCollector) -> None:
+        self._spec, self._logs = spec, logs
 
     def start(self, process: Process, incarnation: int) -> Handle:
         # -P: without it `python -m` looks in the working folder first, and a file there that is called `av.py` or
         # `pipeline.py` would be executed in place of the module that a stage wants.
         words = ["-P", "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]
-        with _stop_signals_blocked():
-            return subprocess.Popen(
-                [sys.executable, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=self._notes,
-                stderr=self._notes,
-                env=QUIET_THREADS | os.environ | _path_of_the_package(),
-            )
+        output = self._logs.pipe(process.name, process.stream)
+        try:
+            with _stop_signals_blocked():
+                popen = subprocess.Popen(
+                    [sys.executable, *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=QUIET_THREADS | os.environ | _path_of_the_package(),
+                )
+        finally:
+            os.close(output)
+        return _LocalProcess(popen, self._logs)
+
+
+class _LocalProcess:
+    """A stage on this host. Its last words are logged before anyone learns that it has ended."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], logs: LogCollector) -> None:
+        self._popen, self._logs = popen, logs
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def poll(self) -> int | None:
+        status = self._popen.poll()
+        if status is not None:
+            self._logs.drain()
+        return status
+
+    def kill(self) -> None:
+        self._popen.kill()
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self._popen.wait(timeout)
 
 
 @contextmanager

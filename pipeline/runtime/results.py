@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline.records.summary import StreamSummary
-from pipeline.runtime.supervisor import ProcessState
+from pipeline.runtime.process_state import ProcessState
 from pipeline.stages.topology import Process
 from pipeline.transport.messages import STATIC, Counts, net_of
 

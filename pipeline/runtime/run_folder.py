@@ -22,6 +22,7 @@ from pipeline.files import unwritable
 from pipeline.records.heat import heat_path, view_path
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
+from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings
 from pipeline.stages.run_spec import RunSpec
 from pipeline.transport.sockets import Endpoints
 
@@ -44,7 +45,6 @@ class Run:
     endpoints: Endpoints
     first_incarnation: int
     started_s: float
-    notes_file: IO[bytes]
     _lock: IO[str]
 
     @property
@@ -54,11 +54,6 @@ class Run:
     @property
     def spec_path(self) -> Path:
         return self.endpoints.folder / "run.json"
-
-    @property
-    def notes(self) -> Path:
-        """What the processes said on their own: tracebacks, mostly nothing."""
-        return self.out / "log" / "stages.txt"
 
     def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
         """Tells Prometheus (`file_sd_configs`) where the metrics of each process are."""
@@ -75,9 +70,6 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.notes_file.close()
-        if self.notes.exists() and self.notes.stat().st_size == 0:
-            self.notes.unlink()
         with contextlib.suppress(FileNotFoundError):
             (self.out / "prometheus-targets.json").unlink()
         shutil.rmtree(self.endpoints.folder, ignore_errors=True)
@@ -85,7 +77,13 @@ class Run:
 
 
 def open_run(
-    config: Config, out: Path, classes: tuple[str, ...], tracks: Path | None = None, *, resume: bool = False
+    config: Config,
+    out: Path,
+    classes: tuple[str, ...],
+    tracks: Path | None = None,
+    *,
+    resume: bool = False,
+    log: LogSettings = DEFAULT_LOG,
 ) -> Run:
     """Makes the folders, and empties what an earlier run of the same streams left, unless it is resumed.
 
@@ -102,7 +100,6 @@ def open_run(
             (out / "log").mkdir(parents=True, exist_ok=True)
             lock = undo.enter_context((out / "run.lock").open("a+"))
             _lock(lock, out)
-            notes = undo.enter_context((out / "log" / "stages.txt").open("ab" if resume else "wb"))
             if not resume:
                 _empty(out, config)
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
@@ -111,8 +108,8 @@ def open_run(
         write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
         write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
         sweep()
-        spec = RunSpec(config=config, out=out, run=name, classes=classes, tracks=tracks)
-        run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, notes, lock)
+        spec = RunSpec(config, out, name, classes, tracks, log.file_level, log.form)
+        run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, lock)
         spec.write(run.spec_path)
         (folder / "pid").write_text(str(os.getpid()))
         undo.pop_all()

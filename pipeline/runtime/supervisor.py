@@ -1,83 +1,37 @@
-"""The supervisor: starts the processes of a run, notices when one is ready, stuck or dead, and stops all in order."""
+"""The supervisor: starts the processes of a run, restarts the dead and the stuck, and stops all of them in order."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import FrameType
 
-from pipeline.config.schema import RestartConfig
 from pipeline.errors import StageError, TallycamError
+from pipeline.logs.destinations import LineCounter, run_log_path
 from pipeline.metrics.stage_metrics import StageMetrics
-from pipeline.runtime.local_engine import Engine, Handle
+from pipeline.runtime.local_engine import Engine
+from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason, silence_limit_s
 from pipeline.runtime.run_folder import Run
 from pipeline.stages.topology import Process, processes
-from pipeline.transport.messages import Beat, Report, Stop
+from pipeline.transport.messages import Beat, Stop
 from pipeline.transport.sockets import Poller, RouterSocket
 
-START_S = 180.0
-"""How long a process may take until its first heartbeat: it imports, and loads a model."""
-PREPARE_S = 1800.0
-"""How long a process may take for what it says will take long: a model that is compiled, an engine that is built."""
-SLOW = 10
-"""A process that says that its work is slow may be silent so many times as long as others."""
+log = logging.getLogger(__name__)
+
 DRAIN_S = 30.0
-"""How long the stages may take to finish what is under way."""
+"""Time that the stages have to finish what is under way."""
+FAILED_DRAIN_S = 3.0
+"""The same after a failure, which ends the run anyway."""
 STOP_S = 10.0
+"""Time that stages have to leave their loops once they are told to, before they are killed."""
 TICK_S = 0.1
 
 
-class Budget:
-    """How often a process may be started again: `starts` times in `within_s` seconds."""
-
-    def __init__(self, config: RestartConfig) -> None:
-        self._config = config
-        self._starts: deque[float] = deque()
-
-    def allow(self, now_s: float) -> bool:
-        """Whether one more start is within the budget; it is then spent."""
-        while self._starts and now_s - self._starts[0] > self._config.within_s:
-            self._starts.popleft()
-        if len(self._starts) >= self._config.starts:
-            return False
-        self._starts.append(now_s)
-        return True
-
-
-def silence_s(state: str, config: RestartConfig) -> float:
-    """How long a process in this state may be silent before it counts as stuck."""
-    limits = {"starting": START_S, "preparing": PREPARE_S, "slow": SLOW * config.heartbeat_s}
-    return max(config.heartbeat_s, limits.get(state, 0.0))
-
-
-@dataclass(slots=True)
-class ProcessState:
-    """One row of the process table."""
-
-    process: Process
-    handle: Handle
-    budget: Budget
-    incarnation: int
-    heard_s: float
-    state: str = "starting"
-    restarts: int = 0
-    report: Report = field(default_factory=Report)
-    carried: Counter[str] = field(default_factory=Counter)
-    """Frames that earlier lives of the process dropped, by reason."""
-    ended: bool = False
-
-    @property
-    def dropped(self) -> Counter[str]:
-        """Reason -> frames, over all lives."""
-        return self.carried + Counter(self.report.dropped)
-
-
 class StageFailure(TallycamError):
-    """What a stage says that a user can mend, with its own exit code."""
+    """What a stage says that a user can mend, with the exit code that belongs to it."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)
@@ -88,7 +42,9 @@ class Supervisor:
     """Runs one run to its end.
 
     Args:
-        on_tick: called several times a second with the process table.
+        run: The open folder of the run.
+        engine: Starts the processes.
+        on_tick: Called several times a second with the process table.
     """
 
     def __init__(
@@ -97,22 +53,29 @@ class Supervisor:
         self._run, self._engine, self._on_tick = run, engine, on_tick
         self._config = run.spec.config
         self._entries: dict[str, ProcessState] = {}
-        self._signals = 0
+        self._signals: list[int] = []
         self._failure: TallycamError | None = None
         self._stopping_s: float | None = None
         self._ports: dict[str, int] = {}
 
     @property
     def entries(self) -> list[ProcessState]:
+        """The process table."""
         return list(self._entries.values())
 
     def run(self) -> TallycamError | None:
-        """Starts everything and returns when everything has ended: None, or why it ended early."""
+        """Starts all processes and returns when all of them have ended.
+
+        Returns:
+            None, or why the run ended early.
+        """
         metrics = StageMetrics("supervisor")
+        counter = LineCounter(metrics.log_line)
         with metrics, RouterSocket(self._run.endpoints.supervisor) as router, self._signals_caught():
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port
+            logging.getLogger().addHandler(counter)
             poller = Poller([router])
             try:
                 for process in processes(self._config):
@@ -130,29 +93,28 @@ class Supervisor:
                 for entry in self.entries:
                     entry.handle.kill()
                     entry.handle.wait()
+                logging.getLogger().removeHandler(counter)
         return self._failure
 
     def _start(self, process: Process) -> None:
-        first = self._run.first_incarnation
-        self._entries[process.name] = ProcessState(
-            process,
-            self._engine.start(process, first),
-            Budget(self._config.restarts),
-            first,
-            time.monotonic(),
-        )
+        first, now_s = self._run.first_incarnation, time.monotonic()
+        handle = self._engine.start(process, first)
+        budget = RestartBudget(self._config.restarts)
+        self._entries[process.name] = entry = ProcessState(process, handle, budget, first, now_s, now_s)
+        log.info("started, pid %d", handle.pid, extra=_about(entry))
 
     def _listen(self, router: RouterSocket) -> None:
+        """Takes the heartbeats that have come."""
         for _, beat in router.receive_all():
             if not isinstance(beat, Beat) or (entry := self._entries.get(beat.process)) is None:
                 continue
             if beat.incarnation != entry.incarnation:
                 continue
             entry.heard_s = time.monotonic()
-            entry.state = beat.state
+            self._note_state(entry, beat.state)
             if beat.state == "failed":
                 if beat.exit_code:
-                    self._fail(StageFailure(beat.error, beat.exit_code))
+                    self._fail(StageFailure(beat.error, beat.exit_code), entry)
                 continue
             entry.report = beat.report
             port = int(beat.report.values.get("metrics_port", 0))
@@ -160,69 +122,72 @@ class Supervisor:
                 self._ports[beat.process] = port
                 self._run.write_targets(self._config.metrics.host, self._ports)
 
+    def _note_state(self, entry: ProcessState, state: str) -> None:
+        before, entry.state = entry.state, state
+        if state == "ready" and before in ("starting", "preparing"):
+            entry.was_ready = True
+            spent_s = entry.heard_s - entry.started_s
+            log.info("ready, %.1f s after its start", spent_s, extra=_about(entry))
+
     def _look_after(self, router: RouterSocket) -> None:
-        """Notices the dead and the stuck, and starts them again while the budget lasts."""
+        """Kills stuck processes, and starts dead ones again while their budget lasts."""
         for entry in self.entries:
             if entry.ended:
                 continue
             now_s = time.monotonic()
             status = entry.handle.poll()
             if status is None:
-                if now_s - entry.heard_s > silence_s(entry.state, self._config.restarts):
-                    entry.handle.kill()  # noticed as dead the next time round
+                self._kill_if_stuck(entry, now_s)
                 continue
-            self._listen(router)  # its last word may still lie in the socket
+            self._listen(router)  # its last beat may still lie in the socket
             if entry.state == "done" or self._stopping_s is not None or self._failure is not None:
                 entry.ended = True
+                if status and entry.state != "failed":
+                    log.info("died while the run was ending: %s", exit_reason(status), extra=_about(entry))
             elif entry.budget.allow(now_s):
-                self._restart(entry, now_s)
+                entry.restarted(self._engine.start(entry.process, entry.incarnation + 1), now_s)
+                words = "died (%s); restarted, %s"
+                log.warning(words, exit_reason(status), entry.budget, extra=_about(entry))
             else:
                 entry.ended = True
-                how = f"signal {-status}" if status < 0 else f"exit status {status}"
-                self._fail(
-                    StageError(
-                        f"{entry.process.name} ended {entry.restarts + 1} times (last: {how}); "
-                        f"see {self._run.notes}"
-                    )
-                )
+                last = f"signal {-status}" if status < 0 else f"exit status {status}"
+                text = f"ended {entry.restarts + 1} times (last: {last}); see {run_log_path(self._run.out)}"
+                self._fail(StageError(f"{entry.process.name} {text}"), entry)
 
-    def _restart(self, entry: ProcessState, now_s: float) -> None:
-        entry.carried.update(entry.report.dropped)
-        entry.report = Report(
-            frames_in=entry.report.frames_in,
-            frames_out=entry.report.frames_out,
-            values=entry.report.values,
-            texts=entry.report.texts,
-            streams=entry.report.streams,
+    def _kill_if_stuck(self, entry: ProcessState, now_s: float) -> None:
+        silent_s = now_s - entry.heard_s
+        if entry.stuck or silent_s <= silence_limit_s(entry.state, self._config.restarts):
+            return
+        entry.stuck = True
+        log.warning(
+            "stuck: no heartbeat for %.1f s while %s; killed", silent_s, entry.state, extra=_about(entry)
         )
-        entry.restarts += 1
-        entry.incarnation += 1
-        entry.state, entry.heard_s = "starting", now_s
-        entry.handle = self._engine.start(entry.process, entry.incarnation)
+        entry.handle.kill()  # found dead in one of the next ticks
 
     def _stop_in_order(self, router: RouterSocket) -> None:
-        """Decoders end by themselves, or are asked to; then nobody has work any more."""
+        """Asks the decoders to stop if the run has to end early; stops all others once no decoder is left."""
         now_s = time.monotonic()
         if (self._signals or self._failure) and self._stopping_s is None:
             self._stopping_s = now_s
+            why = "an error" if self._failure else signal.Signals(self._signals[0]).name
+            log.info("stopping because of %s: frames under way are finished first", why)
         if self._stopping_s is not None:
             for entry in self._of_stage("decode"):
                 self._tell(router, entry, drain=True)
         decoding = any(not entry.ended for entry in self._of_stage("decode"))
         late = self._stopping_s is not None and now_s - self._stopping_s > self._drain_s()
-        if decoding and not late and self._signals < 2:
+        if decoding and not late and len(self._signals) < 2:
             return
         if not decoding and self._stopping_s is None:
             self._stopping_s = now_s
         for entry in self.entries:
             if not entry.ended:
                 self._tell(router, entry, drain=False)
-                if self._signals > 1 or now_s - (self._stopping_s or now_s) > self._drain_s() + STOP_S:
+                if len(self._signals) > 1 or now_s - (self._stopping_s or now_s) > self._drain_s() + STOP_S:
                     entry.handle.kill()
 
     def _drain_s(self) -> float:
-        """A failed run is not worth waiting for long."""
-        return 3.0 if self._failure else DRAIN_S
+        return FAILED_DRAIN_S if self._failure else DRAIN_S
 
     def _tell(self, router: RouterSocket, entry: ProcessState, *, drain: bool) -> None:
         router.send(f"{entry.process.name}#{entry.incarnation}".encode(), Stop(drain=drain))
@@ -233,17 +198,29 @@ class Supervisor:
     def _all_ended(self) -> bool:
         return all(entry.ended for entry in self.entries)
 
-    def _fail(self, error: TallycamError) -> None:
+    def _fail(self, error: TallycamError, entry: ProcessState) -> None:
+        """Ends the run with an error. The first one is the reason, and the last line that the command prints."""
+        log.error("%s", error, extra=_about(entry) | {"shown": True})
         self._failure = self._failure or error
 
     @contextmanager
     def _signals_caught(self) -> Iterator[None]:
-        def count(_number: int, _frame: FrameType | None) -> None:
-            self._signals += 1
+        """Within, signals that end a run are noted; SIGHUP only if it is not ignored, as under `nohup`."""
 
-        before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signals.append(number)
+
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, note) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _about(entry: ProcessState) -> dict[str, object]:
+    """Makes a log record one about a process."""
+    return {"origin": entry.process.name, "stream": entry.process.stream}

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import shutil
 import sys
-import traceback
 from pathlib import Path
 
 from pipeline.errors import TallycamError
+from pipeline.logs.destinations import run_log_path
+from pipeline.logs.sender import send_logs
 from pipeline.stages.context import StageContext
 from pipeline.stages.run_spec import RunSpec
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Report
 from pipeline.transport.sockets import DealerSocket, Endpoints
 
+log = logging.getLogger("pipeline.stages")
+
 
 def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContext:
-    """The place of one process in the run."""
+    """The context of one process of the run."""
     names = [one.name for one in processes(spec.config)]
     base = spec.config.metrics.port
     return StageContext(
@@ -35,37 +39,54 @@ def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContex
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one process to its end; the exit code tells the supervisor whether that was in order."""
+    """Runs one process to its end.
+
+    Args:
+        arguments: Path of the `RunSpec`, name of the process, incarnation.
+
+    Returns:
+        The exit status, which tells the supervisor whether the end was in order.
+    """
     path, name, incarnation = Path(arguments[0]), arguments[1], int(arguments[2])
     parent = os.getppid()
     spec = RunSpec.read(path)
     process = next(one for one in processes(spec.config) if one.name == name)
+    send_logs(name, process.stream, spec.log_level, run_log_path(spec.out), spec.log_form)
     context = context_of(spec, process, incarnation)
     endpoints = Endpoints(path.parent)
     module, _, cls = process.stage.runs.partition(":")
     try:
         getattr(importlib.import_module(module), cls)(context).run(endpoints)
     except Exception as error:
-        mendable = isinstance(error, TallycamError)
-        if not mendable:
-            traceback.print_exc()
-        text = (str(error) if mendable else f"{type(error).__name__}: {error}").strip()
-        beat = Beat(
-            process=name,
-            incarnation=incarnation,
-            state="failed",
-            report=Report(),
-            error=text.splitlines()[0] if text else type(error).__name__,
-            exit_code=error.exit_code if isinstance(error, TallycamError) else 0,
-        )
-        peer = DealerSocket(endpoints.supervisor, f"{context.identity}!")
-        peer.send(beat)
-        peer.close()
+        if not isinstance(error, TallycamError):
+            log.exception("failed: %s", _one_line(error))
+        _tell_supervisor(error, context, endpoints)
         return 1
     finally:
         if os.getppid() != parent:  # the supervisor was killed: nobody else will clean up
             shutil.rmtree(path.parent, ignore_errors=True)
     return 0
+
+
+def _tell_supervisor(error: Exception, context: StageContext, endpoints: Endpoints) -> None:
+    """Sends the last beat: why the stage failed, with an exit code if a user can mend it."""
+    socket = DealerSocket(endpoints.supervisor, f"{context.identity}!")
+    socket.send(
+        Beat(
+            process=context.name,
+            incarnation=context.incarnation,
+            state="failed",
+            report=Report(),
+            error=_one_line(error),
+            exit_code=error.exit_code if isinstance(error, TallycamError) else 0,
+        )
+    )
+    socket.close()
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, TallycamError) else f"{type(error).__name__}: {error}"
+    return next(iter(text.strip().splitlines()), type(error).__name__)
 
 
 if __name__ == "__main__":

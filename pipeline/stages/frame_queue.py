@@ -1,25 +1,35 @@
-"""Who has which frame: the slots, waiting frames and leases of one stream. Pure bookkeeping, no I/O.
+"""Slots, waiting frames and leases of one stream: which process has which frame. No I/O; time is passed in.
 
-A slot is free, being written, waiting, or under way; a frame under way has a sequence number and is leased
-to a worker until `track` accepts it, then only held until `sink` releases it. The number is given when the
-frame is first leased, so frames that a live source replaces leave no gap in it.
+A slot is free, being written, waiting or in flight. A frame enters flight, and gets its sequence number, when it is
+first leased to a worker; the lease lasts until `track` accepts the frame, and the slot is freed when `sink` releases
+it. Numbering frames that late leaves no gaps for frames that a live source replaces.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pipeline.transport.messages import Camera
+from pipeline.transport.messages import Camera, FrameRef
+from pipeline.transport.ring import Ring
 
 MAX_WORKER_DEATHS = 2
-"""A frame that was leased to so many workers when they died is quarantined."""
+"""A frame that was leased to this many workers when they died is quarantined: it probably killed them."""
+REPLACED = "replaced"
+"""A live source had a newer frame before any worker took this one."""
+QUARANTINED = "quarantined"
+"""The frame was leased to `MAX_WORKER_DEATHS` workers when they died."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingFrame:
-    """A frame in a slot, not yet numbered."""
+    """A frame in a slot that has no sequence number yet.
+
+    Attributes:
+        slot: Slot of the ring.
+        epoch, index, pts_s, wall_s, camera: As in `FrameRef`.
+    """
 
     slot: int
     epoch: int
@@ -27,15 +37,45 @@ class PendingFrame:
     pts_s: float
     wall_s: float
     camera: Camera | None = None
-    """As in `FrameRef`."""
+
+    def ref(self, seq: int, stream: str, ring: Ring) -> FrameRef:
+        """The message that names this frame and says where its pixels are."""
+        return FrameRef(
+            stream=stream,
+            epoch=self.epoch,
+            seq=seq,
+            index=self.index,
+            pts_s=self.pts_s,
+            wall_s=self.wall_s,
+            camera=self.camera,
+            slot=self.slot,
+            ring=ring.path,
+            width=ring.width,
+            height=ring.height,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRestart:
+    """What a new incarnation of a worker means for the frames that its predecessor had leased.
+
+    Attributes:
+        again: Sequence numbers that are leased again.
+        quarantined: Sequence numbers that no worker gets any more.
+    """
+
+    again: list[int] = field(default_factory=list)
+    quarantined: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _UnderWay:
+class _InFlight:
+    """A numbered frame. `worker` is empty while no worker has it."""
+
     frame: PendingFrame
     worker: str = ""
     incarnation: int = -1
-    since_s: float = 0.0
+    leased_s: float = 0.0
     deaths: int = 0
     accepted: bool = False
 
@@ -45,13 +85,13 @@ class _UnderWay:
 
 
 class FrameQueue:
-    """The books of one stream. Every method may be called from the reader's thread and the serving loop.
+    """Bookkeeping of one stream's frames. Every method may be called from the reader thread and the serving loop.
 
     Args:
-        slots: of the ring.
-        live: a new frame takes the place of the oldest waiting one; else the reader has to wait.
-        next_seq: number of the first frame that is put.
-        accepted_to: frames below this number need no worker any more: only their pixels are wanted again.
+        slots: Slots of the ring.
+        live: A new frame replaces the oldest waiting one; otherwise the reader waits for a free slot.
+        next_seq: Sequence number of the first frame.
+        accepted_to: Frames below this number need no worker: `track` has them, only `sink` wants their pixels again.
     """
 
     def __init__(self, slots: int, *, live: bool, next_seq: int = 0, accepted_to: int = 0) -> None:
@@ -59,9 +99,9 @@ class FrameQueue:
         self._free = deque(range(slots))
         self._slots = slots
         self._waiting: deque[PendingFrame] = deque()
-        self._under_way: dict[int, _UnderWay] = {}
+        self._in_flight: dict[int, _InFlight] = {}
         self._again: list[int] = []
-        """Numbers to be leased again, lowest first."""
+        """Sequence numbers to lease again, ascending."""
         self._quarantined: list[int] = []
         self._next_seq = next_seq
         self._accepted_to = accepted_to
@@ -69,10 +109,10 @@ class FrameQueue:
         self._condition = threading.Condition()
         self._incarnations: dict[str, int] = {}
         self.dropped: Counter[str] = Counter()
-        """Reason -> frames that were decoded and never handed on."""
+        """Reason -> decoded frames that no worker gets."""
 
     def take_slot(self, timeout_s: float) -> int | None:
-        """A slot to write to. None: nothing became free in time (a live source's frame is then dropped)."""
+        """A slot to write to; None if none becomes free in time (a live source then drops its frame)."""
         with self._condition:
             if not self._free and self._live and self._waiting:
                 self._replace_oldest()
@@ -81,11 +121,15 @@ class FrameQueue:
             return self._free.popleft() if self._free else None
 
     def put(self, frame: PendingFrame) -> int | None:
-        """The frame in its slot is whole. The number it got, if it needs no worker (see `accepted_to`)."""
+        """Takes a frame whose slot is completely written.
+
+        Returns:
+            Its sequence number if it needs no worker (see `accepted_to`), otherwise None.
+        """
         with self._condition:
             if self._next_seq < self._accepted_to:
                 seq = self._number(frame)
-                self._under_way[seq].accepted = True
+                self._in_flight[seq].accepted = True
                 return seq
             if self._live:
                 while self._waiting:
@@ -94,105 +138,122 @@ class FrameQueue:
             return None
 
     def drop(self, reason: str) -> None:
-        """A decoded frame found no slot."""
+        """Counts a decoded frame that found no slot."""
         with self._condition:
             self.dropped[reason] += 1
 
     def lease(self, worker: str, incarnation: int, most: int, now_s: float) -> list[tuple[int, PendingFrame]]:
-        """Up to `most` frames for a worker, lowest number first. A live source gives its newest one."""
+        """Leases up to `most` frames to a worker, lowest number first; of a live source only the newest one.
+
+        Args:
+            worker: Name of the process.
+            incarnation: Of the worker.
+            most: Frames that it has room for.
+            now_s: Monotonic time.
+
+        Returns:
+            Sequence number and frame of each lease.
+        """
         with self._condition:
             result: list[tuple[int, PendingFrame]] = []
             while len(result) < (1 if self._live else most) and (self._again or self._waiting):
                 seq = self._again.pop(0) if self._again else self._number(self._waiting.popleft())
-                entry = self._under_way[seq]
-                entry.worker, entry.incarnation, entry.since_s = worker, incarnation, now_s
+                entry = self._in_flight[seq]
+                entry.worker, entry.incarnation, entry.leased_s = worker, incarnation, now_s
                 result.append((seq, entry.frame))
             return result
 
-    def seen(self, worker: str, incarnation: int) -> bool:
-        """A worker shows itself. True when it was started anew: what its earlier life had is leased again."""
+    def worker_seen(self, worker: str, incarnation: int) -> WorkerRestart | None:
+        """Notes which incarnation of a worker is alive; the frames of an earlier one are leased again.
+
+        Returns:
+            What happened to those frames if the worker was restarted, otherwise None.
+        """
         with self._condition:
             before = self._incarnations.get(worker, incarnation)
             self._incarnations[worker] = max(before, incarnation)
             if incarnation <= before:
-                return False
-            for seq, entry in self._under_way.items():
+                return None
+            restart = WorkerRestart()
+            for seq, entry in self._in_flight.items():
                 if entry.leased and entry.worker == worker and entry.incarnation < incarnation:
                     entry.deaths += 1
-                    self._lease_again(seq, entry)
-            return True
+                    again = self._lease_again(seq, entry)
+                    (restart.again if again else restart.quarantined).append(seq)
+            return restart
 
-    def lost(self, seqs: list[int]) -> None:
-        """Leases that did not reach their worker."""
+    def undelivered(self, seqs: list[int]) -> None:
+        """Takes back leases that did not reach their worker."""
         with self._condition:
             for seq in seqs:
-                if (entry := self._under_way.get(seq)) is not None and entry.leased:
+                if (entry := self._in_flight.get(seq)) is not None and entry.leased:
                     self._lease_again(seq, entry)
 
-    def lease_all_again(self) -> None:
-        """`track` was started anew: what was on its way to it is gone."""
+    def lease_all_again(self) -> list[int]:
+        """Leases all frames again: `track` was restarted, and instances on their way to it are lost."""
         with self._condition:
-            for seq, entry in self._under_way.items():
-                if entry.leased:
-                    self._lease_again(seq, entry)
+            leased = [seq for seq, entry in self._in_flight.items() if entry.leased]
+            for seq in leased:
+                self._lease_again(seq, self._in_flight[seq])
+            return leased
 
-    def overdue(self, now_s: float, timeout_s: float) -> list[int]:
-        """Leases older than `timeout_s`; they are given to others. Whichever worker answers first is heard.
+    def expire_leases(self, now_s: float, timeout_s: float) -> list[int]:
+        """Ends leases older than `timeout_s`, so that other workers get the frames; the first answer counts.
 
-        They count as no death: a slow model on a busy machine, or one that is compiled, takes its time with any frame.
-        A frame that makes its worker hang is noticed by the supervisor, which kills that worker.
+        An expired lease is no death of a worker. A slow model on a busy machine, or one that is being compiled, takes
+        its time with any frame. If a frame makes its worker hang, the supervisor notices that and kills the worker.
         """
         with self._condition:
-            late = [s for s, e in self._under_way.items() if e.leased and now_s - e.since_s > timeout_s]
+            late = [s for s, e in self._in_flight.items() if e.leased and now_s - e.leased_s > timeout_s]
             for seq in late:
-                self._lease_again(seq, self._under_way[seq])
+                self._lease_again(seq, self._in_flight[seq])
             return late
 
     def quarantined(self) -> list[tuple[int, PendingFrame]]:
-        """Frames that killed `MAX_WORKER_DEATHS` workers, each told again until `track` accepts it."""
+        """Quarantined frames that `track` has not accepted yet: sequence number and frame."""
         with self._condition:
-            held = [(s, self._under_way[s]) for s in self._quarantined if s in self._under_way]
+            held = [(seq, self._in_flight[seq]) for seq in self._quarantined if seq in self._in_flight]
             return [(seq, entry.frame) for seq, entry in held if not entry.accepted]
 
     def accepted(self, to_seq: int) -> None:
-        """`track` has every frame up to and including `to_seq`."""
+        """Ends the leases of all frames up to and including `to_seq`: `track` has them."""
         with self._condition:
             self._accepted_to = max(self._accepted_to, to_seq + 1)
-            for seq, entry in self._under_way.items():
+            for seq, entry in self._in_flight.items():
                 if seq <= to_seq:
                     entry.accepted = True
-            self._again = [s for s in self._again if s > to_seq]
-            self._quarantined = [s for s in self._quarantined if s > to_seq]
+            self._again = [seq for seq in self._again if seq > to_seq]
+            self._quarantined = [seq for seq in self._quarantined if seq > to_seq]
 
     def released(self, to_seq: int) -> None:
-        """`sink` needs the pixels of no frame up to and including `to_seq`."""
+        """Frees the slots of accepted frames up to and including `to_seq`: `sink` is done with their pixels."""
         with self._condition:
-            for seq in [s for s, e in self._under_way.items() if s <= to_seq and e.accepted]:
-                self._free.append(self._under_way.pop(seq).frame.slot)
+            for seq in [seq for seq, entry in self._in_flight.items() if seq <= to_seq and entry.accepted]:
+                self._free.append(self._in_flight.pop(seq).frame.slot)
             self._released_to = max(self._released_to, to_seq + 1)
             self._condition.notify_all()
 
     @property
     def next_seq(self) -> int:
-        """The number that the next frame will get: so many frames have one."""
+        """Sequence number of the next frame, which is how many have been numbered."""
         with self._condition:
             return self._next_seq
 
     @property
     def released_to(self) -> int:
-        """First frame that is not released."""
+        """First frame that `sink` has not released."""
         with self._condition:
             return self._released_to
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is under way."""
+        """Whether no frame is waiting or in flight."""
         with self._condition:
-            return not self._waiting and not self._under_way
+            return not self._waiting and not self._in_flight
 
     @property
     def waiting(self) -> int:
-        """Frames that a worker could be given at once."""
+        """Frames that could be leased now."""
         with self._condition:
             return len(self._waiting) + len(self._again)
 
@@ -205,17 +266,19 @@ class FrameQueue:
     def _number(self, frame: PendingFrame) -> int:
         seq = self._next_seq
         self._next_seq += 1
-        self._under_way[seq] = _UnderWay(frame)
+        self._in_flight[seq] = _InFlight(frame)
         return seq
 
-    def _lease_again(self, seq: int, entry: _UnderWay) -> None:
+    def _lease_again(self, seq: int, entry: _InFlight) -> bool:
+        """Whether another worker may have the frame; if not, it is quarantined."""
         entry.worker = ""
         if entry.deaths >= MAX_WORKER_DEATHS:
-            self.dropped["quarantined"] += 1
+            self.dropped[QUARANTINED] += 1
             self._quarantined.append(seq)
-        else:
-            self._again = sorted([*self._again, seq])
+            return False
+        self._again = sorted([*self._again, seq])
+        return True
 
     def _replace_oldest(self) -> None:
-        self.dropped["replaced"] += 1
+        self.dropped[REPLACED] += 1
         self._free.append(self._waiting.popleft().slot)

@@ -1,4 +1,4 @@
-"""What a model found in a frame, as the message that `track` takes."""
+"""Makes the message that `track` takes of what a model found in a frame."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pipeline.models.detections import Detections
 from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
 
-QUARANTINED = "quarantined"
-"""The frame was with a worker at too many deaths."""
 NOT_FINITE = "not_finite"
-"""The model answered with numbers that are none."""
+"""`Instances.skipped` of a frame for which the model returned NaN or infinity."""
 
 
 def instances_of(
     ref: FrameRef, found: Detections, skipped: str = OK, planes: Planes | None = None
 ) -> Instances:
-    """The message for a frame. Numbers that are not finite make it a frame without instances, and say so.
+    """The message for one frame.
 
     Args:
-        planes: the frame; with it the message says what the instances look like.
+        ref: The frame.
+        found: What the model found. Detections that are not finite make it a frame without instances, skipped as
+            `NOT_FINITE`.
+        skipped: As in `Instances`.
+        planes: Pixels of the frame. With them the message has an appearance descriptor for each instance.
     """
     if not found.is_finite:
         found, skipped = Detections.empty(), NOT_FINITE

@@ -1,13 +1,15 @@
-"""What the processes of one run have in common, as a file that only this user can read."""
+"""What the processes of one run have in common, handed to them as a file that only this user can read."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Config
+from pipeline.logs.line import LogFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +17,13 @@ class RunSpec:
     """One run.
 
     Attributes:
-        out: folder of the results.
-        run: its name; events carry it.
-        classes: of the model.
-        tracks: where MOTChallenge rows go, if wanted.
+        config: Its configuration.
+        out: Folder of the results.
+        run: Identifier of the run; events carry it.
+        classes: Class names of the model.
+        tracks: File for MOTChallenge rows, if they are wanted.
+        log_level: Lowest level that stages log, as in `logging`.
+        log_form: Form of the lines in the log file.
     """
 
     config: Config
@@ -26,9 +31,11 @@ class RunSpec:
     run: str
     classes: tuple[str, ...]
     tracks: Path | None = None
+    log_level: int = logging.INFO
+    log_form: LogFormat = LogFormat.TEXT
 
     def write(self, path: Path) -> None:
-        """The configuration may hold passwords: nobody else may read it."""
+        """Writes the file with mode 0600: the configuration may hold passwords."""
         text = json.dumps(
             {
                 "config": self.config.model_dump(mode="json"),
@@ -36,6 +43,8 @@ class RunSpec:
                 "run": self.run,
                 "classes": self.classes,
                 "tracks": str(self.tracks) if self.tracks else None,
+                "log_level": self.log_level,
+                "log_form": self.log_form.value,
             }
         )
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -44,6 +53,7 @@ class RunSpec:
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
+        """Reads what `write` wrote."""
         data = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             config=Config.model_validate(data["config"]),
@@ -51,4 +61,6 @@ class RunSpec:
             run=data["run"],
             classes=tuple(data["classes"]),
             tracks=Path(data["tracks"]) if data["tracks"] else None,
+            log_level=data["log_level"],
+            log_form=LogFormat(data["log_form"]),
         )

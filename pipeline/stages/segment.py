@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 
 import cv2
 
+from pipeline.logs.sums import SumLog
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.filters import wide_open
@@ -20,6 +22,8 @@ from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
+
+log = logging.getLogger(__name__)
 
 SLOW_S = 2.0
 """A run expected to take longer is told to the supervisor: on a starved machine it may take ten times as long."""
@@ -63,6 +67,7 @@ class Segment:
         self._frames = 0
         self._busy_s = 0.0
         self._dropped: dict[str, int] = {}
+        self._drop_log = SumLog("frames without instances", now())
         self._model: Segmenter | None = None
         self._warm_up_s = 0.0
         self._warming_up = False
@@ -85,6 +90,9 @@ class Segment:
         began_s = now()
         model.warm_up()
         self._warm_up_s, self._warming_up = now() - began_s, False
+        name = self._config.model.path or self._config.model.name or registry.DEFAULT_MODEL
+        words = "model %s on %s, %d classes; warmed up in %.1f s"
+        log.info(words, name, model.device, len(model.classes), self._warm_up_s)
         inference = Inference(model, self._config)
         identity = self._context.identity
         decoders = [DealerSocket(endpoints.stream(i), identity) for i in self._streams.values()]
@@ -118,6 +126,8 @@ class Segment:
                 batch.took(*self._finish(inference, tracks, metrics))
                 heartbeat.ready()  # where it was preparing
             worked_s = now()
+            self._log_drops()
+        self._log_drops(at_once=True)
         heartbeat.done(self._report())
 
     def _begin(self, inference: Inference, refs: list[FrameRef], heartbeat: Heartbeat) -> None:
@@ -169,6 +179,10 @@ class Segment:
         if inference.runs:
             self._frame_s = spent_s / sum(inference.runs)
         return sum(inference.runs), spent_s
+
+    def _log_drops(self, *, at_once: bool = False) -> None:
+        if line := self._drop_log.due(self._dropped, now(), at_once=at_once):
+            log.info(line)
 
     def _report(self) -> Report:
         values = {

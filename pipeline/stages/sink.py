@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from pipeline.logs.libav import show_libav_warnings
+from pipeline.logs.sums import SumLog
 from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.records.heat import view_path
@@ -27,6 +30,8 @@ from pipeline.video.writer import VideoWriter
 
 if TYPE_CHECKING:
     from pipeline.web.live_view import LiveView
+
+log = logging.getLogger(__name__)
 
 GONE = "pixels_gone"
 DEFAULT_FPS = 25.0
@@ -77,6 +82,7 @@ class Output:
         if self._writer is None:
             return
         self._writer.close()
+        log.info("video %s closed", self._path)
         if self._parts:
             whole = self._path.with_suffix(".last.mp4")
             self._path.rename(whole)
@@ -116,9 +122,11 @@ class Sink:
         self._frames = 0
         self._first_s = self._last_s = 0.0
         self._dropped: dict[str, int] = {}
+        self._drop_log = SumLog("frames missing in the video", now())
 
     def run(self, endpoints: Endpoints) -> None:
         cv2.setNumThreads(1)
+        show_libav_warnings()
         context = self._context
         metrics = StageMetrics("sink")
         self._metrics = metrics.stream(self._name, (GONE,))
@@ -144,6 +152,8 @@ class Sink:
                 elif isinstance(message, EndOfStream):
                     self._end = message
             self._work(decoder)
+            if line := self._drop_log.due(self._dropped, now()):
+                log.info(line)
             if self._end is not None and self._next_seq >= self._end.frames and not self._closed:
                 if self._output is not None:
                     self._output.close()
@@ -153,6 +163,8 @@ class Sink:
             self._output.close()
         if self._live is not None:
             self._live.close()
+        if line := self._drop_log.due(self._dropped, now(), at_once=True):
+            log.info(line)
         heartbeat.done(self._report())
 
     def _say(self, decoder: DealerSocket) -> None:

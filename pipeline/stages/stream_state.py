@@ -6,6 +6,7 @@ the log is read again and everything stands where it stood.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 
@@ -15,8 +16,10 @@ from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
-from pipeline.stages.context import StageContext
+from pipeline.stages.context import StageContext, now
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
+
+log = logging.getLogger(__name__)
 
 KEPT_TRACKS = 512
 """`Tracks` kept for a sink that starts again: more than any ring has slots."""
@@ -76,10 +79,13 @@ class StreamState:
             self._replay()
 
     def _replay(self) -> None:
+        began_s = now()
         _, records = read_log(self.path)
         for instances in records:
             self._count(instances)
         self._sequencer = Sequencer(self.next_seq)
+        words = "counted %d frames of the log again in %.1f s"
+        log.info(words, self.next_seq, now() - began_s, extra={"stream": self.name})
 
     @property
     def next_seq(self) -> int:
@@ -118,6 +124,8 @@ class StreamState:
         if self.finished or self.next_seq < end.frames:
             return
         self.finished = True
+        words = "all %d frames counted" if end.complete else "stopped; %d frames counted"
+        log.info(words, end.frames, extra={"stream": self.name})
         if end.complete:
             self.events += self._counter.finish()
         if self._rows is not None:

@@ -52,6 +52,11 @@ class Process:
     def name(self) -> str:
         return f"{self.stage.name}/{self.label}"
 
+    @property
+    def stream(self) -> str:
+        """The stream that the process serves; empty if it serves several."""
+        return self.label if self.stage.per == "stream" else ""
+
 
 def processes(config: Config) -> tuple[Process, ...]:
     """All processes of a run, in the order in which they stop: upstream first."""

@@ -1,11 +1,11 @@
-"""The books of one stream: no frame is lost, none is leased twice at once, and every slot comes back."""
+"""The frame queue of one stream: no frame is lost, none is leased twice at once, and every slot comes back."""
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.stages.frame_queue import FrameQueue, PendingFrame
+from pipeline.stages.frame_queue import FrameQueue, PendingFrame, WorkerRestart
 
 
 def fill(frame_queue: FrameQueue, index: int) -> bool:
@@ -60,9 +60,9 @@ def test_frames_of_a_dead_worker_are_leased_again_lowest_first() -> None:
     frame_queue = FrameQueue(4, live=False)
     for index in range(4):
         fill(frame_queue, index)
-    frame_queue.seen("segment/0", 0)
+    frame_queue.worker_seen("segment/0", 0)
     assert seqs(frame_queue.lease("segment/0", 0, 2, 0.0)) == [0, 1]
-    assert frame_queue.seen("segment/0", 1)
+    assert frame_queue.worker_seen("segment/0", 1) == WorkerRestart(again=[0, 1])
     assert seqs(frame_queue.lease("segment/1", 0, 4, 0.0)) == [0, 1, 2, 3]
 
 
@@ -71,9 +71,9 @@ def test_a_frame_that_kills_its_worker_twice_is_quarantined_and_counted() -> Non
     fill(frame_queue, 0)
     fill(frame_queue, 1)
     for life in range(2):
-        frame_queue.seen("segment/0", life)
+        frame_queue.worker_seen("segment/0", life)
         assert seqs(frame_queue.lease("segment/0", life, 1, 0.0)) == [0]
-    frame_queue.seen("segment/0", 2)
+    assert frame_queue.worker_seen("segment/0", 2) == WorkerRestart(quarantined=[0])
     assert seqs(frame_queue.lease("segment/0", 2, 4, 0.0)) == [1]
     assert [seq for seq, _ in frame_queue.quarantined()] == [0]
     assert frame_queue.dropped["quarantined"] == 1
@@ -85,8 +85,8 @@ def test_a_lease_that_takes_too_long_is_given_to_another() -> None:
     frame_queue = FrameQueue(2, live=False)
     fill(frame_queue, 0)
     frame_queue.lease("segment/0", 0, 1, now_s=10.0)
-    assert frame_queue.overdue(now_s=20.0, timeout_s=60.0) == []
-    assert frame_queue.overdue(now_s=71.0, timeout_s=60.0) == [0]
+    assert frame_queue.expire_leases(now_s=20.0, timeout_s=60.0) == []
+    assert frame_queue.expire_leases(now_s=71.0, timeout_s=60.0) == [0]
     assert seqs(frame_queue.lease("segment/1", 0, 1, 71.0)) == [0]
 
 
@@ -96,7 +96,7 @@ def test_a_frame_that_takes_long_again_and_again_is_not_given_up() -> None:
     fill(frame_queue, 0)
     for turn in range(5):
         assert seqs(frame_queue.lease("segment/0", 0, 1, now_s=100.0 * turn)) == [0]
-        assert frame_queue.overdue(now_s=100.0 * turn + 61, timeout_s=60.0) == [0]
+        assert frame_queue.expire_leases(now_s=100.0 * turn + 61, timeout_s=60.0) == [0]
     assert not frame_queue.dropped and frame_queue.quarantined() == []
     frame_queue.accepted(0)
     assert frame_queue.lease("segment/1", 0, 1, 900.0) == [], (
@@ -104,13 +104,13 @@ def test_a_frame_that_takes_long_again_and_again_is_not_given_up() -> None:
     )
 
 
-def test_what_was_on_its_way_to_a_tracker_that_died_is_leased_again() -> None:
+def test_frames_that_a_dead_tracking_process_had_not_accepted_are_leased_again() -> None:
     frame_queue = FrameQueue(4, live=False)
     for index in range(3):
         fill(frame_queue, index)
     frame_queue.lease("segment/0", 0, 3, 0.0)
     frame_queue.accepted(0)
-    frame_queue.lease_all_again()
+    assert frame_queue.lease_all_again() == [1, 2]
     assert seqs(frame_queue.lease("segment/0", 0, 3, 0.0)) == [1, 2]
 
 
@@ -123,15 +123,15 @@ def test_a_decoder_that_starts_again_offers_no_work_that_is_already_logged() -> 
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_the_books_hold_whatever_dies(live: bool) -> None:
-    machine = type("Machine", (LedgerMachine,), {"LIVE": live})
+def test_no_frame_and_no_slot_is_lost_whatever_dies(live: bool) -> None:
+    machine = type("Machine", (QueueMachine,), {"LIVE": live})
     case = machine.TestCase()
     case.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
     case.runTest()
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Random lives of workers, track and sink; a plain model stands beside the ledger."""
+class QueueMachine(RuleBasedStateMachine):
+    """Random lives of workers, track and sink; a plain model stands beside the queue."""
 
     LIVE = False
     SLOTS = 4
@@ -153,7 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from("ab"), most=st.integers(1, 4))
     def lease(self, worker: str, most: int) -> None:
-        self.frame_queue.seen(worker, self.life[worker])
+        self.frame_queue.worker_seen(worker, self.life[worker])
         for seq, held in self.frame_queue.lease(worker, self.life[worker], most, 0.0):
             assert not any(seq in holds for holds in self.holds.values()), "leased twice at once"
             assert seq >= self.accepted_to
@@ -173,7 +173,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def die(self, worker: str) -> None:
         self.holds[worker].clear()
         self.life[worker] += 1
-        self.frame_queue.seen(worker, self.life[worker])
+        self.frame_queue.worker_seen(worker, self.life[worker])
 
     @rule()
     def release(self) -> None:

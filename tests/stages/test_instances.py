@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.models.detections import Detections
-from pipeline.stages.instances import NOT_FINITE, QUARANTINED, instances_of
+from pipeline.stages.frame_queue import QUARANTINED
+from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import APPEARANCE_SIZE, FrameRef
 from pipeline.transport.planes import Planes
 

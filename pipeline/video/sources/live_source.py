@@ -6,6 +6,7 @@ source is closed, even while the network is silent.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from pipeline.video.sources.decoder import (
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.media_clock import MediaClock
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
+
+log = logging.getLogger(__name__)
 
 BACKOFF_S = (0.25, 0.5, 1.0)
 """Delays between attempts to reconnect; the last one repeats, so that a returning server is found soon."""
@@ -71,6 +74,7 @@ class LiveSource(BaseSource):
         self._converter: Converter | None = None
         self._sample_aspect = (1, 1)
         self._index = 0
+        self._lost_s: float | None = None
         thread = threading.Thread(
             target=self._run, args=(first,), name=f"source {request.shown}", daemon=True
         )
@@ -150,6 +154,9 @@ class LiveSource(BaseSource):
                 self._fail(lost)
                 return
             self.stats.last_error = str(lost)
+            if self._lost_s is None and not self.ended:  # failed attempts to come back are not news
+                self._lost_s = time.monotonic()
+                log.warning("source lost: %s", lost)
             attempt = 0 if self.stats.decoded > decoded_before else attempt + 1
             self._closed.wait(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
 
@@ -196,6 +203,9 @@ class LiveSource(BaseSource):
             self._sampler = FrameSampler(self.config.fps, self.config.skip, fps_or_default(fps))
         elif reconnected:
             self.stats.reconnects += 1
+            if self._lost_s is not None:  # a warning, too: it ends what the one before began
+                log.warning("source back after %.1f s", now_s - self._lost_s)
+                self._lost_s = None
         converter, timeline = self._converter, self._timeline
         pts_s = timeline.next(raw_s, now_s, reconnected=reconnected)
         self.stats.decoded += 1

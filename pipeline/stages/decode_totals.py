@@ -1,0 +1,86 @@
+"""What a decoder tells of its stream: metrics, sums in the log, and the report in its heartbeat."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.logs.sums import SumLog
+from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.stages.context import now
+from pipeline.stages.frame_queue import FrameQueue
+from pipeline.stages.frame_reader import FrameReader
+from pipeline.transport.messages import Report
+from pipeline.video.sources.source import Source
+
+log = logging.getLogger(__name__)
+
+LATE = "late"
+"""A live source had a newer frame before the reader took this one."""
+
+
+class DecodeTotals:
+    """Totals of one incarnation of a decoder.
+
+    Args:
+        source: The open source.
+        queue: Its frames.
+        reader: The thread that reads it.
+        metrics: Of the stream.
+        slots: Slots of the ring.
+    """
+
+    def __init__(
+        self, source: Source, queue: FrameQueue, reader: FrameReader, metrics: StreamMetrics, slots: int
+    ) -> None:
+        self._source, self._queue, self._reader = source, queue, reader
+        self._metrics, self._slots = metrics, slots
+        self._shown: dict[str, int] = {}
+        self._drop_log = SumLog("frames dropped", now())
+        self._damage_log = SumLog("damaged parts of the source left out", now())
+
+    def dropped(self) -> dict[str, int]:
+        """Reason -> frames that were decoded and not handed on."""
+        skipped = self._source.stats.skipped
+        return dict(self._queue.dropped) | ({LATE: skipped[LATE]} if LATE in skipped else {})
+
+    def show(self) -> None:
+        """Updates the metrics."""
+        stats = self._source.stats
+        self._metrics.slots(self._queue.used, self._slots)
+        self._metrics.queue(self._queue.waiting)
+        self._metrics.source(stats.reconnects, stats.errors)
+        for reason, frames in dict(self._queue.dropped).items():
+            self._metrics.dropped(reason, frames - self._shown.get(reason, 0))
+            self._shown[reason] = frames
+
+    def log_sums(self, *, at_once: bool = False) -> None:
+        """Logs drops and damage, once a period or `at_once`."""
+        stats = self._source.stats
+        if line := self._drop_log.due(self.dropped(), now(), at_once=at_once):
+            log.info(line)
+        if line := self._damage_log.due({"errors": stats.errors}, now(), at_once=at_once):
+            log.info("%s; last: %s", line, stats.last_error)
+
+    def report(self) -> Report:
+        """The report of the heartbeat."""
+        info, stats = self._source.info, self._source.stats
+        values = {
+            "decoded": stats.decoded,
+            "errors": stats.errors,
+            "reconnects": stats.reconnects,
+            "used": self._queue.used,
+            "width": info.width,
+            "height": info.height,
+            "live": float(info.live),
+            "fps": info.fps or 0.0,
+            "frames": info.frames or 0,
+            "duration_s": info.duration_s or 0.0,
+            "ended": float(self._reader.ended),
+        }
+        return Report(
+            frames_in=stats.decoded,
+            frames_out=self._queue.next_seq,
+            dropped=self.dropped(),
+            values=values,
+            texts={"error": stats.last_error, "kind": info.kind},
+        )

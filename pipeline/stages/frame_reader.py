@@ -1,0 +1,103 @@
+"""The reader thread of `decode`: every frame of the source goes into a slot of the ring, or is dropped and counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.stages.context import now
+from pipeline.stages.frame_queue import FrameQueue, PendingFrame
+from pipeline.transport.ring import Ring
+from pipeline.video.camera_motion import CameraMotion
+from pipeline.video.sources.source import Source, SourceFrame
+
+NO_SLOT = "no_slot"
+"""All slots of a live source hold frames in flight."""
+
+
+class FrameReader:
+    """Reads a source until it ends or `stop` is set.
+
+    Args:
+        source: An open source; it is closed at the end.
+        ring: Where the pixels go.
+        queue: Where the frames go.
+        metrics: Of the stream.
+        stop: Ends the reading.
+        camera: Estimates the motion of a moving camera.
+        epoch: Added to the epoch of each frame.
+        pts_s: Added to the media time of each frame.
+
+    Attributes:
+        done: The thread has nothing more to do.
+        ended: The source came to its end; it was not stopped.
+        error: Why reading failed.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ring: Ring,
+        queue: FrameQueue,
+        metrics: StreamMetrics,
+        *,
+        stop: threading.Event,
+        camera: CameraMotion | None = None,
+        epoch: int = 0,
+        pts_s: float = 0.0,
+    ) -> None:
+        self._source, self._ring, self._queue, self._metrics = source, ring, queue, metrics
+        self._stop, self._camera = stop, camera
+        self._epoch, self._pts_s = epoch, pts_s
+        self.done = self.ended = False
+        self.error: BaseException | None = None
+
+    def start(self, on_frame: Callable[[], None]) -> None:
+        """Begins to read.
+
+        Args:
+            on_frame: Called from the thread after each frame, and once at the end.
+        """
+        self._on_frame = on_frame
+        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the thread to end, at most `timeout_s`."""
+        self._thread.join(timeout_s)
+
+    def _read(self) -> None:
+        live = self._source.info.live
+        try:
+            for frame in self._source.frames():
+                self._metrics.frames_in()
+                slot = self._queue.take_slot(0.0 if live else 0.2)
+                while slot is None and not live and not self._stop.is_set():
+                    slot = self._queue.take_slot(0.2)
+                if self._stop.is_set():
+                    break
+                if slot is None:
+                    self._queue.drop(NO_SLOT)
+                else:
+                    self._store(slot, frame)
+            self.ended = not self._stop.is_set()
+        except Exception as error:
+            self.error = error  # raised by the stage's own loop
+        finally:
+            self._source.close()
+            self.done = True
+            self._on_frame()
+
+    def _store(self, slot: int, frame: SourceFrame) -> None:
+        start_s = now()
+        planes = self._ring.open_slot(slot)
+        frame.copy_to(planes)
+        epoch = self._epoch + frame.epoch
+        camera = self._camera.update(planes.y, epoch, frame.index) if self._camera else None
+        pending = PendingFrame(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
+        seq = self._queue.put(pending)
+        if seq is not None:
+            self._ring.publish(slot, pending.epoch, seq)
+        self._metrics.processing(now() - start_s)
+        self._on_frame()

@@ -1,0 +1,196 @@
+"""Hands the frames of one open source to the workers, and takes back leases and slots."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.config.schema import StreamConfig
+from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.models.detections import Detections
+from pipeline.stages.context import HELLO_S, now
+from pipeline.stages.decode_totals import DecodeTotals
+from pipeline.stages.frame_queue import QUARANTINED, FrameQueue
+from pipeline.stages.frame_reader import FrameReader
+from pipeline.stages.instances import instances_of
+from pipeline.transport.messages import (
+    Accepted,
+    Ask,
+    EndOfStream,
+    Hello,
+    Leases,
+    Message,
+    Released,
+    Report,
+)
+from pipeline.transport.messages import Ring as RingMessage
+from pipeline.transport.ring import Ring
+from pipeline.transport.sockets import RouterSocket
+from pipeline.video.sources.source import Source
+
+log = logging.getLogger(__name__)
+
+GATHER_S = 0.005
+"""Frames of a file are leased several at once; this is how long the first of them may wait for the others."""
+LEASE_TIMEOUT_S = 60.0
+"""A lease older than this ends, and another worker gets the frame."""
+
+
+class FrameServer:
+    """Answers the workers, `track` and `sink` for one stream.
+
+    Args:
+        name: The stream.
+        config: Its configuration.
+        source: The open source.
+        ring: Where the pixels are.
+        queue: Which process has which frame.
+        reader: The thread that fills both.
+        metrics: Of the stream.
+        track: Identity of `track` on the socket.
+        track_incarnation: Its incarnation.
+
+    Attributes:
+        sink_closed: The sink has written all frames and closed its output.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: StreamConfig,
+        source: Source,
+        ring: Ring,
+        queue: FrameQueue,
+        reader: FrameReader,
+        metrics: StreamMetrics,
+        track: bytes,
+        track_incarnation: int,
+    ) -> None:
+        self._name, self._config, self._source = name, config, source
+        self._ring, self._queue, self._reader, self._metrics = ring, queue, reader, metrics
+        self._track, self._track_incarnation = track, track_incarnation
+        self._first_seq = queue.next_seq
+        self._totals = DecodeTotals(source, queue, reader, metrics, config.slots)
+        self._asks: dict[str, tuple[bytes, Ask]] = {}
+        """Worker -> its identity on the socket and its unanswered request, in order of arrival."""
+        self._served_s = 0.0
+        self._repeated_s = 0.0
+        self.sink_closed = False
+
+    def handle(self, router: RouterSocket, peer: bytes, message: Message) -> None:
+        """Takes one message from a worker, `track` or `sink`."""
+        if isinstance(message, Ask):
+            self._note_worker(message)
+            self._asks[message.worker] = (peer, message)
+        elif isinstance(message, Accepted):
+            self._queue.accepted(message.seq)
+        elif isinstance(message, Released):
+            self._queue.released(message.seq)
+        elif isinstance(message, Hello) and message.stage == "track":
+            self._note_track(peer, message)
+        elif isinstance(message, Hello):
+            if message.next_seq > 0:
+                self._queue.released(message.next_seq - 1)
+            router.send(peer, self._ring_message())
+        elif isinstance(message, EndOfStream):
+            self.sink_closed = True
+
+    def lease(self, router: RouterSocket) -> None:
+        """Leases frames to the workers in the order in which they asked."""
+        for worker, (peer, ask) in list(self._asks.items()):
+            if not self._enough(ask):
+                break
+            leased = self._queue.lease(worker, ask.incarnation, ask.frames, now())
+            if not leased:
+                break
+            for seq, frame in leased:
+                self._ring.publish(frame.slot, frame.epoch, seq)
+            del self._asks[worker]
+            self._served_s = now()
+            refs = tuple(frame.ref(seq, self._name, self._ring) for seq, frame in leased)
+            if router.send(peer, Leases(frames=refs)):
+                self._metrics.frames_out(len(leased))
+            else:
+                self._queue.undelivered([seq for seq, _ in leased])
+        self._totals.show()
+
+    def repeat(self, router: RouterSocket) -> None:
+        """Sends `track`, every `HELLO_S` and until it has an effect, what it has to know."""
+        if now() - self._repeated_s < HELLO_S:
+            return
+        self._repeated_s = now()
+        if late := self._queue.expire_leases(now(), LEASE_TIMEOUT_S):
+            log.warning("no answer for %.0f s: %s leased again", LEASE_TIMEOUT_S, _frames(late))
+        self._totals.log_sums()
+        for seq, frame in self._queue.quarantined():
+            ref = frame.ref(seq, self._name, self._ring)
+            router.send(self._track, instances_of(ref, Detections.empty(), QUARANTINED))
+        if self._reader.done and not self._queue.waiting:
+            # Nothing of a live source is left for a resumed run: its last decisions are made in any case.
+            complete = self._reader.ended or self._source.info.live
+            end = EndOfStream(stream=self._name, frames=self._queue.next_seq, complete=complete)
+            router.send(self._track, end)
+
+    def answers_wait(self) -> bool:
+        """Whether a worker has asked and frames gather for it."""
+        return bool(self._asks) and self._queue.waiting > 0
+
+    def can_answer(self) -> bool:
+        """Whether a worker can be answered now, or the source has ended. Called from the reader thread."""
+        return self._reader.done or any(self._enough(ask) for _, ask in list(self._asks.values()))
+
+    def finished(self) -> bool:
+        """Whether every frame is written and its slot free."""
+        return self.sink_closed and self._queue.idle
+
+    def log_end(self) -> None:
+        """Logs the last sums."""
+        self._totals.log_sums(at_once=True)
+
+    def report(self) -> Report:
+        """The report of the heartbeat."""
+        return self._totals.report()
+
+    def _enough(self, ask: Ask) -> bool:
+        """Whether to answer a request now. A live frame is leased at once; frames of a file gather for a moment."""
+        waiting = self._queue.waiting
+        if self._source.info.live or self._reader.done:
+            return True
+        if waiting >= min(ask.frames, self._config.slots // 3):
+            return True
+        return waiting > 0 and now() - self._served_s > GATHER_S
+
+    def _note_worker(self, ask: Ask) -> None:
+        restart = self._queue.worker_seen(ask.worker, ask.incarnation)
+        if restart is None:
+            return
+        if restart.again:
+            log.info("%s was restarted: %s leased again", ask.worker, _frames(restart.again))
+        if restart.quarantined:
+            words = "%s quarantined: workers died with it, %s again"
+            log.warning(words, _frames(restart.quarantined), ask.worker)
+
+    def _note_track(self, peer: bytes, hello: Hello) -> None:
+        if self._track_incarnation != hello.incarnation:
+            again = self._queue.lease_all_again()
+            if again:
+                log.info("track was restarted: %s leased again", _frames(again))
+        self._track, self._track_incarnation = peer, hello.incarnation
+        self._queue.accepted(hello.next_seq - 1)
+
+    def _ring_message(self) -> RingMessage:
+        fps = min(self._source.info.fps or 0.0, self._config.fps or float("inf"))
+        return RingMessage(
+            stream=self._name,
+            path=self._ring.path,
+            first_seq=self._first_seq,
+            next_seq=self._queue.released_to,
+            width=self._ring.width,
+            height=self._ring.height,
+            fps=fps / (1 + self._config.skip),
+            sample_aspect=self._source.info.sample_aspect,
+        )
+
+
+def _frames(seqs: list[int]) -> str:
+    """`frame 7`, or `frames 7, 8, 9`."""
+    return f"frame{'s' if len(seqs) > 1 else ''} {', '.join(map(str, sorted(seqs)))}"
