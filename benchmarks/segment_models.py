@@ -16,7 +16,7 @@ from torchvision.models.resnet import resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from pipeline.demo.scene.world import Scene
-from pipeline.models.maskrcnn.checkpoint import Classes
+from pipeline.models.class_map import ClassMap
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
@@ -107,7 +107,7 @@ def segmenter(
         transform = model.transform
         how = RgbPreprocessor(800, 1333, transform.image_mean, transform.image_std)
     labels = model.roi_heads.box_predictor.cls_score.out_features
-    names = Classes(tuple(map(str, range(labels - 1))), (-1, *range(labels - 1)))
+    names = ClassMap.from_names({label: str(label - 1) for label in range(1, labels)})
     return MaskRcnn(model, names, how, device, precision, compiled=compiled)
 
 

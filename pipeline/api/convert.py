@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
-from pipeline.models.letterbox import grid_of
+from pipeline.models.mask_grid import resample_mask
 
 if TYPE_CHECKING:
     from pipeline.api.tracks import Tracks
@@ -172,7 +172,7 @@ def _grid(mask: NDArray[Any], box: NDArray[np.float32]) -> NDArray[np.uint8]:
     values = mask.astype(np.float32)
     grid: NDArray[Any]
     if min(box[2:] - box[:2]) < COARSE_PX:
-        grid = grid_of(values, box)
+        grid = resample_mask(values, box)
     else:  # means over whole pixels keep the outline; their error of half a pixel is a small part of a cell
         left, top = np.clip(np.round(box[:2]).astype(int), 0, (width - 1, height - 1))
         right, bottom = np.clip(np.round(box[2:]).astype(int), (left + 1, top + 1), (width, height))

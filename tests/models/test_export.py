@@ -21,8 +21,8 @@ from pipeline.models import catalog, registry
 from pipeline.models.bench import bench
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import export as exporting
-from pipeline.models.maskrcnn.export import MOST, compare, export, matched, metadata_prop
-from pipeline.models.onnx.graph_file import metadata
+from pipeline.models.maskrcnn.export import MOST, compare, export, matched
+from pipeline.models.onnx.model_file import metadata, metadata_entry
 from pipeline.transport.planes import Planes
 
 
@@ -89,7 +89,7 @@ def test_metadata_is_appended_as_the_format_has_it(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([], "empty", [], [])
     data = onnx.helper.make_model(graph).SerializeToString()
     names = str({n: f"class {n}" for n in range(1, 91)})
-    (tmp_path / "a.onnx").write_bytes(data + metadata_prop("names", names) + metadata_prop("a", "b"))
+    (tmp_path / "a.onnx").write_bytes(data + metadata_entry("names", names) + metadata_entry("a", "b"))
     read = onnx.load(str(tmp_path / "a.onnx"))
     assert {prop.key: prop.value for prop in read.metadata_props} == {"names": names, "a": "b"}
     assert ast.literal_eval(metadata(tmp_path / "a.onnx")["names"])[90] == "class 90"

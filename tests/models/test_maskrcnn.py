@@ -15,12 +15,11 @@ from pipeline.errors import ModelError
 from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
-from pipeline.models.letterbox import Letterbox
+from pipeline.models.letterbox import BLACK_YUV, Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build
 from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, load_weights, save_weights
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import PADDING, lay
 from pipeline.models.segmenter import Segmenter
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.models.training.mask_ap import average_precision
@@ -185,19 +184,19 @@ def test_scenes_to_learn_from_and_scenes_to_measure_on_are_different() -> None:
 
 
 def test_a_wide_frame_fills_the_input() -> None:
-    box = Letterbox.corner(640, 360, *INPUT_SIZE, step=1)
+    box = Letterbox.top_left(640, 360, *INPUT_SIZE, multiple=1)
     assert (box.inner_width, box.inner_height) == INPUT_SIZE
     assert box.scale_x == box.scale_y == 0.8
 
 
 def test_a_tall_frame_keeps_its_aspect_and_black_fills_the_rest() -> None:
     frame = noise(360, 640)
-    box = Letterbox.corner(frame.width, frame.height, *INPUT_SIZE, step=1)
+    box = Letterbox.top_left(frame.width, frame.height, *INPUT_SIZE, multiple=1)
     assert (box.inner_width, box.inner_height) == (162, 288)
     assert box.scale_x == pytest.approx(box.scale_y)
     out = np.zeros((3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
-    lay(frame, box, out)
-    for plane, value in enumerate(PADDING):
+    box.write_yuv444(frame, out)
+    for plane, value in enumerate(BLACK_YUV):
         assert (out[plane, :, 162:] == value).all()
         assert out[plane, :, :162].std() > 5
 

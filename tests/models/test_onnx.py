@@ -12,9 +12,9 @@ import pytest
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.coco_classes import COCO
-from pipeline.models.onnx import yolo
-from pipeline.models.onnx.graph_file import classes_in, metadata
+from pipeline.models.onnx.model_file import class_names, metadata
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
+from pipeline.models.onnx.yolo_layout import HeadFormat, YoloLayout, decode, non_maximum_suppression
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
@@ -264,7 +264,7 @@ def test_names_of_the_file_go_before_names_of_the_configuration(tmp_path: Path) 
     assert OnnxSegmenter(config(named, classes=("x", "y"))).classes == ("cat", "dog")
     assert OnnxSegmenter(config(bare, classes=("x", "y"))).classes == ("x", "y")
     assert metadata(named)["task"] == "segment"
-    assert classes_in(config(bare)) is None
+    assert class_names(config(bare)) is None
     with pytest.raises(ModelError, match="3 class names for 2 classes"):
         OnnxSegmenter(config(bare, classes=("x", "y", "z")))
 
@@ -368,8 +368,8 @@ def test_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 def test_layouts_are_told_apart_by_shape(
     detections: tuple[int, ...], prototypes: tuple[int, ...], expected: tuple[str, int | None]
 ) -> None:
-    layout = yolo.DetectionLayout.of(detections, prototypes, (640, 640))
-    assert layout is not None and (layout.kind, layout.classes) == expected
+    head = HeadFormat.of_shapes(detections, prototypes, (640, 640))
+    assert head is not None and (head.kind, head.classes) == expected
 
 
 @pytest.mark.slow
@@ -384,9 +384,11 @@ def test_real_export_small_masks_equal_full_size_ones(shared_data: Path) -> None
         assert sum(model.classes[row] == "person" for row in found.class_ids) >= people
 
         blob = np.zeros((1, 3, 640, 640), np.float32)
-        box = model._layout.lay(planes, blob[0])
+        layout = model._layout
+        assert isinstance(layout, YoloLayout)
+        box = layout.preprocess(planes, blob[0])
         detections, prototypes = model._run(blob).values()
-        likely = yolo.suppress(yolo.candidates(detections[0], model._layout.layout, 32, 0.4), 0.6)
+        likely = non_maximum_suppression(decode(detections[0], layout.head, 32, 0.4), 0.6)
         overlaps = []
         for row, coefficients in enumerate(likely.coefficients):
             logits = (coefficients @ prototypes[0].reshape(32, -1)).reshape(160, 160)

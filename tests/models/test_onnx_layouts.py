@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,10 @@ from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.coco_classes import COCO
 from pipeline.models.detections import Detections
+from pipeline.models.onnx import layout_table
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.transport.planes import Planes
+from tests.models.conftest import InstallPackage
 
 onnx = pytest.importorskip("onnx", reason="needs the development package onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -234,7 +237,7 @@ def test_rfdetr_masks_may_have_a_number_as_their_name_and_three_classes_look_lik
 
 def test_rfdetr_with_too_few_names_is_refused(tmp_path: Path) -> None:
     path = rfdetr(tmp_path / "m.onnx", [(0.5, 0.5, 0.5, 0.5)], [[0.9] + [NONE] * 5])
-    with pytest.raises(ModelError, match="2 class names for 5 classes; mend model.classes"):
+    with pytest.raises(ModelError, match="2 class names for 5 classes; correct model.classes"):
         OnnxSegmenter(ModelConfig(path=path, device="cpu", classes=("a", "b")))
 
 
@@ -338,3 +341,93 @@ def test_mask_rcnn_that_lost_its_numbers_says_so(tmp_path: Path) -> None:
     assert np.isnan(load(path).segment([frame()])[0].boxes_px).any()
     path = rcnn(tmp_path / "nan2.onnx", [(0, 0, 20, 20)], [1], [nan], about={"names": "['a']"})
     assert np.isnan(load(path).segment([frame()])[0].scores).any()
+
+
+# A family that is added from outside: a row of the table, an entry point
+
+
+CORNER = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.models.class_map import ClassMap
+from pipeline.models.detections import Detections
+from pipeline.models.letterbox import Letterbox
+from pipeline.models.onnx.layout import FixedSizeLayout, normalize_into
+
+
+@dataclass(frozen=True, slots=True)
+class CornerLayout(FixedSizeLayout):
+    DESCRIPTION: ClassVar[str] = "Corner (corners (B, N, 5))"
+    corners_name: str
+
+    @classmethod
+    def match(cls, model):
+        names = [name for name in model.outputs_of_rank(3) if model.outputs[name].shape[2] == 5]
+        if len(names) != 1 or len(model.outputs) != 1:
+            return None
+        return cls(model.class_map(1), model.score, model.input_hw, names[0])
+
+    def preprocess(self, frame, out):
+        height, width = self.input_hw
+        letterbox = Letterbox.stretched(frame.width, frame.height, width, height)
+        normalize_into(letterbox.rgb_image(frame, width, height, padding=0), out)
+        return letterbox
+
+    def postprocess(self, outputs, row, frame, letterbox):
+        rows = outputs[self.corners_name][row]
+        rows = rows[rows[:, 4] >= self.score]
+        masks = np.full((len(rows), 28, 28), 255, np.uint8)
+        return Detections(letterbox.to_frame(rows[:, :4]), rows[:, 4], np.zeros(len(rows), np.int16), masks)
+"""
+"""One file with a family whose exports answer x0 y0 x1 y1 score."""
+
+
+def corners(path: Path, rows: list[list[float]]) -> Path:
+    graph = Graph(np.float32)
+    nothing = graph.Mul(graph.ReduceMean("input", keepdims=0), graph.put(0.0))
+    graph.Add(graph.put([rows]), nothing, to="corners")
+    return graph.save(path, [1, 3, SIDE, SIDE], {"corners": np.float32}, {"names": "['thing']"})
+
+
+def test_an_onnx_family_is_one_file_and_one_row(
+    tmp_path: Path, install_package: InstallPackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = corners(tmp_path / "corners.onnx", [[0, 0, 32, 64, 0.9], [0, 0, 8, 8, 0.2]])
+    with pytest.raises(ModelError, match=r"outputs corners \[1, 2, 5\] are of no layout known here: YOLO"):
+        load(path)
+    install_package("corner_layout", CORNER, {})
+    added = importlib.import_module("corner_layout").CornerLayout
+    monkeypatch.setattr(layout_table, "LAYOUTS", (*layout_table.LAYOUTS, added))
+    (found,) = load(path).segment([frame(128, 64)])
+    np.testing.assert_allclose(found.boxes_px, [[0, 0, 64, 64]])
+
+
+def test_an_onnx_family_of_an_installed_package_is_asked_first(
+    tmp_path: Path, install_package: InstallPackage
+) -> None:
+    path = corners(tmp_path / "corners.onnx", [[0, 0, 32, 64, 0.9]])
+    group = {layout_table.ENTRY_POINTS: {"corner": "corner_layout:CornerLayout"}}
+    install_package("corner_layout", CORNER, group)
+    assert [one.__name__ for one in layout_table.installed_layouts()] == ["CornerLayout"]
+    assert load(path).classes == ("thing",)
+    yolo_free = rfdetr(tmp_path / "r.onnx", [(0.5, 0.5, 0.5, 0.5)], [[0.9, NONE]])
+    assert load(yolo_free).classes == ("class0",), "other exports keep their family"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("corner_layout:Missing", r"entry point corner of tallycam\.onnx_layouts .*cannot be imported: Attr"),
+        ("corner_layout:ClassMap", "has no DESCRIPTION, classes, max_batch, match"),
+    ],
+)
+def test_an_entry_point_that_is_no_family_is_one_line(
+    tmp_path: Path, install_package: InstallPackage, value: str, says: str
+) -> None:
+    install_package("corner_layout", CORNER, {layout_table.ENTRY_POINTS: {"corner": value}})
+    with pytest.raises(ModelError, match=says) as caught:
+        OnnxSegmenter(ModelConfig(path=corners(tmp_path / "c.onnx", [[0, 0, 9, 9, 0.9]]), device="cpu"))
+    assert "\n" not in str(caught.value)

@@ -17,8 +17,8 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou
 
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
-from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
 from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
 from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
@@ -47,8 +47,8 @@ def rgb(frame: Planes) -> Tensor:
     return torch.from_numpy(frame.to_rgb()).permute(2, 0, 1).float() / 255
 
 
-def numbered(labels: int) -> Classes:
-    return Classes(tuple(f"class{n}" for n in range(1, labels)), (-1, *range(labels - 1)))
+def numbered(labels: int) -> ClassMap:
+    return ClassMap.from_names({label: f"class{label}" for label in range(1, labels)})
 
 
 def unrounded(model: MaskRcnn, frame: Planes) -> Tensor:

@@ -99,10 +99,10 @@ def test_class_names_come_from_the_file_else_the_configuration_else_coco(tmp_pat
 
 def test_labels_that_coco_leaves_out_are_no_classes() -> None:
     classes = rcnn_file.classes(Path("coco.pth"), 91, None, None)
-    assert classes.names[classes.of_label[1]] == "person"
-    assert classes.names[classes.of_label[90]] == "toothbrush"
-    assert classes.of_label[0] == classes.of_label[12] == -1
-    assert sorted(number for number in classes.of_label if number >= 0) == list(range(80))
+    assert classes.names[classes.indices[1]] == "person"
+    assert classes.names[classes.indices[90]] == "toothbrush"
+    assert classes.indices[0] == classes.indices[12] == -1
+    assert sorted(number for number in classes.indices if number >= 0) == list(range(80))
 
 
 def test_published_models_are_known_without_their_weights(

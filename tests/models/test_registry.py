@@ -22,6 +22,7 @@ from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
+from tests.models.conftest import InstallPackage
 from tests.running import summary, write_clip
 
 
@@ -114,11 +115,7 @@ def test_every_row_of_the_table_names_code_that_is_there() -> None:
 # A model that is added from outside: a row of the table, an entry point
 
 
-def grey_model(module: Callable[[str, str], None]) -> None:
-    """One file with a model that finds nothing."""
-    module(
-        "grey",
-        """
+GREY = """
 from pipeline.models.detections import Detections
 from pipeline.models.model_info import ModelInfo
 
@@ -141,15 +138,14 @@ def infos():
 
 def broken(config):
     return 5
-""",
-    )
+"""
+"""One file with a model that finds nothing."""
 
 
 def test_a_model_is_one_file_and_one_row(
-    tmp_path: Path, module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, install_package: InstallPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grey_model(module)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install_package("grey", GREY, {})
     row = registry.ModelKind(
         name="grey", load="grey:Grey", classes_of="grey:classes_of", names=("grey",), suffixes=(".grey",),
         infos="grey:infos",
@@ -165,17 +161,10 @@ def test_a_model_is_one_file_and_one_row(
 
 
 @pytest.fixture
-def installed(tmp_path: Path, module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package `grey-models`, as pip leaves it on Python's path; the working directory is elsewhere."""
-    grey_model(module)
-    info = tmp_path / "grey_models-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: grey-models\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[tallycam.models]\ngreyish = grey:Grey\nbroken = grey:broken\nstreet = grey:Grey\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.chdir(tmp_path.parent)
+def installed(install_package: InstallPackage) -> None:
+    """The package `grey`, which declares models."""
+    entries = {"greyish": "grey:Grey", "broken": "grey:broken", "street": "grey:Grey"}
+    install_package("grey", GREY, {registry.ENTRY_POINTS: entries})
 
 
 @pytest.mark.usefixtures("installed")
@@ -186,7 +175,7 @@ def test_a_model_of_an_installed_package_goes_by_its_name() -> None:
         "no package replaces a model of Tallycam's"
     )
     rows = {row.name: row for row in catalog.list_models()}
-    assert rows["greyish"].description == "from the package grey-models"
+    assert rows["greyish"].description == "from the package grey"
     assert rows["street"].licence == "Apache-2.0"
     with pytest.raises(ModelError, match="got greish; did you mean greyish[?]"):
         registry.load(ModelConfig(name="greish"))
@@ -204,7 +193,7 @@ def test_only_models_of_ones_own_are_looked_for_in_the_current_folder(
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one])
     registry.classes_of(ModelConfig())
     assert "" not in sys.path
-    grey_model(module)
+    module("grey", GREY)
     assert registry.classes_of(ModelConfig(name="grey:Grey")) == ("grey",)
 
 

@@ -11,9 +11,10 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn, maskrc
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.maskrcnn import checkpoint as rcnn_file
 from pipeline.models.maskrcnn import compact_net as maskrcnn_net
-from pipeline.models.maskrcnn.checkpoint import Classes, Weights
+from pipeline.models.maskrcnn.checkpoint import Weights
 from pipeline.models.maskrcnn.compact_weights import FORMAT, STREET, fill, load_weights
 from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, RgbPreprocessor
 from pipeline.models.maskrcnn.zoo import R50, V2
@@ -27,7 +28,7 @@ _WITHOUT_EPSILON = "-bf2d0c1e"
 
 def built(
     path: Path | None, *, score: float, nms: float, names: Sequence[str] | None = None
-) -> tuple[MaskRCNN, Classes, Preprocessor]:
+) -> tuple[MaskRCNN, ClassMap, Preprocessor]:
     """The model of a file, on the CPU, in evaluation mode.
 
     Args:
@@ -44,7 +45,7 @@ def built(
         tensors, own = load_weights(path)
         model = maskrcnn_net.build(len(own), score=score, nms=nms)
         fill(model, tensors, path)
-        return model.eval(), Classes(own, (-1, *range(len(own)))), LumaPreprocessor()
+        return model.eval(), ClassMap.from_names(dict(enumerate(own, 1))), LumaPreprocessor()
     weights = rcnn_file.read(path)
     if weights.network not in _BUILDERS:
         raise ModelError(f"{path}: holds no format, expected {FORMAT}, as `tallycam train` writes")

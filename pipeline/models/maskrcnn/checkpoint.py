@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.maskrcnn.zoo import R50, V2
 
@@ -41,7 +42,6 @@ _INSIDE = ("model", "state_dict", "model_state_dict", "model_ema")
 """Where checkpoints of training scripts keep the weights."""
 
 PREDICTOR = "roi_heads.box_predictor.cls_score.weight"
-_NOT_CLASSES = ("n/a", "__background__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,6 @@ class Weights:
     tensors: Mapping[str, Tensor]
     labels: int
     names: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """The classes of a model.
-
-    Attributes:
-        names: what `class_ids` index.
-        of_label: for each label of the network, from 0, its class; -1: a label that stands for nothing.
-    """
-
-    names: tuple[str, ...]
-    of_label: tuple[int, ...]
 
 
 def read(path: Path) -> Weights:
@@ -108,7 +95,7 @@ def read(path: Path) -> Weights:
 
 def classes(
     weights_path: Path, labels: int, in_file: Sequence[str] | None, configured: Sequence[str] | None
-) -> Classes:
+) -> ClassMap:
     """Names from the file, else from `model.classes`, else COCO's where the number of labels is COCO's.
 
     Raises:
@@ -129,9 +116,7 @@ def classes(
             f"{where}: names {len(names)} classes, but the weights of {weights_path} have {labels - 1} "
             f"(besides the background)"
         )
-    known = [name for name in names if name.lower() not in _NOT_CLASSES]
-    of_label = [-1] + [known.index(name) if name in known else -1 for name in names]
-    return Classes(tuple(known), tuple(of_label))
+    return ClassMap.from_names(dict(enumerate(names, 1)), labels)
 
 
 def _safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:

@@ -27,6 +27,7 @@ from pipeline.files import replacing
 from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.models.maskrcnn.preprocess import MULTIPLE, LumaPreprocessor
+from pipeline.models.onnx.model_file import metadata_entry
 
 OPSET = 17
 SCORE = 0.05
@@ -122,11 +123,13 @@ def export(
         raise ModelError(f"--size: got {width}x{height}, expected multiples of {MULTIPLE} up to 4096")
     before = _from_yuv() if own else _from_rgb(model.transform)
     whole = _Picture(model, before, (width, height)).eval()
-    table = {label: classes.names[place] for label, place in enumerate(classes.of_label) if place >= 0}
+    table = {
+        label: classes.names[place] for label, place in enumerate(classes.indices.tolist()) if place >= 0
+    }
     with replacing(path) as part:
         _write(whole, part, (width, height))
         with part.open("ab") as file:
-            file.write(metadata_prop("names", str(table)) + metadata_prop("producer", "tallycam"))
+            file.write(metadata_entry("names", str(table)) + metadata_entry("producer", "tallycam"))
         pictures = [*_random(width, height), *(_fitted(frame, width, height) for frame in frames)]
         differences = compare(whole, part, pictures)
     return Exported(path, (width, height), classes.names, len(pictures), *differences)
@@ -204,24 +207,6 @@ def matched(
     last = max(float(scores.min()), float(other_scores.min())) + SAME_SCORE if pushed_out else -1.0
     single += [float(other_scores[column]) for column in left]
     return pairs, sum(score > last for score in single)
-
-
-def metadata_prop(key: str, value: str) -> bytes:
-    """One entry of `metadata_props` (field 14 of ModelProto in onnx.proto3); appended to a file it is part of it."""
-    pair = b"".join(_field(number, text.encode()) for number, text in ((1, key), (2, value)))
-    return _field(14, pair)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
 
 
 def _write(model: nn.Module, path: Path, size: tuple[int, int]) -> None:

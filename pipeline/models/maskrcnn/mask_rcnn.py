@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.build import built
-from pipeline.models.maskrcnn.checkpoint import Classes
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compile import batch_sizes
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, keep_memory
@@ -60,7 +60,7 @@ class MaskRcnn:
     def __init__(
         self,
         model: MaskRCNN,
-        classes: Classes,
+        classes: ClassMap,
         how: Preprocessor,
         device: torch.device,
         precision: torch.dtype = torch.float32,
@@ -70,7 +70,7 @@ class MaskRcnn:
     ) -> None:
         if device.type == "cpu":
             keep_memory()
-        usable = [number >= 0 for number in classes.of_label]
+        usable = [index >= 0 for index in classes.indices]
         self.classes = classes.names
         self.warm_up_s = 0.0
         self.most = 64
@@ -78,7 +78,7 @@ class MaskRcnn:
         self._batch = batch
         self._begun: deque[tuple[int, list[_Part]]] = deque()
         self._how, self._place = how, device
-        self._of_label = np.array(classes.of_label, np.int16)
+        self._of_label = classes.indices
         self._network = Network(model, device, precision, usable=usable, compiled=compiled)
         self._uploader = Uploader(how, device, precision)
         self.device = self._words = _words(device, precision)

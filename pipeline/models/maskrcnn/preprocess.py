@@ -18,28 +18,12 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.models.letterbox import Letterbox
+from pipeline.models.letterbox import BLACK_YUV, Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
 from pipeline.transport.planes import Planes, chroma, planes_bytes
 
-PADDING = (16, 128, 128)
-"""Black in yuv420p of limited range: what lies beside the frame in the input."""
-
 MULTIPLE = 32
 """Sides of an input are multiples of the largest stride."""
-
-
-def lay(planes: Planes, box: Letterbox, out: NDArray[np.uint8]) -> None:
-    """Scales the planes into `out`, (3, H, W) uint8: y u v, all at the same size, padded with black."""
-    size = (box.inner_width, box.inner_height)
-    shrinks = box.scale_x < 1
-    for plane, source in enumerate((planes.y, planes.u, planes.v)):
-        area = shrinks and source.shape[1] > box.inner_width
-        out[plane, : box.inner_height, : box.inner_width] = cv2.resize(
-            source, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR
-        )
-        out[plane, box.inner_height :] = PADDING[plane]
-        out[plane, : box.inner_height, box.inner_width :] = PADDING[plane]
 
 
 class Preprocessor(Protocol):
@@ -61,18 +45,18 @@ class LumaPreprocessor:
     """Input of the model that ships: y u v as they are, at one size."""
 
     def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
-        return Letterbox.corner(width, height, *INPUT_SIZE, step=1), INPUT_SIZE
+        return Letterbox.top_left(width, height, *INPUT_SIZE, multiple=1), INPUT_SIZE
 
     def preprocess_cpu(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), 3, size[1], size[0]), np.uint8)
         for frame, image in zip(frames, images, strict=True):
-            lay(frame, box, image)
+            box.write_yuv444(frame, image)
         return _scaled(torch.from_numpy(images), NEUTRAL, SPREAD)
 
     def preprocess_cuda(
         self, frames: Tensor, width: int, height: int, box: Letterbox, size: tuple[int, int]
     ) -> Tensor:
-        images = torch.tensor(PADDING, dtype=torch.float32, device=frames.device).view(1, 3, 1, 1)
+        images = torch.tensor(BLACK_YUV, dtype=torch.float32, device=frames.device).view(1, 3, 1, 1)
         images = images.repeat(len(frames), 1, size[1], size[0])
         shrinks = box.scale_x < 1
         for number, plane in enumerate(_planes(frames, width, height)):
@@ -100,10 +84,9 @@ class RgbPreprocessor:
         self._spread = [255 * value for value in spread]
 
     def place(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
-        scale = min(self._shortest / min(width, height), self._longest / max(width, height))
-        inner = (max(1, int(width * scale)), max(1, int(height * scale)))
-        size = (-(-inner[0] // MULTIPLE) * MULTIPLE, -(-inner[1] // MULTIPLE) * MULTIPLE)
-        return Letterbox(0, 0, *inner, inner[0] / width, inner[1] / height), size
+        box = Letterbox.shortest_side(width, height, self._shortest, self._longest)
+        size = (-(-box.inner_width // MULTIPLE) * MULTIPLE, -(-box.inner_height // MULTIPLE) * MULTIPLE)
+        return box, size
 
     def preprocess_cpu(self, frames: Sequence[Planes], box: Letterbox, size: tuple[int, int]) -> Tensor:
         images = np.empty((len(frames), size[1], size[0], 3), np.float32)

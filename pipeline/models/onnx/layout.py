@@ -1,4 +1,4 @@
-"""What the layouts of ONNX exports have in common: how a model takes frames and how it answers."""
+"""The interface of the families of ONNX exports: what a model's input looks like and what its outputs mean."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
-from pipeline.models.onnx.graph_file import Classes
 from pipeline.transport.planes import Planes
 
 Outputs = Mapping[str, NDArray[Any]]
-"""Name -> what one run answered: float32, or int64 where the model answers in whole numbers."""
+"""Output name -> value of one run: float32, or int64 for outputs of integers."""
 
-MOST_FOUND = 300
-"""Objects of one frame, at most: the strongest are kept."""
+MAX_DETECTIONS = 300
+"""Instances kept per frame, those with the highest scores."""
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
-    """What is known of a model when its layout is looked for.
+class ProbedModel:
+    """What is known of a model when its layout is determined.
 
     Attributes:
         path: its file.
-        outputs: what it answered to a grey picture.
-        input_hw: height and width of that picture.
-        open_size: it takes pictures of every size.
-        names: class names by number, where the file or the configuration tells.
-        score: instances below it are not wanted.
-        nms: box IoU above which the weaker of two instances goes, where the model leaves that to its user.
+        outputs: its outputs for a uniform grey image.
+        input_hw: height and width of that image.
+        dynamic_size: the model takes images of any size.
+        names: class names by output channel, where the file or the configuration gives them.
+        score: the score threshold.
+        nms: the IoU threshold of non-maximum suppression, where the export leaves that to its user.
     """
 
     path: Path
     outputs: Outputs
     input_hw: tuple[int, int]
-    open_size: bool
+    dynamic_size: bool
     names: dict[int, str] | None
     score: float
     nms: float
 
-    def of_rank(self, rank: int) -> list[str]:
-        """Names of the outputs with so many dimensions."""
+    def outputs_of_rank(self, rank: int) -> list[str]:
+        """Names of the outputs with `rank` dimensions."""
         return [name for name, value in self.outputs.items() if value.ndim == rank]
 
-    def classes(self, count: int | None) -> Classes:
-        """Classes of a model that scores `count` classes from number 0 (None: it does not tell how many).
+    def class_map(self, count: int | None) -> ClassMap:
+        """Classes of a model whose first output channel is the first class.
+
+        Args:
+            count: how many classes the outputs have; None: they do not tell.
 
         Raises:
-            ModelError: no names and no count, or the two differ.
+            ModelError: there are neither names nor a count, or the two contradict each other.
         """
         names = self.names
         if names is None:
@@ -64,72 +67,87 @@ class Probed:
         if count is not None and set(names) != set(range(count)):
             numbers = f", numbered up to {max(names)}," if max(names) != len(names) - 1 else ""
             raise ModelError(
-                f"{self.path}: {len(names)} class names{numbers} for {count} classes; mend model.classes"
+                f"{self.path}: {len(names)} class names{numbers} for {count} classes; correct model.classes"
             )
-        return Classes.of(names)
+        return ClassMap.from_names(names)
 
 
-class Layout(Protocol):
-    """One family of exports."""
+class OnnxLayout(Protocol):
+    """A family of ONNX exports. Each family is a class in a file of its own and a row of `layout_table.LAYOUTS`."""
 
-    KNOWN: ClassVar[str]
-    """The outputs in words, for messages."""
+    DESCRIPTION: ClassVar[str]
+    """Family and shapes of its outputs, for the message about an export of no known family."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names; `class_ids` index them."""
+        """Class names; `Detections.class_ids` are indices into them."""
 
     @property
-    def most(self) -> int | None:
-        """Frames in one run; None: as many as come."""
+    def max_batch(self) -> int | None:
+        """Frames in one run at most; None: no limit."""
 
     @classmethod
-    def of(cls, model: Probed) -> Self | None:
+    def match(cls, model: ProbedModel) -> Self | None:
         """The layout of a model whose outputs are of this family, else None.
 
         Raises:
-            ModelError: they are, but there is something to mend.
+            ModelError: the outputs are of this family, but something is inconsistent (class names, most often).
         """
 
-    def size(self, frame: Planes) -> tuple[int, int]:
-        """Height and width of the input for a frame."""
+    def input_size(self, frame: Planes) -> tuple[int, int]:
+        """Height and width of the model's input for a frame."""
 
-    def lay(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
-        """Puts a frame into `out`, (3, H, W) float32 or float16, and says where it lies."""
+    def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
+        """Writes a frame into the model's input.
 
-    def found(self, outputs: Outputs, row: int, frame: Planes, box: Letterbox) -> Detections:
-        """What the model found in the frame that was laid into `row` of the input, in pixels of the frame.
+        Args:
+            frame: the frame.
+            out: (3, H, W) float32 or float16, zeros; overwritten.
 
-        Numbers that are none, where an object should be, make it `Detections.invalid()`.
+        Returns:
+            Where the frame lies in the input.
+        """
+
+    def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
+        """Decodes the outputs for one frame.
+
+        Args:
+            outputs: of the whole batch.
+            row: the frame's place in the batch.
+            frame: the frame.
+            letterbox: where it lies in the input.
+
+        Returns:
+            The instances, in pixels of the frame; `Detections.invalid()` where an output is not finite.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class BaseLayout:
     """What every family keeps of its model.
 
     Attributes:
-        known: its classes, by the numbers of its outputs.
-        score: instances below it are left out.
+        class_map: its classes.
+        score: the score threshold.
     """
 
-    MOST: ClassVar[int | None] = None
+    MAX_BATCH: ClassVar[int | None] = None
 
-    known: Classes
+    class_map: ClassMap
     score: float
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.known.names
+        return self.class_map.names
 
     @property
-    def most(self) -> int | None:
-        return self.MOST
+    def max_batch(self) -> int | None:
+        return self.MAX_BATCH
 
 
 @dataclass(frozen=True, slots=True)
-class FixedSize(Export):
-    """An export whose input has one size.
+class FixedSizeLayout(BaseLayout):
+    """A family whose input has one size.
 
     Attributes:
         input_hw: its height and width.
@@ -137,14 +155,23 @@ class FixedSize(Export):
 
     input_hw: tuple[int, int]
 
-    def size(self, frame: Planes) -> tuple[int, int]:
+    def input_size(self, frame: Planes) -> tuple[int, int]:
         return self.input_hw
 
 
-def scaled_into(image: NDArray[np.uint8], out: NDArray[Any], mean: Any = 0.0, deviation: Any = 1.0) -> None:
-    """`image`, (H, W, 3) uint8, as `(image / 255 - mean) / deviation` into `out`, (3, H, W)."""
-    factor = np.asarray(1.0 / (255.0 * np.asarray(deviation)), np.float32).reshape(-1, 1, 1)
-    offset = np.asarray(np.asarray(mean) / deviation, np.float32).reshape(-1, 1, 1)
+def normalize_into(
+    image: NDArray[np.uint8], out: NDArray[Any], mean: ArrayLike = 0.0, std: ArrayLike = 1.0
+) -> None:
+    """Writes `(image / 255 - mean) / std` in channels-first order.
+
+    Args:
+        image: (H, W, 3) uint8.
+        out: (3, H, W) float32 or float16, overwritten.
+        mean: of the channels, 0..1: one number, or (3,).
+        std: likewise.
+    """
+    factor = np.asarray(1.0 / (255.0 * np.asarray(std)), np.float32).reshape(-1, 1, 1)
+    offset = np.asarray(np.asarray(mean) / std, np.float32).reshape(-1, 1, 1)
     value = image.transpose(2, 0, 1) * factor
     if offset.any():
         value -= offset

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
-from pipeline.models.maskrcnn.preprocess import lay
 from pipeline.models.training.dataset import SMALLEST_PX, Example, Labels
 from pipeline.transport.planes import Planes
 
@@ -48,9 +47,9 @@ def show(example: Example, rng: np.random.Generator, augment: bool = True) -> Sh
         if rng.random() < 0.15:
             zoom = rng.uniform(0.6, 1.0)
             into = (round(into[0] * zoom), round(into[1] * zoom))
-    box = Letterbox.corner(planes.width, planes.height, *into, step=1)
+    box = Letterbox.top_left(planes.width, planes.height, *into, multiple=1)
     image = np.empty((3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
-    lay(planes, box, image)
+    box.write_yuv444(planes, image)
     if augment:
         inside = image[:, : box.inner_height, : box.inner_width]
         inside[:] = _degrade(inside, rng)

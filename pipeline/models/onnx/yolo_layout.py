@@ -1,0 +1,267 @@
+"""YOLO segmentation exports.
+
+Input: RGB 0..1, the frame letterboxed in the middle. The detections come in one of three formats, identified by
+shape. `A` anchors, `c` classes, `m` mask coefficients:
+
+- `v5`: (B, A, 5 + c + m): cx cy w h, objectness, class scores, mask coefficients (YOLOv5, v7);
+- `v8`: (B, 4 + c + m, A): cx cy w h, class scores, mask coefficients (YOLOv8, v9, v11, v12);
+- `final`: (B, A, 6 + m): x0 y0 x1 y1, score, class, mask coefficients, already suppressed (`nms=True`, YOLO26).
+
+They are usually called `output0` and the prototypes, (B, m, h, w), `output1`, but rank identifies them, not the name.
+Boxes are in pixels of the model's input. A mask is the sigmoid of the linear combination of prototypes by its
+coefficients, inside the box (Bolya et al., YOLACT, 2019, equation 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.models.detections import Detections
+from pipeline.models.letterbox import Letterbox, clip_boxes
+from pipeline.models.mask_grid import Floats, grid_coordinates, interpolate_rows, sigmoid_uint8
+from pipeline.models.onnx.layout import MAX_DETECTIONS, FixedSizeLayout, Outputs, ProbedModel, normalize_into
+from pipeline.transport.planes import Planes
+
+GREY = 114
+"""Level of the letterbox's padding, as in training."""
+MAX_CANDIDATES = 3000
+"""Boxes that enter non-maximum suppression at most, those with the highest scores."""
+STRIDES = (8, 16, 32)
+"""Input pixels per cell of the three grids of anchors."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFormat:
+    """Format of the detections output.
+
+    Attributes:
+        kind: as above.
+        classes: how many classes it has; None for `final`, which does not tell.
+    """
+
+    kind: Literal["v5", "v8", "final"]
+    classes: int | None
+
+    @classmethod
+    def of_shapes(
+        cls, detections: tuple[int, ...], prototypes: tuple[int, ...], input_hw: tuple[int, int]
+    ) -> HeadFormat | None:
+        """The format that the shapes of the two outputs are of, None where there is none.
+
+        Args:
+            detections: shape of the output of rank 3.
+            prototypes: shape of the output of rank 4.
+            input_hw: height and width of the input.
+        """
+        rows, columns, coefficients = detections[1], detections[2], prototypes[1]
+        cells = sum((input_hw[0] // stride) * (input_hw[1] // stride) for stride in STRIDES)
+        if rows == 3 * cells and columns > 5 + coefficients:
+            return cls("v5", columns - 5 - coefficients)
+        if columns == cells and rows > 4 + coefficients:
+            return cls("v8", rows - 4 - coefficients)
+        if columns == 6 + coefficients:
+            return cls("final", None)
+        # Other strides (the P6 models): anchors outnumber features.
+        if rows > columns > 5 + coefficients:
+            return cls("v5", columns - 5 - coefficients)
+        if columns > rows > 4 + coefficients:
+            return cls("v8", rows - 4 - coefficients)
+        return None
+
+    def scores(self, detections: Floats, coefficients: int) -> Floats:
+        """The part of one frame's detections that holds scores and objectness.
+
+        Args:
+            detections: of rank 2.
+            coefficients: mask coefficients of a detection.
+        """
+        match self.kind:
+            case "v8":
+                return detections[4:-coefficients]
+            case "v5":
+                return detections[:, 4:-coefficients]
+            case "final":
+                return detections[:, 4]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBoxes:
+    """Detections in the model's input that reached the score threshold. Row i of every array is the same one.
+
+    Attributes:
+        boxes: (N, 4) float32, x0 y0 x1 y1, pixels of the model's input.
+        scores: (N,) float32, in descending order.
+        class_ids: (N,) int64.
+        coefficients: (N, m) float32.
+    """
+
+    boxes: Floats
+    scores: Floats
+    class_ids: NDArray[np.int64]
+    coefficients: Floats
+
+    def __getitem__(self, rows: NDArray[Any]) -> DecodedBoxes:
+        return DecodedBoxes(
+            self.boxes[rows], self.scores[rows], self.class_ids[rows], self.coefficients[rows]
+        )
+
+
+def decode(detections: Floats, head: HeadFormat, coefficients: int, score: float) -> DecodedBoxes:
+    """Decodes one frame's detections.
+
+    Args:
+        detections: of rank 2, in the format of `head`.
+        head: the format.
+        coefficients: mask coefficients of a detection.
+        score: the score threshold.
+
+    Returns:
+        At most `MAX_CANDIDATES`.
+    """
+    if head.kind == "final":
+        rows = detections[detections[:, 4] >= score]
+        decoded = DecodedBoxes(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), rows[:, 6:])
+    elif head.kind == "v5":
+        # A score is objectness times class score, so objectness alone rules most anchors out.
+        rows = detections[detections[:, 4] >= score]
+        scores = rows[:, 5:-coefficients] * rows[:, 4:5]
+        decoded = _best_class(rows[:, :4], scores, rows[:, -coefficients:], score)
+    else:
+        best = detections[4:-coefficients].max(axis=0)
+        rows = np.ascontiguousarray(detections[:, best >= score].T)
+        decoded = _best_class(rows[:, :4], rows[:, 4:-coefficients], rows[:, -coefficients:], score)
+    return decoded[np.argsort(-decoded.scores, kind="stable")[:MAX_CANDIDATES]]
+
+
+def _best_class(centers: Floats, scores: Floats, coefficients: Floats, score: float) -> DecodedBoxes:
+    """Takes the best class of each box, where it reaches the threshold.
+
+    Args:
+        centers: (N, 4) cx cy w h.
+        scores: (N, c).
+        coefficients: (N, m).
+        score: the score threshold.
+    """
+    class_ids = scores.argmax(axis=1)
+    best = np.take_along_axis(scores, class_ids[:, None], axis=1)[:, 0]
+    half = centers[:, 2:4] / 2
+    boxes = np.concatenate([centers[:, :2] - half, centers[:, :2] + half], axis=1)
+    return DecodedBoxes(boxes, best, class_ids, coefficients)[np.flatnonzero(best >= score)]
+
+
+def non_maximum_suppression(decoded: DecodedBoxes, iou: float) -> DecodedBoxes:
+    """Greedy non-maximum suppression within each class.
+
+    Args:
+        decoded: in descending order of scores.
+        iou: of two boxes of one class that overlap more than this the one with the lower score is dropped.
+
+    Returns:
+        At most `MAX_DETECTIONS`.
+    """
+    if not len(decoded.scores):
+        return decoded
+    sized = np.concatenate([decoded.boxes[:, :2], decoded.boxes[:, 2:] - decoded.boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxesBatched(
+        sized.astype(np.float64).tolist(), decoded.scores.tolist(), decoded.class_ids.tolist(), 0.0, iou
+    )
+    return decoded[np.asarray(kept, np.int64).reshape(-1)[:MAX_DETECTIONS]]
+
+
+def box_masks(coefficients: Floats, prototypes: Floats, boxes: Floats) -> NDArray[np.uint8]:
+    """Masks of boxes at the centres of their grid cells, logits interpolated bilinearly between prototype cells.
+
+    Coefficients and prototypes are multiplied only inside each box, so nothing of the frame's size is ever built.
+
+    Args:
+        coefficients: (N, m) float32.
+        prototypes: (m, h, w) float32.
+        boxes: (N, 4) float32, x0 y0 x1 y1 in prototype cells.
+
+    Returns:
+        (N, 28, 28) uint8, probabilities scaled to 0..255.
+    """
+    xs, ys = grid_coordinates(boxes, prototypes.shape[2], prototypes.shape[1])
+    logits = np.empty((len(boxes), MASK_SIZE, MASK_SIZE), np.float32)
+    for row, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        left, top = int(x[0]), int(y[0])
+        inside = prototypes[:, top : int(y[-1]) + 2, left : int(x[-1]) + 2]
+        cells = (coefficients[row] @ inside.reshape(len(inside), -1)).reshape(inside.shape[1:])
+        logits[row] = interpolate_rows(interpolate_rows(cells, y - top).T, x - left).T
+    return sigmoid_uint8(logits)
+
+
+@dataclass(frozen=True, slots=True)
+class YoloLayout(FixedSizeLayout):
+    """A `pipeline.models.onnx.layout.OnnxLayout`.
+
+    Attributes:
+        head: format of the detections.
+        nms: IoU threshold of non-maximum suppression.
+        detections_name: output name of the detections.
+        prototypes_name: output name of the prototypes.
+    """
+
+    DESCRIPTION: ClassVar[str] = (
+        "YOLO segmentation (output0 (B, A, 5 + c + m), (B, 4 + c + m, A) or (B, 300, 6 + m), output1 (B, m, h, w))"
+    )
+
+    head: HeadFormat
+    nms: float
+    detections_name: str
+    prototypes_name: str
+
+    @classmethod
+    def match(cls, model: ProbedModel) -> Self | None:
+        detections, prototypes = model.outputs_of_rank(3), model.outputs_of_rank(4)
+        if len(detections) != 1 or len(prototypes) != 1:
+            return None
+        shapes = [model.outputs[name].shape for name in (detections[0], prototypes[0])]
+        head = HeadFormat.of_shapes(shapes[0], shapes[1], model.input_hw)
+        if head is None:
+            return None
+        class_map = model.class_map(head.classes)
+        return cls(class_map, model.score, model.input_hw, head, model.nms, detections[0], prototypes[0])
+
+    def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
+        height, width = self.input_hw
+        letterbox = Letterbox.centered(frame.width, frame.height, width, height)
+        normalize_into(letterbox.rgb_image(frame, width, height, padding=GREY), out)
+        return letterbox
+
+    def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
+        detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
+        if np.isnan(self.head.scores(detections, len(prototypes))).any():
+            return Detections.invalid()
+        decoded = decode(detections, self.head, len(prototypes), self.score)
+        values = (decoded.boxes, decoded.coefficients, prototypes)
+        if len(decoded.scores) and not all(np.isfinite(value).all() for value in values):
+            return Detections.invalid()
+        class_ids = self.class_map.lookup(decoded.class_ids)
+        decoded = DecodedBoxes(decoded.boxes, decoded.scores, class_ids, decoded.coefficients)[class_ids >= 0]
+        if self.head.kind == "final":
+            decoded = decoded[np.arange(min(MAX_DETECTIONS, len(decoded.scores)))]
+        else:
+            decoded = non_maximum_suppression(decoded, self.nms)
+        return self._to_detections(decoded, prototypes, frame, letterbox)
+
+    def _to_detections(
+        self, decoded: DecodedBoxes, prototypes: Floats, frame: Planes, letterbox: Letterbox
+    ) -> Detections:
+        """Boxes in the frame, clipped at its edges, and masks on their grids. `prototypes`: (m, h, w)."""
+        boxes_px, visible = clip_boxes(letterbox.to_frame(decoded.boxes), frame)
+        decoded = decoded[visible]
+        height, width = self.input_hw
+        to_prototype = np.array([prototypes.shape[2] / width, prototypes.shape[1] / height] * 2, np.float32)
+        return Detections(
+            boxes_px,
+            np.ascontiguousarray(decoded.scores.clip(0, 1), np.float32),
+            decoded.class_ids.astype(np.int16),
+            box_masks(decoded.coefficients, prototypes, letterbox.to_input(boxes_px) * to_prototype),
+        )
