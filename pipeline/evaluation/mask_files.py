@@ -11,7 +11,7 @@ from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.truth_files import read_json, scene_truth
 from pipeline.geometry.mask_paste import paste_mask_region
 from pipeline.geometry.rle import encode_region
-from pipeline.records.log import read_log
+from pipeline.records.log import is_log, logs_in, read_log
 
 COUNTED_PX, COUNTED_SHARE = 64, 0.25
 """Pixels and share of an object of a rendered scene that must be visible for it to count; otherwise it is crowd."""
@@ -128,7 +128,7 @@ def read_found_masks(path: Path, truth: TrueMasks) -> FoundMasks:
         RecordError: a log is damaged.
     """
     path = _in_folder(path) if path.is_dir() else path
-    if path.suffix == ".log":
+    if path.suffix == ".log" or path.is_dir():
         return _from_log(path, truth)
     data = read_json(path)
     try:
@@ -144,7 +144,7 @@ def read_found_masks(path: Path, truth: TrueMasks) -> FoundMasks:
 def _in_folder(folder: Path) -> Path:
     if (folder / "instances.json").is_file():
         return folder / "instances.json"
-    logs = sorted(folder.glob("log/*.log")) or sorted(folder.glob("*.log"))
+    logs = logs_in(folder / "log") or ([folder] if is_log(folder) else logs_in(folder))
     if len(logs) == 1:
         return logs[0]
     raise EvaluationError(f"{folder}: got {len(logs)} logs and no instances.json; name the file")

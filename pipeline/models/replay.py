@@ -16,7 +16,8 @@ from pipeline.geometry.boxes import ltwh_to_xyxy
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.segmenter import Segmenter
-from pipeline.records.log import MAGIC, read_log
+from pipeline.records import log
+from pipeline.records.log import RecordError, read_log
 from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
 
@@ -177,13 +178,15 @@ def path_of(config: ModelConfig) -> Path:
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is an instances log, by its first bytes.
+    """Whether a file is an instances log, by its first bytes, or a folder with one.
 
     Raises:
         ModelError: it cannot be read.
     """
-    with reading(f"model.name: {path}", ModelError), path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    try:
+        return log.is_log(path)
+    except RecordError as error:
+        raise ModelError(f"model.name: {error}") from None
 
 
 def load(config: ModelConfig) -> Segmenter:

@@ -1,92 +1,82 @@
 """The instances log: what the model found in each frame of one stream, appended before it is tracked.
 
-The file is a preamble (magic, version byte) and then frames, the first of which holds the `LogHeader`:
+A log is a folder of segments (`segments.py`), each a file that can be read by itself:
 
-    [u32 length][u32 crc32 of the payload][u32 crc32 of these 8 bytes][payload]
+- a preamble: magic and a version byte;
+- frames with checksums (`framing.py`), of which the first holds the `LogHeader`;
+- where the header says so, a checkpoint: the state of tracking and counting before the first record;
+- the records, `wire.encode(Instances)` each.
 
-all little endian; the payload of a record is `wire.encode(Instances)`. A process that is killed leaves at
-most one incomplete frame at the end (a torn tail). It is left out by readers and cut off by the next
-writer. The check of the eight bytes tells a torn tail from a damaged length in the middle of the file.
+Durability: a record is in the operating system's hands when `append` returns, so a killed process loses none. The disk
+is asked to keep what was written when a segment is complete and every few seconds, by a thread, since a slow disk must
+not hold up counting; a power cut costs at most what was written after that. An incomplete record at the end of a file,
+left by a kill or a power cut, is ignored by readers. No file is written to again by a later process.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import struct
+import threading
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import msgspec
 
-from pipeline.errors import OutputError, TallycamError, WireError
-from pipeline.files import reading, unwritable, writing
+from pipeline.errors import OutputError
+from pipeline.files import unwritable, writing
+from pipeline.records.framing import RecordError, frame
+from pipeline.records.log_file import IncompleteError, LogFile
+from pipeline.records.log_header import MAGIC, PREAMBLE, VERSION, LogHeader, SegmentLink, printable
+from pipeline.records.segments import is_log, log_files, logs_in, read_log, read_range, segments
 from pipeline.transport import wire
 from pipeline.transport.messages import Instances
 
-MAGIC = b"TALLYCAM"
-VERSION = 1
-PREAMBLE = MAGIC + bytes([VERSION])
-MAX_PAYLOAD = 256 * 1024 * 1024
-"""Bytes; a longer frame is damage, not data (1000 instances take 0.8 MB)."""
-
-_HEAD = struct.Struct("<III")
-_CHECKED = struct.Struct("<II")
-
-
-class RecordError(TallycamError):
-    """A log that cannot be read: not a log, another version, or damaged in the middle (exit code 2)."""
-
-
-class LogHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for every record of a log."""
-
-    stream: str
-    classes: tuple[str, ...]
-    """Names; `Instances.class_ids` index them."""
-    width: int
-    """Pixels of the stream's first frame, as shown. A record holds its own frame's size."""
-    height: int
-    run: str = ""
-    """Identity of the run that writes the log."""
+__all__ = [
+    "MAGIC", "VERSION", "LogHeader", "LogWriter", "RecordError", "SegmentLink", "is_log", "log_files", "logs_in",
+    "read_log", "read_range", "segments",
+]  # fmt: skip
 
 
 class LogWriter:
-    """Appends to one stream's log; one writer a file at a time.
+    """Appends to one file of a log; one writer a file at a time.
 
-    Opening a log that exists goes on with it: a torn tail is cut off and `next_seq` tells which frame is
-    to come. Every record is in the operating system's hands when `append` returns, so a killed process
-    loses none of them.
+    Opening a file that exists goes on with it: a torn tail is cut off and `next_seq` tells which frame is to come.
 
     Args:
         path: the file; its folder is made.
         header: must agree with the header in the file (stream, classes and run), where there is one.
+        checkpoint: of a new file: the state before its first record.
 
     Raises:
         OutputError: it cannot be written, or another process is writing it.
         RecordError: the file is not a log, is damaged, or belongs to another stream or run.
     """
 
-    def __init__(self, path: Path | str, header: LogHeader) -> None:
+    def __init__(self, path: Path | str, header: LogHeader, checkpoint: bytes | None = None) -> None:
         self.path = Path(path)
-        self.header = header
-        self.next_seq = 0
+        self.header = msgspec.structs.replace(printable(header), has_checkpoint=checkpoint is not None)
+        self.next_seq = header.first_seq
+        self.crc = 0
+        """Over the records of this writer, as in `SegmentLink.crc`."""
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._lock()
-            self._continue()
+            self._continue(checkpoint)
         except BaseException:
-            os.close(self._fd)
-            self._fd = -1
+            self.close()
             raise
 
-    def append(self, instances: Instances) -> None:
+    def append(self, instances: Instances, encoded: bytes | None = None) -> None:
         """Writes one frame's instances; frames come in sequence without gaps.
+
+        Args:
+            instances: of the frame `next_seq`.
+            encoded: `wire.encode(instances)`, where it is at hand.
 
         Raises:
             OutputError: the disk is full or the file cannot be written; the log ends with the frame before.
@@ -97,15 +87,30 @@ class LogWriter:
                 f"{self.path}: got frame {instances.stream}/{instances.seq}, "
                 f"expected {self.header.stream}/{self.next_seq}"
             )
-        self._write(_frame(wire.encode(instances)))
+        payload = wire.encode(instances) if encoded is None else encoded
+        self._write(frame(payload))
+        self.crc = zlib.crc32(payload, self.crc)
         self.next_seq += 1
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._size
 
     def sync(self) -> None:
         """Waits until everything is on the disk, where it survives a power cut as well."""
         with writing(self.path):
-            os.fsync(self._fd)
+            os.fdatasync(self._fd)
+
+    def sync_in_background(self) -> threading.Thread:
+        """Does the same in a thread, and returns it; what fails there, fails at the next write as well."""
+        descriptor = os.dup(self._fd)
+        thread = threading.Thread(target=_sync_and_close, args=(descriptor,), daemon=True)
+        thread.start()
+        return thread
 
     def close(self) -> None:
+        """Closes the file; it may be opened again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -124,21 +129,21 @@ class LogWriter:
         except OSError:
             raise OutputError(f"{self.path}: another process is writing this log") from None
 
-    def _continue(self) -> None:
-        """Cuts off a torn tail, or writes the header of a new log."""
-        with self.path.open("rb") as file:
-            reader = _Reader(file, self.path)
-            header = reader.header()
-            if header is not None:
-                self._check(header)
-                for record in reader.records():
-                    self.next_seq = record.seq + 1
-            good_until = reader.good_until
-        os.ftruncate(self._fd, good_until)
-        os.lseek(self._fd, good_until, os.SEEK_SET)
-        self._size = good_until
-        if header is None:
-            self._write(PREAMBLE + _frame(msgspec.msgpack.encode(self.header)))
+    def _continue(self, checkpoint: bytes | None) -> None:
+        """Cuts off a torn tail, or writes the beginning of a new file."""
+        try:
+            with LogFile(self.path) as file:
+                self._check(file.header)
+                for _ in file.records():
+                    pass
+                self._size, self.next_seq = file.end, file.next_seq
+        except IncompleteError:
+            self._size = 0
+        os.ftruncate(self._fd, self._size)
+        os.lseek(self._fd, self._size, os.SEEK_SET)
+        if not self._size:
+            start = PREAMBLE + frame(msgspec.msgpack.encode(self.header))
+            self._write(start + (b"" if checkpoint is None else frame(checkpoint)))
 
     def _check(self, found: LogHeader) -> None:
         for name in ("stream", "run", "classes"):
@@ -160,116 +165,10 @@ class LogWriter:
         self._size += len(data)
 
 
-def read_log(path: Path | str) -> tuple[LogHeader, Iterator[Instances]]:
-    """The header and then every whole record of a log, in sequence; a torn tail is left out.
-
-    The file is read as the iterator goes on, one record in memory at a time, and may still be written to.
-
-    Raises:
-        RecordError: there is no such file, it is not a log, or (from the iterator, after the records
-            before it) it is damaged in the middle.
-    """
-    path = Path(path)
-    with _opened(path) as file:
-        header = _Reader(file, path).header()
-    if header is None:
-        raise RecordError(f"{path}: is not a whole instances log: it ends within its header")
-    return header, _records(path)
-
-
-def _records(path: Path) -> Iterator[Instances]:
-    """Opens the log when the first record is asked for, so that nothing stays open if none is."""
-    reader = _Reader(_opened(path), path)
-    reader.header()
-    yield from reader.records()
-
-
-def _opened(path: Path) -> BinaryIO:
-    with reading(path, RecordError):
-        return path.open("rb")
-
-
-class _Reader:
-    """Reads frames one after the other; `good_until` is the offset after the last whole one."""
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._file = file
-        self._path = path
-        self._size = os.fstat(file.fileno()).st_size
-        self.good_until = 0
-
-    def header(self) -> LogHeader | None:
-        """The header, or None where the file ends before its end."""
-        preamble = self._read(len(PREAMBLE))
-        if not PREAMBLE.startswith(preamble):
-            if preamble.startswith(MAGIC):
-                raise RecordError(
-                    f"{self._path}: has log version {preamble[len(MAGIC)]}, this Tallycam reads {VERSION}"
-                )
-            raise RecordError(f"{self._path}: is not an instances log")
-        payload = self._frame() if len(preamble) == len(PREAMBLE) else None
-        if payload is None:
-            return None
-        try:
-            header = msgspec.msgpack.decode(payload, type=LogHeader)
-        except msgspec.DecodeError as error:
-            raise RecordError(f"{self._path}: has a damaged header: {error}") from None
-        self.good_until = self._file.tell()
-        return header
-
-    def records(self) -> Iterator[Instances]:
-        expected = 0
-        with self._file:
-            while (payload := self._frame()) is not None:
-                try:
-                    record = wire.decode(payload)
-                except WireError as error:
-                    raise self._damage(f"record {expected}: {error}") from None
-                if not isinstance(record, Instances) or record.seq != expected:
-                    raise self._damage(f"record {expected} is something else")
-                self.good_until = self._file.tell()
-                expected += 1
-                yield record
-
-    def _frame(self) -> bytes | None:
-        """The payload of the next frame, or None where the file ends before the frame does."""
-        head = self._read(_HEAD.size)
-        if len(head) < _HEAD.size:
-            return None
-        length, crc, check = _HEAD.unpack(head)
-        if zlib.crc32(head[: _CHECKED.size]) != check or length > MAX_PAYLOAD:
-            if not any(head) and self._only_zeros_follow():
-                return None
-            raise self._damage("the length of a record is damaged")
-        payload = self._read(length)
-        if len(payload) < length:
-            return None
-        if zlib.crc32(payload) != crc:
-            if self._at_end():
-                return None
-            raise self._damage("a record is damaged")
-        return payload
-
-    def _read(self, size: int) -> bytes:
-        with reading(self._path, RecordError):
-            return self._file.read(size)
-
-    def _at_end(self) -> bool:
-        return self._file.tell() >= self._size
-
-    def _only_zeros_follow(self) -> bool:
-        """A power cut may leave a tail of zeros: the size was written, the data was not."""
-        while block := self._read(1 << 20):
-            if any(block):
-                return False
-        return True
-
-    def _damage(self, what: str) -> RecordError:
-        return RecordError(
-            f"{self._path}: damaged after byte {self.good_until}: {what}; what lies before can be used"
-        )
-
-
-def _frame(payload: bytes) -> bytes:
-    checked = _CHECKED.pack(len(payload), zlib.crc32(payload))
-    return checked + zlib.crc32(checked).to_bytes(4, "little") + payload
+def _sync_and_close(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError:
+        pass  # the next write fails as well, and is told
+    finally:
+        os.close(descriptor)

@@ -178,6 +178,16 @@ def scene_and_log(folder: Path) -> tuple[Path, Path]:
     return truth, log
 
 
+def test_a_log_in_segments_is_found_in_the_folder_of_a_run(tmp_path: Path) -> None:
+    truth, log = scene_and_log(tmp_path)
+    log.with_suffix("").mkdir()
+    log.rename(log.with_suffix("") / "000000000000.log")
+    (log.parent / "run.log").write_text("started\n")
+    true = read_truth_masks(truth)
+    for place in (tmp_path, log.with_suffix("")):
+        assert score_masks(true, read_found_masks(place, true)).total.true == 1
+
+
 def test_a_log_is_held_against_a_rendered_scene_where_it_saw_it(tmp_path: Path) -> None:
     truth, log = scene_and_log(tmp_path)
     true = read_truth_masks(truth)

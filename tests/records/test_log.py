@@ -9,42 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
-from pipeline.geometry.masks import MASK_SIZE
 from pipeline.records.log import LogHeader, LogWriter, RecordError, read_log
 from pipeline.transport import wire
 from pipeline.transport.messages import Instances
-
-HEADER = LogHeader(stream="gate", classes=("person", "car"), width=640, height=360, run="r1")
-
-
-def found(seq: int, count: int = 2, stream: str = "gate") -> Instances:
-    rng = np.random.default_rng(seq)
-    return Instances(
-        stream=stream,
-        epoch=0,
-        seq=seq,
-        index=seq * 2,
-        pts_s=seq / 25,
-        wall_s=1.7e9 + seq / 25,
-        width=640,
-        height=360,
-        boxes_px=rng.uniform(0, 300, (count, 4)).astype(np.float32),
-        scores=rng.uniform(0, 1, count).astype(np.float32),
-        class_ids=rng.integers(0, 2, count).astype(np.int16),
-        masks=rng.integers(0, 256, (count, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
-    )
-
-
-def write(path: Path, count: int, start: int = 0) -> None:
-    with LogWriter(path, HEADER) as log:
-        for seq in range(start, start + count):
-            log.append(found(seq, count=seq % 3))
+from tests.records.logs import HEADER, VERSION_1, found, write
 
 
 def seqs(path: Path) -> list[int]:
@@ -163,13 +137,54 @@ def test_damage_in_the_middle_says_where_and_keeps_the_file(log_path: Path) -> N
     assert log_path.read_bytes() == data
 
 
+@pytest.mark.parametrize("lost", [3, 12])
+@pytest.mark.parametrize("where", ["head", "payload", "cut out", "zeros"])
+def test_damage_in_the_middle_costs_the_records_that_it_hit(log_path: Path, where: str, lost: int) -> None:
+    ends = []
+    with LogWriter(log_path, HEADER) as log:
+        for seq in range(20):
+            log.append(found(seq))
+            ends.append(log.size)
+    data = bytearray(log_path.read_bytes())
+    start, end = ends[lost - 1], ends[lost]
+    if where == "head":
+        data[start] ^= 1
+    elif where == "payload":
+        data[end - 9] ^= 1
+    elif where == "cut out":
+        del data[start + 5 : start + 200]
+    else:
+        data[start:end] = bytes(end - start)
+    log_path.write_bytes(data)
+    told: list[str] = []
+    got = [record.seq for record in read_log(log_path, told.append)[1]]
+    assert got == [seq for seq in range(20) if seq != lost]
+    assert len(told) == 1
+    assert f"gate.log: damaged after byte {start}: " in told[0]
+    assert f"frame {lost} is lost" in told[0]
+
+
+def test_damage_up_to_the_end_is_told_as_well(log_path: Path) -> None:
+    write(log_path, 10)
+    size = log_path.stat().st_size
+    with log_path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * (size - size // 2))
+    told: list[str] = []
+    got = [record.seq for record in read_log(log_path, told.append)[1]]
+    assert got == list(range(len(got)))
+    assert 0 < len(got) < 9
+    assert told[0].endswith("what follows in this file is lost")
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "ends within its header"),
         (b"TALLY", "ends within its header"),
         (b"ftypmp42 something else", "not an instances log"),
-        (b"TALLYCAM\x09", "has log version 9, this Tallycam reads 1"),
+        (b"TALLYCAM\x09", "has log version 9, this Tallycam reads 1 and 2"),
     ],
 )
 def test_what_is_not_a_log_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
@@ -231,10 +246,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_loses_nothing_it_appended(log_path: Path) -> None:
-    folders = [str(Path(__file__).parent), str(Path(wire.__file__).parents[2])]
+    folders = [str(Path(__file__).parents[2]), str(Path(wire.__file__).parents[2])]
     code = (
         f"import sys; sys.path[:0] = {folders!r}\n"
-        "from test_log import *\n"
+        "from tests.records.logs import HEADER, found\n"
+        "from pipeline.records.log import LogWriter\n"
         f"log = LogWriter({str(log_path)!r}, HEADER)\n"
         "for seq in range(10**9):\n"
         "    log.append(found(seq)); print(seq, flush=True)\n"
@@ -255,3 +271,31 @@ def test_a_killed_writer_loses_nothing_it_appended(log_path: Path) -> None:
 
 def _fields(header: LogHeader) -> dict[str, object]:
     return {name: getattr(header, name) for name in header.__struct_fields__}
+
+
+def test_a_log_of_version_1_is_read() -> None:
+    header, records = read_log(VERSION_1)
+    assert (header.stream, header.classes, header.width, header.height) == (
+        "gate",
+        ("person", "car"),
+        640,
+        360,
+    )
+    found = list(records)
+    assert [record.seq for record in found] == list(range(24))
+    assert [len(record.scores) for record in found] == [0 if seq == 3 else 1 for seq in range(24)]
+    assert found[5].skipped == "static"
+    assert [record.appearances is None for record in found[:4]] == [True, False, True, False]
+    assert int(found[7].appearances[0, 0]) == 7
+    assert found[20].camera is None
+    assert found[21].camera == (0, 1.0, 0.0, 2.0, 3.0)
+    assert found[4].boxes_px.tolist() == [[180, 100, 210, 180]]
+
+
+def test_a_log_of_version_1_can_be_gone_on_with(log_path: Path) -> None:
+    log_path.parent.mkdir()
+    log_path.write_bytes(VERSION_1.read_bytes())
+    header, _ = read_log(log_path)
+    with LogWriter(log_path, header) as log:
+        log.append(msgspec.structs.replace(found(24), pts_s=3.0))
+    assert seqs(log_path) == list(range(25))
