@@ -1,5 +1,6 @@
 """Starting and stopping: videos are finished, nothing is left behind, and every end has its exit code."""
 
+import json
 import os
 import signal
 import socket
@@ -41,7 +42,9 @@ def nothing_left(command: Command, pids: list[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl-c", "sigterm", "sighup"]
+)
 def test_a_signal_finishes_the_video_and_the_summary_and_leaves_nothing(
     config: Path, tmp_path: Path, runtime: Path, number: signal.Signals
 ) -> None:
@@ -50,12 +53,18 @@ def test_a_signal_finishes_the_video_and_the_summary_and_leaves_nothing(
         wait_until(lambda: counted_some(out), what="some frames to be counted")
         pids = command.children()
         command.popen.send_signal(number)
-        code, _, err = command.finish()
+        code, shown, err = command.finish()
         assert code == 0, err
         nothing_left(command, pids)
-    frames = summary(out)["frames"]
-    assert 0 < frames["processed"] < FRAMES
-    assert frames_of(out / "gate.mp4") == frames["processed"]
+    processed = summary(out)["frames"]["processed"]
+    assert 0 < processed < FRAMES
+    assert frames_of(out / "gate.mp4") == processed
+    assert f"gate: stopped at {processed} of {FRAMES} frames; --resume goes on" in shown
+    assert "Results so far are in" in shown
+    assert json.loads((out / "summary.json").read_text())["complete"] is False
+    stopped = summary(out)["stopped"]
+    assert (stopped["frames"], stopped["of"]) == (processed, FRAMES)
+    assert stopped["media_s"] == pytest.approx(processed / 25, abs=0.5)
 
 
 @pytest.mark.slow
@@ -197,7 +206,58 @@ def test_a_finished_run_leaves_its_results_and_nothing_else(tmp_path: Path, runt
 def test_counting_without_video_writes_none(tmp_path: Path) -> None:
     config = scene(tmp_path, 40)
     out = tmp_path / "out"
-    code, _, err = tallycam("run", config, "--out", out, "--set", "output.video.codec=none")
+    code, shown, err = tallycam("run", config, "--out", out, "--set", "output.video.codec=none")
     assert code == 0, err
+    assert "Results are in" in shown
+    assert json.loads((out / "summary.json").read_text())["complete"] is True
+    assert "stopped" not in summary(out)
     assert summary(out)["frames"]["processed"] == 40
     assert not (out / "gate.mp4").exists()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(config: Path, tmp_path: Path) -> None:
+    """As with `tallycam run ... | head -1`, or a terminal that was closed under `nohup`."""
+    out = tmp_path / "out"
+    with Command("run", config, "--out", out) as command:
+        assert command.popen.stdout is not None
+        command.popen.stdout.close()
+        command.popen.stdout = None
+        code, _, err = command.finish()
+    assert code == 0
+    assert err.endswith("WARNING supervisor: standard output is gone: the run goes on without it\n")
+    assert len(err.splitlines()) == 1
+    frames = summary(out)["frames"]
+    assert frames["processed"] + sum(frames["dropped"].values()) == FRAMES
+
+
+SLEEPY = """
+import pathlib, time
+pathlib.Path({marker!r}).touch()
+time.sleep(60)
+"""
+
+
+def interrupted(command: Command, marker: Path) -> tuple[int, str]:
+    """Exit code and standard error of a command that gets Ctrl-C while it imports a module."""
+    wait_until(marker.exists, what="the import to begin")
+    command.popen.send_signal(signal.SIGINT)
+    code, _, err = command.finish()
+    return code, err
+
+
+def test_ctrl_c_while_the_command_line_is_imported_ends_without_a_traceback(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "typer.py").write_text(SLEEPY.format(marker=str(tmp_path / "imported")))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with Command("run", config, "--out", tmp_path / "out") as command:
+        assert interrupted(command, tmp_path / "imported") == (130, "")
+
+
+def test_ctrl_c_while_a_model_is_imported_ends_without_a_traceback(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow_model.py").write_text(SLEEPY.format(marker=str(tmp_path / "imported")))
+    own = ("--set", "model.name=slow_model:Model")
+    with Command("run", config, "--out", tmp_path / "out", *own, folder=tmp_path) as command:
+        assert interrupted(command, tmp_path / "imported") == (130, "")
+    assert not (tmp_path / "out").exists()

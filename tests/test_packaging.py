@@ -129,7 +129,7 @@ def test_the_wheel_holds_model_clip_and_types(root: Path, tmp_path: Path) -> Non
         sizes = {item.filename: item.file_size for item in archive.infolist()}
         (info,) = [name.partition("/")[0] for name in sizes if name.endswith("/METADATA")]
         commands = archive.read(f"{info}/entry_points.txt").decode()
-    assert "tallycam = pipeline.cli.app:main" in commands
+    assert "tallycam = pipeline.__main__:main" in commands
     assert f"{info}/licenses/LICENSE" in sizes
     assert "pipeline/py.typed" in sizes
     assert not [name for name in sizes if not name.startswith(("pipeline/", f"{info}/"))]

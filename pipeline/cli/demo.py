@@ -34,6 +34,9 @@ def demo(
     video, truth = demonstration.prepare(seed, out)
     with LiveTable(console) as live:
         view, scores = demonstration.demo(video, truth, out, live.update)
+    if not view.ended:
+        print(f"stopped at {view.stopped_at()}: nothing to compare")
+        raise typer.Exit(1)
     table = Table("what", "class", "direction", "counted", "true")
     for score in scores:
         name = f"{score.kind} {score.what}".strip()

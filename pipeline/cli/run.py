@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +59,15 @@ def run(
     log = LogSettings(log_format, log_level, print_above(console) if sys.stderr.isatty() else None)
     with LiveTable(console) as table:
         streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update, log=log)
-    console.print(final_table(streams))
-    for line in notes(streams):
-        console.print(line, style="yellow", highlight=False)
-    console.print(f"Results are in {out}", highlight=False)
+    so_far = "" if all(view.ended for view in streams.values()) else " so far"
+    try:
+        console.print(final_table(streams))
+        for line in notes(streams):
+            console.print(line, style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"Results{so_far} are in {out}", highlight=False, soft_wrap=True)
+        sys.stdout.flush()
+    except (
+        OSError,
+        SystemExit,
+    ):  # nobody reads what is printed any more: the results are written all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

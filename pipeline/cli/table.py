@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -44,7 +45,8 @@ class LiveTable:
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self._live.stop()
 
     def update(self, entries: list[ProcessState]) -> None:
         """Called several times a second with the process table."""
@@ -155,6 +157,8 @@ def notes(streams: dict[str, StreamView]) -> list[str]:
     """What a reader of the counts must know: damage, drops, reconnections."""
     lines = []
     for name, view in streams.items():
+        if not view.ended:
+            lines.append(f"{name}: stopped at {view.stopped_at()}; --resume goes on")
         if view.damaged:
             lines.append(
                 f"{name}: {view.damaged} damaged parts of the source were left out; last: {view.trouble}"

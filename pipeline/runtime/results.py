@@ -23,6 +23,7 @@ class StreamView:
         damaged: packets and frames of the source that could not be decoded.
         fps: frames finished a second.
         p50_ms, p99_ms: from decoding a frame to the end of `sink`.
+        ended: the source came to its end; False while it goes on, and where the run was stopped before.
     """
 
     decoded: int = 0
@@ -41,6 +42,7 @@ class StreamView:
     p99_ms: float = 0.0
     pts_s: float = 0.0
     queued: int = 0
+    ended: bool = True
 
     def as_summary(self, source: str) -> StreamSummary:
         """The stream's part of `summary.json`."""
@@ -65,8 +67,22 @@ class StreamView:
                 "media_s": round(self.pts_s, 6),
                 "damage": {"errors": self.damaged, "last": self.trouble},
                 "reconnects": self.reconnects,
-            },
+            }
+            | ({} if self.ended else {"stopped": self._stopped()}),
         )
+
+    def stopped_at(self) -> str:
+        """Where a stream stands that was stopped: `80 of 1394 frames`; without a known end `80 frames`."""
+        return (
+            f"{self.counts.frames} of {self.frames} frames" if self.frames else f"{self.counts.frames} frames"
+        )
+
+    def _stopped(self) -> dict[str, float | None]:
+        return {
+            "frames": self.counts.frames,
+            "of": self.frames or None,
+            "media_s": round(self.pts_s, 6),
+        }
 
 
 def views(entries: Iterable[ProcessState]) -> dict[str, StreamView]:
@@ -97,6 +113,7 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         view.source_fps = values.get("fps", 0.0)
         view.duration_s = values.get("duration_s", 0.0)
         view.queued = int(values.get("used", 0))
+        view.ended = bool(values.get("ended", 0))
     elif process.stage.name == "track":
         for name, counts in report.streams.items():
             result[name].counts = counts

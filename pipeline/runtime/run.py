@@ -70,7 +70,7 @@ def run(
             entries = supervisor.entries
             summary = build(
                 {name: view.as_summary(config.streams[name].source) for name, view in streams.items()},
-                complete=failure is None,
+                complete=failure is None and all(view.ended for view in streams.values()),
                 run=opened.spec.run,
                 version=__version__,
                 started=_utc(opened.started_s),
@@ -91,7 +91,12 @@ def _log_end(run_id: str, streams: dict[str, StreamView], failure: TallycamError
         lost = {**view.dropped, **view.counts.skipped}
         dropped = ", ".join(f"{reason} {frames}" for reason, frames in lost.items()) or "none"
         logger.info("%d frames counted; left out: %s", view.counts.frames, dropped, extra={"stream": name})
-    logger.info("run %s %s", run_id, "finished" if failure is None else "failed")
+    if failure is not None:
+        logger.info("run %s failed", run_id)
+    elif stopped := [f"{name} at {view.stopped_at()}" for name, view in streams.items() if not view.ended]:
+        logger.info("run %s stopped: %s", run_id, ", ".join(stopped))
+    else:
+        logger.info("run %s finished", run_id)
 
 
 def _utc(seconds: float) -> str:

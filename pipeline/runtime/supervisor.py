@@ -87,7 +87,7 @@ class Supervisor:
                     self._stop_in_order(router)
                     for entry in self.entries:
                         metrics.process(entry.process.name, up=not entry.ended, restarts=entry.restarts)
-                    self._on_tick(self.entries)
+                    self._tick()
                 self._listen(router)
             finally:
                 for entry in self.entries:
@@ -191,6 +191,13 @@ class Supervisor:
 
     def _tell(self, router: RouterSocket, entry: ProcessState, *, drain: bool) -> None:
         router.send(f"{entry.process.name}#{entry.incarnation}".encode(), Stop(drain=drain))
+
+    def _tick(self) -> None:
+        try:
+            self._on_tick(self.entries)
+        except (OSError, SystemExit):  # rich raises the latter where standard output is a closed pipe
+            log.warning("standard output is gone: the run goes on without it")
+            self._on_tick = lambda entries: None
 
     def _of_stage(self, name: str) -> list[ProcessState]:
         return [entry for entry in self.entries if entry.process.stage.name == name]

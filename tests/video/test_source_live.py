@@ -104,7 +104,7 @@ def test_an_rtsp_camera_is_read_in_order_and_ends_at_once_when_stopped(camera: P
 
 @needs_rtsp
 @pytest.mark.slow
-def test_a_killed_and_a_frozen_server_are_found_again(camera: Path) -> None:
+def test_a_killed_and_a_frozen_server_are_found_again(camera: Path, caplog: pytest.LogCaptureFixture) -> None:
     with rtsp_server(camera) as (server, port):
         source = opened(f"rtsp://u:hunter2@127.0.0.1:{port}/cam", timeout_s=1.0)
         taker = Taker(source)
@@ -135,6 +135,10 @@ def test_a_killed_and_a_frozen_server_are_found_again(camera: Path) -> None:
     indices = [row[0] for row in taker.rows]
     assert indices == sorted(set(indices))
     assert source.stats.reconnects == 2
+    said = [record.getMessage().split(":")[0] for record in caplog.records]
+    assert [words for words in said if words == "source lost"] == ["source lost"] * 2
+    assert sum(words.startswith("source back after ") for words in said) == 2
+    assert "hunter2" not in caplog.text
 
 
 @needs_rtsp
@@ -245,7 +249,7 @@ def test_a_video_file_behind_http_is_a_file(tmp_path: Path) -> None:
         assert [number_of(pixels(frame)) for frame in source.frames()] == list(range(50))
 
 
-def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends() -> None:
+def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     over = threading.Event()
 
     class Camera(Files):
@@ -272,6 +276,9 @@ def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends() -> None:
         taker.wait(lambda: taker.ended)
         over.set()
     assert source.stats.reconnects >= 1
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith(f"source lost: {address}/video: ")
+    assert said[1].startswith("source back after ")
     assert max(row[3] for row in taker.rows) > 20
 
 
