@@ -12,7 +12,7 @@ from pipeline.counting.totals import Totals
 from pipeline.counting.zones import Passage, ZoneCounter
 from pipeline.geometry.plane import Floats
 from pipeline.metrics.quantiles import QuantileSketch
-from pipeline.records.event import CountEvent, Kind
+from pipeline.records.event import CountEvent
 from pipeline.tracking.observation import Observation
 
 
@@ -195,7 +195,7 @@ class CountingRules:
 
     def _event(
         self,
-        kind: Kind,
+        kind: str,
         name: str,
         class_name: str,
         direction: str,

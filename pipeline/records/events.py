@@ -1,14 +1,16 @@
-"""Count events in a database: each one there exactly once, however often it is written.
+"""Count events in a database (SQLite, or PostgreSQL by URL): each one exactly once, however often it is written.
 
-SQLite by default, PostgreSQL by URL. Several processes may write to one database at once.
+Delivery is at least once: after a crash the same events are written again, under the same keys. Every change that an
+event makes is idempotent (`event.Change`), so the rows end up the same. Several processes may write to one database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -24,7 +26,6 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     create_engine,
-    event,
     func,
     inspect,
     select,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.event import listens_for
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -41,14 +43,16 @@ from pipeline.redact import redact
 
 __all__ = ["EVENTS", "CountEvent", "EventStore"]
 
+_T = TypeVar("_T")
+
 BATCH = 500
-"""Rows in one statement at most."""
+"""Most rows in one statement."""
 
 BUSY_TIMEOUT_S = 30.0
-"""How long SQLite waits for another process that is writing."""
+"""How long SQLite waits for another process to finish writing."""
 
 _CREATE_LOCK = 0x7A11CA3
-"""Any number: two processes that make the table in PostgreSQL at once take turns by it."""
+"""Advisory lock under which processes that start at once create the table in PostgreSQL. Any number will do."""
 
 EVENTS = Table(
     "events",
@@ -58,22 +62,22 @@ EVENTS = Table(
     Column("key", String, nullable=False),
     Column("time", DateTime(timezone=True), nullable=False, comment="UTC"),
     Column("stream", String, nullable=False),
-    Column("kind", String, nullable=False, comment="line, zone or unique"),
-    Column("name", String, nullable=False, comment="of the line or zone"),
+    Column("kind", String, nullable=False, comment="line, zone, unique, or the name of a rule"),
+    Column("name", String, nullable=False, comment="name of the line or zone"),
     Column("class_name", String, nullable=False),
     Column("direction", String, nullable=False),
     Column("track", BigInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("frame", BigInteger, nullable=False, comment="number in the source, from 0"),
+    Column("frame", BigInteger, nullable=False, comment="number of the frame in the source, from 0"),
     Column("pts_s", Float, nullable=False, comment="media time"),
     Column("score", Float, nullable=False),
     Column("x0", Float, nullable=False, comment="box in pixels of the decoded frame"),
     Column("y0", Float, nullable=False),
     Column("x1", Float, nullable=False),
     Column("y1", Float, nullable=False),
-    Column("dwell_s", Float, comment="media time in the zone, of an exit"),
-    Column("speed_kmh", Float, comment="on the ground, of a crossing"),
+    Column("dwell_s", Float, comment="media time spent in the zone, for an exit"),
+    Column("speed_kmh", Float, comment="on the ground, for a line crossing"),
     UniqueConstraint("run", "key", name="events_once"),
     Index("events_by_time", "stream", "time"),
 )
@@ -84,11 +88,11 @@ class EventStore:
 
     Args:
         url: SQLAlchemy URL, `sqlite:///events.db` or `postgresql://user:password@host/name`.
-        run: identity of the run; the same one after a crash makes writing again harmless.
+        run: name of the run, part of every row: events of other runs are neither read nor changed.
 
     Raises:
-        ConfigError: the URL is not one, or needs a driver that is not installed.
-        OutputError: the database cannot be opened or written. No message holds the password.
+        ConfigError: `url` is not a database URL, or needs a driver that is not installed.
+        OutputError: the database cannot be opened or written. No message contains the password.
     """
 
     def __init__(self, url: str, run: str) -> None:
@@ -114,24 +118,39 @@ class EventStore:
             raise self._failure("cannot be opened", error) from None
 
     def write(self, events: Iterable[CountEvent]) -> None:
-        """Writes all of `events`, or none of them where it fails; those already there are left as they are.
+        """Applies events in their order, all of them or, on an error, none; `event.Change` says what each one does.
 
         Raises:
             OutputError: the database is gone, locked for too long, or the disk is full.
         """
-        rows = [self._row(event) for event in events]
-        if not rows:
+        last = _last_changes(events)
+        if not last:
             return
+        new = [self._row(event) for event in last if event.change == "new"]
+        corrected = [self._row(event) for event in last if event.change == "corrected"]
+        withdrawn = [event.key for event in last if event.change == "withdrawn"]
+        insert = self._insert(EVENTS)
+        unless_there = insert.on_conflict_do_nothing(index_elements=["run", "key"])
+        replacing = insert.on_conflict_do_update(
+            index_elements=["run", "key"],
+            set_={
+                column.name: insert.excluded[column.name] for column in EVENTS.columns if column.name != "id"
+            },
+        )
         try:
             with self._engine.begin() as connection:
-                for start in range(0, len(rows), BATCH):
-                    statement = self._insert(EVENTS).on_conflict_do_nothing(index_elements=["run", "key"])
-                    connection.execute(statement, rows[start : start + BATCH])
+                for keys in _batches(withdrawn):
+                    connection.execute(
+                        EVENTS.delete().where(EVENTS.c.run == self.run, EVENTS.c.key.in_(keys))
+                    )
+                for statement, rows in ((unless_there, new), (replacing, corrected)):
+                    for some in _batches(rows):
+                        connection.execute(statement, some)
         except SQLAlchemyError as error:
             raise self._failure("cannot be written", error) from None
 
     def count(self, **equals: str | int) -> int:
-        """Events of this run whose columns equal what is given, e.g. `count(stream="gate", name="door")`."""
+        """Number of events of this run with the given values, e.g. `count(stream="gate", name="door")`."""
         query = select(func.count()).select_from(EVENTS).where(EVENTS.c.run == self.run)
         for column, value in equals.items():
             query = query.where(EVENTS.c[column] == value)
@@ -142,7 +161,7 @@ class EventStore:
             raise self._failure("cannot be read", error) from None
 
     def rows(self) -> list[dict[str, Any]]:
-        """All events of this run in the order of time, by column name; `time` is an aware datetime in UTC."""
+        """All events of this run ordered by time, as column name -> value; `time` is an aware datetime in UTC."""
         query = select(EVENTS).where(EVENTS.c.run == self.run).order_by(EVENTS.c.time, EVENTS.c.id)
         try:
             with self._engine.connect() as connection:
@@ -154,6 +173,7 @@ class EventStore:
         return found
 
     def close(self) -> None:
+        """Closes all connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -195,8 +215,27 @@ class EventStore:
         return OutputError(f"{self._shown}: events {what}: {redact(reason)}")
 
 
+def _last_changes(events: Iterable[CountEvent]) -> list[CountEvent]:
+    """Reduces a sequence of events to one change for each key, with the same outcome whatever the database holds."""
+    last: dict[str, CountEvent] = {}
+    for event in events:
+        before = last.get(event.key)
+        if event.change == "new" and before is not None:
+            if before.change == "withdrawn":  # removed and added again: the row there before must not survive
+                last[event.key] = replace(event, change="corrected")
+        elif event.change != "internal":
+            last[event.key] = event
+    return list(last.values())
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """`items` in parts that fit into one statement."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
 def _add_newer_columns(connection: Connection) -> None:
-    """A table that an earlier version made lacks what came later; such columns may be empty."""
+    """Adds columns that a table made by an earlier version lacks. They are nullable, so old rows stay valid."""
     there = {column["name"] for column in inspect(connection).get_columns(EVENTS.name)}
     for column in EVENTS.columns:
         if column.name not in there and column.nullable:
@@ -205,7 +244,7 @@ def _add_newer_columns(connection: Connection) -> None:
 
 
 def parse_url(url: str) -> URL:
-    """The database that `output.events` names.
+    """Parses `output.events`.
 
     Raises:
         ConfigError: not a URL of SQLite or PostgreSQL.
@@ -230,7 +269,7 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
 
-    @event.listens_for(engine, "connect")
+    @listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -241,5 +280,5 @@ def _engine(url: URL) -> Engine:
 
 
 def _as_utc(time: datetime) -> datetime:
-    """SQLite forgets the time zone; what was written is UTC."""
+    """SQLite does not store the time zone; what was written is UTC."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,69 @@ def test_a_table_that_went_away_is_one_line(tmp_path: Path) -> None:
             store.write([crossing(0)])
         with pytest.raises(OutputError, match="events cannot be read"):
             store.count()
+
+
+def new_object(track: int, seq: int = 0, class_name: str = "person") -> CountEvent:
+    return replace(crossing(seq), kind="unique", name="", direction="", track=track, class_name=class_name)
+
+
+def test_an_object_that_turns_out_to_be_another_one_leaves_no_row(url: str) -> None:
+    first, second = new_object(1), new_object(2, seq=50)
+    story = [first, second, second.withdrawn()]
+    with EventStore(url, run="withdrawn") as store:
+        store.write(story[:2])
+        assert store.count(kind="unique") == 2
+        store.write(story[2:])
+        store.write(story[2:])
+        assert [row["track"] for row in store.rows()] == [1]
+    with EventStore(url, run="withdrawn elsewhere") as store:
+        store.write([second])
+    with EventStore(url, run="withdrawn") as store:  # after a crash everything is counted and written again
+        store.write(story)
+        assert [row["track"] for row in store.rows()] == [1]
+    with EventStore(url, run="withdrawn elsewhere") as store:
+        assert store.count() == 1
+
+
+def test_an_object_of_another_class_than_thought_replaces_its_row(url: str) -> None:
+    seen = new_object(1, class_name="car")
+    with EventStore(url, run="corrected") as store:
+        store.write([seen])
+        store.write([seen.corrected("truck")])
+        assert [row["class_name"] for row in store.rows()] == ["truck"]
+        store.write([seen, seen.corrected("truck")])
+        assert [row["class_name"] for row in store.rows()] == ["truck"]
+        store.write([new_object(2).corrected("bus")])
+        assert store.count(class_name="bus") == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    story=st.lists(
+        st.tuples(
+            st.integers(1, 3),
+            st.sampled_from(["car", "bus"]),
+            st.sampled_from(["new", "corrected", "withdrawn"]),
+        ),
+        max_size=10,
+    ),
+    cuts=st.lists(st.integers(0, 10), max_size=3),
+    again_from=st.integers(0, 10),
+)
+def test_a_story_told_again_from_any_point_in_any_batches_ends_with_the_same_rows(
+    story: list[tuple[int, str, str]], cuts: list[int], again_from: int
+) -> None:
+    changes = [replace(new_object(track, class_name=cls), change=change) for track, cls, change in story]
+    rows: dict[str, str] = {}
+    for change in changes:
+        if change.change == "withdrawn":
+            rows.pop(change.key, None)
+        elif change.change == "corrected" or change.key not in rows:
+            rows[change.key] = change.class_name
+    bounds = [0, *sorted(min(cut, len(changes)) for cut in cuts), len(changes)]
+    with EventStore("sqlite://", run="r") as store:
+        for start, end in pairwise(bounds):
+            store.write(changes[start:end])
+        assert {row["key"]: row["class_name"] for row in store.rows()} == rows
+        store.write(changes[again_from:])
+        assert {row["key"]: row["class_name"] for row in store.rows()} == rows
