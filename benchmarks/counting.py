@@ -24,6 +24,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from norfair import Detection, Tracker
@@ -43,7 +44,6 @@ from benchmarks.counting_scenes import (
 from benchmarks.measure import save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import Totals
 from pipeline.evaluation.matching import PixelLine, crossings, match
 from pipeline.evaluation.report import f1
 from pipeline.transport.messages import Instances
@@ -66,7 +66,7 @@ def chains() -> list[PixelLine]:
     ]
 
 
-def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]], Totals]:
+def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]], dict[str, Any]]:
     """Rows of the pipeline's own counter at its defaults, the crossings it counts: (frame, (line, direction)), and
     its totals."""
     lines = {name: LineConfig(points=points) for name, points in LINES.items()}
@@ -91,7 +91,7 @@ def ours(one: Scene) -> tuple[np.ndarray, list[tuple[float, tuple[str, str]]], T
         for row in rows
     ]  # fmt: skip
     counted = [(event.index + 1.0, (event.name, event.direction)) for event in events if event.kind == "line"]
-    return np.array(table, float).reshape(-1, 6), counted, counter.totals()
+    return np.array(table, float).reshape(-1, 6), counted, counter.totals().summary
 
 
 def plain_norfair(one: Scene) -> np.ndarray:
@@ -142,7 +142,7 @@ def measured(number: int) -> dict[str, dict[str, float]]:
     result = {"tallycam": figures(one, rows), "norfair": figures(one, other)}
     result["tallycam, own lines"] = {"unique": result["tallycam"]["unique"], **line_figures(one, events)}
     result["tallycam"]["cpu_s"], result["norfair"]["cpu_s"] = middle_s - began_s, ended_s - middle_s
-    unique, margin = totals.unique.get("person", 0), totals.uncertainty.get("person", 0)
+    unique, margin = totals["unique"].get("person", 0), totals["uncertain"].get("person", 0)
     result["margin"] = {"margin": margin, "within": float(abs(unique - one.unique) <= margin)}
     result["scene"] = {"level": one.level, "fps": one.fps, "unique": one.unique, "frames": len(one.found)}
     return result

@@ -176,7 +176,7 @@ def hour(fps: float, objects: int = 200) -> None:
         counter.update(message)
         spent_s += time.process_time() - start_s
         if (seq + 1) % (frames // 12) == 0:
-            unique = counter.totals().unique["person"]
+            unique = counter.totals().summary["unique"]["person"]
             told.append(((seq + 1) * 60 // frames, resident_mb(), 1000 * spent_s / (frames // 12), unique))
             spent_s = 0.0
     table(

@@ -7,12 +7,12 @@ are those of `tallycam run`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from pipeline.api.configuration import Configuration, config_of, single_stream
 from pipeline.api.tracks import Tracks
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import Totals
 from pipeline.models import registry
 from pipeline.models.detections import Detections
 from pipeline.models.filters import wide_open
@@ -50,9 +49,10 @@ class Frame:
         width, height: pixels, rotation applied.
         detections: what the model found, after the filters.
         tracks: the confirmed objects that are seen in this frame.
-        events: line crossings, zone entries and exits that this frame brought. The last frame of a file also has
+        events: line crossings, zone entries and exits, and new objects that this frame brought. An event whose
+            `change` is not `new` corrects an earlier one. The last frame of a file also has
             those that are decided by the end of the stream.
-        totals: all counts up to and including this frame.
+        totals: all counts up to and including this frame, with the keys of the stream in `summary.json`.
         skipped: empty; `static` where the model was spared the frame because nothing moved; `not_finite` where it
             answered with numbers that are none.
     """
@@ -65,7 +65,7 @@ class Frame:
     detections: Detections
     tracks: Tracks
     events: tuple[CountEvent, ...]
-    totals: Totals
+    totals: Mapping[str, Any]
     skipped: str
     _planes: Planes = field(repr=False)
     _draw: Callable[[], Image] = field(repr=False)
@@ -128,9 +128,9 @@ class OpenStream:
         return self._source.info
 
     @property
-    def totals(self) -> Totals:
-        """All counts so far."""
-        return self._counter.totals()
+    def totals(self) -> Mapping[str, Any]:
+        """All counts so far, with the keys of the stream in `summary.json`."""
+        return self._counter.summary()
 
     def close(self) -> None:
         """Ends the iteration soon, also one that waits for a camera in another thread."""
@@ -186,7 +186,7 @@ class OpenStream:
             detections=Detections(instances.boxes_px, instances.scores, instances.class_ids, instances.masks),
             tracks=Tracks.of_message(step.tracks, self.classes),
             events=tuple(events),
-            totals=self._counter.totals(),
+            totals=self._counter.summary(),
             skipped=instances.skipped,
             _planes=planes,
             _draw=draw,

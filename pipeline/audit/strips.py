@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.audit.marks import AuditError
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import TrackRow
+from pipeline.counting.frame_result import TrackRow
 from pipeline.geometry.boxes import box_iou
 from pipeline.geometry.points import Xy
 from pipeline.records.log import read_log

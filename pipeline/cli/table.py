@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,7 +15,14 @@ from rich.text import Text
 
 from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
-from pipeline.transport.messages import STATIC, net_of
+from pipeline.transport.messages import STATIC
+from pipeline.transport.totals import Table as CountedTable
+
+COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
+    ("stream", "left"), ("progress", "left"), ("fps in", "right"), ("fps out", "right"),
+    ("latency p50/p99", "right"), ("dropped", "right"),
+)  # fmt: skip
+"""Columns of the table while a run goes on, with their alignment; those of the counting rules follow."""
 
 LINE_EVERY_S = 10.0
 """Without a terminal a line is printed so often instead."""
@@ -63,7 +70,7 @@ class LiveTable:
                 of = f" of {view.frames}" if view.frames else ""
                 left = f", {_time(left_s)} left" if (left_s := _left_s(view)) else ""
                 self._say(
-                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_unique(view)}"
+                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_first(view)}"
                 )
 
     def _say(self, line: str) -> None:
@@ -74,17 +81,23 @@ class LiveTable:
         table = Table(
             title=_title(entries, time.monotonic() - self._began_s), title_justify="left", expand=False
         )
-        for column, justify in (
-            ("stream", "left"), ("progress", "left"), ("fps in", "right"), ("fps out", "right"),
-            ("latency p50/p99", "right"), ("dropped", "right"), ("unique", "left"), ("lines", "left"),
-        ):  # fmt: skip
-            table.add_column(column, justify=justify)  # type: ignore[arg-type]
-        for name, view in views(entries).items():
+        streams = views(entries)
+        counted = list(dict.fromkeys(column for view in streams.values() for column in view.counts.live))
+        for column, justify in COLUMNS:
+            table.add_column(column, justify=justify)
+        for column in counted:
+            table.add_column(column)
+        for name, view in streams.items():
             rate_in, rate_out = self._rates(name, view)
             table.add_row(
-                name, _progress(view), f"{rate_in:.1f}", f"{rate_out:.1f}",
-                f"{view.p50_ms:.0f}/{view.p99_ms:.0f} ms", str(sum(view.dropped.values())), _unique(view), _lines(view),
-            )  # fmt: skip
+                name,
+                _progress(view),
+                f"{rate_in:.1f}",
+                f"{rate_out:.1f}",
+                f"{view.p50_ms:.0f}/{view.p99_ms:.0f} ms",
+                str(sum(view.dropped.values())),
+                *(view.counts.live.get(column, "") for column in counted),
+            )
         again = restarts(entries)
         notes = [Text(f"started again: {', '.join(f'{k} x{n}' for k, n in again.items())}")] if again else []
         return Group(table, *notes)
@@ -105,51 +118,27 @@ class LiveTable:
 
 
 def final_table(streams: dict[str, StreamView]) -> RenderableType:
-    """What was counted, in the end."""
-    return Group(
-        _counted(streams), *(_journeys(name, view) for name, view in streams.items() if view.counts.od)
-    )
+    """What was counted, at the end of a run: the tables of all counting rules, those with the same title as one.
 
-
-def _counted(streams: dict[str, StreamView]) -> Table:
-    table = Table(title="Counted", title_justify="left")
-    for column in ("stream", "what", "class"):
-        table.add_column(column)
-    table.add_column("count", justify="right")
+    Args:
+        streams: name -> its state at the end.
+    """
+    tables: dict[tuple[str, tuple[str, ...]], Table] = {}
     for name, view in streams.items():
-        for cls, count in view.counts.unique.items():
-            table.add_row(name, "unique objects", cls, _with_margin(view, cls, count))
-        for line, classes in view.counts.lines.items():
-            for cls, directions in classes.items():
-                words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
-                words += f"  net {net_of(view.counts.lines)[line][cls]}"
-                table.add_row(name, f"line {line}", cls, words)
-        for line, speeds in view.counts.speeds.items():
-            for cls, kmh in speeds.items():
-                words = f"median {kmh['median_kmh']:.0f}  85 % {kmh['p85_kmh']:.0f}  95 % {kmh['p95_kmh']:.0f} km/h"
-                table.add_row(name, f"speed at {line}", cls, words)
-        for zone, classes_of_zone in view.counts.zones.items():
-            for cls, numbers in classes_of_zone.items():
-                words = "  ".join(
-                    f"{key} {numbers.get(key, 0):.0f}" for key in ("entries", "exits", "now", "peak")
-                )
-                table.add_row(name, f"zone {zone}", cls, words)
-                if median_s := numbers.get("dwell_s"):
-                    words = f"median {median_s:.1f} s  95 % {numbers.get('dwell_p95_s', 0):.1f} s"
-                    table.add_row(name, f"time in {zone}", cls, words)
-    return table
+        for part in (CountedTable(()), *view.counts.tables):
+            key = part.title, part.columns
+            if key not in tables:
+                tables[key] = _empty_table(part)
+            for row in part.rows:
+                tables[key].add_row(name, *row)
+    return Group(*tables.values())
 
 
-def _journeys(name: str, view: StreamView) -> Table:
-    """From which line or zone to which."""
-    table = Table(title=f"From and to, {name}", title_justify="left")
-    for column in ("from", "to", "class"):
+def _empty_table(part: CountedTable) -> Table:
+    table = Table(title=part.title, title_justify="left")
+    for column in ("stream", *part.columns[:-1]):
         table.add_column(column)
-    table.add_column("count", justify="right")
-    for first, ends in view.counts.od.items():
-        for last, classes in ends.items():
-            for cls, count in classes.items():
-                table.add_row(first, last, cls, str(count))
+    table.add_column(part.columns[-1], justify="right")
     return table
 
 
@@ -201,28 +190,9 @@ def _left_s(view: StreamView) -> float:
     return max(0.0, view.frames - view.counts.frames) / view.fps
 
 
-def _unique(view: StreamView) -> str:
-    words = (f"{cls} {_with_margin(view, cls, count)}" for cls, count in view.counts.unique.items())
-    return "  ".join(words) or "nothing yet"
-
-
-def _with_margin(view: StreamView, cls: str, count: int) -> str:
-    """A unique count and by how much it may be off: `34 ± 2`."""
-    margin = view.counts.uncertainty.get(cls, 0)
-    return f"{count} ± {margin}" if margin else str(count)
-
-
-def _lines(view: StreamView) -> str:
-    rows = []
-    for line, classes in view.counts.lines.items():
-        sums: dict[str, int] = {}
-        for directions in classes.values():
-            for direction, count in directions.items():
-                sums[direction] = sums.get(direction, 0) + count
-        words = "  ".join(f"{direction} {count}" for direction, count in sums.items())
-        net = sum(net_of(view.counts.lines)[line].values())
-        rows.append(f"{line}: {words}  net {net}" if classes else f"{line}: 0")
-    return "\n".join(rows)
+def _first(view: StreamView) -> str:
+    """The first thing counted, in one line."""
+    return next(iter(view.counts.live.values()), "nothing yet").replace("\n", "; ")
 
 
 def _time(seconds: float) -> str:

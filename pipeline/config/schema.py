@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
@@ -26,6 +26,7 @@ __all__ = [
     "OutputConfig",
     "Point",
     "RestartConfig",
+    "RuleConfig",
     "StaticConfig",
     "StreamConfig",
     "TrackerConfig",
@@ -42,6 +43,16 @@ Preset = Literal[
 def _or_a_switch(schema: dict[str, Any]) -> None:
     """Let editors accept true and false too."""
     schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "boolean"}]
+
+
+class RuleConfig(ConfigModel):
+    """A counting rule that is not built in; all other keys are its settings, which the rule checks itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    use: str | None = Field(
+        None, description="an installed rule, or package.module:Class; default: the rule's name here"
+    )
 
 
 class StreamConfig(ConfigModel):
@@ -83,6 +94,15 @@ class StreamConfig(ConfigModel):
     ground: GroundConfig | None = Field(
         None, description="calibration from which the speed of objects that cross a line is measured"
     )
+    rules: dict[Name, RuleConfig] = Field({}, description="further counting rules; docs/counting-rules.md")
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _without_settings(cls, value: object) -> object:
+        """`loitering:` alone means its defaults."""
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if settings is None else settings for name, settings in value.items()}
 
     @field_validator("skip_static", mode="before")
     @classmethod

@@ -24,8 +24,6 @@ LEAST_SEEN = 3
 MOST_SEEN = 64
 """Positions kept of each object."""
 KMH = 3.6
-EDGES_KMH = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 130.0)
-"""Buckets of the speed for Prometheus."""
 
 
 def homography(points: Floats, places: Floats) -> Floats:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.counting.totals import TrackRow
+from pipeline.counting.frame_result import TrackRow
 from pipeline.geometry.plane import Floats
 
 REACH = 2.5

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.demo.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
@@ -15,7 +16,6 @@ from pipeline.records.summary import write_json
 from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
-from pipeline.transport.messages import Counts
 
 STREAM = "demo"
 SCORE = 0.8
@@ -92,25 +92,31 @@ def demo(
         The run's view of the stream, and the scores.
     """
     view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
-    scores = compare(view.counts, truth)
+    scores = compare(view.counts.summary, truth)
     write_json(out / "demo.json", [asdict(score) for score in scores])
     return view, scores
 
 
-def compare(counts: Counts, truth: SceneTruth) -> list[Score]:
-    """Pairs every count with its truth, including classes that occur in only one of them."""
+def compare(counts: Mapping[str, Any], truth: SceneTruth) -> list[Score]:
+    """Pairs every count with its truth, including classes that occur in only one of them.
+
+    Args:
+        counts: of the stream, as in `summary.json`.
+        truth: of the scene.
+    """
+    unique, lines, zones = (counts.get(key, {}) for key in ("unique", "lines", "zones"))
     scores = [
-        Score("unique", "", cls, "", counts.unique.get(cls, 0), truth.unique.get(cls, 0))
-        for cls in sorted({*counts.unique, *truth.unique})
+        Score("unique", "", cls, "", unique.get(cls, 0), truth.unique.get(cls, 0))
+        for cls in sorted({*unique, *truth.unique})
     ]
-    for line in sorted({*counts.lines, *truth.lines}):
-        counted, true = counts.lines.get(line, {}), truth.lines.get(line, {})
+    for line in sorted({*lines, *truth.lines}):
+        counted, true = lines.get(line, {}), truth.lines.get(line, {})
         for cls in sorted({*counted, *true}):
             for direction in sorted({*counted.get(cls, {}), *true.get(cls, {})}):
                 found = counted.get(cls, {}).get(direction, 0), true.get(cls, {}).get(direction, 0)
                 scores.append(Score("line", line, cls, direction, *found))
-    for zone in sorted({*counts.zones, *truth.zones}):
-        inside, entered = counts.zones.get(zone, {}), truth.zones.get(zone, {})
+    for zone in sorted({*zones, *truth.zones}):
+        inside, entered = zones.get(zone, {}), truth.zones.get(zone, {})
         for cls in sorted({*inside, *entered}):
             entries = int(inside.get(cls, {}).get("entries", 0))
             scores.append(Score("zone", zone, cls, "entries", entries, entered.get(cls, 0)))

@@ -65,5 +65,5 @@ def track_file(
     rows.sort(key=lambda row: (row.index, final[row.track]))
     writer.add(Row(row.index, final[row.track], row.box_px, row.score) for row in rows)
     writer.finish({})
-    totals = counter.totals()
-    return TrackingResult(frames, totals.unique.get(CLASS, 0), totals.uncertainty.get(CLASS, 0), sequence)
+    counts = counter.totals().summary
+    return TrackingResult(frames, counts["unique"].get(CLASS, 0), counts["uncertain"].get(CLASS, 0), sequence)

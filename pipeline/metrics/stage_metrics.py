@@ -6,9 +6,9 @@ Names follow the Prometheus rules: prefix `tallycam_`, base units, `_total` for 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 from wsgiref.simple_server import WSGIServer
 
@@ -25,7 +25,8 @@ from prometheus_client import (
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
-from pipeline.metrics.count_metrics import Counts, Histograms, Lines, Shown, Zones
+from pipeline.metrics.count_metrics import CountCollector
+from pipeline.metrics.series import Series
 
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -50,7 +51,7 @@ class StageMetrics:
         self.stage = stage
         self.registry = CollectorRegistry()
         self._families = _Families(self.registry)
-        self._counts = Counts()
+        self._counts = CountCollector()
         self._streams: dict[str, StreamMetrics] = {}
         self._server: tuple[WSGIServer, threading.Thread] | None = None
         self.registry.register(self._counts)
@@ -81,27 +82,20 @@ class StageMetrics:
         self._families.up.labels(name).set(up)
         self._counts.restarts = {**self._counts.restarts, name: restarts}
 
-    def counts(
-        self,
-        stream: str,
-        lines: Lines,
-        zones: Zones,
-        unique: Mapping[str, int],
-        *,
-        uncertainty: Mapping[str, int] = MappingProxyType({}),
-        dwell: Histograms = MappingProxyType({}),
-        speed: Histograms = MappingProxyType({}),
-    ) -> None:
-        """Shows the counts of a stream, as totals; `dwell` by zone in seconds, `speed` by line in km/h.
+    def counts(self, stream: str, series: Iterable[Series]) -> None:
+        """Exports the counts of a stream as they stand.
 
-        Call it only when what was counted before a restart is counted again: nothing is shown until then.
-        A total that fell would look like a new start from 0, and Prometheus would count everything twice.
-        The mappings are read later by another thread: pass ones that do not change any more.
+        Call it only once everything that was counted before a restart has been counted again. Until then nothing is
+        exported: a total that falls looks to Prometheus like a counter that began at 0 again, and would count twice.
+
+        Args:
+            stream: name of the stream, the first label of every sample.
+            series: metric families of its counting rules (`StreamTotals.series`).
+
+        Raises:
+            ValueError: as `CountCollector.show`.
         """
-        self._counts.streams = {
-            **self._counts.streams,
-            stream: Shown(lines, zones, unique, dwell, speed, uncertainty),
-        }
+        self._counts.show(stream, series)
 
     def text(self) -> str:
         """What `/metrics` answers."""

@@ -13,6 +13,9 @@ from typing import Any
 from pipeline.files import write_bytes
 from pipeline.redact import redact
 
+ALWAYS = ("unique", "lines", "zones")
+"""Counts that every stream of a summary has, also where nothing was counted; others are left out when empty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSummary:
@@ -22,54 +25,36 @@ class StreamSummary:
         decoded: frames that came out of the source's decoder.
         processed: frames that went through the whole pipeline.
         dropped: reason -> frames; with `processed` they add up to `decoded`.
-        static: processed frames that the model was spared because nothing moved; shown where there are any.
-        unique: class -> unique objects.
-        uncertain: class -> by how many objects `unique` may be off, as in 34 ± 2.
-        doubtful: class -> decisions behind `unique` that might as well have been the other way.
-        lines: line -> class -> direction -> crossings.
-        net: line -> class -> crossings in the first direction less those in the second.
-        zones: zone -> class -> {"now", "entries", "exits", "dwell_s", "dwell_p95_s", "peak", "appeared", "vanished"}.
-        speeds: line -> class -> {"count", "median_kmh", "p85_kmh", "p95_kmh"}; left out where nothing was measured.
-        od: origin -> destination -> class -> objects; left out without lines and zones.
-        fps: processed frames by wall second.
-        latency_ms: "p50" and "p99" of the time from decoding to the end, where measured.
-        extra: more keys of the stream, e.g. `source`, `damage`; none of the names above.
+        static: processed frames that needed no inference because nothing moved; left out where there are none.
+        counts: key -> what was counted, as the counting rules give it (`StreamTotals.summary`).
+        fps: processed frames per second of wall time.
+        latency_ms: "p50" and "p99" of the time from decoding to the end of the pipeline, where measured.
+        extra: further keys of the stream, e.g. `source`, `damage`; none of the names above.
     """
 
     decoded: int
     processed: int
     dropped: Mapping[str, int] = field(default_factory=dict)
     static: int = 0
-    unique: Mapping[str, int] = field(default_factory=dict)
-    uncertainty: Mapping[str, int] = field(default_factory=dict)
-    ambiguous: Mapping[str, int] = field(default_factory=dict)
-    lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    net: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    zones: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    speeds: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    od: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
     fps: float = 0.0
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        """The stream's part of `summary.json`."""
         frames = {"decoded": self.decoded, "processed": self.processed, "dropped": dict(self.dropped)}
-        contract = {
-            "frames": frames | ({"static": self.static} if self.static else {}),
-            "unique": self.unique,
-            "lines": self.lines,
-            "zones": self.zones,
+        run = {
             "fps": self.fps,
             "latency_ms": {"p50": self.latency_ms.get("p50"), "p99": self.latency_ms.get("p99")},
         }
-        added = {
-            "uncertain": self.uncertainty,
-            "doubtful": self.ambiguous,
-            "net": self.net,
-            "speeds": self.speeds,
-            "od": self.od,
+        contract = {
+            "frames": frames | ({"static": self.static} if self.static else {}),
+            **{key: self.counts.get(key, {}) for key in ALWAYS},
+            **run,
         }
-        return _with_extra(contract | {key: value for key, value in added.items() if value}, self.extra)
+        others = {key: value for key, value in self.counts.items() if value and key not in ALWAYS}
+        return _with_extra(_with_extra(contract, others), self.extra)
 
 
 def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
@@ -78,8 +63,8 @@ def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
     Numbers that JSON does not have (NaN, infinity) become null, passwords in URLs are hidden.
     """
     whole = _with_extra({"streams": {name: stream.as_json() for name, stream in streams.items()}}, extra)
-    plain: dict[str, Any] = _plain(whole)
-    return plain
+    result: dict[str, Any] = plain(whole)
+    return result
 
 
 def write_json(path: Path | str, value: Any, mode: int = 0o666) -> None:
@@ -94,7 +79,7 @@ def write_json(path: Path | str, value: Any, mode: int = 0o666) -> None:
         OutputError: the folder cannot be written or the disk is full; an older file stays as it was.
     """
     path = Path(path)
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes(path, text.encode(), durable=True, mode=mode)
 
 
@@ -104,12 +89,18 @@ def _with_extra(contract: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
     return contract | dict(extra)
 
 
-def _plain(value: Any) -> Any:
-    """Only what JSON knows: mappings, lists, text, whole numbers, finite numbers, true, false, null."""
+def plain(value: Any) -> Any:
+    """Converts `value` to what JSON has: mappings, lists, texts, whole numbers, finite numbers, true, false, null.
+
+    Passwords in texts are hidden. NaN and infinities become null.
+
+    Raises:
+        TypeError: there is no such form of the value.
+    """
     if isinstance(value, Mapping):
-        return {redact(str(key)): _plain(item) for key, item in value.items()}
+        return {redact(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, str | os.PathLike):
         return redact(str(value))
     if value is None or isinstance(value, bool | int):
@@ -119,4 +110,4 @@ def _plain(value: Any) -> Any:
         return number if math.isfinite(number) else None
     if isinstance(number, bool | int):
         return number
-    raise TypeError(f"{type(value).__name__} cannot be part of a summary")
+    raise TypeError(f"{type(value).__name__} cannot be part of a summary: it has no form in JSON")

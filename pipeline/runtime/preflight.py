@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from pipeline.config.schema import Config, FilterConfig, StreamConfig
+from pipeline.counting.rule_table import check_rules
 from pipeline.errors import SourceError
 from pipeline.models import registry
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
@@ -15,13 +16,13 @@ from pipeline.video.sources.registry import open_source
 
 
 def check(config: Config) -> tuple[str, ...]:
-    """Check that the model has every class that the configuration names.
+    """Check that the model has every class that the configuration names, and that there are its counting rules.
 
     Returns:
         The model's class names.
 
     Raises:
-        ConfigError: the URL of the events is not valid.
+        ConfigError: the URL of the events is not valid, or a counting rule does not exist or refuses its settings.
         ModelError: the model cannot be read, or lacks a class.
     """
     if config.output.events is not None:
@@ -32,6 +33,7 @@ def check(config: Config) -> tuple[str, ...]:
     check_filter(classes, "model.filter", config.model.filter)
     for name, stream in config.streams.items():
         check_classes(classes, name, stream)
+        check_rules(name, stream)
     return classes
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
@@ -35,7 +37,7 @@ def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str
         view.decoded += 1
         view.pts_s = instances.pts_s
     counter.finish()
-    view.counts = counter.totals().counts(view.decoded, {})
+    view.counts = msgspec.structs.replace(counter.totals(), frames=view.decoded)
     if heatmap is not None:
         size = (header.width, header.height)
         view_file = log.with_name(view_path(log.parent, header.stream).name)

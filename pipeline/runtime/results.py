@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pipeline.records.summary import StreamSummary
 from pipeline.runtime.process_state import ProcessState
 from pipeline.stages.topology import Process
-from pipeline.transport.messages import STATIC, Counts, net_of
+from pipeline.transport.messages import STATIC
+from pipeline.transport.totals import StreamTotals
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class StreamView:
     live: bool = False
     source_fps: float = 0.0
     duration_s: float = 0.0
-    counts: Counts = field(default_factory=Counts)
+    counts: StreamTotals = field(default_factory=StreamTotals)
     written: int = 0
     fps: float = 0.0
     p50_ms: float = 0.0
@@ -52,14 +53,7 @@ class StreamView:
             processed=self.counts.frames - sum(skipped.values()),
             dropped=Counter(self.dropped) + Counter(skipped),
             static=self.counts.skipped.get(STATIC, 0),
-            unique=self.counts.unique,
-            uncertainty=self.counts.uncertainty,
-            ambiguous=self.counts.ambiguous,
-            lines=self.counts.lines,
-            net=net_of(self.counts.lines),
-            zones=self.counts.zones,
-            speeds=self.counts.speeds,
-            od=self.counts.od,
+            counts=self.counts.summary,
             fps=round(self.fps, 3),
             latency_ms={"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
             extra={

@@ -10,14 +10,17 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
+
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import Totals, TrackRow
+from pipeline.counting.frame_result import TrackRow
 from pipeline.records.event import CountEvent
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log import LogHeader, LogWriter, read_log
 from pipeline.records.rows import Row, RowWriter, rows_path
 from pipeline.stages.context import StageContext, now
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
+from pipeline.transport.totals import StreamTotals
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +100,11 @@ class StreamState:
         """Frames that wait for an earlier one."""
         return self._sequencer.waiting
 
-    def totals(self) -> Totals:
+    def totals(self) -> StreamTotals:
         """The counts so far."""
-        return self._counter.totals()
+        return msgspec.structs.replace(
+            self._counter.totals(), frames=self.next_seq, skipped=dict(self.skipped)
+        )
 
     def take(self, instances: Instances) -> int:
         """Logs and counts what is in sequence now. How many frames that were."""

@@ -165,16 +165,7 @@ class Track:
             return
         self._shown_s = now()
         for name, state in self._states.items():
-            totals = state.totals()
-            metrics.counts(
-                name,
-                totals.lines,
-                totals.zones,
-                totals.unique,
-                uncertainty=totals.uncertainty,
-                dwell=totals.dwell,
-                speed=totals.speed,
-            )
+            metrics.counts(name, state.totals().series)
 
     def _write_heat(self) -> None:
         if now() - self._heat_s < HEAT_S:
@@ -192,5 +183,5 @@ class Track:
     def _report(self) -> Report:
         report = Report(frames_in=self._frames_in, frames_out=self._frames)
         for name, state in self._states.items():
-            report.streams[name] = state.totals().counts(state.next_seq, state.skipped)
+            report.streams[name] = state.totals()
         return report

@@ -13,6 +13,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import MASK_SIZE
+from pipeline.transport.totals import StreamTotals
 
 Array: TypeAlias = NDArray[Any]
 Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
@@ -230,37 +231,6 @@ class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False)
     """False: a file was left before its end. No last decisions are made, so that the run can be resumed."""
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted in one stream so far."""
-
-    frames: int = 0
-    """Frames counted."""
-    skipped: dict[str, int] = {}
-    """Reason -> frames among them that the model did not see."""
-    unique: dict[str, int] = {}
-    """Class -> unique objects."""
-    uncertainty: dict[str, int] = {}
-    """Class -> by how many objects `unique` may be off, as in 34 ± 2: `counting/doubt.py` says what that means."""
-    ambiguous: dict[str, int] = {}
-    """Class -> decisions behind `unique` that might as well have been the other way."""
-    lines: dict[str, dict[str, dict[str, int]]] = {}
-    """Line -> class -> direction -> crossings."""
-    zones: dict[str, dict[str, dict[str, float]]] = {}
-    """Zone -> class -> {"now", "entries", "exits", "dwell_s", "dwell_p95_s", "peak", "appeared", "vanished"}."""
-    speeds: dict[str, dict[str, dict[str, float]]] = {}
-    """Line -> class -> {"count", "median_kmh", "p85_kmh", "p95_kmh"}, where the ground is calibrated."""
-    od: dict[str, dict[str, dict[str, int]]] = {}
-    """Origin -> destination -> class -> objects: the first and the last line or zone that each of them met."""
-
-
-def net_of(lines: dict[str, dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
-    """Line -> class -> crossings in the first direction less those in the second, of `Counts.lines`."""
-    return {
-        line: {cls: 2 * next(iter(by.values()), 0) - sum(by.values()) for cls, by in classes.items()}
-        for line, classes in lines.items()
-    }
-
-
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage says of itself with each heartbeat; totals since the start of the run where known."""
 
@@ -272,8 +242,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Stage-specific numbers, e.g. `duration_s`, `p50_ms`."""
     texts: dict[str, str] = {}
     """Stage-specific words, e.g. `device`."""
-    streams: dict[str, Counts] = {}
-    """Stream -> its counts, from `track`."""
+    streams: dict[str, StreamTotals] = {}
+    """Stream -> what was counted in it, from `track`."""
 
 
 class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.totals import FrameResult, Totals, TrackRow
+from pipeline.counting.frame_result import FrameResult, TrackRow
+from pipeline.metrics.series import Series
 from pipeline.records.event import CountEvent
 from pipeline.transport.messages import Instances
 
@@ -76,9 +78,18 @@ def counter(
 class Outcome:
     steps: list[FrameResult]
     events: list[CountEvent]
-    totals: Totals
+    """Of lines, zones and rules of one's own."""
+    unique_events: list[CountEvent]
+    """Of kind `unique`, with corrections and withdrawals."""
+    totals: dict[str, Any]
+    """As in `summary.json`."""
+    series: dict[str, Series]
     final_ids: dict[int, int]
     rows: list[TrackRow]
+
+    def samples(self, name: str) -> dict[tuple[str, ...], Any]:
+        """Label values -> value of each sample of a metric."""
+        return {one.labels: one.value for one in self.series[name].samples}
 
     def crossings(self, line: str = "line") -> list[str]:
         """Directions in which the line was crossed, in order."""
@@ -95,7 +106,11 @@ def play_at(subject: StreamCounter, frames: Iterable[tuple[float, Frame]]) -> Ou
     steps = [subject.update(instances(frame, seq, pts_s)) for seq, (pts_s, frame) in enumerate(frames)]
     events = [event for step in steps for event in step.events] + subject.finish()
     rows = [row for step in steps for row in step.rows] + subject.last_rows()
-    return Outcome(steps, events, subject.totals(), subject.final_ids(), rows)
+    totals = subject.totals()
+    series = {one.name: one for one in totals.series}
+    unique = [event for event in events if event.kind == "unique"]
+    events = [event for event in events if event.kind != "unique"]
+    return Outcome(steps, events, unique, totals.summary, series, subject.final_ids(), rows)
 
 
 def along(points: Sequence[Xy], seconds: Sequence[float], fps: float = FPS) -> list[Xy]:

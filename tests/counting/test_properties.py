@@ -146,7 +146,7 @@ def test_the_books_of_a_zone_balance_at_every_moment(
     }
     subject = counter(zones=zones)
     outcome = play_at(subject, scene(routes)[:until])
-    for name, classes in outcome.totals.zones.items():
+    for name, classes in outcome.totals["zones"].items():
         for numbers in classes.values():
             assert (
                 numbers["entries"] + numbers["appeared"] - numbers["exits"] - numbers["vanished"]
@@ -168,7 +168,7 @@ def test_where_all_begin_outside_entries_less_exits_are_those_inside(ends: list[
     }
     outcome = play_at(counter(zones=zones), scene([(50.0, a, b) for a, b in ends]))
     sums = Counter[str]()
-    for classes in outcome.totals.zones.values():
+    for classes in outcome.totals["zones"].values():
         for numbers in classes.values():
             sums.update(numbers)  # type: ignore[arg-type]
     assert sums["entries"] - sums["exits"] == sums["now"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.counting.frame_result import TrackRow
 from pipeline.counting.smoothing import Smoother
-from pipeline.counting.totals import TrackRow
 
 FPS = 25.0
 

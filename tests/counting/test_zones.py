@@ -19,7 +19,7 @@ def passages(outcome: object) -> list[str]:
 def test_walking_through_is_one_entry_one_exit_and_the_time_between() -> None:
     outcome = play(counter(zones={"square": SQUARE}), walk([(150, 300), (490, 300)], [4]))
     assert passages(outcome) == ["entry", "exit"]
-    zone = outcome.totals.zones["square"]["person"]
+    zone = outcome.totals["zones"]["square"]["person"]
     assert (zone["now"], zone["entries"], zone["exits"]) == (0, 1, 1)
     assert zone["dwell_s"] == pytest.approx(128 / 85, abs=0.15)
 
@@ -32,7 +32,7 @@ def test_occupancy_rises_and_falls_as_objects_come_and_go() -> None:
     )
     now = [step.tracks.zones["square"].get("person", 0) for step in outcome.steps]
     assert now[0] == 0 and max(now) == 2 and now[-1] == 1
-    assert outcome.totals.zones["square"]["person"]["entries"] == 2
+    assert outcome.totals["zones"]["square"]["person"]["entries"] == 2
 
 
 def test_first_seen_inside_is_inside_but_has_not_entered() -> None:
@@ -44,7 +44,7 @@ def test_first_seen_inside_is_inside_but_has_not_entered() -> None:
 def test_lost_inside_leaves_no_ghost_and_its_stay_counts() -> None:
     frames = walk([(150, 300), (320, 300), (320, 300)], [2, 3]) + [[]] * int(20 * FPS)
     outcome = play(counter(zones={"square": SQUARE}), frames)
-    zone = outcome.totals.zones["square"]["person"]
+    zone = outcome.totals["zones"]["square"]["person"]
     assert (zone["now"], zone["entries"], zone["exits"]) == (0, 1, 0)
     assert zone["dwell_s"] == pytest.approx(3.75, abs=0.2)
 
@@ -59,8 +59,8 @@ def test_shaking_on_the_border_is_neither_entry_nor_exit() -> None:
 def test_one_object_in_two_zones_counts_in_both() -> None:
     wide = ZoneConfig(points=((0.3, 0.4), (0.7, 0.4), (0.7, 1.0), (0.3, 1.0)))
     outcome = play(counter(zones={"square": SQUARE, "wide": wide}), walk([(150, 300), (320, 300)], [3]))
-    assert [zone["person"]["now"] for zone in outcome.totals.zones.values()] == [1, 1]
-    assert [zone["person"]["entries"] for zone in outcome.totals.zones.values()] == [1, 1]
+    assert [zone["person"]["now"] for zone in outcome.totals["zones"].values()] == [1, 1]
+    assert [zone["person"]["entries"] for zone in outcome.totals["zones"].values()] == [1, 1]
 
 
 def test_a_hollow_of_the_polygon_is_outside() -> None:
@@ -77,20 +77,20 @@ def test_a_hollow_of_the_polygon_is_outside() -> None:
         )
     )
     outcome = play(counter(zones={"shoe": horseshoe}), walk([(320, 320), (320, 320)], [2]))
-    assert outcome.totals.zones["shoe"]["person"]["now"] == 0
+    assert outcome.totals["zones"]["shoe"]["person"]["now"] == 0
 
 
 def test_dwell_is_media_time_whatever_the_frame_rate() -> None:
     frames = [(t, [Thing((150 + 60 * t, 300))]) for t in np.arange(0, 6, 0.25).tolist()]
     outcome = play_at(counter(zones={"square": SQUARE}), frames)
-    assert outcome.totals.zones["square"]["person"]["dwell_s"] == pytest.approx(128 / 60, abs=0.3)
+    assert outcome.totals["zones"]["square"]["person"]["dwell_s"] == pytest.approx(128 / 60, abs=0.3)
 
 
 def test_a_zone_counts_only_its_classes() -> None:
     cars = SQUARE.model_copy(update={"classes": ("car",)})
     outcome = play(counter(zones={"square": cars}), walk([(150, 300), (490, 300)], [4]))
-    assert list(outcome.totals.zones["square"]) == ["car"]
-    assert set(outcome.totals.zones["square"]["car"].values()) == {0}
+    assert list(outcome.totals["zones"]["square"]) == ["car"]
+    assert set(outcome.totals["zones"]["square"]["car"].values()) == {0}
     assert passages(outcome) == []
 
 
@@ -103,7 +103,7 @@ def test_zone_at_the_center_anchor_follows_the_center() -> None:
 
 def test_first_inside_has_appeared_and_lost_inside_has_vanished() -> None:
     frames = walk([(320, 300), (320, 300)], [2]) + [[]] * int(20 * FPS)
-    zone = play(counter(zones={"square": SQUARE}), frames).totals.zones["square"]["person"]
+    zone = play(counter(zones={"square": SQUARE}), frames).totals["zones"]["square"]["person"]
     assert (zone["entries"], zone["exits"], zone["appeared"], zone["vanished"]) == (0, 0, 1, 1)
     assert (zone["now"], zone["peak"]) == (0, 1)
 
@@ -113,7 +113,7 @@ def test_peak_is_the_most_that_were_inside_at_once() -> None:
     frames = [[Thing(foot) for foot in feet] for feet in zip(*paths, strict=True)]
     outcome = play(counter(zones={"square": SQUARE}), frames)
     now = [step.tracks.zones["square"].get("person", 0) for step in outcome.steps]
-    assert outcome.totals.zones["square"]["person"]["peak"] == max(now) > 1
+    assert outcome.totals["zones"]["square"]["person"]["peak"] == max(now) > 1
 
 
 def test_an_exit_tells_how_long_the_stay_was() -> None:
@@ -123,7 +123,7 @@ def test_an_exit_tells_how_long_the_stay_was() -> None:
     entry, leaving = (event for event in outcome.events if event.kind == "zone")
     assert entry.dwell_s is None
     assert leaving.dwell_s == pytest.approx(leaving.pts_s - entry.pts_s, abs=0.1)
-    assert outcome.totals.dwell["square"]["person"].total == leaving.dwell_s
+    assert outcome.samples("tallycam_zone_dwell_seconds")["square", "person"].total == leaving.dwell_s
 
 
 def test_by_mask_an_object_is_inside_with_its_share() -> None:
@@ -155,7 +155,7 @@ def test_a_class_that_flips_inside_leaves_with_what_it_is() -> None:
         [Thing(foot, (120.0, 60.0), class_id=2 if number < 40 else 3)]
         for number, foot in enumerate(along([(100, 300), (320, 300), (320, 300), (560, 300)], [2, 6, 2]))
     ]
-    classes = play(counter(zones={"square": SQUARE}), frames).totals.zones["square"]
+    classes = play(counter(zones={"square": SQUARE}), frames).totals["zones"]["square"]
     assert sum(numbers["entries"] for numbers in classes.values()) == 1
     assert sum(numbers["exits"] for numbers in classes.values()) == 1
     assert all(numbers["now"] == 0 for numbers in classes.values())

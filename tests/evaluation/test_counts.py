@@ -39,7 +39,9 @@ def run_folder(folder: Path, *events: CountEvent, unique: dict[str, int] | None 
     """What a run leaves."""
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", {"run": "r1", "lives": 1, "started_s": 0.0})
-    summary = StreamSummary(decoded=500, processed=500, unique=unique or {}, extra={"media_s": 20.0})
+    summary = StreamSummary(
+        decoded=500, processed=500, counts={"unique": unique or {}}, extra={"media_s": 20.0}
+    )
     write_json(folder / "summary.json", build({"gate": summary}))
     with EventStore(f"sqlite:///{folder / 'events.db'}", "r1") as store:
         store.write(events)

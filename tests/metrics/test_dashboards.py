@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.metrics.quantiles import QuantileSketch
+from pipeline.config.schema import ZoneConfig
 from pipeline.metrics.stage_metrics import StageMetrics
+from tests.counting.counting_scenes import UPRIGHT, counter, play, walk
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 BOARD = json.loads((FOLDER / "tallycam.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 QUERIES = sorted({target["expr"] for panel in PANELS for target in panel["targets"]})
 QUERIES += [note["expr"] for note in BOARD["annotations"]["list"] if "expr" in note]
+
+
+YARD = ZoneConfig(points=((0.6, 0.0), (0.7, 0.0), (0.7, 1.0), (0.6, 1.0)))
 
 
 def filled(query: str, window: str = "1m") -> str:
@@ -35,9 +39,8 @@ def exported() -> set[str]:
     metrics.stream("gate").source(0, 0)
     metrics.batch(1)
     metrics.process("decode/gate", up=True, restarts=0)
-    zones = {"yard": {"car": {"now": 0, "entries": 0, "exits": 0, "dwell_s": 0}}}
-    stays = {"yard": {"car": QuantileSketch().histogram()}}
-    metrics.counts("gate", {"door": {"person": {"in": 0}}}, zones, {"person": 0}, dwell=stays)
+    outcome = play(counter({"door": UPRIGHT}, {"yard": YARD}), walk([(100, 300), (540, 300)], [4]))
+    metrics.counts("gate", outcome.series.values())
     return set(re.findall(r"^(\w+)[{ ]", metrics.text(), re.MULTILINE))
 
 

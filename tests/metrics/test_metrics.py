@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -14,11 +15,31 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import ConfigError
 from pipeline.metrics.quantiles import Histogram
+from pipeline.metrics.series import Sample, Series
 from pipeline.metrics.stage_metrics import StageMetrics
 
-LINES = {"door": {"person": {"in": 3, "out": 0}}}
-ZONES = {"yard": {"car": {"now": 1, "entries": 2, "exits": 1, "dwell_s": 3.5, "peak": 2}}}
 STAYS = Histogram(((2.0, 0), (5.0, 3), (inf, 4)), 21.5)
+CROSSINGS = Series(
+    "tallycam_line_crossings",
+    "Objects that crossed a line.",
+    "counter",
+    ("line", "class", "direction"),
+    (Sample(("door", "person", "in"), 3), Sample(("door", "person", "out"), 0)),
+)
+INSIDE = Series(
+    "tallycam_zone_objects",
+    "Objects inside a zone now.",
+    "gauge",
+    ("zone", "class"),
+    (Sample(("yard", "car"), 1),),
+)
+DWELL = Series(
+    "tallycam_zone_dwell_seconds",
+    "Stays that are over.",
+    "histogram",
+    ("zone", "class"),
+    (Sample(("yard", "car"), STAYS),),
+)
 
 
 def values(metrics: StageMetrics, name: str) -> dict[tuple[str, ...], float]:
@@ -47,15 +68,7 @@ def busy() -> StageMetrics:
     stream.source(reconnects=1, errors=4)
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
-    metrics.counts(
-        "gate",
-        LINES,
-        ZONES,
-        {"person": 4},
-        uncertainty={"person": 1},
-        dwell={"yard": {"car": STAYS}},
-        speed={"door": {"person": STAYS}},
-    )
+    metrics.counts("gate", [CROSSINGS, INSIDE, DWELL])
     return metrics
 
 
@@ -87,16 +100,22 @@ def test_counts_are_shown_as_totals() -> None:
         ("person", "in", "door", "gate"): 3,
         ("person", "out", "door", "gate"): 0,
     }
-    assert values(metrics, "tallycam_unique_objects") == {("person", "gate"): 4}
-    assert values(metrics, "tallycam_unique_objects_uncertain") == {("person", "gate"): 1}
     assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 1}
-    assert values(metrics, "tallycam_zone_entries_total") == {("car", "gate", "yard"): 2}
-    assert values(metrics, "tallycam_zone_exits_total") == {("car", "gate", "yard"): 1}
-    assert values(metrics, "tallycam_zone_objects_peak") == {("car", "gate", "yard"): 2}
-    assert values(metrics, "tallycam_line_net") == {("person", "door", "gate"): 3}
+    metrics.counts("gate", [replace(INSIDE, samples=(Sample(("yard", "car"), 0),))])
+    assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 0}
 
 
-def test_stays_and_speeds_are_histograms() -> None:
+def test_streams_share_a_metric_and_differ_in_its_label() -> None:
+    metrics = busy()
+    metrics.counts("back", [INSIDE])
+    assert values(metrics, "tallycam_zone_objects") == {
+        ("car", "gate", "yard"): 1,
+        ("car", "back", "yard"): 1,
+    }
+    assert metrics.text().count("# TYPE tallycam_zone_objects gauge") == 1
+
+
+def test_stays_are_a_histogram() -> None:
     metrics = busy()
     assert values(metrics, "tallycam_zone_dwell_seconds_bucket") == {
         ("car", "2.0", "gate", "yard"): 0,
@@ -104,13 +123,29 @@ def test_stays_and_speeds_are_histograms() -> None:
         ("car", "+Inf", "gate", "yard"): 4,
     }
     assert values(metrics, "tallycam_zone_dwell_seconds_sum") == {("car", "gate", "yard"): 21.5}
-    assert values(metrics, "tallycam_line_speed_kmh_count") == {("person", "door", "gate"): 4}
+    assert values(metrics, "tallycam_zone_dwell_seconds_count") == {("car", "gate", "yard"): 4}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (replace(INSIDE, kind="counter"), "is a counter of .*, was .*gauge"),
+        (replace(INSIDE, labels=("class",), samples=()), "is a gauge of .*class.*, was"),
+        (replace(INSIDE, samples=INSIDE.samples * 2), "two samples have the labels .*yard"),
+        (replace(INSIDE, samples=(Sample(("yard", "car"), STAYS),)), "is no value of a gauge"),
+    ],
+)
+def test_what_prometheus_would_reject_is_refused_and_spoils_nothing(wrong: Series, message: str) -> None:
+    metrics = busy()
+    with pytest.raises(ValueError, match=f"metric tallycam_zone_objects: .*{message}"):
+        metrics.counts("back", [wrong])
+    assert values(metrics, "tallycam_zone_objects") == {("car", "gate", "yard"): 1}
 
 
 def test_after_a_restart_no_count_is_shown_until_it_is_known_again() -> None:
     metrics = StageMetrics("track")
     assert values(metrics, "tallycam_line_crossings_total") == {}
-    metrics.counts("gate", LINES, ZONES, {})
+    metrics.counts("gate", [CROSSINGS])
     assert values(metrics, "tallycam_line_crossings_total")["person", "in", "door", "gate"] == 3
 
 

@@ -20,11 +20,14 @@ GATE = StreamSummary(
     decoded=750,
     processed=748,
     dropped={"replaced": 2},
-    unique={"person": np.int64(6)},  # type: ignore[dict-item]
-    uncertainty={"person": 1},
-    ambiguous={"person": 1},
-    lines={"door": {"person": {"in": 4, "out": 2}}},
-    zones={"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
+    counts={
+        "unique": {"person": np.int64(6)},
+        "uncertain": {"person": 1},
+        "doubtful": {"person": 1},
+        "lines": {"door": {"person": {"in": 4, "out": 2}}},
+        "zones": {"yard": {"car": {"now": 1, "entries": 3, "exits": 2, "dwell_s": 12.5}}},
+        "od": {},
+    },
     fps=24.9,
     latency_ms={"p50": 31.0, "p99": float("nan")},
     extra={"source": "rtsp://viewer:hush@camera.local/1", "damage": {"packets": 3}},
@@ -53,9 +56,15 @@ def test_the_contract_holds(tmp_path: Path) -> None:
     }
 
 
-def test_extra_keys_do_not_replace_the_contract() -> None:
+def test_a_stream_without_a_frame_has_the_keys_of_the_contract() -> None:
+    (stream,) = build({"gate": StreamSummary(decoded=0, processed=0)})["streams"].values()
+    assert list(stream) == ["frames", "unique", "lines", "zones", "fps", "latency_ms"]
+
+
+@pytest.mark.parametrize("where", ["counts", "extra"])
+def test_other_keys_do_not_replace_the_contract(where: str) -> None:
     with pytest.raises(ValueError, match="'fps'"):
-        build({"gate": StreamSummary(decoded=0, processed=0, extra={"fps": 1})})
+        build({"gate": StreamSummary(decoded=0, processed=0, **{where: {"fps": 1}})})
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_other(

@@ -53,7 +53,7 @@ def counted(poses: Poses, camera: str, engine: str = "own", ghosts: bool = False
         step = subject.update(msgspec.structs.replace(frame, camera=None if ghosts else pose))
         shown.update(step.tracks.ids.tolist())
     subject.finish()
-    return subject.totals().unique["person"], shown
+    return subject.totals().summary["unique"]["person"], shown
 
 
 @pytest.mark.parametrize(

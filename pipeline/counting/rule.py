@@ -1,0 +1,238 @@
+"""What a counting rule is: the seam between the objects of a stream and everything that is counted of them.
+
+A rule is told of every confirmed object of its stream: when it is confirmed, each time it is observed, when it turns
+out to be the continuation of another one, and when it is gone. It answers with events, and says at any time what it has
+counted: for `summary.json`, for Prometheus, for the tables on the terminal. Nothing else knows what a rule counts.
+
+A rule is a pure function of what it is told: the same calls give the same events and totals. After a crash the log of
+instances is replayed through it, so it must not look at clocks, files or random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol
+
+from pipeline.config.fields import ConfigModel
+from pipeline.config.schema import StreamConfig
+from pipeline.counting.ground import Ground
+from pipeline.metrics.series import Series
+from pipeline.records.event import Change, CountEvent
+from pipeline.tracking.observation import Observation
+from pipeline.transport.totals import Table
+
+
+class ObjectTable(Protocol):
+    """The objects of a stream, as far as rules may ask about them."""
+
+    def unique(self) -> dict[str, int]:
+        """Class -> number of objects so far, for the classes that the stream counts."""
+
+    def ambiguous(self) -> dict[str, int]:
+        """Class -> number of ambiguous decisions behind `unique` (`tracking/uncertainty.py`)."""
+
+    def uncertain(self) -> dict[str, int]:
+        """Class -> by how many objects `unique` may be off, as in 34 ± 2."""
+
+    def class_of(self, object_id: int) -> str:
+        """Class of an object that is not gone yet, by vote over all its observations."""
+
+
+class CountedStream:
+    """What all rules of one stream share.
+
+    Args:
+        name: of the stream.
+        config: its configuration.
+        objects: its objects.
+
+    Attributes:
+        frame: width and height of the first frame in pixels; all rules count in its coordinates.
+        seen: classes of all objects observed so far, and those that the configuration names for the stream.
+    """
+
+    def __init__(self, name: str, config: StreamConfig, objects: ObjectTable) -> None:
+        self.name = name
+        self.config = config
+        self.objects = objects
+        self.frame = (1, 1)
+        self.seen: set[str] = set(config.classes or ())
+        self._ground: Ground | None = None
+
+    def begin(self, frame: tuple[int, int]) -> None:
+        """The stream's first frame has this width and height in pixels."""
+        self.frame = frame
+        if self.config.ground is not None:
+            self._ground = Ground(self.config.ground, frame)
+
+    def wanted(self, class_name: str) -> bool:
+        """Whether the stream counts this class."""
+        return among(class_name, self.config.classes)
+
+    def shown_classes(self, limit: tuple[str, ...] | None) -> set[str]:
+        """Classes to report, with 0 if need be: those configured by name and those seen.
+
+        Args:
+            limit: classes of a line or zone; None: all.
+        """
+        configured = {name for name in limit or self.config.classes or () if self.wanted(name)}
+        return configured | {name for name in self.seen if among(name, limit)}
+
+    def observe(self, object_id: int, class_name: str, observation: Observation) -> None:
+        """Takes an observation of an object of a wanted class, before the rules do."""
+        self.seen.add(class_name)
+        if self._ground is not None:
+            self._ground.observe(object_id, observation)
+
+    def end(self, object_id: int) -> None:
+        """The object is gone."""
+        if self._ground is not None:
+            self._ground.end(object_id)
+
+    def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
+        """Speed of an object on the ground at its observation `pts_s`; None where it cannot be measured."""
+        return None if self._ground is None else self._ground.speed_kmh(object_id, pts_s)
+
+
+class CountingRule:
+    """Base of all rules: every method may be overridden, none has to be. Override `__init__` to set up state.
+
+    Args:
+        stream: what the rule may know of its stream.
+        name: of the rule: the key under `streams.NAME.rules`, or its name in the table of built-in rules.
+        settings: the rule's configuration: an instance of `Settings`, or the plain mapping where there is none.
+
+    Attributes:
+        Settings: model of the configuration; None: any mapping.
+        all_classes: whether the rule is told of objects of classes that the stream does not count, too.
+    """
+
+    Settings: ClassVar[type[ConfigModel] | None] = None
+    all_classes: ClassVar[bool] = False
+
+    def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
+        self.stream = stream
+        self.name = name
+        self.settings = settings
+
+    def begin(self, frame: tuple[int, int]) -> None:
+        """The stream's first frame has this width and height in pixels. Comes before everything else."""
+
+    def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
+        """A new object is confirmed. What was observed of it so far follows in calls of `observe`.
+
+        Args:
+            object_id: from 1, never used again in this stream.
+            class_name: its class by vote.
+            observation: the one that confirmed it.
+        """
+        return ()
+
+    def observe(
+        self, object_id: int, class_name: str, observation: Observation, arriving: bool
+    ) -> Iterable[CountEvent]:
+        """An object was observed.
+
+        Args:
+            object_id: a confirmed object; its observations come in the order of time.
+            class_name: its class by vote so far, which may change from one observation to the next.
+            observation: where and when; coordinates are pixels of the stream's first frame.
+            arriving: the object appeared in view while the stream was running, so it may have come from outside.
+        """
+        return ()
+
+    def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
+        """The object `later` turned out to be `object_id`, seen again. It goes on with the past of both.
+
+        Args:
+            object_id: the older one, which is not observed any more; `end` follows, with nothing left to end.
+            later: the one that appeared after `object_id` was lost.
+            class_name: class of `object_id`.
+            first: the first observation of `later`.
+
+        Returns:
+            What happened out of sight, between the last observation of `object_id` and the first of `later`.
+        """
+        return ()
+
+    def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """The object is gone for good: drop what is kept of it.
+
+        Args:
+            object_id: also one of a class that the stream does not count, or that the rule was never told of.
+            class_name: its class by the final vote; count it only if `stream.wanted(class_name)`.
+        """
+        return ()
+
+    def on_event(self, event: CountEvent) -> None:
+        """Some rule of the stream has found this event: comes for each event, before the next rule is asked."""
+
+    def totals(self) -> Mapping[str, Any]:
+        """What was counted so far, as plain JSON values. Empty values are left out of `summary.json`.
+
+        Built-in rules: keys of the stream's part of `summary.json`; others: what stands there under `rules.NAME`.
+        """
+        return {}
+
+    def series(self) -> Iterable[Series]:
+        """What was counted so far as metric families, also those without samples yet."""
+        return ()
+
+    def live(self) -> Mapping[str, str]:
+        """Column of the table on the terminal while a run goes on -> text, short."""
+        return {}
+
+    def table(self) -> Iterable[Table]:
+        """Rows of the tables on the terminal at the end of a run."""
+        return ()
+
+    def drawn(self) -> Mapping[str, Any]:
+        """Fields of the message `Tracks` that hold what the annotated video shows of this rule. Called for each frame:
+        must be cheap, and must not return anything that changes later."""
+        return {}
+
+    def event(
+        self,
+        object_id: int,
+        class_name: str,
+        observation: Observation,
+        name: str = "",
+        direction: str = "",
+        *,
+        kind: str = "",
+        dwell_s: float | None = None,
+        speed_kmh: float | None = None,
+        change: Change = "new",
+    ) -> CountEvent:
+        """An event of this rule at an observation of an object.
+
+        Args:
+            name, direction: what exactly happened, without `/`; one object has at most one event with the same name
+                and direction in a frame.
+            kind: default: the name of the rule.
+            dwell_s, speed_kmh, change: as in `CountEvent`.
+        """
+        frame_time = observation.frame_time
+        return CountEvent(
+            stream=self.stream.name,
+            kind=kind or self.name,
+            name=name,
+            class_name=class_name,
+            direction=direction,
+            track=object_id,
+            epoch=frame_time.epoch,
+            seq=frame_time.seq,
+            index=frame_time.index,
+            pts_s=frame_time.pts_s,
+            wall_s=frame_time.wall_s,
+            score=observation.score,
+            box_px=observation.box_px,
+            dwell_s=dwell_s,
+            speed_kmh=speed_kmh,
+            change=change,
+        )
+
+
+def among(class_name: str, classes: Iterable[str] | None) -> bool:
+    """Whether a class is one of `classes`; None stands for all."""
+    return classes is None or class_name in classes
