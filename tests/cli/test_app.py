@@ -68,6 +68,7 @@ def test_a_shell_completes_commands() -> None:
     assert tallycam(**asked).split() == ["recount"]
 
 
-def test_completion_installs_itself(tmp_path: Path) -> None:
-    tallycam("--install-completion", "bash", HOME=str(tmp_path))
+def test_completion_installs_itself_for_the_shell_it_is_called_from(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m pipeline --install-completion; exit $?"
+    subprocess.run(["bash", "-c", command], check=True, env=os.environ | {"HOME": str(tmp_path)})
     assert "_TALLYCAM_COMPLETE" in (tmp_path / ".bash_completions" / "tallycam.sh").read_text()
