@@ -140,3 +140,15 @@ def test_the_wheel_holds_model_clip_and_types(root: Path, tmp_path: Path) -> Non
     assert clips
     assert max(clips) < 2_000_000
     assert [name for name in sizes if re.fullmatch(r"pipeline/demo/data/.*\.json(\.gz)?", name)]
+
+
+def test_nothing_says_to_install_from_an_index_that_has_no_release(root: Path) -> None:
+    """To be removed with the first release on PyPI."""
+    pages = [
+        root / "README.md",
+        *root.glob("docs/**/*.md"),
+        *root.glob("configs/*"),
+        *root.glob("pipeline/**/*.py"),
+    ]
+    command = re.compile(r"install ['\"]?tallycam\b")
+    assert not [path.name for path in pages if command.search(path.read_text("utf-8"))]

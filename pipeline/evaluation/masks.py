@@ -99,7 +99,7 @@ def score_masks(truth: TrueMasks, found: FoundMasks, score: float = 0.5) -> Mask
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise EvaluationError(
-            f"evaluate masks needs the package {error.name}; install tallycam[evaluate]"
+            f"evaluate masks needs the package {error.name}; pip install pycocotools"
         ) from None
     images = [place for place in range(len(truth.names)) if found.seen is None or place in found.seen]
     true = [mask for mask in truth.masks if found.seen is None or mask.image in found.seen]

@@ -256,7 +256,7 @@ class _Metrics:
             from trackeval.metrics import CLEAR, HOTA, Identity
         except ImportError as error:
             raise EvaluationError(
-                f"evaluate tracks needs the package {error.name}; install tallycam[evaluate]"
+                f"evaluate tracks needs the package {error.name}; pip install 'trackeval<1.1'"
             ) from None
         quiet = {"PRINT_CONFIG": False}
         self._metrics = {"hota": HOTA(), "clear": CLEAR(quiet), "identity": Identity(quiet)}

@@ -103,7 +103,7 @@ class EventStore:
         try:
             self._engine = _engine(parsed)
         except ImportError as error:
-            hint = "; install tallycam[postgres]" if parsed.get_backend_name() == "postgresql" else ""
+            hint = "; pip install 'psycopg[binary]'" if parsed.get_backend_name() == "postgresql" else ""
             raise ConfigError(f"output.events: {self._shown} needs the package {error.name}{hint}") from None
         try:
             with self._engine.begin() as connection:

@@ -146,9 +146,7 @@ def compare(
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(
-            "export: comparing needs ONNX Runtime: pip install 'tallycam[onnx]' or pip install onnxruntime"
-        ) from error
+        raise ModelError("export: comparing needs ONNX Runtime: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -38,7 +38,7 @@ def open_session(path: Path, config: ModelConfig) -> tuple[Any, str]:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{path}: ONNX Runtime is not installed; pip install 'tallycam[onnx]'") from error
+        raise ModelError(f"{path}: ONNX Runtime is not installed; pip install onnxruntime") from error
     kinds, number = choose_devices(config.device, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised; its own log would reach stderr unformatted
