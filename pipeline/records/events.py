@@ -89,19 +89,20 @@ class EventStore:
     Args:
         url: SQLAlchemy URL, `sqlite:///events.db` or `postgresql://user:password@host/name`.
         run: name of the run, part of every row: events of other runs are neither read nor changed.
+        busy_timeout_s: how long SQLite waits for another process to finish writing.
 
     Raises:
         ConfigError: `url` is not a database URL, or needs a driver that is not installed.
         OutputError: the database cannot be opened or written. No message contains the password.
     """
 
-    def __init__(self, url: str, run: str) -> None:
+    def __init__(self, url: str, run: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.run = run
         parsed = parse_url(url)
         self._shown = redact(url)
         self._insert: Any = sqlite.insert if parsed.get_backend_name() == "sqlite" else postgresql.insert
         try:
-            self._engine = _engine(parsed)
+            self._engine = _engine(parsed, busy_timeout_s)
         except ImportError as error:
             hint = "; pip install 'psycopg[binary]'" if parsed.get_backend_name() == "postgresql" else ""
             raise ConfigError(f"output.events: {self._shown} needs the package {error.name}{hint}") from None
@@ -264,10 +265,10 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, busy_timeout_s: float) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
 
     @listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:

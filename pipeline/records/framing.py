@@ -98,6 +98,17 @@ class FrameReader:
         self.offset += _HEAD.size + head[0]
         return True
 
+    def peek(self, size: int) -> bytes | None:
+        """The first `size` bytes of the next frame's payload, or None at the end of the file or at a torn tail.
+
+        Raises:
+            DamageError: its length is damaged.
+        """
+        head = self._head()
+        if head is None or self.offset + _HEAD.size + head[0] > self._size():
+            return None
+        return self._read(min(size, head[0]))
+
     def resynchronise(self, payload_start: bytes) -> bool:
         """Moves on to the next whole frame after a damaged one.
 
