@@ -1,6 +1,7 @@
 """Whatever process is killed and when: counts are those of a run in which nothing happened."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -20,7 +21,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return config, folder / "out"
 
 
-def events(out: Path) -> list[tuple[object, ...]]:
+def events(out: Path) -> list[tuple[Any, ...]]:
     query = "select key, pts_s, x0, y0, x1, y1 from events order by key"
     with create_engine(f"sqlite:///{out / 'events.db'}").connect() as connection:
         return [tuple(row) for row in connection.execute(text(query))]
@@ -40,6 +41,7 @@ def test_every_frame_is_counted_and_drawn_once(undisturbed: tuple[Path, Path]) -
     assert middle["right"] > 5
     assert middle["left"] > 5
     assert result["unique"]["person"] > 10
+    assert sum(key.split("/")[3] == "unique" for key, *_ in events(out)) == result["unique"]["person"]
     assert not list(out.glob("*.part"))
 
 

@@ -16,7 +16,8 @@ def check(config: ConfigPath, overrides: Overrides = None, source: Source = None
         preflight.check_source(name, stream)
         lines = ", ".join(stream.lines) or "none"
         zones = ", ".join(stream.zones) or "none"
-        print(f"{name}: lines {lines}; zones {zones}; {len(classes)} classes")
+        rules = f"; rules {', '.join(stream.rules)}" if stream.rules else ""
+        print(f"{name}: lines {lines}; zones {zones}{rules}; {len(classes)} classes")
     for line in preflight.notes(loaded):
         print(line)
     print(f"{config}: valid")

@@ -106,11 +106,12 @@ def _path_of(use: str, where: str) -> str:
     known |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     if use in known:
         return known[use]
-    near = difflib.get_close_matches(use, known, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`?" if near else f"there is {', '.join(sorted(known)) or 'none'}"
+    hint = f"known: {', '.join(sorted(known)) or 'none'}"
+    if nearest := difflib.get_close_matches(use, known, n=1, cutoff=0.5):
+        hint += f"; did you mean `{nearest[0]}`?"
     raise ConfigError(
-        f"{where}: there is no counting rule `{shown(use)}`; {hint} "
-        f"A rule of your own goes by `use: package.module:Class`"
+        f"{where}: there is no counting rule `{shown(use)}` ({hint}); "
+        "one of your own goes by `use: package.module:Class`"
     )
 
 
