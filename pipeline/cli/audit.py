@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 MANY = 500
-"""Events from which on a sample is recommended: a page of more takes tens of megabytes."""
+"""With more events a sample is recommended, since the page would have tens of megabytes."""
 
 
 def audit(

@@ -1,4 +1,4 @@
-"""`tallycam evaluate`: tracks, masks or counts against ground truth."""
+"""`tallycam evaluate`: tracks, masks or counts compared with ground truth."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ def image(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pipeline.cli.model_choice import choose
+    from pipeline.cli.arguments import choose_model
     from pipeline.errors import TallycamError
     from pipeline.images.job import ImageReport, process
     from pipeline.images.paths import gather
 
-    settings = choose(model, config, overrides or (), score=score)
+    settings = choose_model(model, config, overrides or (), score=score)
     wanted = tuple(dict.fromkeys(count or ()))
     gathered = gather(paths)
     console = Console(stderr=True)

@@ -65,12 +65,12 @@ def export(
     overrides: Overrides = None,
 ) -> None:
     """Export a Mask R-CNN to ONNX, and check on images that both find the same objects."""
-    from pipeline.cli.model_choice import choose, parse_size
+    from pipeline.cli.arguments import choose_model, parse_size
     from pipeline.demo.clip import bundled_frames
     from pipeline.models.catalog import maskrcnn_weights
     from pipeline.models.maskrcnn.export import export as write
 
-    chosen = choose(model, config, overrides or ())
+    chosen = choose_model(model, config, overrides or ())
     wanted = parse_size(size, "--size") if size else None
     done = write(maskrcnn_weights(chosen), onnx, size=wanted, names=chosen.classes, frames=bundled_frames(3))
     print(
@@ -103,7 +103,7 @@ def bench(
     from rich.console import Console
     from rich.table import Table
 
-    from pipeline.cli.model_choice import choose, parse_numbers, parse_size
+    from pipeline.cli.arguments import choose_model, parse_numbers, parse_size
     from pipeline.demo.clip import bundled_frames
     from pipeline.models import registry
     from pipeline.models.bench import bench as measure
@@ -112,7 +112,7 @@ def bench(
 
     numbers = parse_numbers(batches, "--batches")
     width, height = parse_size(size, "--size")
-    chosen = choose(model, config, overrides or ())
+    chosen = choose_model(model, config, overrides or ())
     frames = [Planes.from_rgb(frame) for frame in bundled_frames(4, (width, height))]
     segmenter = registry.load(chosen)
     segmenter.warm_up()

@@ -50,7 +50,7 @@ def track(
     ] = None,
 ) -> None:
     """Track the boxes of a MOTChallenge detection file, without a video."""
-    from pipeline.cli.model_choice import parse_size
+    from pipeline.cli.arguments import parse_size
     from pipeline.config.load import load, load_without_file
     from pipeline.errors import ConfigError
     from pipeline.evaluation.detections import track_file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.model_choice import choose
+from pipeline.cli.arguments import choose_model
 from pipeline.config.load import load, load_without_file
 from pipeline.errors import ConfigError
 
@@ -64,10 +64,10 @@ def test_a_model_is_chosen_by_name_or_file_over_the_configuration(tmp_path: Path
     path = tmp_path / "a.yaml"
     path.write_text("{model: {name: street, score: 0.7, device: cpu}, streams: {gate: {source: x.mp4}}}")
     assert load(path).model.name == "street"
-    chosen = choose("some/model.onnx", path, ["model.batch=2"], score=0.2)
+    chosen = choose_model("some/model.onnx", path, ["model.batch=2"], score=0.2)
     assert (str(chosen.path), chosen.name, chosen.score, chosen.batch) == ("some/model.onnx", None, 0.2, 2)
-    assert choose("maskrcnn_resnet50_fpn").name == "maskrcnn_resnet50_fpn"
-    assert choose("package.module:Name").name == "package.module:Name"
-    assert choose(None, path).score == 0.7
+    assert choose_model("maskrcnn_resnet50_fpn").name == "maskrcnn_resnet50_fpn"
+    assert choose_model("package.module:Name").name == "package.module:Name"
+    assert choose_model(None, path).score == 0.7
     with pytest.raises(ConfigError, match="unknown key `scroe`"):
-        choose(None, None, ["model.scroe=1"])
+        choose_model(None, None, ["model.scroe=1"])

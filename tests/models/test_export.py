@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.cli.model_choice import parse_numbers, parse_size
+from pipeline.cli.arguments import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
 from pipeline.demo.clip import bundled_frames
 from pipeline.errors import ConfigError, ModelError
