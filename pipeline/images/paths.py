@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.files import reason
 from pipeline.video.sources.image_folder import natural_key
 
 SUFFIXES = (
@@ -61,7 +62,7 @@ def _inside(folder: Path) -> tuple[list[Path], str]:
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
     except OSError as error:
-        return [], f"{folder}: the folder cannot be read: {error.strerror}"
+        return [], f"{folder}: the folder cannot be read: {reason(error)}"
     found.sort(key=lambda path: natural_key(path.name))
     return found, "" if found else f"{folder}: no images in this folder"
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import OutputError
+from pipeline.files import writing
 from pipeline.logs.destinations import ConsoleHandler, RunLogFile, run_log_path
 from pipeline.logs.line import LogFormat, LogLevel
 from pipeline.runtime.log_collector import LogCollector
@@ -52,12 +52,8 @@ def run_log(out: Path, settings: LogSettings) -> Iterator[LogCollector]:
         OutputError: The file cannot be opened.
     """
     path = run_log_path(out)
-    try:
+    with writing(path, "give another folder with --out"):
         file = RunLogFile(path, settings.form)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror}; give another folder with --out"
-        ) from None
     handlers = (file, ConsoleHandler(settings.form, settings.level.number, settings.print_line))
     root = logging.getLogger()
     before = root.level
