@@ -147,7 +147,7 @@ class StreamMetrics:
         self._families = families
         self._labels = labels
         self._dropped: dict[str, Counter] = {}
-        self._reconnects_shown = self._errors_shown = 0
+        self._source_shown = (0, 0, 0)
         self._frames_in = families.frames_in.labels(*labels)
         self._frames_out = families.frames_out.labels(*labels)
         self.processing: Callable[[float], None] = families.processing.labels(*labels).observe
@@ -182,11 +182,14 @@ class StreamMetrics:
         """Frames that this stage may still send, or has asked for."""
         self._credits.set(frames)
 
-    def source(self, reconnects: int, errors: int) -> None:
-        """Totals of this process: times that a live source came back; damaged packets and frames."""
-        self._reconnects.inc(reconnects - self._reconnects_shown)
-        self._decode_errors.inc(errors - self._errors_shown)
-        self._reconnects_shown, self._errors_shown = reconnects, errors
+    def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:
+        """Totals of this process: times that a live source came back; damaged packets and frames; frames whose media
+        time was interpolated."""
+        shown = reconnects, errors, retimed
+        counters = self._reconnects, self._decode_errors, self._retimed
+        for counter, now, before in zip(counters, shown, self._source_shown, strict=True):
+            counter.inc(now - before)
+        self._source_shown = shown
 
     # Bound at the first use, so that a stage shows nothing that it does not have.
 
@@ -218,6 +221,10 @@ class StreamMetrics:
     def _decode_errors(self) -> Counter:
         return self._families.decode_errors.labels(*self._labels)
 
+    @cached_property
+    def _retimed(self) -> Counter:
+        return self._families.retimed.labels(*self._labels)
+
 
 class _Families:
     """The metrics that a process observes itself, by name."""
@@ -240,6 +247,9 @@ class _Families:
         self.static = counter("frames_static", "Frames that the model was spared because nothing moved.")
         self.reconnects = counter("reconnects", "Times that a live source came back.")
         self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
+        self.retimed = counter(
+            "frames_retimed", "Frames whose media time is interpolated: timestamps repeat."
+        )
         self.processing = seconds("processing", "Time that the stage worked on one frame.")
         self.end_to_end = seconds("end_to_end", "Time from decoding a frame to the end of this stage.")
         self.slots = gauge("ring_slots", "Slots of the stream's frame ring.")

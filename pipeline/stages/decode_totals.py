@@ -48,7 +48,7 @@ class DecodeTotals:
         stats = self._source.stats
         self._metrics.slots(self._queue.used, self._slots)
         self._metrics.queue(self._queue.waiting)
-        self._metrics.source(stats.reconnects, stats.errors)
+        self._metrics.source(stats.reconnects, stats.errors, stats.retimed)
         for reason, frames in dict(self._queue.dropped).items():
             self._metrics.dropped(reason, frames - self._shown.get(reason, 0))
             self._shown[reason] = frames

@@ -65,7 +65,7 @@ def busy() -> StageMetrics:
     stream.queue(4)
     stream.credits(5)
     stream.source(reconnects=1, errors=3)
-    stream.source(reconnects=1, errors=4)
+    stream.source(reconnects=1, errors=4, retimed=7)
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
     metrics.counts("gate", [CROSSINGS, INSIDE, DWELL])
@@ -89,6 +89,7 @@ def test_every_observation_is_shown_with_stage_and_stream() -> None:
     assert values(metrics, "tallycam_credits") == {frame: 5}
     assert values(metrics, "tallycam_reconnects_total") == {frame: 1}
     assert values(metrics, "tallycam_decode_errors_total") == {frame: 4}
+    assert values(metrics, "tallycam_frames_retimed_total") == {frame: 7}
     assert values(metrics, "tallycam_batch_size_sum") == {("segment",): 4}
     assert values(metrics, "tallycam_restarts_total") == {("decode/gate",): 2}
     assert values(metrics, "tallycam_process_up") == {("decode/gate",): 1}

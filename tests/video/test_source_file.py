@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from pipeline.config.schema import StreamConfig
-from pipeline.video.sources import video_file as source_file
+from pipeline.video.sources import file_decoder
 from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import FramePosition, Source
-from tests.video.media import number_of, pixels, write_video
+from tests.running import counts, scene, tallycam
+from tests.video.media import number_of, picture, pixels, write_video
 
 
 def opened(path: Path, *, stop: threading.Event | None = None, **settings: Any) -> Source:
@@ -59,13 +63,100 @@ def test_variable_frame_rate_keeps_the_real_times(tmp_path: Path) -> None:
     assert [row[1] for row in played(path)] == pytest.approx(times_s, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["clip.mkv", "clip.avi", "clip.ts", "clip.mov", "clip.h264"])
+@pytest.mark.parametrize(
+    "name", ["clip.mkv", "clip.avi", "clip.ts", "clip.mov", "clip.h264", "clip.mxf", "clip.asf"]
+)
 def test_containers_give_the_same_frames_and_times(tmp_path: Path, name: str) -> None:
-    options = {"bf": "0"} if name.endswith((".avi", ".h264")) else None
-    path = write_video(tmp_path / name, 30, options=options)
+    path = write_video(tmp_path / name, 30)
     rows = played(path)
     assert [row[3] for row in rows] == list(range(30))
     assert [row[1] for row in rows] == pytest.approx([i / 25 for i in range(30)], abs=0.002)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_avi_that_states_twice_the_rate_has_the_rate_of_its_frames(
+    tmp_path: Path, codec: str, bframes: int
+) -> None:
+    """Each frame is followed by an empty packet: 50 packets a second are stated, 25 frames are there."""
+    path = write_every_second_slot(tmp_path / "slots.avi", codec, bframes)
+    source = opened(path)
+    frames = list(source.frames())
+    assert (source.info.fps, source.info.frames) == (25.0, 50)
+    assert [number_of(pixels(frame)) for frame in frames] == list(range(50))
+    assert [frame.pts_s for frame in frames] == pytest.approx([i / 25 for i in range(50)], abs=0.021)
+
+
+def write_every_second_slot(path: Path, codec: str, bframes: int) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=50, options={"bf": str(bframes)})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 50)
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = 2 * number, Fraction(1, 50)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_with_timestamps(
+    path: Path, count: int, timestamps_ms: Callable[[int], int], size: tuple[int, int] = (160, 120)
+) -> Path:
+    """A video whose container states other timestamps than those of its frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.gop_size = 25
+        packets = []
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(number % 256, *size), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            packets += stream.encode(frame)
+        for number, packet in enumerate([*packets, *stream.encode(None)]):
+            packet.time_base = Fraction(1, 1000)
+            packet.pts = packet.dts = timestamps_ms(number)
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    "timestamps_ms",
+    [lambda number: number // 25 * 1000, lambda number: 0, lambda number: number // 10 * 400],
+    ids=["whole seconds", "all equal", "every 0.4 s"],
+)
+def test_timestamps_that_repeat_are_spread_evenly(
+    tmp_path: Path, timestamps_ms: Callable[[int], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened(write_with_timestamps(tmp_path / "coarse.mkv", 100, timestamps_ms))
+    assert [frame.pts_s for frame in source.frames()] == pytest.approx([i / 25 for i in range(100)])
+    assert source.stats.retimed > 80 and source.stats.errors == 0
+    assert len(caplog.records) == 1 and "coarse.mkv: timestamps repeat" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{}, {"fps": 7, "skip": 1}], ids=str)
+@pytest.mark.parametrize("index", [120, 151, 199])
+@pytest.mark.parametrize(
+    "timestamps_ms",
+    [
+        lambda number: number // 25 * 1000,
+        lambda number: 0,
+        lambda number: number // 25 * 1000 if number < 100 else number * 40,
+        lambda number: number * 40 if not 30 <= number < 70 else 1200,
+        lambda number: number * 20,
+    ],
+    ids=["whole seconds", "all equal", "whole seconds at first", "stuck for a while", "twice as fast"],
+)
+def test_entered_again_at_a_known_frame_sick_timestamps_give_the_same_frames(
+    tmp_path: Path, timestamps_ms: Callable[[int], int], index: int, settings: dict[str, Any]
+) -> None:
+    path = write_with_timestamps(tmp_path / "coarse.mkv", 220, timestamps_ms)
+    whole = [(f.index, f.pts_s, f.epoch, number_of(pixels(f))) for f in opened(path, **settings).frames()]
+    known = next(row for row in whole if row[0] >= index)
+    hint = FramePosition(*known[:3])
+    source = opened(path, first_index=known[0], seek_hint=hint, **settings)
+    again = [(f.index, f.pts_s, f.epoch, number_of(pixels(f))) for f in source.frames()]
+    assert again == [row for row in whole if row[0] >= known[0]]
 
 
 def test_start_and_stop_time_are_exact_and_index_counts_from_the_first_frame_wanted(clip: Path) -> None:
@@ -133,16 +224,16 @@ def test_a_known_frame_is_entered_from_the_keyframe_before_it(
     path = write_video(tmp_path / "long.mp4", 220, gop=25)
     source = opened(path, first_index=160, seek_hint=FramePosition(160, 160 / 25))
     converted: list[int] = []
-    real = source_file.decoded
+    real = file_decoder.decoded
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         for frame in real(*args, **kwargs):
             converted.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(source_file, "decoded", counted)
+    monkeypatch.setattr(file_decoder, "decoded", counted)
     assert [frame.index for frame in source.frames()] == list(range(160, 220))
-    assert len(converted) < 120
+    assert len(converted) <= 60 + 2 * 25 + 25, "two seconds and up to a keyframe more"
 
 
 def test_a_known_frame_that_is_not_there_is_not_trusted(tmp_path: Path) -> None:
@@ -197,3 +288,17 @@ def test_a_file_name_with_a_protocol_in_it_is_a_file(clip: Path, tmp_path: Path,
 def test_file_urls_are_files(clip: Path) -> None:
     source = open_source(StreamConfig(source=f"file://{clip}"), stop=threading.Event())
     assert source.info.frames == 120
+
+
+def test_a_run_over_whole_seconds_counts_as_one_over_true_times(tmp_path: Path) -> None:
+    config = scene(tmp_path, 100)
+    found = {}
+    for name, timestamps_ms in (("even", lambda n: n * 40), ("coarse", lambda n: n // 25 * 1000)):
+        clip = write_with_timestamps(tmp_path / f"{name}.mkv", 100, timestamps_ms, (320, 180))
+        code, _, errors = tallycam(
+            "run", config, "--source", clip, "--out", tmp_path / name, "--set", "output.video.codec=none"
+        )
+        assert code == 0, errors
+        found[name] = {key: counts(tmp_path / name)[key] for key in ("unique", "lines", "processed")}
+    assert found["coarse"] == found["even"]
+    assert found["even"]["unique"]["person"] > 3

@@ -205,6 +205,21 @@ def test_time_over_connections_is_that_of_this_hosts_clock() -> None:
     assert line.epoch == 2
 
 
+def test_timestamps_that_do_not_advance_are_replaced_by_the_times_of_arrival() -> None:
+    line = LiveTimeline(50.0)  # a wrong rate: 21 frames a second arrive
+    times_s = [line.next(7.0, i / 21, reconnected=i == 0) for i in range(420)]
+    assert line.epoch == 0 and line.retimed > 400
+    assert times_s[-1] - times_s[100] == pytest.approx(319 / 21)
+    assert line.next(3.0, 30.0, reconnected=True) == pytest.approx(times_s[-1] + 30.0 - 419 / 21)
+    assert line.next(3.04, 30.5, reconnected=False) == pytest.approx(times_s[-1] + 30.04 - 419 / 21)
+
+
+def test_whole_seconds_of_a_live_source_are_not_replaced() -> None:
+    line = LiveTimeline(25.0)
+    times_s = [line.next(float(i // 25), i / 25 + 0.3 * (i % 3), reconnected=i == 0) for i in range(200)]
+    assert times_s == pytest.approx([i / 25 for i in range(200)])
+
+
 @contextmanager
 def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

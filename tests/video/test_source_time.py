@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,9 +87,72 @@ def test_after_a_restart_without_timestamps_the_gap_is_kept() -> None:
     assert clock.epoch == 1
 
 
+def media_times(fps: float, raws_s: list[float]) -> list[float]:
+    clock = MediaClock(fps)
+    times_s = [clock.next(raw_s) for raw_s in raws_s]
+    assert clock.epoch == 0
+    return times_s
+
+
+@pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 50.0, 12.5])
+def test_timestamps_in_whole_seconds_are_spread_evenly(fps: float) -> None:
+    true_s = [i / fps for i in range(400)]
+    times_s = media_times(fps, [float(int(time_s)) for time_s in true_s])
+    assert times_s == pytest.approx(true_s, abs=1.5 / fps)
+    steps_s = [after - before for before, after in itertools.pairwise(times_s)]
+    assert statistics.median(steps_s) == pytest.approx(1 / fps, rel=0.02)
+
+
+@pytest.mark.parametrize(("stated", "real"), [(25.0, 29.97), (50.0, 25.0), (25.0, 5.0), (10.0, 60.0)])
+def test_a_wrong_nominal_rate_spoils_whole_seconds_for_three_seconds_at_most(
+    stated: float, real: float
+) -> None:
+    clock = MediaClock(stated)
+    times_s = [clock.next(float(int(i / real))) for i in range(round(20 * real))][round(3 * real) :]
+    assert clock.epoch <= 1
+    assert [time_s - times_s[0] for time_s in times_s] == pytest.approx(
+        [i / real for i in range(len(times_s))], abs=1.5 / real
+    )
+
+
+def test_equal_timestamps_go_on_at_the_nominal_rate() -> None:
+    assert media_times(25, [7.0] * 100) == pytest.approx([i / 25 for i in range(100)])
+
+
+def test_timestamps_that_get_stuck_go_on_at_the_nominal_rate() -> None:
+    raws_s = [i / 25 for i in range(50)] + [49 / 25] * 50
+    assert media_times(25, raws_s) == pytest.approx([i / 25 for i in range(100)], abs=0.041)
+
+
+def test_a_gap_in_whole_seconds_is_a_gap_and_not_a_slow_second() -> None:
+    true_s = [i / 25 + (60 if i >= 100 else 0) for i in range(200)]
+    assert media_times(25, [float(int(time_s)) for time_s in true_s]) == pytest.approx(true_s)
+
+
+def test_a_timestamp_that_repeats_lies_between_its_neighbours() -> None:
+    assert media_times(25, [0.0, 0.04, 0.04, 0.12, 0.16]) == pytest.approx([0.0, 0.04, 0.06, 0.12, 0.16])
+
+
+def test_timestamps_that_increase_are_kept_and_known_to_be_exact() -> None:
+    clock = MediaClock(25)
+    for raw_s in (3.0, 3.04, 3.05, 9.0):
+        assert clock.next(raw_s) == raw_s - 3.0
+        assert clock.exact
+    clock.next(9.0)
+    assert not clock.exact and clock.repaired == 1
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1), st.sampled_from([None, 0.0, 3.5]))
-def test_time_never_falls(raws_s: list[float | None], zero_s: float | None) -> None:
+def test_time_always_advances(raws_s: list[float | None], zero_s: float | None) -> None:
     clock = MediaClock(25, zero_s=zero_s)
     times_s = [clock.next(raw_s) for raw_s in raws_s]
     assert times_s[0] >= 0
-    assert times_s == sorted(times_s)
+    assert all(before < after for before, after in itertools.pairwise(times_s))
+
+
+@given(st.lists(st.integers(0, 40), min_size=2))
+def test_time_in_whole_seconds_always_advances(runs: list[int]) -> None:
+    """Any number of frames in each second."""
+    clock = MediaClock(25)
+    times_s = [clock.next(float(second)) for second, frames in enumerate(runs) for _ in range(frames)]
+    assert all(before < after for before, after in itertools.pairwise(times_s))

@@ -16,8 +16,6 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
-from pipeline.video.convert import orientation
-from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.source import SourceStats
 
 CONTAINERS = (
@@ -42,10 +40,6 @@ _NOT_A_VIDEO = (
     "not a video that can be read, or truncated before its index; "
     "expected MP4, MKV, AVI, MPEG-TS or similar; check whether a video player can open it"
 )
-MAX_SAMPLE_ASPECT = 8
-"""Sample aspect ratios beyond 8:1 or 1:8 are damage."""
-MAX_FPS = 240.0
-"""A stated frame rate above this is a time base: some containers state 1000 or 90000."""
 
 
 def reason(error: Exception) -> str:
@@ -125,38 +119,6 @@ def _has_decoder(stream: VideoStream) -> bool:
         return bool(stream.codec_context.codec.name)
     except (av.error.FFmpegError, ValueError, AttributeError):
         return False
-
-
-def nominal_fps(stream: VideoStream) -> float | None:
-    """Frame rate in Hz as the container states it; None where it states nothing plausible."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and 0.0 < float(rate) <= MAX_FPS:
-            return float(rate)
-    return None
-
-
-def sample_aspect(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
-    """The sample aspect ratio of a stream as its frames are displayed.
-
-    Args:
-        stream: whose container or codec states it.
-        frame: decoded from the stream; if its orientation exchanges rows and columns, so are the ratio's terms.
-
-    Returns:
-        Width and height of a pixel relative to each other; (1, 1) if nothing plausible is stated.
-    """
-    ratio = stream.sample_aspect_ratio
-    if ratio is None or not 1 / MAX_SAMPLE_ASPECT <= ratio <= MAX_SAMPLE_ASPECT:
-        return 1, 1
-    width, height = ratio.numerator, ratio.denominator
-    return (height, width) if orientation(frame).transpose else (width, height)
-
-
-def raw_time_s(frame: av.VideoFrame, stream: VideoStream) -> float | None:
-    """A frame's presentation timestamp in seconds on the container's timeline; None if it has none."""
-    if frame.pts is None or stream.time_base is None:
-        return None
-    return float(frame.pts * stream.time_base)
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
@@ -254,8 +216,3 @@ def decode_packet(
         if frame.is_corrupt:
             stats.record_error("a frame is damaged")
     return frames
-
-
-def fps_or_default(fps: float | None) -> float:
-    """`fps`, or the default frame rate where it is unknown."""
-    return fps if fps is not None else DEFAULT_FPS

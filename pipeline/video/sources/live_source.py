@@ -16,19 +16,11 @@ from av.container import InputContainer
 
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
-from pipeline.video.sources.decoder import (
-    decode_packet,
-    fps_or_default,
-    live_packets,
-    nominal_fps,
-    raw_time_s,
-    reason,
-    sample_aspect,
-    video_stream,
-)
+from pipeline.video.sources.decoder import decode_packet, live_packets, reason, video_stream
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.media_clock import MediaClock
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
+from pipeline.video.sources.stream_info import fps_or_default, nominal_fps, raw_time_s, sample_aspect
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +32,8 @@ NO_PICTURE_S = 30.0
 """A connection that delivers packets but no picture for this long is given up and replaced."""
 CLOCK_JUMP_S = 5.0
 """A timestamp that advances by this much more than the time that elapsed is a jump of the source's clock."""
+STUCK_S = 2.0
+"""Timestamps that do not advance for this long, while frames arrive, are not used any more."""
 _TIMED_ON_ARRIVAL = ("mpjpeg", "mjpeg")
 """Formats without timestamps: FFmpeg's demuxer invents them at 25 fps, so frames are timed as they arrive."""
 
@@ -208,6 +202,7 @@ class LiveSource(BaseSource):
                 self._lost_s = None
         converter, timeline = self._converter, self._timeline
         pts_s = timeline.next(raw_s, now_s, reconnected=reconnected)
+        self.stats.retimed = timeline.retimed
         self.stats.decoded += 1
         index, self._index = self._index, self._index + 1
         if shown_size(frame) != (converter.width, converter.height):
@@ -235,6 +230,8 @@ class LiveSource(BaseSource):
 class LiveTimeline:
     """Media time over all connections of a live source: gaps between them are as long as on this host's clock.
 
+    Timestamps of a connection that stop advancing while frames keep arriving are replaced by the times of arrival.
+
     Args:
         stated_fps: nominal frame rate in Hz; None if unknown.
     """
@@ -244,6 +241,14 @@ class LiveTimeline:
         self._clock = MediaClock(fps_or_default(stated_fps))
         self._last_raw_s: float | None = None
         self._last_s: float | None = None
+        self._advanced_s = 0.0
+        self._by_arrival = False
+        self._arrivals = 0
+
+    @property
+    def retimed(self) -> int:
+        """Number of frames so far whose own timestamp could not be used."""
+        return self._clock.repaired + self._arrivals
 
     @property
     def epoch(self) -> int:
@@ -261,6 +266,9 @@ class LiveTimeline:
         Returns:
             Its media time in seconds.
         """
+        advanced = raw_s is None or self._last_raw_s is None or raw_s > self._last_raw_s
+        if reconnected or advanced:
+            self._advanced_s = now_s
         if self._last_s is not None:
             gap_s = now_s - self._last_s
             jumped = (
@@ -270,5 +278,12 @@ class LiveTimeline:
             )
             if reconnected or jumped:
                 self._clock.restart(gap_s)
+                self._by_arrival = False
+            elif not self._by_arrival and now_s - self._advanced_s > STUCK_S:
+                self._clock.restart(gap_s, new_epoch=False)
+                self._by_arrival = True
         self._last_raw_s, self._last_s = raw_s, now_s
+        if self._by_arrival:
+            self._arrivals += 1
+            return self._clock.next(now_s)
         return self._clock.next(raw_s)

@@ -47,6 +47,7 @@ class SourceStats:
         errors: damaged packets, frames and images, and files that ended before their stated end.
         reconnects: connections of a live source that were re-established.
         resized: frames that were scaled because their size differed from the first frame's.
+        retimed: frames whose media time is interpolated, since their timestamps repeated or went back.
         skipped: reason -> frames decoded but not delivered: `fps`, `skip`, `late`.
         last_error: the most recent problem in one line, without passwords; empty if there was none.
     """
@@ -55,6 +56,7 @@ class SourceStats:
     errors: int = 0
     reconnects: int = 0
     resized: int = 0
+    retimed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
 

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from av.container import InputContainer
 
 from pipeline.video.sources.decoder import RTSP_OPTIONS, URL_OPTIONS, open_container
+from pipeline.video.sources.file_decoder import ContainerOpener
 from pipeline.video.sources.live_source import LiveSource
 from pipeline.video.sources.source import Source, SourceRequest
-from pipeline.video.sources.video_file import ContainerOpener, FileSource
+from pipeline.video.sources.video_file import FileSource
 
 _PROBE = {"analyzeduration": "1000000"}
 """Microseconds analysed before the first frame to estimate the frame rate; FFmpeg's default is 5 s."""
