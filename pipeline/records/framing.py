@@ -60,7 +60,7 @@ class FrameReader:
         offset: of the next frame.
     """
 
-    def __init__(self, file: io.FileIO, path: Path) -> None:
+    def __init__(self, file: io.FileIO | io.BytesIO, path: Path) -> None:
         self._file = file
         self._path = path
         self.offset = file.tell()
@@ -163,6 +163,8 @@ class FrameReader:
             return self._file.read(size)
 
     def _size(self) -> int:
+        if isinstance(self._file, io.BytesIO):
+            return len(self._file.getbuffer())
         return os.fstat(self._file.fileno()).st_size
 
     def _at_end(self) -> bool:
