@@ -12,6 +12,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p && b
 TORCH ?=
 EXTRAS := onnx,postgres
 ARGS ?=
+# One pytest process for each core, at most four; each file is one worker's. JOBS=0 runs all tests in one process.
+JOBS ?= logical
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast check fmt lint types docs docs-serve hooks release schema clean distclean venv
 
@@ -19,10 +22,10 @@ demo: $(VENV)/.ready
 	@$(BIN)/tallycam demo $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 check: lint types docs test
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -16,11 +17,22 @@ ROOT = Path(__file__).parents[1]
 _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 """Where Debian keeps the server's programs, which are not on the PATH."""
 
+# Workers of pytest-xdist share the cores: a library that takes all of them for itself only slows the others down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples everywhere, none lost to a busy machine.
 settings.register_profile(
     "tallycam", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tallycam")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers, files with many slow tests come first: else the last one keeps a single worker busy."""
+    if not hasattr(config, "workerinput"):
+        return
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -46,25 +46,27 @@ def test_every_frame_is_counted_and_drawn_once(undisturbed: tuple[Path, Path]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [0.1, 0.6], ids=["early", "late"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_counts_after_a_kill_are_those_of_a_run_without_one(
-    undisturbed: tuple[Path, Path], tmp_path: Path, stage: str, part: float
+def test_counts_after_two_kills_are_those_of_a_run_without_one(
+    undisturbed: tuple[Path, Path], tmp_path: Path, stage: str
 ) -> None:
+    """One kill early in the run, and one late."""
     config, calm = undisturbed
     out = tmp_path / "out"
-    size = round((calm / "log" / "gate.log").stat().st_size * part)
+    whole = (calm / "log" / "gate.log").stat().st_size
     name = f"{stage}/0" if stage in ("segment", "track") else f"{stage}/gate"
     with Command("run", config, "--out", out, "--tracks", out / "rows.txt") as command:
-        wait_until(lambda: logged(out, size), what="the log to grow")
-        killed = command.kill(name)
-        command.stage(name, not_pid=killed)
+        for part in (0.1, 0.6):
+            size = round(whole * part)
+            wait_until(lambda size=size: logged(out, size), what="the log to grow")
+            killed = command.kill(name)
+            command.stage(name, not_pid=killed)
         code, _, err = command.finish()
     assert code == 0, err
     assert counts(out) == counts(calm)
     assert events(out) == events(calm)
     assert (out / "rows.txt").read_text() == (calm / "rows.txt").read_text()
-    assert frames_of(out / "gate.mp4") > FRAMES * (0.2 if stage == "sink" else 0.95)
+    assert frames_of(out / "gate.mp4") > FRAMES * (0.2 if stage == "sink" else 0.9)
     assert not list(out.glob("*.part"))
 
 

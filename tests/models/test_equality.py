@@ -6,15 +6,9 @@ The small networks of test_rcnn.py say the same of the parts, in a second.
 from __future__ import annotations
 
 import pytest
-import torch
 
 from benchmarks.segment_equality import BOX_IOU, MASK_IOU, ROUNDING, SCORE, agreement_of
 from benchmarks.segment_models import R50, STREET_MODEL, V2
-
-
-@pytest.fixture(autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
 
 
 @pytest.mark.slow
