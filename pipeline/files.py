@@ -20,13 +20,23 @@ def reason(error: Exception) -> str:
 
 
 def unwritable(path: Path | str, error: Exception, advice: str = "") -> OutputError:
-    """The error of a file that cannot be written; `advice` says what the user can do."""
+    """The error of a file that cannot be written.
+
+    Args:
+        path: the file.
+        error: why it failed.
+        advice: what the user can do.
+    """
     return OutputError(f"{path}: cannot be written: {reason(error)}{_appended(advice)}")
 
 
 @contextmanager
 def writing(path: Path | str, advice: str = "") -> Iterator[None]:
     """Report an error of the operating system within the block as `path` not being writable.
+
+    Args:
+        path: the file, or words that name it.
+        advice: what the user can do.
 
     Raises:
         OutputError: in place of an `OSError`.
@@ -40,6 +50,11 @@ def writing(path: Path | str, advice: str = "") -> Iterator[None]:
 @contextmanager
 def reading(path: Path | str, kind: type[TallycamError], advice: str = "") -> Iterator[None]:
     """Report an error of the operating system within the block as `path` not being readable.
+
+    Args:
+        path: the file, or words that name it.
+        kind: class of the error to raise.
+        advice: what the user can do.
 
     Raises:
         TallycamError: of class `kind`, in place of an `OSError`.
@@ -102,6 +117,11 @@ def write_bytes(
 def write_text(path: Path, text: str, *, advice: str = "") -> None:
     """Replace a file with `text` in UTF-8; see `replacing`.
 
+    Args:
+        path: the file; its folder must exist.
+        text: its new content.
+        advice: what the user can do if the file cannot be written.
+
     Raises:
         OutputError: it cannot be written.
     """
@@ -110,6 +130,10 @@ def write_text(path: Path, text: str, *, advice: str = "") -> None:
 
 def make_folder(folder: Path, advice: str = "") -> None:
     """Create a folder and those above it, unless they exist.
+
+    Args:
+        folder: the folder.
+        advice: what the user can do if it cannot be created.
 
     Raises:
         OutputError: it cannot be created.

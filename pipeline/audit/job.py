@@ -168,7 +168,15 @@ def _range(part: Precision, interval: tuple[float, float]) -> str:
 
 
 def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:
-    """The precisions as plain values for `audit.json`; shares from 0 to 1."""
+    """The precisions as plain values for `audit.json`.
+
+    Args:
+        run: name of the run.
+        parts: precisions of its lines and zones.
+
+    Returns:
+        Shares are from 0 to 1.
+    """
     return {
         "run": run,
         "parts": [

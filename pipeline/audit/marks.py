@@ -87,7 +87,16 @@ def wilson(correct: int, judged: int, counted: int | None = None) -> tuple[float
 
 
 def sample(events: Sequence[Mapping[str, Any]], size: int | None, seed: int) -> list[Mapping[str, Any]]:
-    """`size` events drawn at random, in their order, or all if there are fewer; a seed always draws the same."""
+    """Draw events at random.
+
+    Args:
+        events: the events to draw from.
+        size: how many; None, or more than there are: all.
+        seed: the same seed draws the same events.
+
+    Returns:
+        The events in their order.
+    """
     if size is None or size >= len(events):
         return list(events)
     by_key = sorted(range(len(events)), key=lambda place: str(events[place]["key"]))
@@ -123,6 +132,10 @@ def read_marks(path: Path, run: str) -> dict[str, str]:
 
 def precisions(events: Sequence[Mapping[str, Any]], marks: Mapping[str, str]) -> list[Precision]:
     """The precision of each line and zone, and of all events at the end.
+
+    Args:
+        events: all counted events.
+        marks: key of an event -> mark.
 
     Raises:
         AuditError: a mark belongs to no event.

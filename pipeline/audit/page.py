@@ -94,7 +94,15 @@ class Heading:
 
 
 def audit_page(heading: Heading, cards: Sequence[Card]) -> str:
-    """The whole page as HTML."""
+    """Render the page.
+
+    Args:
+        heading: what the page says about itself.
+        cards: the events, in the order in which they are shown.
+
+    Returns:
+        HTML.
+    """
     return render(
         "audit.html",
         "Is each count correct?",

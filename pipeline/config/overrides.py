@@ -26,7 +26,11 @@ class Overrides:
     added: dict[KeyPath, list[str]] = field(default_factory=dict)
 
     def apply(self, data: dict[str, Any], text: str) -> None:
-        """Apply one `a.b=value` to `data`; missing mappings on the way are created.
+        """Apply one override; missing mappings on the way are created.
+
+        Args:
+            data: the parsed configuration, which is changed.
+            text: `a.b=value`, the value in YAML.
 
         Raises:
             ConfigError: `text` is not of this form, or leads into something that has no keys.
@@ -71,6 +75,11 @@ def _next_key(here: Any, rest: str, where: str) -> tuple[str | int, str]:
 
 def replace_source(data: dict[str, Any], source: str, path: Path) -> KeyPath:
     """Set the source of a configuration with exactly one stream.
+
+    Args:
+        data: the parsed configuration, which is changed.
+        source: the new source.
+        path: the configuration file, for error messages.
 
     Returns:
         The path of the source.

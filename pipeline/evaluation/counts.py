@@ -142,7 +142,14 @@ def score_counts(
 def match_events(
     true: Sequence[CountEvent], counted: Sequence[CountEvent], kind: str, tolerance_s: float
 ) -> MatchedEvents:
-    """Match the events of one kind (`line` or `zone`) by name, class, direction and time."""
+    """Match events by name, class, direction and time.
+
+    Args:
+        true: the true events.
+        counted: the events of the run.
+        kind: only events of this kind, `line` or `zone`.
+        tolerance_s: largest time difference of matching events.
+    """
     ours, theirs = (tuple(event for event in events if event.kind == kind) for events in (true, counted))
     pairs = match([_key(event) for event in ours], [_key(event) for event in theirs], tolerance_s)
     return MatchedEvents(ours, theirs, tuple(pairs))

@@ -141,12 +141,21 @@ def rich_table(sheet: Sheet) -> Table:
 
 
 def percent(part: float, whole: float) -> float:
-    """100 x part / whole; NaN if `whole` is 0."""
+    """`part` in percent of `whole`; NaN if `whole` is 0."""
     return 100.0 * part / whole if whole else math.nan
 
 
 def f1(hits: int, counted: int, true: int) -> float:
-    """F1 in percent from the number of matches, counted and true events; 100 if there are none of either."""
+    """F1 score in percent.
+
+    Args:
+        hits: number of matches.
+        counted: number of counted events.
+        true: number of true events.
+
+    Returns:
+        100 if there are neither counted nor true events.
+    """
     return 200.0 * hits / (counted + true) if counted + true else 100.0
 
 

@@ -142,7 +142,12 @@ def vertical_lines(parts: Sequence[float], size: tuple[int, int]) -> tuple[Pixel
 
 
 def configured_lines(lines: dict[str, LineConfig], size: tuple[int, int]) -> tuple[PixelLine, ...]:
-    """The lines of a configuration in pixels of frames of size (width, height)."""
+    """The lines of a configuration in pixels.
+
+    Args:
+        lines: name -> line.
+        size: width and height of the frames in pixels.
+    """
     width, height = size
     return tuple(
         PixelLine(name, tuple((x * width, y * height) for x, y in line.points), line.directions)
@@ -264,6 +269,7 @@ class _Metrics:
         self.ious = tuple(float(value) for value in self._metrics["hota"].array_labels)
 
     def sequence(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
+        """The results of one sequence by metric; `data` is that of `as_trackeval`."""
         found = {}
         for kind, metric in self._metrics.items():
             found[kind] = metric.eval_sequence(data)
@@ -272,6 +278,7 @@ class _Metrics:
         return found
 
     def total(self) -> dict[str, Any]:
+        """The combined results of all sequences by metric."""
         return {kind: metric.combine_sequences(self._parts[kind]) for kind, metric in self._metrics.items()}
 
 

@@ -108,7 +108,15 @@ def draw(
 
 
 def cut_out(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
-    """Cut one object out: (h, w, 4) uint8 RGBA with a smooth border, transparent black around it."""
+    """Cut one object out of a picture.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        shape: the object.
+
+    Returns:
+        (h, w, 4) uint8 RGBA with a smooth border, transparent black around the object.
+    """
     (x, y), inside = shape.corner, shape.inside
     height, width = inside.shape
     alpha = cv2.GaussianBlur(inside.astype(np.uint8) * np.uint8(255), (3, 3), 0)
