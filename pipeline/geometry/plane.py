@@ -40,7 +40,12 @@ def signed_distance(start: Xy, end: Xy, point: Xy) -> float:
 
 
 def path_intersects(path: Sequence[Xy], start: Xy, end: Xy) -> bool:
-    """Whether a polyline shares a point with the segment from `start` to `end`."""
+    """Whether a path meets a segment.
+
+    Args:
+        path: x y of consecutive positions.
+        start, end: of the segment.
+    """
     return any(segments_intersect(a, b, start, end) for a, b in pairwise(path))
 
 

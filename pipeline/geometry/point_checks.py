@@ -114,6 +114,10 @@ def same_orientation(points: Points, images: Points) -> bool:
 
     All triangles must keep their orientation, or all must change it: then the horizon does not pass between the
     points (Hartley and Zisserman, Multiple View Geometry, 21.1).
+
+    Args:
+        points: of the plane, in any unit.
+        images: of these points, in the same order, in any unit.
     """
     kept = [
         orientation(points[i], points[j], points[k]) * orientation(images[i], images[j], images[k]) > 0

@@ -11,7 +11,7 @@ Xy: TypeAlias = tuple[float, float]
 def orientation(a: Xy, b: Xy, c: Xy) -> float:
     """Twice the signed area of the triangle a b c.
 
-    Its sign tells on which side of the line from a to b the point c lies; 0 means on the line.
+    Its sign tells on which side of the line from a to b the point c is; 0 means on the line.
     """
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 

@@ -50,6 +50,10 @@ def encode_region(region: NDArray[np.bool_], x: int, y: int, width: int, height:
 def decode(text: str, height: int, width: int) -> NDArray[np.bool_]:
     """Decodes COCO's compressed counts.
 
+    Args:
+        text: the counts.
+        height, width: of the mask, pixels.
+
     Returns:
         (height, width).
 

@@ -86,7 +86,11 @@ def read_background(path: Path) -> Image | None:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Writes a PNG or JPEG, depending on the suffix of `path`.
+    """Writes a picture.
+
+    Args:
+        path: its suffix selects PNG or JPEG.
+        image: (H, W, 3) uint8 RGB.
 
     Raises:
         OutputError: the file cannot be written, or has another suffix.

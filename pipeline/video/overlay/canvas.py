@@ -58,12 +58,26 @@ class Canvas:
     def panel(
         self, x: float, y: float, width: float, height: float, radius: float, colour: Colour, opacity: float
     ) -> None:
-        """Fills a rectangle with rounded corners; (x, y) is its upper left corner."""
+        """Fills a rectangle with rounded corners.
+
+        Args:
+            x, y: its upper left corner, pixels.
+            width, height: pixels.
+            radius: of the corners, pixels.
+            colour: red, green, blue.
+            opacity: 0..1.
+        """
         size = (self.width, self.height)
         self.over(_round_rectangle(size, x, y, width, height, radius), colour, opacity)
 
     def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, opacity: float) -> None:
-        """Fills a polygon with corners `points`, pixels."""
+        """Fills a polygon.
+
+        Args:
+            points: x y of its corners, pixels.
+            colour: red, green, blue.
+            opacity: 0..1.
+        """
         xs, ys = zip(*points, strict=True)
         left, top = max(0, math.floor(min(xs)) - 1), max(0, math.floor(min(ys)) - 1)
         right, bottom = min(self.width, math.ceil(max(xs)) + 1), min(self.height, math.ceil(max(ys)) + 1)
@@ -82,7 +96,15 @@ class Canvas:
         opacity: float,
         closed: bool = False,
     ) -> None:
-        """Draws a polyline with round ends; `width` is in pixels."""
+        """Draws a polyline with round ends.
+
+        Args:
+            points: x y, pixels.
+            width: of the stroke, pixels.
+            colour: red, green, blue.
+            opacity: 0..1.
+            closed: connects the last point with the first.
+        """
         large = np.zeros((self.height * 2, self.width * 2), np.uint8)
         thickness = max(1, round(width * 2))
         cv2.polylines(large, [_fixed(points, 2)], closed, (255,), thickness, cv2.LINE_AA, 4)
@@ -91,7 +113,16 @@ class Canvas:
     def text(
         self, text: str, x: float, baseline: float, size: int, colour: Colour, opacity: float = 1.0
     ) -> None:
-        """Draws text that starts at `x` and stands on the row `baseline`; capitals are `size` pixels high."""
+        """Draws one line of text.
+
+        Args:
+            text: what is written.
+            x: where it starts, pixels.
+            baseline: the row on which its letters stand, pixels.
+            size: height of its capitals, pixels.
+            colour: red, green, blue.
+            opacity: 0..1.
+        """
         coverage, ascent = glyphs(text, size)
         self.over(coverage, colour, opacity, int(x), max(0, round(baseline) - ascent))
 

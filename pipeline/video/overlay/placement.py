@@ -26,11 +26,16 @@ class OccupancyGrid:
         self._cells[:] = False
 
     def is_free(self, x: int, y: int, width: int, height: int) -> bool:
-        """Whether nothing covers a rectangle with the upper left corner (x, y)."""
+        """Whether nothing covers a rectangle.
+
+        Args:
+            x, y: its upper left corner, pixels.
+            width, height: pixels.
+        """
         return not self._cells[self._cells_of(x, y, width, height)].any()
 
     def occupy(self, x: int, y: int, width: int, height: int) -> None:
-        """Marks a rectangle as covered."""
+        """Marks a rectangle as covered; its arguments are those of `is_free`."""
         self._cells[self._cells_of(x, y, width, height)] = True
 
     def _cells_of(self, x: int, y: int, width: int, height: int) -> tuple[slice, slice]:

@@ -94,6 +94,10 @@ def video_stream(container: InputContainer, shown: str) -> VideoStream:
 
     Attached pictures, such as the cover of a recording, do not count as video.
 
+    Args:
+        container: opened for reading.
+        shown: its address for messages, without secrets.
+
     Raises:
         SourceError: there is no video, or its codec is unknown.
     """
