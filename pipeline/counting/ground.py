@@ -1,7 +1,7 @@
-"""Speed on the ground: pictures of four points with known places give the plane's perspective.
+"""Speed on the ground, by a homography from four points whose positions on the ground are known.
 
-The speed of an object is the slope of its foot point on the ground over the last second, by least squares, so
-that a foot point that shakes by a pixel does not make a racing car of a lorry.
+The speed of an object is the slope of a least-squares line through the ground positions of its foot point over the last
+second. A foot point that jitters by a pixel, far away where a pixel is metres, then does not turn into speed.
 """
 
 from __future__ import annotations
@@ -17,24 +17,28 @@ from pipeline.geometry.points import Xy
 from pipeline.tracking.observation import Observation
 
 WINDOW_S = 1.0
-"""How much of the past a speed is measured over."""
-LEAST_S = 0.25
-"""Of less no speed is told."""
-LEAST_SEEN = 3
-MOST_SEEN = 64
+"""Length of the past over which a speed is measured."""
+MIN_SPAN_S = 0.25
+MIN_POSITIONS = 3
+"""With fewer positions, or within a shorter time, no speed is measured."""
+MAX_POSITIONS = 64
 """Positions kept of each object."""
 KMH = 3.6
+"""km/h in one m/s."""
 
 
 def homography(points: Floats, places: Floats) -> Floats:
-    """The perspective that maps four points of the picture to four places (Hartley and Zisserman, 4.1).
+    """The homography that maps four points of the picture to four positions on a plane.
+
+    The inhomogeneous solution of R. Hartley and A. Zisserman, Multiple View Geometry in Computer Vision, 2nd edition,
+    section 4.1.2.
 
     Args:
-        points: (4, 2), no three on one line.
-        places: (4, 2), as `points`.
+        points: (4, 2) x y, no three on one line.
+        places: (4, 2) x y of the same points on the plane.
 
     Returns:
-        (3, 3).
+        (3, 3) matrix H with H[2, 2] = 1; H (x, y, 1) is the position in homogeneous coordinates.
     """
     rows, right = [], []
     for (x, y), (u, v) in zip(points, places, strict=True):
@@ -45,47 +49,51 @@ def homography(points: Floats, places: Floats) -> Floats:
 
 
 class Ground:
-    """Follows every object on the ground.
+    """Measures the speeds of objects on the ground.
 
     Args:
-        config: the calibration, in relative coordinates.
-        frame: width and height in pixels.
+        config: the calibration; points are fractions of the frame.
+        frame: width and height of the frame in pixels.
     """
 
     def __init__(self, config: GroundConfig, frame: tuple[int, int]) -> None:
         points = np.array(config.points, np.float64)
         matrix = homography(points, np.array(config.metres, np.float64))
-        # what lies on the other side of the horizon has the other sign
+        # The third homogeneous coordinate changes its sign at the horizon: points above it are not on the ground.
         self._sign = 1.0 if (matrix @ np.append(points[0], 1.0))[2] > 0 else -1.0
         self._rows = [(a / frame[0], b / frame[1], c) for a, b, c in matrix.tolist()]
         self._past: dict[int, deque[tuple[float, float, float]]] = {}
 
     def place_m(self, point: Xy) -> Xy | None:
-        """Where a point of the picture, pixels, lies on the ground, metres; None above the horizon."""
+        """Position on the ground, metres, of a point of the picture, pixels; None above the horizon."""
         x, y = point
         u, v, w = (a * x + b * y + c for a, b, c in self._rows)
         return (u / w, v / w) if w * self._sign > 1e-9 else None
 
     def observe(self, object_id: int, observation: Observation) -> None:
-        """The next sighting of an object. What the border of the frame cuts has no foot point to be measured."""
+        """Takes the next observation of an object. Where the border of the frame cuts it, its foot is not in sight."""
         place = None if observation.edges else self.place_m(observation.foot)
         if place is None:
             return
-        past = self._past.setdefault(object_id, deque(maxlen=MOST_SEEN))
+        past = self._past.setdefault(object_id, deque(maxlen=MAX_POSITIONS))
         past.append((observation.frame_time.pts_s, *place))
         while past[-1][0] - past[0][0] > WINDOW_S:
             past.popleft()
 
     def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
-        """Speed of an object at its sighting `pts_s`; None where too little of it was seen lately."""
+        """Speed of an object over the second before its observation at `pts_s`.
+
+        Returns:
+            km/h, or None with too few positions.
+        """
         past = [row for row in self._past.get(object_id, ()) if pts_s - WINDOW_S <= row[0] <= pts_s]
-        if len(past) < LEAST_SEEN or past[-1][0] - past[0][0] < LEAST_S:
+        if len(past) < MIN_POSITIONS or past[-1][0] - past[0][0] < MIN_SPAN_S:
             return None
         middle = sum(row[0] for row in past) / len(past)
-        spread = sum((row[0] - middle) ** 2 for row in past)
-        slope = [sum((row[0] - middle) * row[axis] for row in past) / spread for axis in (1, 2)]
+        variation = sum((row[0] - middle) ** 2 for row in past)
+        slope = [sum((row[0] - middle) * row[axis] for row in past) / variation for axis in (1, 2)]
         return KMH * hypot(*slope)
 
     def end(self, object_id: int) -> None:
-        """The object will not be seen again."""
+        """Forgets an object that is gone."""
         self._past.pop(object_id, None)

@@ -1,14 +1,19 @@
-"""Directed crossings of one line.
+"""State machine that decides when objects cross one line, and in which direction.
 
-An object crosses when its confirmed side changes while its path goes through the line. A side is confirmed only
-beyond the dead band, a part of the object's own height: standing, shaking and turning back on the line count
-nothing, coming back counts the other way. The path is kept from the last position on the confirmed side on,
-so that walking around an end of the line counts nothing, nor does a bend that is crossed in and out again.
+For each object there is a *confirmed side* of the line: the side on which its anchor was last beyond the dead band, a
+fraction of the object's own height. An object crosses when the confirmed side changes and the path of the anchor in
+between passes through the line:
 
-At the border of the frame an object is cut, and its anchor cannot reach a line along the border. So the band
-is never more than half of the room between line and border; an object that grew while it came in came from
-outside, and one that shrank and vanished at the border went outside; so did one that would have been outside
-one frame later.
+    no side --beyond the band--> left <--path through the line, beyond the band--> right
+
+Within the dead band nothing happens. So an object that stands on the line, and whose box jitters, counts nothing, nor
+does one that touches the line and turns back. An object that crosses and comes back counts once in each direction. Only
+the path decides whether the line was crossed: an object that walks around an end of it changes sides without a
+crossing, and a bend that is entered and left again is crossed twice, in opposite directions, which cancels out.
+
+At the border of the frame this is not enough. There the border cuts off part of the object, so the anchor stops moving
+before it is beyond a line along the border. See `_came_in`, `_flew_in` and `end` for objects that come from outside and
+leave, and `_side` for the narrower dead band.
 """
 
 from __future__ import annotations
@@ -23,40 +28,52 @@ from pipeline.geometry.polyline import Polyline
 from pipeline.tracking.observation import Observation
 
 PATH_POINTS = 64
-"""Positions kept since the last confirmed side; beyond that every second one is left out."""
+"""Maximum length of a path. Of a longer one every second position is dropped, so memory is bounded."""
 CUT = 0.8
-"""An object whose visible part is below this share of its whole was cut by the border."""
+"""An object whose visible extent is below this fraction of its full extent is cut by the border."""
 BEYOND = 0.05
-"""How far outside the frame an object is thought to come from, in widths of the frame."""
+"""Distance outside the frame at which an object is assumed to come from or to go to, in widths of the frame."""
 STEP_S = 1.0
-"""The longest time between two sightings from which it is told where an object was one such time before or after."""
+"""Longest time between two observations over which the motion between them is extrapolated."""
 
 
 @dataclass(slots=True)
-class _Course:
+class _Crosser:
+    """One object on its way with respect to the line.
+
+    Attributes:
+        side: confirmed side: 1 on the left-hand side of the line, -1 on the right, 0 before one is confirmed.
+        path: positions of the anchor since the last one on the confirmed side, that one included.
+        counted_s: media time of the last crossing.
+        border: border of the frame at which the object appeared, for as long as it is not known whether it came from
+            outside; empty once that is decided.
+        extent_at_border_px: its extent, perpendicular to that border, when it appeared.
+        full_extent_px: border -> extent perpendicular to it, when the object last did not touch that border.
+        arriving: as in `LineCounter.observe`.
+        first_side, first_path: the side that was confirmed first, and the path up to there. `stitch` needs them to tell
+            whether the line was crossed between two objects that are one.
+        before, last: the last two observations.
+    """
+
     side: int = 0
     path: list[Xy] = field(default_factory=list)
     counted_s: float = -np.inf
-    edge: str = ""
-    """Border at which the object began, until it is clear whether it came in there."""
-    cut_px: float = 0.0
-    """What was to be seen of it then."""
-    whole: dict[str, float] = field(default_factory=dict)
-    """Border -> extent when it last did not touch that border."""
+    border: str = ""
+    extent_at_border_px: float = 0.0
+    full_extent_px: dict[str, float] = field(default_factory=dict)
     arriving: bool = False
     first_side: int = 0
-    head: list[Xy] = field(default_factory=list)
-    """The path up to the first confirmed side."""
+    first_path: list[Xy] = field(default_factory=list)
     before: Observation | None = None
     last: Observation | None = None
 
 
 class LineCounter:
-    """Follows every object against one line.
+    """Follows all objects with respect to one line.
 
     Args:
-        config: the line, in relative coordinates.
-        frame: width and height in pixels.
+        config: the line, in fractions of the frame.
+        frame: width and height of the frame in pixels.
     """
 
     def __init__(self, config: LineConfig, frame: tuple[int, int]) -> None:
@@ -64,144 +81,193 @@ class LineCounter:
         self._frame = frame
         self._line = Polyline([(x * frame[0], y * frame[1]) for x, y in config.points])
         self._room = self._line.room(frame)
-        self._courses: dict[int, _Course] = {}
+        self._crossers: dict[int, _Crosser] = {}
 
     def observe(self, object_id: int, observation: Observation, arriving: bool = False) -> str | None:
-        """The next sighting of an object.
+        """Takes the next observation of an object.
 
         Args:
-            item: the object's id.
-            sighting: in the order of time for each object.
-            arriving: nothing hid the place before: an object that begins here may have come from outside.
+            object_id: the object.
+            observation: later than the one before of the same object.
+            arriving: the object appeared in view while the stream was running, so it may come from outside the frame.
+                One that is there in the first frame may have been there for long.
 
         Returns:
-            The name of the direction in which it has just crossed, or None.
+            Name of the direction in which the object has just crossed the line, or None.
         """
         place, distance = self._anchor(observation)
-        course = self._courses.get(object_id)
-        if course is None:
-            course = self._courses[object_id] = _Course(arriving=arriving)
+        crosser = self._crossers.get(object_id)
+        if crosser is None:
+            crosser = self._crossers[object_id] = _Crosser(arriving=arriving)
             if arriving and observation.edges:
-                self._came_in(course, observation, place)
-        elif course.arriving and course.before is None and course.last is not None and not course.edge:
-            self._flew_in(course, course.last, observation)
-        course.before, course.last = course.last, observation
-        for edge in "ltrb":
-            if edge not in observation.edges:
-                course.whole[edge] = observation.extent_px(edge)
+                self._came_in(crosser, observation, place)
+        elif crosser.arriving and crosser.before is None and crosser.last is not None and not crosser.border:
+            self._flew_in(crosser, crosser.last, observation)
+        crosser.before, crosser.last = crosser.last, observation
+        for border in "ltrb":
+            if border not in observation.edges:
+                crosser.full_extent_px[border] = observation.extent_px(border)
         side = self._side(distance, observation.height_px)
-        if course.edge:
-            if course.edge in observation.edges:
-                _append(course.path, place)
-                if side != course.side:
-                    return None
-            elif course.cut_px >= CUT * observation.extent_px(course.edge) and (
-                course.before is None or course.edge not in self._beyond(observation, course.before)
-            ):
-                course.side, course.path = 0, course.path[1:]
-            if course.edge not in observation.edges:
-                course.edge = ""
-        return self._move(course, place, side, observation.frame_time.pts_s)
+        if crosser.border and not self._border_is_settled(crosser, observation, place, side):
+            return None
+        return self._move(crosser, place, side, observation.frame_time.pts_s)
 
     def end(self, object_id: int) -> tuple[str, Observation] | None:
-        """The object will not be seen again. Returns the direction and the last sighting if it left the frame
-        over the line."""
-        course = self._courses.pop(object_id, None)
-        if course is None or course.last is None:
+        """Forgets an object that is gone, and decides whether it left the frame across the line.
+
+        The anchor of an object that leaves stays in the frame, since the border cuts the box. The object has left over
+        a border if it was getting smaller there, or if the motion of its last two observations leads out of the frame.
+
+        Returns:
+            Name of the direction, and the last observation; None if the object did not leave across the line.
+        """
+        crosser = self._crossers.pop(object_id, None)
+        if crosser is None or crosser.last is None:
             return None
-        last = course.last
-        over = [edge for edge in last.edges if last.extent_px(edge) < CUT * course.whole.get(edge, 0.0)]
-        if not over and course.before is not None:
-            over = list(self._beyond(course.before, last))
-        for edge in over:
-            outside = self._outside(edge, self._anchor(last)[0])
+        last = crosser.last
+        over = [
+            border
+            for border in last.edges
+            if last.extent_px(border) < CUT * crosser.full_extent_px.get(border, 0.0)
+        ]
+        if not over and crosser.before is not None:
+            over = list(self._borders_ahead(crosser.before, last))
+        for border in over:
+            outside = self._outside(border, self._anchor(last)[0])
             side = _sign(self._line.distance(outside))
-            direction = self._move(course, outside, side, last.frame_time.pts_s)
+            direction = self._move(crosser, outside, side, last.frame_time.pts_s)
             if direction is not None:
                 return direction, last
         return None
 
     def stitch(self, object_id: int, later: int, pts_s: float) -> str | None:
-        """Merges the object `later`, first seen at `pts_s`, into `object_id`, which it turned out to be.
+        """Merges two objects that turned out to be one.
+
+        The crossings of each of them are counted already. What is left is the gap between them: the older one may have
+        been on one side when it was lost, and the later one on the other side when it appeared.
+
+        Args:
+            object_id: the older one, which is forgotten.
+            later: the one that goes on, with the past of both.
+            pts_s: media time of the first observation of `later`.
 
         Returns:
-            The direction in which it crossed the line between the two, or None.
+            Name of the direction in which the line was crossed during the gap, or None.
         """
-        rest = self._courses.get(later)
-        course = None if rest is None else self._courses.pop(object_id, None)
-        if course is None or rest is None:
+        newer = self._crossers.get(later)
+        older = None if newer is None else self._crossers.pop(object_id, None)
+        if older is None or newer is None:
             return None
-        rest.whole = course.whole | rest.whole
-        rest.counted_s = max(course.counted_s, rest.counted_s)
-        way = course.path + rest.head
-        if rest.first_side == 0:
-            rest.side, rest.path = course.side, _thinned(course.path + rest.path)
-            rest.first_side, rest.head = course.first_side, course.head
+        newer.full_extent_px = older.full_extent_px | newer.full_extent_px
+        newer.counted_s = max(older.counted_s, newer.counted_s)
+        if newer.first_side == 0:
+            # The later one has been within the dead band all the time: nothing is decided, it continues the path.
+            newer.side, newer.path = older.side, _thinned(older.path + newer.path)
+            newer.first_side, newer.first_path = older.first_side, older.first_path
             return None
-        side = rest.first_side
-        if course.first_side:
-            rest.first_side, rest.head = course.first_side, course.head
+        side = newer.first_side
+        gap_path = older.path + newer.first_path
+        if older.first_side:
+            newer.first_side, newer.first_path = older.first_side, older.first_path
         else:
-            rest.head = _thinned(way)
-        return self._crossed(rest, course.side, side, way, pts_s)
+            newer.first_path = _thinned(gap_path)
+        return self._crossing(newer, older.side, side, gap_path, pts_s)
 
-    def _move(self, course: _Course, place: Xy, side: int, pts_s: float) -> str | None:
-        _append(course.path, place)
+    def _move(self, crosser: _Crosser, place: Xy, side: int, pts_s: float) -> str | None:
+        """Continues the path to `place`, on the confirmed side `side`, or 0 within the dead band."""
+        _append(crosser.path, place)
         if side == 0:
             return None
-        before, path = course.side, course.path
-        course.side, course.path = side, [place]
-        if course.first_side == 0:
-            course.first_side, course.head = side, path
-        return self._crossed(course, before, side, path, pts_s)
+        before, path = crosser.side, crosser.path
+        crosser.side, crosser.path = side, [place]
+        if crosser.first_side == 0:
+            crosser.first_side, crosser.first_path = side, path
+        return self._crossing(crosser, before, side, path, pts_s)
 
-    def _crossed(self, course: _Course, before: int, side: int, path: list[Xy], pts_s: float) -> str | None:
-        """The direction if a path from one confirmed side to the next went through the line."""
+    def _crossing(
+        self, crosser: _Crosser, before: int, side: int, path: list[Xy], pts_s: float
+    ) -> str | None:
+        """Name of the direction if `path`, from one confirmed side to the next, passes through the line."""
+        # The net number of crossings, not whether there is one: a path that enters a bend and leaves it again meets the
+        # line twice. Its sign has to agree with the change of sides, or the object went around an end of the line.
         if before in (0, side) or self._line.crossings(path) * before <= 0:
             return None
-        if pts_s - course.counted_s < self._config.cooldown_s:
+        if pts_s - crosser.counted_s < self._config.cooldown_s:
             return None
-        course.counted_s = pts_s
+        crosser.counted_s = pts_s
         return self._config.directions[0 if before > 0 else 1]
 
     def _anchor(self, observation: Observation) -> tuple[Xy, float]:
-        """The position that makes the path, and the signed distance that tells the side."""
+        """The position that makes the path, and its signed distance to the line, which tells the side."""
         if self._config.anchor == "mask":
             return self._line.mask_anchor(np.array(observation.place_px), observation.mask)
         place = observation.foot if self._config.anchor == "foot" else observation.center
         return place, self._line.distance(place)
 
     def _side(self, distance: float, height_px: float) -> int:
+        """The side that a signed distance confirms, or 0 within the dead band."""
         side = _sign(distance)
         if side == 0:
             return 0
+        # Between the line and the border there may be less room than the dead band is wide. No object could ever be
+        # confirmed there, so the band is at most half of that room.
         band = min(self._config.deadband * height_px, self._room[side] / 2)
         return side if abs(distance) > band else 0
 
-    def _came_in(self, course: _Course, observation: Observation, place: Xy) -> None:
-        """If the line runs between the object and the border, it may have been crossed out of sight."""
+    def _came_in(self, crosser: _Crosser, observation: Observation, place: Xy) -> None:
+        """Starts the path outside the frame if the line is between the object, just appeared, and a border it touches.
+
+        Such an object may have crossed the line unseen: a person who enters over a line along the lower border is
+        first seen as a head, whose box already ends beyond it. `_border_is_settled` decides that later.
+        """
         here = _sign(self._line.distance(place))
-        for edge in observation.edges:
-            outside = self._outside(edge, place)
+        for border in observation.edges:
+            outside = self._outside(border, place)
             side = _sign(self._line.distance(outside))
             if side and side != here and self._line.meets([outside, place]):
-                course.side, course.path, course.edge = side, [outside], edge
-                course.first_side, course.head = side, [outside]
-                course.cut_px = observation.extent_px(edge)
+                crosser.side, crosser.path, crosser.border = side, [outside], border
+                crosser.first_side, crosser.first_path = side, [outside]
+                crosser.extent_at_border_px = observation.extent_px(border)
                 return
 
-    def _flew_in(self, course: _Course, first: Observation, second: Observation) -> None:
-        """An object so fast that it was outside one such step before its first sighting."""
-        for edge in self._beyond(second, first):
+    def _border_is_settled(self, crosser: _Crosser, observation: Observation, place: Xy, side: int) -> bool:
+        """Whether it is decided if an object came in over the border at which it appeared.
+
+        While it touches the border, its anchor is that of the visible part only, and nothing is known: the path grows,
+        and a crossing would be premature. Back on the outer side of the line it can be decided as for any object. Once
+        it is clear of the border: an object that is larger now than it was there was cut, so it came from outside.
+        One that always had its full size just stood at the border, so the assumed start outside is dropped.
+        """
+        if crosser.border in observation.edges:
+            _append(crosser.path, place)
+            if side != crosser.side:
+                return False
+        elif crosser.extent_at_border_px >= CUT * observation.extent_px(crosser.border) and (
+            crosser.before is None or crosser.border not in self._borders_ahead(observation, crosser.before)
+        ):
+            crosser.side, crosser.path = 0, crosser.path[1:]
+        if crosser.border not in observation.edges:
+            crosser.border = ""
+        return True
+
+    def _flew_in(self, crosser: _Crosser, first: Observation, second: Observation) -> None:
+        """Starts the path outside the frame for an object so fast that one step before it was still outside.
+
+        It appears in full, at a distance from the border, so that `_came_in` does not notice it.
+        """
+        for border in self._borders_ahead(second, first):
             place = self._anchor(first)[0]
-            outside = self._outside(edge, place)
+            outside = self._outside(border, place)
             side = _sign(self._line.distance(outside))
-            if side and side != course.side:
-                course.side, course.path = side, [outside, place]
+            if side and side != crosser.side:
+                crosser.side, crosser.path = side, [outside, place]
                 return
 
-    def _beyond(self, one: Observation, other: Observation) -> str:
-        """The border of the frame over which one more step like that from `one` to `other` leads, if any."""
+    def _borders_ahead(self, one: Observation, other: Observation) -> str:
+        """Borders of the frame that the centre passes if the step from `one` to `other` is repeated; most often none.
+
+        With the later observation first this looks back in time.
+        """
         if not 0 < abs(other.frame_time.pts_s - one.frame_time.pts_s) <= STEP_S:
             return ""
         x, y = (2 * other.center[axis] - one.center[axis] for axis in (0, 1))
@@ -213,7 +279,8 @@ class LineCounter:
             + ("b" if y > height else "")
         )
 
-    def _outside(self, edge: str, place: Xy) -> Xy:
+    def _outside(self, border: str, place: Xy) -> Xy:
+        """The point outside the frame, perpendicular to a border, from `place`."""
         width, height = self._frame
         away = BEYOND * width
         return {
@@ -221,7 +288,7 @@ class LineCounter:
             "r": (width + away, place[1]),
             "t": (place[0], -away),
             "b": (place[0], height + away),
-        }[edge]
+        }[border]
 
 
 def _sign(value: float) -> int:
@@ -229,12 +296,14 @@ def _sign(value: float) -> int:
 
 
 def _append(path: list[Xy], place: Xy) -> None:
+    """Adds a position. Of a path that gets too long the first and last positions stay: they matter most."""
     path.append(place)
     if len(path) > PATH_POINTS:
         del path[1:-1:2]
 
 
 def _thinned(path: list[Xy]) -> list[Xy]:
+    """The path with at most `PATH_POINTS` positions, the first and the last one included."""
     while len(path) > PATH_POINTS:
         path = [path[0], *path[1:-1:2], path[-1]]
     return path

@@ -1,9 +1,10 @@
-"""Boxes of a track file, smoothed by what was seen of the same object shortly before and after.
+"""Smooths the boxes of a track file over time.
 
-Detected boxes shake by several percent of their size from frame to frame; the object does not. Each row's box is
-the value at its time of a straight line fitted to the boxes around it, nearer and surer ones weighing more (local
-linear regression: Fan and Gijbels, Local Polynomial Modelling and Its Applications, 1996, section 2.3). Only rows of
-sightings: where an object was not seen there is none. Rows are told late by `REACH` times the width.
+Detected boxes jitter by several percent of their size from frame to frame. Each row's box is replaced by the value, at
+its time, of a straight line fitted to the boxes of the same object around it, weighted by a Gaussian of the time
+difference and by the squared score (local linear regression: J. Fan and I. Gijbels, Local Polynomial Modelling and Its
+Applications, 1996, section 2.3). Frames in which the object was not observed get no row. A row is final only once the
+rows after it are known, `REACH` standard deviations later.
 """
 
 from __future__ import annotations
@@ -18,25 +19,29 @@ from pipeline.counting.frame_result import TrackRow
 from pipeline.geometry.plane import Floats
 
 REACH = 2.5
-"""How far a box is looked at, in standard deviations of the weight."""
+"""Rows farther away than this many standard deviations have no weight."""
 LEAST_WEIGHT = 0.1
-"""Weight of a detection goes with the square of its score; scores below this count as this."""
+"""Lower bound for the score in the weight."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """What is kept of one object: rows from before the first that is not told."""
+    """The rows of one object that are still needed.
+
+    Attributes:
+        rows: (time, row) in the order of time, beginning with those that weigh in the first row to come out.
+        done: how many of `rows` have come out.
+    """
 
     rows: deque[tuple[float, TrackRow]] = field(default_factory=deque)
-    told: int = 0
-    """How many of `rows` have been told."""
+    done: int = 0
 
 
 class Smoother:
-    """Rows of one stream. Times are seconds of its clock.
+    """Smooths the rows of one stream.
 
     Args:
-        smooth_s: standard deviation of the weight over time; 0 leaves boxes as they are.
+        smooth_s: standard deviation of the Gaussian, seconds; 0 leaves boxes as they are.
     """
 
     def __init__(self, smooth_s: float) -> None:
@@ -45,42 +50,48 @@ class Smoother:
         self._runs: dict[int, _Run] = {}
 
     def add(self, row: TrackRow, at_s: float) -> None:
-        """The next row of an object, seen at `at_s`."""
+        """Takes the next row of an object, observed at `at_s` media seconds."""
         self._runs.setdefault(row.track, _Run()).rows.append((at_s, row))
 
     def due(self, now_s: float) -> list[TrackRow]:
-        """Rows whose boxes nothing can change any more at `now_s`: all objects' earlier rows have been added."""
-        return self._tell(now_s - self._reach_s)
+        """Rows that are final at `now_s` media seconds, given that all rows up to then have been added."""
+        return self._final_until(now_s - self._reach_s)
 
     def rest(self) -> list[TrackRow]:
-        """All rows that are left, at the end, or where the frame changes its size."""
-        return self._tell(np.inf)
+        """All rows that are left, at the end of the stream."""
+        return self._final_until(np.inf)
 
-    def _tell(self, until_s: float) -> list[TrackRow]:
-        told: list[TrackRow] = []
+    def _final_until(self, until_s: float) -> list[TrackRow]:
+        final: list[TrackRow] = []
         near: list[list[tuple[float, TrackRow]]] = []
         times: list[float] = []
         for track, run in list(self._runs.items()):
-            while run.told < len(run.rows) and run.rows[run.told][0] <= until_s:
-                at_s, row = run.rows[run.told]
-                run.told += 1
-                told.append(row)
+            while run.done < len(run.rows) and run.rows[run.done][0] <= until_s:
+                at_s, row = run.rows[run.done]
+                run.done += 1
+                final.append(row)
                 if self._smooth_s:
                     while run.rows[0][0] < at_s - self._reach_s:
                         run.rows.popleft()
-                        run.told -= 1
+                        run.done -= 1
                     times.append(at_s)
                     near.append([one for one in run.rows if one[0] <= at_s + self._reach_s])
-            if run.told == len(run.rows) and (
+            if run.done == len(run.rows) and (
                 not self._smooth_s or run.rows[-1][0] < until_s - self._reach_s
             ):
                 del self._runs[track]
-        return self._smoothed(told, times, near) if times else told
+        return self._smoothed(final, times, near) if times else final
 
     def _smoothed(
         self, rows: list[TrackRow], times: list[float], near: Iterable[list[tuple[float, TrackRow]]]
     ) -> list[TrackRow]:
-        """`rows`, with boxes fitted to those `near` each."""
+        """The rows with their boxes smoothed.
+
+        Args:
+            rows: those without a box that is final.
+            times: of `rows`, seconds.
+            near: for each of `rows`, the rows of the same object that weigh in.
+        """
         owner = np.array([number for number, group in enumerate(near) for _ in group])
         every = [one for group in near for one in group]
         off = np.array([at_s for at_s, _ in every]) - np.array(times)[owner]
@@ -96,7 +107,17 @@ class Smoother:
 
 
 def _lines_at_0(owner: Floats, off: Floats, weight: Floats, values: Floats) -> Floats:
-    """Weighted straight lines through the values of each owner, at 0: (N, 4); the mean where there is but one."""
+    """Fits a straight line to the values of each owner by weighted least squares, and evaluates it at 0.
+
+    Args:
+        owner: (M,) int64, 0..N-1, rising: which line a value belongs to.
+        off: (M,) abscissae.
+        weight: (M,).
+        values: (M, 4).
+
+    Returns:
+        (N, 4); the weighted mean where all abscissae of an owner are equal.
+    """
     count = int(owner[-1]) + 1
     zeroth, first, second = (np.bincount(owner, weight * off**power, count) for power in range(3))
     area = zeroth * second - first**2

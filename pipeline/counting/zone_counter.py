@@ -1,11 +1,13 @@
-"""Occupancy, entries, exits and dwell time of one zone, a polygon.
+"""State machine that decides when objects are inside one zone, a polygon.
 
-An object is inside by one point, or by the part of its mask that lies inside. An entry is a border crossed from
-outside to inside in sight of the camera, an exit the other way. An object that is first seen inside has appeared
-there, one that is lost inside has vanished there; its stay counts for the dwell time. Near the border the last
-state stands, so that shaking on it counts nothing. At every moment, over all classes:
+An object is inside by one point, or by the fraction of its mask that is inside. It *enters* when it was seen outside
+before, and *exits* when it is seen outside afterwards. One that is inside when it is first seen has *appeared* there,
+one that is inside when it is last seen has *vanished* there: no border was crossed in view. At every moment, summed
+over all classes:
 
     entries + appeared = exits + vanished + inside now
+
+Near the border the state of an object does not change (hysteresis), so that a jittering box counts nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +25,17 @@ from pipeline.metrics.quantiles import Histogram, QuantileSketch
 from pipeline.tracking.observation import Observation
 
 BORDER = 0.1
-"""Half width of the border: in heights of the object, or as a part of its mask."""
+"""Half width of the hysteresis band: in heights of the object, or as a fraction of its mask."""
 DWELL_EDGES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
-"""Buckets of the dwell time for Prometheus."""
+"""Bucket edges of the dwell time for Prometheus."""
 
 
 class Passage(NamedTuple):
-    """A border crossing; `dwell_s` is the stay that an exit ends, in media seconds."""
+    """An object entered or left the zone.
+
+    Attributes:
+        dwell_s: how long the stay was that an exit ends, media seconds; None for an entry.
+    """
 
     direction: Literal["entry", "exit"]
     dwell_s: float | None
@@ -37,16 +43,24 @@ class Passage(NamedTuple):
 
 @dataclass(slots=True)
 class _Stay:
+    """One object, inside or outside.
+
+    Attributes:
+        since_s, last_s: media times at which the stay inside began, and of the last observation inside.
+        appeared: whether the object was inside when it was first seen.
+    """
+
     inside: bool
     since_s: float
     last_s: float
     class_name: str
     appeared: bool
-    """Whether it was inside when it was first seen."""
 
 
 @dataclass(slots=True)
 class _Numbers:
+    """Totals of one class."""
+
     now: int = 0
     peak: int = 0
     entries: int = 0
@@ -56,6 +70,7 @@ class _Numbers:
     dwell: QuantileSketch = field(default_factory=lambda: QuantileSketch(DWELL_EDGES_S))
 
     def move(self, count: int) -> None:
+        """Adds `count` objects to those inside now."""
         self.now += count
         self.peak = max(self.peak, self.now)
 
@@ -73,29 +88,38 @@ class _Numbers:
 
 
 class ZoneCounter:
-    """Follows every object against one zone.
+    """Follows all objects with respect to one zone.
 
     Args:
-        config: the zone, in relative coordinates.
+        config: the zone, in fractions of the frame.
     """
 
     def __init__(self, config: ZoneConfig) -> None:
         self._config = config
         self._polygon = np.array(config.points, np.float64)
-        self._widest = 0.0
+        self._widest_band = 0.0
         self._box = (0.0, 0.0, 0.0, 0.0)
         self._stays: dict[int, _Stay] = {}
         self._numbers: dict[str, _Numbers] = {}
 
     def begin(self, frame: tuple[int, int]) -> None:
-        """The width and height of the frame in pixels are known."""
+        """The frame has this width and height in pixels."""
         self._polygon = self._polygon * np.array(frame, np.float64)
         low, high = self._polygon.min(axis=0), self._polygon.max(axis=0)
-        self._widest = float((high - low).min()) / 8
+        self._widest_band = float((high - low).min()) / 8
         self._box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
     def observe(self, object_id: int, observation: Observation, class_name: str) -> Passage | None:
-        """The next sighting of an object. Returns the border crossing that it completes, or None."""
+        """Takes the next observation of an object.
+
+        Args:
+            object_id: the object.
+            observation: later than the one before of the same object.
+            class_name: its class by vote, which may have changed since: it takes its presence along to another class.
+
+        Returns:
+            The entry or exit that this observation completes, or None.
+        """
         inside, clear = self._state(observation)
         pts_s = observation.frame_time.pts_s
         stay = self._stays.get(object_id)
@@ -119,22 +143,26 @@ class ZoneCounter:
         return self._exit(stay)
 
     def inside(self, object_id: int) -> bool:
-        """Whether an object is inside."""
+        """Whether an object is inside at the moment."""
         stay = self._stays.get(object_id)
         return stay is not None and stay.inside
 
     def end(self, object_id: int) -> None:
-        """The object will not be seen again."""
+        """Forgets an object that is gone; inside, it has vanished."""
         stay = self._stays.pop(object_id, None)
         if stay is not None and stay.inside:
             self._leave(stay)
             self._of(stay.class_name).vanished += 1
 
     def stitch(self, object_id: int, later: int) -> Passage | None:
-        """The object `later` has turned out to be `object_id`, seen again: it goes on with the past of both.
+        """Merges two objects that turned out to be one, and puts right what was counted of them as two.
+
+        Args:
+            object_id: the older one, which is forgotten.
+            later: the one that goes on, with the past of both.
 
         Returns:
-            The border crossing that nobody saw, between the two.
+            The entry or exit that happened out of sight in between, or None.
         """
         after = self._stays.get(later)
         before = None if after is None else self._stays.pop(object_id, None)
@@ -142,8 +170,10 @@ class ZoneCounter:
             return None
         result = None
         if before.inside and not after.appeared:
+            # lost inside, found outside
             result = self._exit(before)
         elif after.appeared:
+            # It did not appear: it was inside all the time, as one object instead of two, or entered out of sight.
             self._of(after.class_name).appeared -= 1
             if before.inside:
                 self._of(before.class_name).move(-1)
@@ -155,19 +185,23 @@ class ZoneCounter:
         return result
 
     def now(self) -> dict[str, int]:
-        """Class -> objects inside."""
+        """Class -> number of objects inside, where there are any."""
         return {name: numbers.now for name, numbers in self._numbers.items() if numbers.now}
 
     def totals(self, classes: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Class -> now, entries, exits, dwell_s and dwell_p95_s (median and 95 % of the stays that are over), peak,
-        appeared, vanished: for `classes` and all that were seen."""
+        """Class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s` (median and 95th percentile of the stays that
+        are over, seconds), `peak`, `appeared`, `vanished`.
+
+        Args:
+            classes: those to report in any case; all others that were seen are reported, too.
+        """
         nothing = _Numbers()
         return {
             name: self._numbers.get(name, nothing).as_dict() for name in sorted({*classes, *self._numbers})
         }
 
     def dwell(self) -> dict[str, Histogram]:
-        """Class -> the stays that are over, seconds."""
+        """Class -> histogram of the stays that are over, seconds."""
         return {name: numbers.dwell.histogram() for name, numbers in sorted(self._numbers.items())}
 
     def _of(self, class_name: str) -> _Numbers:
@@ -190,18 +224,20 @@ class ZoneCounter:
         self._of(stay.class_name).dwell.add(stay.last_s - stay.since_s)
 
     def _state(self, observation: Observation) -> tuple[bool, bool]:
-        """Whether the object is inside, and whether that is clear: not near the border."""
+        """Whether the object is inside, and whether that is certain, beyond the hysteresis band."""
         if self._config.by == "mask":
             share = self._share(observation)
             least = self._config.share
+            # The band never reaches 0 or 1: an object must be able to be inside, and outside, for certain.
             low, high = max(least - BORDER, least / 2), min(least + BORDER, (least + 1) / 2)
             return share >= least, not low < share < high
         place = observation.foot if self._config.anchor == "foot" else observation.center
         deep = polygon_depth(self._polygon, place)
-        return deep > 0, abs(deep) > min(BORDER * observation.height_px, self._widest)
+        # In a zone narrower than the band of a tall object nothing would ever be certain.
+        return deep > 0, abs(deep) > min(BORDER * observation.height_px, self._widest_band)
 
     def _share(self, observation: Observation) -> float:
-        """Which part of the mask lies inside, 0..1."""
+        """Fraction of the mask that is inside, 0..1."""
         x0, y0, x1, y1 = observation.place_px
         left, top, right, bottom = self._box
         if x1 <= left or x0 >= right or y1 <= top or y0 >= bottom:
