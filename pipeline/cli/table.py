@@ -1,4 +1,4 @@
-"""The table on the terminal, while a run goes on and at its end."""
+"""The tables on the terminal, while a run goes on and at its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
 """Columns of the table while a run goes on, with their alignment; those of the counting rules follow."""
 
 LINE_EVERY_S = 10.0
-"""Without a terminal a line is printed so often instead."""
+"""Interval of the lines that are printed instead of the table where there is no terminal."""
 
 
 def print_above(console: Console) -> Callable[[str], None]:
@@ -34,7 +34,11 @@ def print_above(console: Console) -> Callable[[str], None]:
 
 
 class LiveTable:
-    """Shows a run. On a terminal it is redrawn in place; else a line is printed now and then."""
+    """Shows a run: a table that is redrawn in place on a terminal, otherwise a line every `LINE_EVERY_S`.
+
+    Args:
+        console: where to.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,7 +60,11 @@ class LiveTable:
                 self._live.stop()
 
     def update(self, entries: list[ProcessState]) -> None:
-        """Called several times a second with the process table."""
+        """Shows the present state; to be called several times a second.
+
+        Args:
+            entries: the processes of the run.
+        """
         for entry in entries:
             address = entry.report.texts.get("live", "")
             if address and address not in self._told:
@@ -74,7 +82,7 @@ class LiveTable:
                 )
 
     def _say(self, line: str) -> None:
-        """One line, also in a log file, however long it is."""
+        """Prints one line that is not wrapped, so that it stays one line in a file, too."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def _table(self, entries: list[ProcessState]) -> RenderableType:
@@ -103,7 +111,7 @@ class LiveTable:
         return Group(table, *notes)
 
     def _rates(self, name: str, view: StreamView) -> tuple[float, float]:
-        """Frames a second, in and out, over the last second or so."""
+        """Frames per second, decoded and written, over about the last second."""
         now_s = time.monotonic()
         key_in, key_out = f"{name}/in", f"{name}/out"
         return self._rate(key_in, view.decoded, now_s), self._rate(key_out, view.written, now_s)
@@ -118,7 +126,7 @@ class LiveTable:
 
 
 def final_table(streams: dict[str, StreamView]) -> RenderableType:
-    """What was counted, at the end of a run: the tables of all counting rules, those with the same title as one.
+    """What was counted: the tables of all counting rules, merged where they have the same title and columns.
 
     Args:
         streams: name -> its state at the end.
@@ -143,7 +151,7 @@ def _empty_table(part: CountedTable) -> Table:
 
 
 def notes(streams: dict[str, StreamView]) -> list[str]:
-    """What a reader of the counts must know: damage, drops, reconnections."""
+    """One line for each thing that qualifies the counts: an early stop, damage, dropped frames, reconnections."""
     lines = []
     for name, view in streams.items():
         if not view.ended:
@@ -191,7 +199,7 @@ def _left_s(view: StreamView) -> float:
 
 
 def _first(view: StreamView) -> str:
-    """The first thing counted, in one line."""
+    """What the first counting rule says, as one line."""
     return next(iter(view.counts.live.values()), "nothing yet").replace("\n", "; ")
 
 

@@ -40,7 +40,7 @@ class LineSpeeds(CountingRule):
         return (
             Series(
                 "tallycam_line_speed_kmh",
-                "Speed on the ground of who crossed a line.",
+                "Speed on the ground of objects that crossed a line.",
                 "histogram",
                 ("line", "class"),
                 samples,

@@ -98,7 +98,7 @@ class Lines(CountingRule):
             ),
             Series(
                 "tallycam_line_net",
-                "Crossings in a line's first direction less the others.",
+                "Crossings in a line's first direction minus those in the second.",
                 "gauge",
                 labels,
                 net,
@@ -145,7 +145,7 @@ class Lines(CountingRule):
 
 
 def net_of(crossings: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
-    """Line -> class -> crossings in the first direction less those in the second."""
+    """Line -> class -> crossings in the first direction minus those in the second."""
     return {
         line: {cls: 2 * next(iter(by.values()), 0) - sum(by.values()) for cls, by in classes.items()}
         for line, classes in crossings.items()

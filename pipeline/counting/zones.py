@@ -18,7 +18,7 @@ enter it or appeared there."""
 
 FAMILIES: tuple[tuple[str, str, str, Kind], ...] = (
     ("now", "tallycam_zone_objects", "Objects inside a zone now.", "gauge"),
-    ("peak", "tallycam_zone_objects_peak", "The most objects that were inside at once.", "gauge"),
+    ("peak", "tallycam_zone_objects_peak", "The most objects that were inside a zone at once.", "gauge"),
     ("entries", "tallycam_zone_entries", "Objects that entered a zone.", "counter"),
     ("exits", "tallycam_zone_exits", "Objects that left a zone.", "counter"),
 )
@@ -92,7 +92,7 @@ class Zones(CountingRule):
         )
         yield Series(
             "tallycam_zone_dwell_seconds",
-            "Media time of the stays in a zone that are over.",
+            "Media time of finished stays in a zone.",
             "histogram",
             labels,
             dwell,

@@ -1,6 +1,6 @@
 """Prometheus metrics of one process: each stage has its own registry and its own `/metrics`.
 
-Names follow the Prometheus rules: prefix `tallycam_`, base units, `_total` for what only grows.
+Names follow the conventions of Prometheus: prefix `tallycam_`, base units, suffix `_total` for counters.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from pipeline.metrics.series import Series
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
-"""Finest around 33, 40 and 100 ms: one frame at 30 and 25 fps, and what a viewer notices."""
+"""Fine around 33 and 40 ms, one frame at 30 and 25 fps, and around 100 ms, the delay that a viewer notices."""
 
 BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 _STAGE = ("stage", "stream")
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series for each counter helps nobody
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series for each counter has no use here
 
 
 class StageMetrics:
@@ -59,9 +59,12 @@ class StageMetrics:
         self._families.build.labels(stage, __version__).set(1)
 
     def stream(self, name: str, reasons: Iterable[str] = ()) -> StreamMetrics:
-        """The metrics of one stream in this stage; bind them once, outside the loop.
+        """The metrics of one stream in this stage, to be looked up once, outside of the loop.
 
-        `reasons` for dropping a frame are shown as 0 from the start, so that a first drop is seen as a rise.
+        Args:
+            name: of the stream.
+            reasons: for which frames may be dropped. They are exported as 0 from the start: without an earlier value
+                Prometheus would not see the first drop as an increase.
         """
         if name not in self._streams:
             self._streams[name] = StreamMetrics(self._families, self.stage, name)
@@ -78,7 +81,13 @@ class StageMetrics:
         self._families.log_lines.labels(stage, level).inc()
 
     def process(self, name: str, *, up: bool, restarts: int) -> None:
-        """The supervisor tells of one process, e.g. `decode/gate`; `restarts` since the start of the run."""
+        """State of one process, from the supervisor.
+
+        Args:
+            name: e.g. `decode/gate`.
+            up: whether it runs.
+            restarts: since the start of the run.
+        """
         self._families.up.labels(name).set(up)
         self._counts.restarts = {**self._counts.restarts, name: restarts}
 
@@ -98,11 +107,18 @@ class StageMetrics:
         self._counts.show(stream, series)
 
     def text(self) -> str:
-        """What `/metrics` answers."""
+        """The text that `/metrics` answers with."""
         return generate_latest(self.registry).decode()
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Answers `/metrics` from a thread of its own. Returns the port; 0 asks for any free one.
+        """Starts a thread that answers `/metrics`.
+
+        Args:
+            host: address to listen on.
+            port: 0 for any free one.
+
+        Returns:
+            The port.
 
         Raises:
             ConfigError: the port is in use, or the host is not one of this machine's.
@@ -137,9 +153,13 @@ class StageMetrics:
 class StreamMetrics:
     """Metrics of one stream in one stage. Every method is cheap enough to be called for each frame.
 
+    Args:
+        families: of the process.
+        stage, stream: values of the labels.
+
     Attributes:
-        processing: call with the seconds this stage worked on a frame.
-        end_to_end: call with the seconds since the frame was decoded.
+        processing: takes the seconds that this stage worked on a frame.
+        end_to_end: takes the seconds since a frame was decoded.
     """
 
     def __init__(self, families: _Families, stage: str, stream: str) -> None:
@@ -166,11 +186,11 @@ class StreamMetrics:
         counter.inc(frames)
 
     def static(self, frames: int = 1) -> None:
-        """Frames in which nothing moved, so that the model was spared them; they are counted all the same."""
+        """Frames in which nothing moved, and which needed no inference; they are counted like all others."""
         self._static.inc(frames)
 
     def slots(self, used: int, total: int) -> None:
-        """Slots of the stream's ring: those that hold a frame under way, and all of them."""
+        """Slots of the stream's frame ring: those in use, and all of them."""
         self._slots_used.set(used)
         self._slots.set(total)
 
@@ -183,7 +203,7 @@ class StreamMetrics:
         self._credits.set(frames)
 
     def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:
-        """Totals of this process: times that a live source came back; damaged packets and frames; frames whose media
+        """Totals of this process: reconnections of a live source, damaged packets and frames, and frames whose media
         time was interpolated."""
         shown = reconnects, errors, retimed
         counters = self._reconnects, self._decode_errors, self._retimed
@@ -191,7 +211,7 @@ class StreamMetrics:
             counter.inc(now - before)
         self._source_shown = shown
 
-    # Bound at the first use, so that a stage shows nothing that it does not have.
+    # Created at first use, so that a stage exports only what it has.
 
     @cached_property
     def _static(self) -> Counter:
@@ -227,7 +247,7 @@ class StreamMetrics:
 
 
 class _Families:
-    """The metrics that a process observes itself, by name."""
+    """The metrics that a process observes itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, labels: tuple[str, ...] = _STAGE) -> Counter:
@@ -241,10 +261,10 @@ class _Families:
                 f"tallycam_{name}_seconds", text, _STAGE, registry=registry, buckets=SECONDS_BUCKETS
             )
 
-        self.frames_in = counter("frames_in", "Frames that the stage took.")
+        self.frames_in = counter("frames_in", "Frames that the stage received.")
         self.frames_out = counter("frames_out", "Frames that the stage passed on.")
-        self.dropped = counter("frames_dropped", "Frames left out, by reason.", (*_STAGE, "reason"))
-        self.static = counter("frames_static", "Frames that the model was spared because nothing moved.")
+        self.dropped = counter("frames_dropped", "Frames dropped, by reason.", (*_STAGE, "reason"))
+        self.static = counter("frames_static", "Frames that needed no inference because nothing moved.")
         self.reconnects = counter("reconnects", "Times that a live source came back.")
         self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
         self.retimed = counter(

@@ -1,4 +1,4 @@
-"""How long objects were at each spot of the picture, kept beside the log for a picture made later."""
+"""How long objects were at each place in the picture, stored next to the log until the heat map is drawn."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ Floats = NDArray[np.float64]
 
 
 def heat_path(out: Path, stream: str) -> Path:
-    """Where the heat of a stream is kept in the folder of a run."""
+    """The file with the heat of a stream, in the folder of a run."""
     return out / "log" / f"{stream}.heat"
 
 
 def view_path(out: Path, stream: str) -> Path:
-    """Where the first frame of a stream is kept in the folder of a run: the ground of pictures made later."""
+    """The file with the first frame of a stream, in the folder of a run: the background of the heat map."""
     return out / "log" / f"{stream}.jpg"
 
 
 def write_heat(path: Path, heat: Mapping[str, Floats]) -> None:
-    """Writes the seconds of each class; a reader sees the old file or the whole new one.
+    """Writes the heat of a stream; readers see either the old file or the complete new one.
 
     Args:
+        path: the file.
         heat: class -> (rows, columns): object-seconds in each cell.
 
     Raises:
@@ -38,7 +39,11 @@ def write_heat(path: Path, heat: Mapping[str, Floats]) -> None:
 
 
 def read_heat(path: Path) -> dict[str, Floats]:
-    """What `write_heat` wrote; empty where there is no such file, or none of that kind."""
+    """Reads what `write_heat` wrote.
+
+    Returns:
+        Class -> (rows, columns) float64: object-seconds in each cell; empty without a readable file.
+    """
     try:
         return {name: cells.astype(np.float64) for name, cells in load_file(path).items()}
     except (OSError, SafetensorError):

@@ -20,7 +20,9 @@ class Row:
 
     Attributes:
         index: number of the frame in the source, from 0.
-        box_px: x0 y0 x1 y1.
+        track: id of the object.
+        box_px: x0 y0 x1 y1, pixels.
+        score: 0..1.
     """
 
     index: int
@@ -30,7 +32,10 @@ class Row:
 
 
 class RowWriter:
-    """Writes the rows of one stream beside `path` while it runs, and there at the end.
+    """Writes the rows of one stream: to a file next to `path` at first, which `finish` turns into `path`.
+
+    Args:
+        path: the file; its folder is made.
 
     Raises:
         OutputError: it cannot be written.
@@ -44,7 +49,7 @@ class RowWriter:
             self._file = self._part.open("w", encoding="ascii")
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Objects of one frame, or of earlier ones."""
+        """Writes rows; frames may come in any order."""
         for row in rows:
             x0, y0, x1, y1 = row.box_px
             self._file.write(
@@ -52,7 +57,14 @@ class RowWriter:
             )
 
     def finish(self, final_ids: Mapping[int, int]) -> None:
-        """Moves the file to its place. An id becomes the one that its object was joined to."""
+        """Writes the file with the final ids.
+
+        Args:
+            final_ids: id in the rows -> id of the object that it turned out to be; others stay as they are.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         with replacing(self._path) as whole:
             self._file.close()
             with self._part.open(encoding="ascii") as rows, whole.open("w", encoding="ascii") as file:
@@ -62,14 +74,15 @@ class RowWriter:
         self._part.unlink(missing_ok=True)
 
     def close(self) -> None:
+        """Closes the unfinished file, which stays as it is."""
         self._file.close()
 
 
 def check_rows(path: Path) -> None:
-    """Makes the folder of `path`.
+    """Makes the folder of a file for rows.
 
     Raises:
-        OutputError: rows cannot be written there.
+        OutputError: it cannot be made, or `path` is a folder.
     """
     with writing(path, "give another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,5 +91,11 @@ def check_rows(path: Path) -> None:
 
 
 def rows_path(tracks: Path, stream: str, streams: int) -> Path:
-    """Where a stream's rows go: the file itself, or one beside it for each of several streams."""
+    """The file for the rows of one stream: the given one, or with several streams one next to it for each.
+
+    Args:
+        tracks: the file that the user gave.
+        stream: name of the stream.
+        streams: how many streams the run has.
+    """
     return tracks if streams == 1 else tracks.with_name(f"{tracks.stem}-{stream}{tracks.suffix}")

@@ -1,4 +1,4 @@
-"""`summary.json`: what a run counted and how it went, in one file that appears whole or not at all."""
+"""`summary.json`: what a run counted and how it went. The file is replaced as a whole, so it is never half written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.files import write_bytes
 from pipeline.redact import redact
 
 ALWAYS = ("unique", "lines", "zones")
-"""Counts that every stream of a summary has, also where nothing was counted; others are left out when empty."""
+"""Counts that are there for every stream, even if nothing was counted. Other counts are left out when empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +58,14 @@ class StreamSummary:
 
 
 def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
-    """The whole summary as plain JSON values; `extra` are further keys beside `streams`.
+    """The whole summary as plain JSON values (see `plain`).
 
-    Numbers that JSON does not have (NaN, infinity) become null, passwords in URLs are hidden.
+    Args:
+        streams: name -> its part.
+        extra: further keys beside `streams`.
+
+    Raises:
+        ValueError: a further key has the name of one of the contract.
     """
     whole = _with_extra({"streams": {name: stream.as_json() for name, stream in streams.items()}}, extra)
     result: dict[str, Any] = plain(whole)
@@ -68,12 +73,12 @@ def build(streams: Mapping[str, StreamSummary], **extra: Any) -> dict[str, Any]:
 
 
 def write_json(path: Path | str, value: Any, mode: int = 0o666) -> None:
-    """Writes plain values to `path`; a reader sees the old file or the whole new one.
+    """Writes plain values to a file; readers see either the old file or the complete new one.
 
     Args:
         path: the file.
-        value: mappings, lists, texts and numbers; passwords in texts are hidden.
-        mode: permissions of the file, less those that the umask takes away: 0o600 for its owner alone.
+        value: as `plain` takes it.
+        mode: permissions of the file, before the umask; 0o600 for its owner alone.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full; an older file stays as it was.

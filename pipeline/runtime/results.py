@@ -1,4 +1,4 @@
-"""What a run says when it is over, and while it goes on: one view a stream, made from the process table."""
+"""The state of each stream, while a run goes on and at its end, collected from the reports of all processes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ from pipeline.transport.totals import StreamTotals
 
 @dataclass(slots=True)
 class StreamView:
-    """One stream as it stands.
+    """The state of one stream.
 
     Attributes:
         decoded: frames that came out of the source to be counted.
-        frames: how many there will be; 0 where unknown.
-        dropped: reason -> frames.
+        frames: number of frames of the source; 0 if unknown.
+        dropped: reason -> frames, before counting.
         damaged: packets and frames of the source that could not be decoded.
-        fps: frames finished a second.
-        p50_ms, p99_ms: from decoding a frame to the end of `sink`.
+        reconnects: times that a live source came back.
+        trouble: the last error of the source; empty without one.
+        live: whether the source is live.
+        source_fps, duration_s: of the source; 0 if unknown.
+        counts: what was counted.
+        written: frames that left the pipeline.
+        fps: of these, per second of wall time.
+        p50_ms, p99_ms: quantiles of the time from decoding a frame to the end of the pipeline.
+        pts_s: media time of the last frame.
+        queued: frames under way.
         ended: the source came to its end; False while it goes on, and where the run was stopped before.
     """
 
@@ -80,7 +88,14 @@ class StreamView:
 
 
 def views(entries: Iterable[ProcessState]) -> dict[str, StreamView]:
-    """Stream -> its view."""
+    """Collects the state of all streams.
+
+    Args:
+        entries: the processes of the run.
+
+    Returns:
+        Name of the stream -> its state.
+    """
     result: dict[str, StreamView] = {}
     table = list(entries)
     for entry in table:
@@ -96,7 +111,7 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
     values = report.values
     if process.stage.name == "decode":
         view = result[process.label]
-        # A quarantined frame has a number and is among the frames counted; `track` tells of it.
+        # Quarantined frames keep their number and are among the frames counted: `track` reports them.
         view.dropped = {reason: n for reason, n in entry.dropped.items() if reason != "quarantined"}
         view.decoded = report.frames_out + sum(view.dropped.values())
         view.frames = int(values.get("frames", 0))
@@ -120,11 +135,11 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
 
 
 def device(entries: Iterable[ProcessState]) -> str:
-    """Where the model runs, in words."""
+    """The devices that the model runs on, as text."""
     words = {e.report.texts.get("device", "") for e in entries if e.process.stage.name == "segment"}
     return ", ".join(sorted(word for word in words if word))
 
 
 def restarts(entries: Iterable[ProcessState]) -> dict[str, int]:
-    """Process -> how often it was started again, where it was."""
+    """Process -> number of restarts, for those that were restarted."""
     return {entry.process.name: entry.restarts for entry in entries if entry.restarts}

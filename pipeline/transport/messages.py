@@ -232,7 +232,7 @@ class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stage says of itself with each heartbeat; totals since the start of the run where known."""
+    """State of a stage, sent with each heartbeat. Totals count from the start of the run as far as known."""
 
     frames_in: int = 0
     frames_out: int = 0
@@ -241,7 +241,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
     """Stage-specific numbers, e.g. `duration_s`, `p50_ms`."""
     texts: dict[str, str] = {}
-    """Stage-specific words, e.g. `device`."""
+    """Stage-specific texts, e.g. `device`."""
     streams: dict[str, StreamTotals] = {}
     """Stream -> what was counted in it, from `track`."""
 
