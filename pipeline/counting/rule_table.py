@@ -66,7 +66,7 @@ def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[Counting
     Raises:
         ConfigError: there is no such rule, it cannot be imported, or its settings are wrong.
     """
-    built_in = [_imported(kind.rule, "")(stream, kind.name, {}) for kind in RULES if kind.built_in]
+    built_in = [_imported(kind.rule, kind.name)(stream, kind.name, {}) for kind in RULES if kind.built_in]
     others = [
         rule(stream, name, settings)
         for name, (rule, settings) in _configured(stream.name, stream.config).items()
@@ -92,20 +92,22 @@ def _configured(stream: str, config: StreamConfig) -> dict[str, tuple[type[Count
             raise ConfigError(
                 f"{where}: `{name}` is built in; give the rule another name, and say what it is with `use`"
             )
-        rule = _imported(_path_of(rule_config.use or name, where), where)
+        rule = _rule_class(rule_config.use or name, where)
         found[name] = rule, _settings(rule, rule_config, where)
     return found
 
 
-def _path_of(use: str, where: str) -> str:
-    """Import path of the rule that a configuration means: a row of the table, an entry point, or the path itself."""
+def _rule_class(use: str, where: str) -> type[CountingRule]:
+    """The rule that a configuration means: a row of the table, an entry point, or a class by its import path."""
     module, colon, attribute = use.partition(":")
     if colon and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-        return use
+        if "" not in sys.path:
+            sys.path.append("")  # after all others: a file in the working folder hides no installed package
+        return _imported(use, where)
     known = {kind.name: kind.rule for kind in RULES if not kind.built_in}
     known |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     if use in known:
-        return known[use]
+        return _imported(known[use], where)
     hint = f"known: {', '.join(sorted(known)) or 'none'}"
     if nearest := difflib.get_close_matches(use, known, n=1, cutoff=0.5):
         hint += f"; did you mean `{nearest[0]}`?"
@@ -116,10 +118,12 @@ def _path_of(use: str, where: str) -> str:
 
 
 def _imported(path: str, where: str) -> type[CountingRule]:
-    """The class that `module:Class` names. Modules in the current folder are found, too."""
+    """The class that `module:Class` names.
+
+    Raises:
+        ConfigError: there is none, or it is no rule; `where` is the place in the configuration.
+    """
     module_name, _, attribute = path.partition(":")
-    if where and "" not in sys.path:
-        sys.path.append("")  # after all others: a file in the current folder hides no installed package
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:  # whatever a module that somebody wrote raises

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 from sqlalchemy import create_engine, text
 
@@ -194,6 +196,25 @@ def test_what_is_no_rule_is_refused(plugin: Path) -> None:
 @pytest.mark.parametrize("name", ["lines", "unique", "zone"])
 def test_names_of_what_is_built_in_are_taken(name: str) -> None:
     assert f"`{name}` is built in" in refused(**{name: {}})
+
+
+def test_the_rule_in_the_documentation_works_as_it_is_shown(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (root / "docs" / "counting-rules.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    by_path, by_entry = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "long_stays.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    monkeypatch.delitem(sys.modules, "long_stays", raising=False)
+    loitering = by_path["streams"]["gate"]["rules"]["loitering"]
+    assert by_entry["rules"]["long_stays"] == {"after_s": loitering["after_s"]}
+    subject = counter(loitering=loitering | {"after_s": 2})
+    outcome = walked(subject)
+    assert outcome.totals["rules"] == {"loitering": {"person": 1}}
+    assert [one.kind for one in outcome.events] == ["line", "loitering"]
+    StageMetrics("track").counts("gate", subject.totals().series)
 
 
 def test_a_mistake_is_found_before_a_run_starts(plugin: Path, tmp_path: Path) -> None:
