@@ -23,8 +23,8 @@ import torch
 from pipeline.demo.scene.world import Rendered, Scene
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
-from pipeline.models.maskrcnn.compact_weights import STREET
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, through_h264
 from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
 from pipeline.transport.planes import Planes
@@ -53,7 +53,7 @@ def segment(model: MaskRcnn, frames: list[Planes]) -> tuple[list[Detections], fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=STREET)
+    parser.add_argument("--weights", type=Path, default=STREET_FILE)
     parser.add_argument("--scenes", type=int, default=len(HELD_OUT_SEEDS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="auto", help="fp32 or bf16; auto is fp32 on a CPU")

@@ -26,9 +26,9 @@ from torchvision.ops import box_iou
 from benchmarks import measure
 from benchmarks.segment_models import STREET_MODEL, frame, network, segmenter
 from pipeline.models.detections import Detections
-from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import LumaPreprocessor
+from pipeline.models.maskrcnn.preprocess import YuvPreprocessor
 from pipeline.transport.planes import Planes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
@@ -91,7 +91,7 @@ def _overheard(model: MaskRcnn) -> list[Tensor]:
 
     def listening(*arguments: Any) -> Any:
         answer = run(*arguments)
-        heard.append(answer[1])
+        heard.append(answer.masks)
         return answer
 
     model._network = listening  # type: ignore[assignment]
@@ -101,10 +101,10 @@ def _overheard(model: MaskRcnn) -> list[Tensor]:
 def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
     """torchvision's answer. The model that ships sees y u v, which torchvision's transform gets as if it were RGB."""
     if name == STREET_MODEL:
-        scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
+        scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
         model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
-        how = LumaPreprocessor()
-        seen = how.preprocess_cpu([planes], *how.place(*INPUT_SIZE))[0]
+        how = YuvPreprocessor()
+        seen = how.preprocess_cpu([planes], *how.letterbox(*INPUT_SIZE))[0]
         image = seen * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
     else:
         image = torch.from_numpy(planes.to_rgb()).permute(2, 0, 1).float() / 255

@@ -17,11 +17,11 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from pipeline.demo.scene.world import Scene
 from pipeline.models.class_map import ClassMap
-from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
-from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD, build_compact_net
+from pipeline.models.maskrcnn.compact_weights import load_weights, set_weights
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, RgbPreprocessor
-from pipeline.models.maskrcnn.zoo import R50, V2
+from pipeline.models.maskrcnn.preprocess import RgbPreprocessor, YuvPreprocessor
+from pipeline.models.maskrcnn.zoo import R50, STREET_FILE, V2
 from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT = 1920, 1080
@@ -44,9 +44,9 @@ def frame(size: tuple[int, int] = (WIDTH, HEIGHT)) -> Planes:
 def network(name: str) -> MaskRCNN:
     """A torchvision model with the weights of the comparison: trained ones for `street`, else seeded random ones."""
     if name == STREET_MODEL:
-        tensors, names = load_weights(STREET)
-        model = build(len(names), score=0.5, nms=0.6)
-        fill(model, tensors, STREET)
+        tensors, names = load_weights(STREET_FILE)
+        model = build_compact_net(len(names), score=0.5, nms=0.6)
+        set_weights(model, tensors, STREET_FILE)
         return model.eval()
     torch.manual_seed(0)
     builder = {R50: maskrcnn_resnet50_fpn, V2: maskrcnn_resnet50_fpn_v2}[name]
@@ -68,7 +68,7 @@ def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) 
     model = network(name)
     planes = frame()
     if name == STREET_MODEL:
-        scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
+        scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
         model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
         wide = [cv2.resize(plane, (WIDTH, HEIGHT)) for plane in (planes.u, planes.v)]
         image = np.stack((planes.y, *wide))
@@ -102,7 +102,7 @@ def segmenter(
 ) -> MaskRcnn:
     """The worker's model around the one that `network` made, which must not be used any more."""
     if name == STREET_MODEL:
-        how: LumaPreprocessor | RgbPreprocessor = LumaPreprocessor()
+        how: YuvPreprocessor | RgbPreprocessor = YuvPreprocessor()
     else:
         transform = model.transform
         how = RgbPreprocessor(800, 1333, transform.image_mean, transform.image_std)

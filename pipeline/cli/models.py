@@ -77,12 +77,13 @@ def export(
         f"{done.path}: input {done.size[0]}x{done.size[1]}, {len(done.classes)} classes, "
         f"{done.path.stat().st_size / 1e6:.1f} MB"
     )
+    checked = done.comparison
     print(
-        f"PyTorch and ONNX Runtime found the same {done.detections} objects in {done.pictures} pictures; largest "
-        f"differences: boxes {done.boxes_px:.2g} px, scores {done.scores:.2g}, masks {done.masks:.2g}"
+        f"PyTorch and ONNX Runtime found the same {checked.detections} objects in {checked.images} pictures; largest "
+        f"differences: boxes {checked.boxes_px:.2g} px, scores {checked.scores:.2g}, masks {checked.masks:.2g}"
     )
-    if done.alone:
-        print(f"{done.alone} more hang on ties in the suppression: one of the two finds them alone")
+    if checked.unmatched:
+        print(f"{checked.unmatched} more hang on ties in the suppression: one of the two finds them alone")
 
 
 @app.command()

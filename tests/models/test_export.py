@@ -21,7 +21,8 @@ from pipeline.models import catalog, registry
 from pipeline.models.bench import bench
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import export as exporting
-from pipeline.models.maskrcnn.export import MOST, compare, export, matched
+from pipeline.models.maskrcnn.export import export
+from pipeline.models.maskrcnn.export_check import MAX_DETECTIONS, compare, match_detections
 from pipeline.models.onnx.model_file import metadata, metadata_entry
 from pipeline.transport.planes import Planes
 
@@ -32,9 +33,14 @@ def test_the_shipped_model_as_onnx_finds_what_it_finds(tmp_path: Path) -> None:
     frames = bundled_frames(2)
     path = tmp_path / "street.onnx"
     done = export(None, path, frames=frames)
-    assert (done.size, done.classes, done.pictures) == ((512, 288), ("person", "bicycle", "car", "bus"), 4)
-    assert done.detections >= 5
-    assert done.boxes_px < 0.01 and done.scores < 1e-4 and done.masks < 1e-3
+    assert (done.size, done.classes, done.comparison.images) == (
+        (512, 288),
+        ("person", "bicycle", "car", "bus"),
+        4,
+    )
+    assert done.comparison.detections >= 5
+    differences = done.comparison
+    assert differences.boxes_px < 0.01 and differences.scores < 1e-4 and differences.masks < 1e-3
     assert list(tmp_path.iterdir()) == [path]
     planes = [Planes.from_rgb(frame) for frame in frames]
     own = registry.load(ModelConfig(score=0.5)).segment(planes)
@@ -76,7 +82,7 @@ def test_other_objects_than_in_pytorch_are_told_and_nothing_is_written(
 
     onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    with pytest.raises(ModelError, match="picture 0: PyTorch finds 1 objects, ONNX Runtime 1, or others"):
+    with pytest.raises(ModelError, match="image 0: PyTorch finds 1 objects, ONNX Runtime 1, or others"):
         compare(One(), tmp_path / "a.onnx", [np.zeros((1, 3, 32, 32), np.float32)])
     monkeypatch.setattr(exporting, "_write", lambda model, path, size: path.write_bytes(b""))
     with pytest.raises(ModelError, match="the file was not written"):
@@ -168,7 +174,7 @@ def answer(
 def test_objects_of_the_same_score_may_come_in_another_order() -> None:
     here = answer([0, 50, 90], [1, 2, 1], [0.9, 0.50001, 0.5])
     there = answer([0, 90, 50], [1, 1, 2], [0.9, 0.50002, 0.5])
-    assert matched(here, there) == ([(0, 0), (1, 2), (2, 1)], 0)
+    assert match_detections(here, there) == ([(0, 0), (1, 2), (2, 1)], 0)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +188,16 @@ def test_objects_of_the_same_score_may_come_in_another_order() -> None:
     ],
 )
 def test_an_object_that_only_one_finds_is_told(there: tuple[np.ndarray[Any, Any], ...]) -> None:
-    _, alone = matched(answer([0, 50], [1, 2], [0.9, 0.5]), there)
+    _, alone = match_detections(answer([0, 50], [1, 2], [0.9, 0.5]), there)
     assert alone > 0
 
 
 def test_who_is_pushed_out_where_no_more_may_be_found_is_not_missing() -> None:
-    scores = list(np.linspace(0.9, 0.4, MOST))
-    here = answer([20.0 * n for n in range(MOST)], [1] * MOST, scores)
-    there = answer([*(20.0 * n for n in range(MOST - 1)), 5000.0], [1] * MOST, scores)
-    assert matched(here, there)[1] == 0
-    early = answer([7000.0, *(20.0 * n for n in range(MOST - 1))], [1] * MOST, [0.95, *scores[:-1]])
-    assert matched(here, early)[1] == 1, "the new one is counted, the one that it pushed out is not"
+    scores = list(np.linspace(0.9, 0.4, MAX_DETECTIONS))
+    here = answer([20.0 * n for n in range(MAX_DETECTIONS)], [1] * MAX_DETECTIONS, scores)
+    there = answer([*(20.0 * n for n in range(MAX_DETECTIONS - 1)), 5000.0], [1] * MAX_DETECTIONS, scores)
+    assert match_detections(here, there)[1] == 0
+    early = answer(
+        [7000.0, *(20.0 * n for n in range(MAX_DETECTIONS - 1))], [1] * MAX_DETECTIONS, [0.95, *scores[:-1]]
+    )
+    assert match_detections(here, early)[1] == 1, "the new one is counted, the one that it pushed out is not"

@@ -16,10 +16,11 @@ from pipeline.geometry.mask_paste import paste_mask
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import BLACK_YUV, Letterbox
-from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build
-from pipeline.models.maskrcnn.compact_weights import STREET, STREET_CLASSES, load_weights, save_weights
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build_compact_net
+from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights, save_weights
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.models.segmenter import Segmenter
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.models.training.mask_ap import average_precision
@@ -36,7 +37,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the right shapes that know nothing."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
-    save_weights(path, build(len(STREET_CLASSES)), STREET_CLASSES)
+    save_weights(path, build_compact_net(len(STREET_CLASSES)), STREET_CLASSES)
     return path
 
 
@@ -167,12 +168,12 @@ def test_shipped_model_keeps_its_accuracy(street: MaskRcnn, moments: list[Render
 
 
 def test_shipped_file_is_small_and_says_what_it_is() -> None:
-    assert STREET.stat().st_size <= 8_000_000
-    with safe_open(str(STREET), framework="numpy") as file:
+    assert STREET_FILE.stat().st_size <= 8_000_000
+    with safe_open(str(STREET_FILE), framework="numpy") as file:
         metadata = file.metadata()
     assert metadata["format"] == "tallycam-maskrcnn"
     assert metadata["input"] == "512x288"
-    assert load_weights(STREET)[1] == STREET_CLASSES
+    assert load_weights(STREET_FILE)[1] == STREET_CLASSES
 
 
 def test_scenes_to_learn_from_and_scenes_to_measure_on_are_different() -> None:
@@ -246,13 +247,13 @@ def test_safetensors_of_another_program_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "classes.safetensors"
-    save_weights(path, build(7), STREET_CLASSES)
+    save_weights(path, build_compact_net(7), STREET_CLASSES)
     assert "has shape" in refused(path)
 
 
 def test_a_tensor_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "part.safetensors"
-    model = build(4)
+    model = build_compact_net(4)
     del model.roi_heads.mask_head
     save_weights(path, model, STREET_CLASSES)
     assert "tensor roi_heads.mask_head" in refused(path)

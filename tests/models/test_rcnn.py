@@ -19,13 +19,15 @@ from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
 from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
-from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, NEUTRAL, SPREAD, build
-from pipeline.models.maskrcnn.compact_weights import STREET, fill, load_weights
+from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD, build_compact_net
+from pipeline.models.maskrcnn.compact_weights import load_weights, set_weights
 from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
-from pipeline.models.maskrcnn.fuse import Conv, can_pack, fuse, pack
+from pipeline.models.maskrcnn.fuse import FusedConv2d, can_pack, fuse, pack
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, RgbPreprocessor, flatten
-from pipeline.models.maskrcnn.roi_align import Levels, Pyramid
+from pipeline.models.maskrcnn.preprocess import Preprocessor, RgbPreprocessor, YuvPreprocessor
+from pipeline.models.maskrcnn.roi_align import FeaturePyramid, LevelAssignment
+from pipeline.models.maskrcnn.upload import flatten
+from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes, planes_bytes
@@ -53,9 +55,9 @@ def numbered(labels: int) -> ClassMap:
 
 def unrounded(model: MaskRcnn, frame: Planes) -> Tensor:
     """(N, 28, 28) float32: the masks before they become uint8."""
-    upload = model._uploader.send([frame])
-    size = (upload.box.inner_width, upload.box.inner_height)
-    return model._network(model._uploader.take(upload), [size])[1]
+    upload = model._uploader.start([frame])
+    size = (upload.letterbox.inner_width, upload.letterbox.inner_height)
+    return model._network(model._uploader.finish(upload), [size]).masks
 
 
 def pasted(found: Detections, frame: Planes, grids: Tensor | None = None) -> NDArray[np.bool_]:
@@ -108,14 +110,14 @@ def test_torchvisions_models_give_what_their_own_forward_gives(builder: type[Mas
 
 
 def test_the_model_that_ships_gives_what_torchvisions_forward_gives() -> None:
-    tensors, names = load_weights(STREET)
-    model = build(len(names), score=0.3, nms=0.6)
-    fill(model, tensors, STREET)
-    scale = [value / 255 for value in NEUTRAL], [value / 255 for value in SPREAD]
+    tensors, names = load_weights(STREET_FILE)
+    model = build_compact_net(len(names), score=0.3, nms=0.6)
+    set_weights(model, tensors, STREET_FILE)
+    scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
     model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
     model.eval()
     frame = scene(*INPUT_SIZE)
-    image = LumaPreprocessor().preprocess_cpu([frame], *LumaPreprocessor().place(*INPUT_SIZE))[0]
+    image = YuvPreprocessor().preprocess_cpu([frame], *YuvPreprocessor().letterbox(*INPUT_SIZE))[0]
     image = image * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
     with torch.inference_mode():
         (reference,) = model([image])
@@ -138,9 +140,9 @@ def test_regions_are_pooled_as_torchvision_does_also_beyond_the_edge() -> None:
     named = {str(number): one for number, one in enumerate(features)}
     parts = [boxes[images == 0], boxes[images == 1]]
     expected = pool(named, parts, [(96, 128)] * 2)
-    levels = Levels((4, 8, 16, 32), 60.0, pool.canonical_level)
+    levels = LevelAssignment((4, 8, 16, 32), 60.0, pool.canonical_level)
     order = torch.argsort(images, stable=True)
-    pooled = Pyramid(features).pool(boxes[order], images[order], levels, 7)
+    pooled = FeaturePyramid(features).roi_align(boxes[order], images[order], levels, 7)
     torch.testing.assert_close(pooled, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -174,12 +176,12 @@ def test_fused_network_computes_the_same(packed: bool) -> None:
             pack(fused)
         torch.testing.assert_close(fused(image.clone()), expected, rtol=1e-4, atol=1e-5)
     kinds = {type(module) for module in fused.modules()}
-    assert Conv in kinds and nn.BatchNorm2d not in kinds and nn.ReLU not in kinds
+    assert FusedConv2d in kinds and nn.BatchNorm2d not in kinds and nn.ReLU not in kinds
 
 
 def test_folding_the_batch_norms_of_the_model_that_ships_changes_nothing_that_counts() -> None:
     torch.manual_seed(0)
-    model = build(4).eval()
+    model = build_compact_net(4).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
@@ -195,11 +197,11 @@ def test_folding_the_batch_norms_of_the_model_that_ships_changes_nothing_that_co
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (120, 200)])
 @pytest.mark.parametrize(
-    "how", [LumaPreprocessor(), RgbPreprocessor(200, 333, (0.5, 0.4, 0.3), (0.25, 0.2, 0.22))]
+    "how", [YuvPreprocessor(), RgbPreprocessor(200, 333, (0.5, 0.4, 0.3), (0.25, 0.2, 0.22))]
 )
 def test_frames_are_scaled_on_the_device_as_on_the_host(how: Preprocessor, width: int, height: int) -> None:
     frame = scene(width, height)
-    box, size = how.place(width, height)
+    box, size = how.letterbox(width, height)
     preprocess_cpu = how.preprocess_cpu([frame, frame], box, size)
     flat = np.empty((2, planes_bytes(width, height)), np.uint8)
     flatten([frame, frame], flat)
@@ -207,15 +209,15 @@ def test_frames_are_scaled_on_the_device_as_on_the_host(how: Preprocessor, width
     assert preprocess_cpu.shape == preprocess_cuda.shape == (2, 3, size[1], size[0])
     assert preprocess_cpu.is_contiguous(memory_format=torch.channels_last)
     assert preprocess_cuda.is_contiguous(memory_format=torch.channels_last)
-    one_grey_level = 1.05 / (20 if isinstance(how, LumaPreprocessor) else 0.2 * 255)
+    one_grey_level = 1.05 / (20 if isinstance(how, YuvPreprocessor) else 0.2 * 255)
     assert (preprocess_cpu - preprocess_cuda).abs().max() <= one_grey_level
 
 
 def test_input_of_a_stream_always_has_one_shape_as_torchvision_would_choose() -> None:
     how = RgbPreprocessor(800, 1333, (0.5,) * 3, (0.2,) * 3)
-    box, size = how.place(1920, 1080)
+    box, size = how.letterbox(1920, 1080)
     assert (box.inner_width, box.inner_height) == (1333, 749) and size == (1344, 768)
-    assert how.place(1920, 1080) == (box, size)
+    assert how.letterbox(1920, 1080) == (box, size)
 
 
 # -- what may go wrong -----------------------------------------------------------------------------------
@@ -259,7 +261,7 @@ def test_a_batch_that_memory_does_not_hold_is_cut_for_good_and_it_says_so(
     found = street.segment(frames)
     assert [len(one.scores) for one in found] == [len(expected.scores)] * 4
     assert tried == [4, 2, 1, 1, 2, 1, 1]
-    assert street.device == "cpu, batch cut to 1 for want of memory"
+    assert street.device == "cpu, batch reduced to 1 for lack of memory"
     del tried[:]
     street.segment(frames)
     assert tried == [1, 1, 1, 1]
@@ -267,7 +269,7 @@ def test_a_batch_that_memory_does_not_hold_is_cut_for_good_and_it_says_so(
 
 def test_one_frame_that_memory_does_not_hold_is_told_in_one_line(street: MaskRcnn) -> None:
     small_memory(street, 0, torch.OutOfMemoryError("CUDA out of memory.\nSome more lines"))
-    with pytest.raises(ModelError, match="not memory enough for one frame of 320x180") as caught:
+    with pytest.raises(ModelError, match="not enough memory for one frame of 320x180") as caught:
         street.segment([scene(320, 180)])
     assert "\n" not in str(caught.value)
 
@@ -279,18 +281,18 @@ def test_another_error_is_not_taken_for_want_of_memory(street: MaskRcnn) -> None
 
 
 def test_numbers_that_are_none_quarantine_the_frame_and_no_other() -> None:
-    model = build(4)
-    tensors, _ = load_weights(STREET)
-    fill(model, tensors, STREET)
-    seen = MaskRcnn(model, numbered(5), LumaPreprocessor(), CPU)
-    dense = seen._network._dense
+    model = build_compact_net(4)
+    tensors, _ = load_weights(STREET_FILE)
+    set_weights(model, tensors, STREET_FILE)
+    seen = MaskRcnn(model, numbered(5), YuvPreprocessor(), CPU)
+    image_stage = seen._network._image_stage
 
     def broken(images: Tensor) -> object:
-        features, outputs = dense(images)
+        features, outputs = image_stage(images)
         outputs[0][0, 0, 0, 0] = float("nan")
         return features, outputs
 
-    seen._network._dense = broken
+    seen._network._image_stage = broken
     first, second = seen.segment([scene(640, 360)] * 2)
     assert len(second.scores) > 0 and np.isfinite(second.boxes_px).all()
     ref = FrameRef(

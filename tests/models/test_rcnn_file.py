@@ -23,9 +23,10 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.coco_classes import COCO
-from pipeline.models.fetch import fetch
-from pipeline.models.maskrcnn import checkpoint as rcnn_file
-from pipeline.models.maskrcnn import zoo as rcnn_zoo
+from pipeline.models.download import download
+from pipeline.models.maskrcnn import zoo
+from pipeline.models.maskrcnn.checkpoint import CLASSIFIER, class_map, read_checkpoint
+from pipeline.models.maskrcnn.fuse import FusedConv2d
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.zoo import R50, V2
 
@@ -34,7 +35,7 @@ def stub(labels: int = 4, **more: Tensor) -> dict[str, Tensor]:
     """Just the tensors that tell what a file is."""
     return {
         "backbone.body.layer4.2.conv3.weight": torch.zeros(1),
-        rcnn_file.PREDICTOR: torch.zeros(labels, 2),
+        CLASSIFIER: torch.zeros(labels, 2),
         **more,
     }
 
@@ -53,11 +54,11 @@ def refused(path: Path, **config: object) -> str:
 
 def test_network_is_told_from_the_names_of_tensors(tmp_path: Path) -> None:
     torch.save(stub(), tmp_path / "a.pth")
-    assert rcnn_file.read(tmp_path / "a.pth").network == R50
+    assert read_checkpoint(tmp_path / "a.pth").network == R50
     save_file(
         stub() | {"backbone.fpn.inner_blocks.0.1.running_mean": torch.zeros(1)}, tmp_path / "b.safetensors"
     )
-    assert rcnn_file.read(tmp_path / "b.safetensors").network == V2
+    assert read_checkpoint(tmp_path / "b.safetensors").network == V2
 
 
 def test_weights_are_found_inside_a_training_checkpoint(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_weights_are_found_inside_a_training_checkpoint(tmp_path: Path) -> None:
     parallel = {f"module.{name}": value for name, value in stub().items()}
     args = argparse.Namespace(lr=0.02)
     torch.save({"model": parallel, "epoch": 25, "args": args, "classes": ["cat", "dog", "hen"]}, path)
-    weights = rcnn_file.read(path)
+    weights = read_checkpoint(path)
     assert weights.network == R50 and weights.labels == 4
     assert weights.names == ("cat", "dog", "hen")
 
@@ -77,7 +78,7 @@ def test_names_of_tensors_from_before_torchvision_0_13_are_understood(tmp_path: 
         "roi_heads.mask_head.mask_fcn4.weight": "roi_heads.mask_head.3.0.weight",
     }
     torch.save(stub(**{name: torch.zeros(1) for name in old}), tmp_path / "old.pth")
-    tensors = rcnn_file.read(tmp_path / "old.pth").tensors
+    tensors = read_checkpoint(tmp_path / "old.pth").tensors
     assert set(old.values()) <= set(tensors) and not set(old) & set(tensors)
 
 
@@ -98,7 +99,7 @@ def test_class_names_come_from_the_file_else_the_configuration_else_coco(tmp_pat
 
 
 def test_labels_that_coco_leaves_out_are_no_classes() -> None:
-    classes = rcnn_file.classes(Path("coco.pth"), 91, None, None)
+    classes = class_map(Path("coco.pth"), 91, None, None)
     assert classes.names[classes.indices[1]] == "person"
     assert classes.names[classes.indices[90]] == "toothbrush"
     assert classes.indices[0] == classes.indices[12] == -1
@@ -112,7 +113,7 @@ def test_published_models_are_known_without_their_weights(
     for name in (R50, V2):
         assert registry.kind(ModelConfig(name=name)) == "maskrcnn"
         assert registry.classes_of(ModelConfig(name=name)) == COCO
-        source = rcnn_zoo.source(name)
+        source = zoo.published_weights(name)
         assert source.url == get_model_weights(name).DEFAULT.url
         assert source.path.parent == tmp_path / "hub" / "checkpoints"
         assert len(source.sha256) == 8
@@ -126,7 +127,11 @@ def test_a_model_trained_elsewhere_runs_from_its_file(tmp_path: Path) -> None:
     loaded = MaskRcnn.load(path, device="cpu", names=("cup", "plate"), precision="fp32")
     assert loaded.classes == ("cup", "plate") and loaded.device == "cpu"
     convolution = model.backbone.body.conv1.weight.half().float()
-    folded = next(one.weight for one in loaded._network._dense.modules() if hasattr(one, "geometry"))
+    folded = next(
+        one.weight
+        for one in loaded._network._image_stage.modules()
+        if isinstance(one, FusedConv2d)  # type: ignore[attr-defined]
+    )
     assert folded.shape == convolution.shape
 
 
@@ -217,12 +222,12 @@ def test_a_file_is_fetched_whole_and_its_hash_checked(server: tuple[str, Path], 
     data = np.random.default_rng(0).bytes(3_000_000)
     (folder / "w.pth").write_bytes(data)
     target = tmp_path / "cache" / "w.pth"
-    fetch(f"{address}/w.pth", target, digest(data))
+    download(f"{address}/w.pth", target, digest(data))
     assert target.read_bytes() == data
-    with pytest.raises(ModelError, match="came with hash"):
-        fetch(f"{address}/w.pth", target, "00000000")
-    with pytest.raises(ModelError, match="could not be fetched .*404"):
-        fetch(f"{address}/none.pth", target, digest(data))
+    with pytest.raises(ModelError, match="its hash begins with"):
+        download(f"{address}/w.pth", target, "00000000")
+    with pytest.raises(ModelError, match="could not be downloaded .*404"):
+        download(f"{address}/none.pth", target, digest(data))
     assert target.read_bytes() == data, "what was there stays"
     assert [one.name for one in target.parent.iterdir()] == ["w.pth"], "nothing half done is left"
 
@@ -230,10 +235,10 @@ def test_a_file_is_fetched_whole_and_its_hash_checked(server: tuple[str, Path], 
 def test_no_network_is_one_line_that_says_what_to_put_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = rcnn_zoo.Source(
+    source = zoo.PublishedWeights(
         "http://127.0.0.1:9/r50-12345678.pth", "12345678", tmp_path / "hub" / "r50-12345678.pth", 170
     )
-    monkeypatch.setattr(rcnn_zoo, "source", lambda name: source)
+    monkeypatch.setattr(zoo, "published_weights", lambda name: source)
     with pytest.raises(ModelError) as caught:
         registry.prepare(ModelConfig(name=R50))
     text = str(caught.value)
@@ -251,14 +256,14 @@ def test_a_damaged_file_in_the_cache_is_told(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "r50.pth"
     path.write_bytes(b"good")
     monkeypatch.setattr(
-        rcnn_zoo, "source", lambda name: rcnn_zoo.Source("http://x", digest(b"good"), path, 1)
+        zoo, "published_weights", lambda name: zoo.PublishedWeights("http://x", digest(b"good"), path, 1)
     )
-    assert rcnn_zoo.pull(R50) == path
+    assert zoo.pull(R50) == path
     path.write_bytes(b"evil")
     with pytest.raises(ModelError, match="damaged .* remove it"):
-        rcnn_zoo.pull(R50)
+        zoo.pull(R50)
 
 
 def test_only_the_network_is_asked(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="begins with https"):
-        fetch("file:///etc/passwd", tmp_path / "x", "")
+        download("file:///etc/passwd", tmp_path / "x", "")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from pipeline.demo.scene.world import Scene
 from pipeline.errors import ModelError
-from pipeline.models.maskrcnn import mask_rcnn as maskrcnn
-from pipeline.models.maskrcnn.compile import Compiled, batch_sizes
+from pipeline.models.maskrcnn import mask_rcnn
+from pipeline.models.maskrcnn.compile import CompiledImageStage, batch_sizes
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.transport.planes import Planes
 
@@ -49,12 +49,13 @@ def watched(model: MaskRcnn, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return call
 
     network, uploader = model._network, model._uploader
-    monkeypatch.setattr(uploader, "send", noted(lambda frames: f"send {len(frames)}", uploader.send))
+    monkeypatch.setattr(uploader, "start", noted(lambda frames: f"send {len(frames)}", uploader.start))
     monkeypatch.setattr(network, "start", noted(lambda images: f"start {len(images)}", network.start))
     monkeypatch.setattr(
-        network, "regions", noted(lambda dense, _: f"regions {len(dense.images)}", network.regions)
+        network, "finish", noted(lambda features, _: f"regions {len(features.images)}", network.finish)
     )
-    monkeypatch.setattr(maskrcnn, "copied", noted(lambda answers: f"back {len(answers)}", maskrcnn.copied))
+    back = noted(lambda outputs: f"back {len(outputs)}", mask_rcnn.copy_to_host)
+    monkeypatch.setattr(mask_rcnn, "copy_to_host", back)
     return order
 
 
@@ -112,7 +113,7 @@ def test_want_of_memory_while_two_batches_are_in_flight_loses_no_frame(
 
     monkeypatch.setattr(street._network, "start", limited)
     batches = list(street.stream([frames[:3], frames[3:]]))
-    assert street.most == 1 and "batch cut to 1" in street.device
+    assert street.max_batch == 1 and "batch reduced to 1" in street.device
     for one, other in zip([*batches[0], *batches[1]], expected, strict=True):
         np.testing.assert_allclose(one.boxes_px, other.boxes_px, atol=0.05)
 
@@ -120,15 +121,15 @@ def test_want_of_memory_while_two_batches_are_in_flight_loses_no_frame(
 def test_frames_that_memory_does_not_hold_on_their_way_are_sent_again_in_smaller_batches(
     street: MaskRcnn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, tried = street._uploader.send, list[int]()
+    start, tried = street._uploader.start, list[int]()
 
     def limited(frames: Sequence[Planes]) -> Any:
         tried.append(len(frames))
         if len(frames) > 2:
             raise MemoryError
-        return send(frames)
+        return start(frames)
 
-    monkeypatch.setattr(street._uploader, "send", limited)
+    monkeypatch.setattr(street._uploader, "start", limited)
     assert len(street.segment([scene(SMALL)] * 4)) == 4
     assert tried == [4, 4, 2, 2]
 
@@ -164,15 +165,19 @@ class Compiler:
 
 def test_batches_are_filled_up_so_that_few_shapes_are_compiled() -> None:
     compiler = Compiler()
-    compiled = Compiled(Tiny(), torch.device("cpu"), compiler)
-    assert not compiled.knows(1, (8, 4))
+    compiled = CompiledImageStage(Tiny(), torch.device("cpu"), compiler)
+    assert not compiled.is_compiled(1, (8, 4))
     for count in (1, 2, 3, 4, 5, 6, 7, 8):
         images = torch.randn(count, 3, 4, 8)
         features, outputs = compiled(images)
         torch.testing.assert_close(features, [images * 2])
         torch.testing.assert_close(outputs, [images.sum(1, keepdim=True), images + 1])
     assert [shape[0] for shape in compiler.shapes] == [1, 2, 4, 8] == batch_sizes(8)
-    assert compiled.knows(7, (8, 4)) and not compiled.knows(9, (8, 4)) and not compiled.knows(1, (4, 8))
+    assert (
+        compiled.is_compiled(7, (8, 4))
+        and not compiled.is_compiled(9, (8, 4))
+        and not compiled.is_compiled(1, (4, 8))
+    )
     assert compiler.asked["dynamic"] is False
 
 
@@ -182,20 +187,24 @@ def test_on_cuda_the_compiled_network_becomes_a_graph_whose_answers_are_used_bef
     marked: list[str] = []
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marked.append("step"))
     compiler = Compiler()
-    compiled = Compiled(Tiny(), torch.device("cuda:0"), compiler)
+    compiled = CompiledImageStage(Tiny(), torch.device("cuda:0"), compiler)
     compiled(torch.randn(1, 3, 4, 8))
     compiled(torch.randn(1, 3, 4, 8))
     assert compiler.asked["mode"] == "reduce-overhead" and marked == ["step"] * 2
 
 
 def test_what_cannot_be_compiled_is_told_in_one_line_and_want_of_memory_is_not_that() -> None:
-    compiled = Compiled(Tiny(), torch.device("cpu"), Compiler(RuntimeError("No working C++ compiler\nmore")))
+    compiled = CompiledImageStage(
+        Tiny(), torch.device("cpu"), Compiler(RuntimeError("No working C++ compiler\nmore"))
+    )
     with pytest.raises(
         ModelError, match=r"cannot compile the model here \(No working C\+\+ compiler\)"
     ) as told:
         compiled(torch.randn(1, 3, 4, 8))
     assert "\n" not in str(told.value)
-    compiled = Compiled(Tiny(), torch.device("cpu"), Compiler(torch.OutOfMemoryError("CUDA out of memory")))
+    compiled = CompiledImageStage(
+        Tiny(), torch.device("cpu"), Compiler(torch.OutOfMemoryError("CUDA out of memory"))
+    )
     with pytest.raises(torch.OutOfMemoryError):
         compiled(torch.randn(1, 3, 4, 8))
 
@@ -204,7 +213,7 @@ def test_warm_up_compiles_for_every_size_of_batch_and_says_what_is_new_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiler = Compiler()
-    monkeypatch.setattr(Compiled.__init__, "__defaults__", (compiler,))
+    monkeypatch.setattr(CompiledImageStage.__init__, "__defaults__", (compiler,))
     model = MaskRcnn.load(device="cpu", compiled=True, batch=3)
     assert model.prepares([scene(SMALL)])
     model.warm_up()

@@ -1,4 +1,7 @@
-"""Files with the weights of a torchvision Mask R-CNN: which network they belong to, and the names of its classes."""
+"""Weight files of torchvision Mask R-CNNs: which network they belong to, and their class names.
+
+Nothing in a file is executed: `.pth` is read with `weights_only=True`.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,17 @@ from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.maskrcnn.zoo import R50, V2
 
-STREET = "street"
+COMPACT = "compact"
+"""The network of `compact_net.py`."""
 
-_TOLD_BY = {
-    "backbone.body.0.0.weight": STREET,
+_NETWORK_OF_TENSOR = {
+    "backbone.body.0.0.weight": COMPACT,
     "backbone.fpn.inner_blocks.0.1.running_mean": V2,
     "backbone.body.layer4.2.conv3.weight": R50,
 }
-"""Tensor -> the network that has it. The first that is there tells."""
+"""Tensor -> the network that has it. The first one that is present identifies the network."""
 
-_OLD = {
+_RENAMED = {
     "rpn.head.conv.": "rpn.head.conv.0.0.",
     **{
         f"backbone.fpn.{kind}_blocks.{n}.": f"backbone.fpn.{kind}_blocks.{n}.0."
@@ -36,24 +40,25 @@ _OLD = {
     },
     **{f"roi_heads.mask_head.mask_fcn{n + 1}.": f"roi_heads.mask_head.{n}.0." for n in range(4)},
 }
-"""Beginnings of names before torchvision 0.13, with which its first weights are still published."""
+"""Prefixes of tensor names before torchvision 0.13, which its first weights are still published with -> after."""
 
-_INSIDE = ("model", "state_dict", "model_state_dict", "model_ema")
+_STATE_DICT_KEYS = ("model", "state_dict", "model_state_dict", "model_ema")
 """Where checkpoints of training scripts keep the weights."""
 
-PREDICTOR = "roi_heads.box_predictor.cls_score.weight"
+CLASSIFIER = "roi_heads.box_predictor.cls_score.weight"
+BACKGROUND_NAMES = ("background", "__background__")
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """What a file holds.
+class Checkpoint:
+    """Content of a weight file.
 
     Attributes:
         path: the file.
-        network: `street`, `maskrcnn_resnet50_fpn` or `maskrcnn_resnet50_fpn_v2`.
-        tensors: name, as torchvision has it today -> float32.
-        labels: how many outputs the classifier has, the background (0) included.
-        names: of the classes, by label from 1; None where the file names none.
+        network: `compact`, `maskrcnn_resnet50_fpn` or `maskrcnn_resnet50_fpn_v2`.
+        tensors: tensor name as in the installed torchvision -> float32.
+        labels: number of outputs of the classifier, including the background (0).
+        names: class names by label from 1; None where the file has none.
     """
 
     path: Path
@@ -63,57 +68,61 @@ class Weights:
     names: tuple[str, ...] | None
 
 
-def read(path: Path) -> Weights:
-    """Weights of a `.pth` (a state dict, or a checkpoint that holds one) or `.safetensors`.
-
-    Nothing in the file is executed.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a `.pth` (a state dict, or a checkpoint that contains one) or `.safetensors`.
 
     Raises:
-        ModelError: no such file, damaged, or the weights of something else.
+        ModelError: the file is missing or damaged, or its weights are of another kind of network.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
     tensors, names = _safetensors(path) if path.suffix.lower() == ".safetensors" else _pth(path)
-    tensors = {_modern(name): value for name, value in tensors.items()}
-    network = next((of for name, of in _TOLD_BY.items() if name in tensors), None)
-    if network is None or PREDICTOR not in tensors or tensors[PREDICTOR].dim() != 2:
+    tensors = {_current_name(name): value for name, value in tensors.items()}
+    network = next((network for name, network in _NETWORK_OF_TENSOR.items() if name in tensors), None)
+    if network is None or CLASSIFIER not in tensors or tensors[CLASSIFIER].dim() != 2:
         some = ", ".join(sorted(tensors)[:3]) or "none at all"
         raise ModelError(
             f"{path}: tensors of no Mask R-CNN that is known here ({some}); expected {R50}, {V2} or the output of "
             f"`tallycam train`"
         )
-    labels = tensors[PREDICTOR].shape[0]
+    labels = tensors[CLASSIFIER].shape[0]
     if labels < 2:
         raise ModelError(
-            f"{path}: tensor {PREDICTOR} has {labels} rows, expected one for the background and more"
+            f"{path}: tensor {CLASSIFIER} has {labels} rows, expected one for the background and more"
         )
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds numbers that are not finite; the file is damaged")
-    return Weights(path, network, {n: v.float() for n, v in tensors.items()}, labels, names)
+    return Checkpoint(path, network, {name: value.float() for name, value in tensors.items()}, labels, names)
 
 
-def classes(
-    weights_path: Path, labels: int, in_file: Sequence[str] | None, configured: Sequence[str] | None
+def class_map(
+    path: Path, labels: int, in_file: Sequence[str] | None, configured: Sequence[str] | None
 ) -> ClassMap:
-    """Names from the file, else from `model.classes`, else COCO's where the number of labels is COCO's.
+    """Classes by label: named by the file, else by `model.classes`, else COCO's where the number of labels is COCO's.
+
+    Args:
+        path: the weight file, for messages.
+        labels: number of outputs of the classifier, including the background.
+        in_file: names in the file.
+        configured: names in the configuration.
 
     Raises:
-        ModelError: there are no names, or another number of them than the network has classes.
+        ModelError: there are no names, or a different number of them than the network has classes.
     """
-    names, where = (in_file, f"{weights_path}: its metadata") if in_file else (configured, "model.classes")
+    names, where = (in_file, f"{path}: its metadata") if in_file else (configured, "model.classes")
     if names is None:
         if labels != COCO_SLOTS:
             raise ModelError(
-                f"{weights_path}: names no classes; name its {labels - 1} classes in model.classes, in order"
+                f"{path}: names no classes; name its {labels - 1} classes in model.classes, in order"
             )
         names = [COCO_BY_NUMBER.get(number, "N/A") for number in range(1, COCO_SLOTS)]
     names = list(names)
-    if len(names) == labels and names[0].lower() in ("background", "__background__"):
+    if len(names) == labels and names[0].lower() in BACKGROUND_NAMES:
         names = names[1:]
     if len(names) != labels - 1:
         raise ModelError(
-            f"{where}: names {len(names)} classes, but the weights of {weights_path} have {labels - 1} "
+            f"{where}: names {len(names)} classes, but the weights of {path} have {labels - 1} "
             f"(besides the background)"
         )
     return ClassMap.from_names(dict(enumerate(names, 1)), labels)
@@ -125,12 +134,12 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a safetensors file, or cut short ({_line(error)})") from error
-    return tensors, names_in(metadata)
+        raise ModelError(f"{path}: not a safetensors file, or cut short ({_one_line(error)})") from error
+    return tensors, names_in_metadata(metadata)
 
 
-def names_in(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Class names in the metadata of a safetensors file: `classes` or `names`, a JSON list."""
+def names_in_metadata(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Class names in the metadata of a safetensors file: a JSON list under `classes` or `names`; None without."""
     for key in ("classes", "names"):
         try:
             names = json.loads(metadata.get(key, "null"))
@@ -143,11 +152,11 @@ def names_in(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
 
 def _pth(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     try:
-        # `argparse.Namespace`, a bag of values, is what torchvision's training script stores beside the weights.
+        # torchvision's training script stores its arguments, an `argparse.Namespace`, beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             data: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the reader raises on bytes that are no checkpoint
-        text = _line(error)
+    except Exception as error:  # arbitrary bytes make the reader raise anything
+        text = _one_line(error)
         if "weights_only" in text or "Weights only" in text:
             raise ModelError(
                 f"{path}: holds Python objects, which are not loaded; save the weights alone with "
@@ -155,8 +164,11 @@ def _pth(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
             ) from error
         raise ModelError(f"{path}: not a PyTorch checkpoint, or cut short ({text[:160]})") from error
     names = data.get("classes") if isinstance(data, dict) else None
-    while isinstance(data, dict) and (inside := [key for key in _INSIDE if isinstance(data.get(key), dict)]):
-        data = data[inside[0]]
+    while isinstance(data, dict):
+        nested = [key for key in _STATE_DICT_KEYS if isinstance(data.get(key), dict)]
+        if not nested:
+            break
+        data = data[nested[0]]
     if not isinstance(data, dict):
         raise ModelError(f"{path}: holds a {type(data).__name__}, expected the state dict of a model")
     tensors = {str(name): value for name, value in data.items() if isinstance(value, Tensor)}
@@ -165,13 +177,13 @@ def _pth(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     return tensors, None
 
 
-def _modern(name: str) -> str:
-    """A tensor's name as torchvision has it today, without the prefix of data-parallel training."""
+def _current_name(name: str) -> str:
+    """A tensor's name in the installed torchvision, without the prefix that data-parallel training adds."""
     name = name.removeprefix("module.")
     head, _, last = name.rpartition(".")
-    new = _OLD.get(f"{head}.")
+    new = _RENAMED.get(f"{head}.")
     return f"{new}{last}" if new else name
 
 
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,13 +1,12 @@
-"""The network of the model that ships: a compact torchvision Mask R-CNN (He et al. 2017).
+"""The network of the model that ships: a compact torchvision Mask R-CNN (He et al., Mask R-CNN, 2017).
 
-Backbone MobileNetV3-Large with reduced tail (Howard et al. 2019), a feature pyramid of 64 channels at strides
-4 to 32, small heads: 2.8 M parameters. The network sees luma and chroma as they are: a conversion to RGB is
-linear, so the first convolution can do it.
+Backbone MobileNetV3-Large with reduced tail (Howard et al., Searching for MobileNetV3, 2019), a feature pyramid of
+64 channels at strides 4 to 32, small heads: 2.8 M parameters. Its input is YUV, not RGB: the conversion is linear, so
+the first convolution can learn it.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large
 from torchvision.models.detection import MaskRCNN
@@ -19,7 +18,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
 INPUT_SIZE = (512, 288)
-"""Width and height of the network's input, pixels, multiples of 32."""
+"""Width and height of the input, pixels, multiples of 32."""
 
 CHANNELS = 64
 ANCHOR_SIZES_PX = (16, 32, 64, 128)
@@ -28,26 +27,21 @@ ANCHOR_SIZES_PX = (16, 32, 64, 128)
 ASPECT_RATIOS = (0.5, 1.0, 2.2)
 """Height over width: cars and buses, bicycles, people."""
 
-NEUTRAL = (110.0, 128.0, 128.0)
-SPREAD = (50.0, 20.0, 20.0)
-"""The input is (plane - NEUTRAL) / SPREAD."""
+MEAN = (110.0, 128.0, 128.0)
+STD = (50.0, 20.0, 20.0)
+"""Of Y, U and V, 0..255. The input is (plane - MEAN) / STD."""
 
 
-def normalise(images: Tensor) -> Tensor:
-    """(B, 3, H, W) uint8 y u v to float32 in channels-last order, on the same device."""
-    neutral = torch.tensor(NEUTRAL, device=images.device).view(1, 3, 1, 1)
-    spread = torch.tensor(SPREAD, device=images.device).view(1, 3, 1, 1)
-    return ((images.float() - neutral) / spread).contiguous(memory_format=torch.channels_last)
-
-
-def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: int = 50) -> MaskRCNN:
+def build_compact_net(
+    classes: int, *, score: float = 0.05, nms: float = 0.5, detections: int = 50
+) -> MaskRCNN:
     """The network with random weights.
 
     Args:
-        classes: how many, without background.
+        classes: number of classes, without the background.
         score: detections below it are dropped.
-        nms: box IoU within one class above which the weaker of two detections is dropped.
-        detections: at most so many a frame.
+        nms: box IoU within one class above which the detection with the lower score is dropped.
+        detections: limit per frame.
     """
     body = mobilenet_v3_large(weights=None, reduced_tail=True).features[:16]
     backbone = BackboneWithFPN(
@@ -55,7 +49,7 @@ def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: in
         return_layers={"3": "0", "6": "1", "12": "2", "15": "3"},
         in_channels_list=[24, 40, 112, 80],
         out_channels=CHANNELS,
-        extra_blocks=_NoExtra(),
+        extra_blocks=_NoExtraLevel(),
         norm_layer=nn.BatchNorm2d,
     )
     levels = ["0", "1", "2", "3"]
@@ -84,8 +78,8 @@ def build(classes: int, *, score: float = 0.05, nms: float = 0.5, detections: in
     )
 
 
-class _NoExtra(ExtraFPNBlock):  # type: ignore[misc]
-    """Keeps torchvision from adding its pooled fifth level: no object is that large."""
+class _NoExtraLevel(ExtraFPNBlock):  # type: ignore[misc]
+    """Omits the pooled fifth level that torchvision adds by default: no object is that large."""
 
     def forward(
         self, results: list[Tensor], x: list[Tensor], names: list[str]

@@ -1,4 +1,4 @@
-"""The file that holds a Mask R-CNN: safetensors with class names, input size, version and checksum."""
+"""Weight files of the compact network: safetensors with class names, input size, version and checksum."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 
 FORMAT = "tallycam-maskrcnn"
 VERSION = "1"
-"""Rises when `build` changes so that older weights do not fit."""
+"""Incremented when `build_compact_net` changes so that older weights no longer fit."""
 
-STREET = Path(__file__).parent / "weights" / "street.safetensors"
 STREET_CLASSES = ("person", "bicycle", "car", "bus")
+"""Classes of the model that ships."""
 
 
-def _kept(name: str) -> bool:
-    """Batch norm's count of its updates is of no use to anyone."""
+def _is_stored(name: str) -> bool:
+    """Whether a tensor is kept in files. The update counters of batch norms are not needed for anything."""
     return not name.endswith("num_batches_tracked")
 
 
@@ -38,11 +38,20 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
-    """Writes safetensors: convolutions and linear layers as float16; replaces `path` at once."""
+    """Writes a weight file: convolutions and linear layers as float16, everything else as float32.
+
+    Args:
+        path: the file; an existing one is replaced atomically.
+        model: the network.
+        classes: class names, without the background.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     tensors = {
         name: (value.half() if value.dim() > 1 else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
-        if _kept(name)
+        if _is_stored(name)
     }
     metadata = {
         "format": FORMAT,
@@ -55,10 +64,13 @@ def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights as float32 and class names of a file of `save_weights`.
+    """Reads a file that `save_weights` wrote.
+
+    Returns:
+        Tensor name -> float32, and the class names.
 
     Raises:
-        ModelError: no such file, not a file of this kind and version, or damaged.
+        ModelError: the file is missing, damaged, or of another kind or version.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
@@ -67,7 +79,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a safetensors file, or cut short ({_line(error)})") from error
+        raise ModelError(f"{path}: not a safetensors file, or cut short ({_one_line(error)})") from error
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         came = f"{metadata.get('format', 'no format')} {metadata.get('version', '')}".strip()
         raise ModelError(f"{path}: holds {came}, expected {FORMAT} {VERSION}, as `tallycam train` writes")
@@ -89,18 +101,23 @@ def _class_names(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def fill(model: MaskRCNN, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copies weights into the model.
+def set_weights(model: MaskRCNN, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies weights into a model.
+
+    Args:
+        model: the network.
+        tensors: tensor name -> float32.
+        path: the file they come from, for messages.
 
     Raises:
         ModelError: a tensor is missing, unknown or of another shape.
     """
-    own = {name: value for name, value in model.state_dict().items() if _kept(name)}
-    tensors = {name: value for name, value in tensors.items() if _kept(name)}
+    own = {name: value for name, value in model.state_dict().items() if _is_stored(name)}
+    tensors = {name: value for name, value in tensors.items() if _is_stored(name)}
     for name in sorted(own.keys() ^ tensors.keys()):
         raise ModelError(f"{path}: tensor {name} is {'missing' if name in own else 'unknown'}")
     for name, value in own.items():

@@ -1,8 +1,8 @@
-"""`model.compile`: what sees every pixel of a Mask R-CNN, compiled by PyTorch for a few shapes of input.
+"""`model.compile`: backbone, feature pyramid and RPN head of a Mask R-CNN, compiled by PyTorch for a few input shapes.
 
-On CUDA the compiled network is captured as a CUDA graph (mode `reduce-overhead`): one call instead of some hundred. A
-graph writes its answer where it wrote the last one, so the caller must be done with an answer before it asks for the
-next. Each shape is compiled by itself, for a minute, so batches are filled up to a power of two.
+On CUDA the compiled network is captured as a CUDA graph (mode `reduce-overhead`): one launch instead of some hundred. A
+graph reuses its output memory, so the caller must be done with one result before it asks for the next. Each shape
+takes about a minute to compile, so batches are padded to a power of two.
 """
 
 from __future__ import annotations
@@ -18,59 +18,63 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 from pipeline.models.maskrcnn.device import is_out_of_memory
 
-SHAPES = 64
-"""Shapes that are compiled at most; PyTorch would stop at 8 and go on uncompiled."""
+MAX_SHAPES = 64
+"""Shapes that are compiled at most; PyTorch's default is 8, beyond which it runs uncompiled."""
 
-Dense = Callable[[Tensor], tuple[list[Tensor], list[Tensor]]]
+ImageStageFunction = Callable[[Tensor], tuple[list[Tensor], list[Tensor]]]
+"""From (B, 3, H, W) images to the feature maps and the RPN outputs of each pyramid level, (B, C, h, w) each."""
 
 
 def batch_sizes(most: int) -> list[int]:
-    """The sizes of batches that there are when at most `most` frames come together: 1, 2, 4, 8 and so on."""
+    """The padded batch sizes for batches of at most `most` frames: 1, 2, 4, 8 and so on."""
     sizes = [1]
     while sizes[-1] < most:
         sizes.append(2 * sizes[-1])
     return sizes
 
 
-class Compiled:
-    """A network that is compiled when a shape is seen for the first time.
+class CompiledImageStage:
+    """An image stage that is compiled when a shape is seen for the first time.
 
     Args:
-        dense: (B, C, H, W) to two lists of (B, ...) tensors.
+        stage: from (B, C, H, W) to two lists of (B, ...) tensors.
         device: where it runs.
-        compiler: stands in for `torch.compile` in tests.
+        compiler: replaces `torch.compile` in tests.
     """
 
     def __init__(
-        self, dense: nn.Module, device: torch.device, compiler: Callable[..., Any] = torch.compile
+        self, stage: nn.Module, device: torch.device, compiler: Callable[..., Any] = torch.compile
     ) -> None:
         self._graphs = device.type == "cuda"
-        how: dict[str, Any] = {"mode": "reduce-overhead"} if self._graphs else {}
-        self._run: Dense = compiler(dense, dynamic=False, **how)
+        mode: dict[str, Any] = {"mode": "reduce-overhead"} if self._graphs else {}
+        self._run: ImageStageFunction = compiler(stage, dynamic=False, **mode)
         self._shapes: set[tuple[int, ...]] = set()
         settings = torch._dynamo.config
-        settings.recompile_limit = max(settings.recompile_limit, SHAPES)
+        settings.recompile_limit = max(settings.recompile_limit, MAX_SHAPES)
 
-    def knows(self, count: int, size: tuple[int, int]) -> bool:
-        """Whether batches of `count` pictures of `size` (width, height) are compiled."""
+    def is_compiled(self, count: int, size: tuple[int, int]) -> bool:
+        """Whether batches of `count` images of `size` (width, height) are compiled already."""
         return (batch_sizes(count)[-1], size[1], size[0]) in self._shapes
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The network's answer; on CUDA it is overwritten by the next one.
+        """Runs the stage. On CUDA its outputs are overwritten by the next call.
+
+        Args:
+            images: (B, C, H, W).
 
         Raises:
             ModelError: it cannot be compiled here.
         """
         count, shape = len(images), (batch_sizes(len(images))[-1], *images.shape[2:])
         if shape[0] > count:
-            filled = images.new_zeros((shape[0], *images.shape[1:])).to(memory_format=torch.channels_last)
-            filled[:count] = images
-            images = filled
+            padded = images.new_zeros((shape[0], *images.shape[1:])).to(memory_format=torch.channels_last)
+            padded[:count] = images
+            images = padded
         if self._graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            features, outputs = self._run(images) if self._graphs else self._packed(images, shape)
-        except Exception as error:  # PyTorch's compiler and what it calls raise errors without a common base
+            features, outputs = self._run(images) if self._graphs else self._run_frozen(images, shape)
+        except Exception as error:  # the compiler and its back ends raise errors without a common base class
             if shape in self._shapes or is_out_of_memory(error):
                 raise
             what = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
@@ -81,9 +85,9 @@ class Compiled:
         self._shapes.add(shape)
         return [one[:count] for one in features], [one[:count] for one in outputs]
 
-    def _packed(self, images: Tensor, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
-        """On a CPU: the compiler packs weights for oneDNN when it may take them for constants (`freezing`), which it
-        does where there are no gradients, but not in inference mode."""
+    def _run_frozen(self, images: Tensor, shape: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+        """Runs it on a CPU. The compiler packs weights for oneDNN only if it may treat them as constants
+        (`freezing`), which requires that there are no gradients, but does not work in inference mode."""
         with torch.inference_mode(mode=False), torch.no_grad(), contextlib.ExitStack() as stack:
             if shape not in self._shapes:
                 stack.enter_context(torch._inductor.config.patch(freezing=True))

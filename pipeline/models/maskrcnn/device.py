@@ -1,4 +1,4 @@
-"""Where PyTorch runs and in which precision, and what it does with memory."""
+"""The device and the precision that PyTorch computes with, and its use of memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import ModelError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-_NO_MEMORY = (
+_OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
@@ -21,10 +21,13 @@ _NO_MEMORY = (
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU.
+    """The device that `model.device` names.
+
+    Args:
+        wanted: `auto` (CUDA if there is a device, else the CPU), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        ModelError: no such device.
+        ModelError: there is no such device.
     """
     if wanted == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -45,12 +48,12 @@ def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dt
     """Precision of the convolutions.
 
     Args:
-        wanted: `auto`, `fp32`, `bf16` or `fp16`. `auto` is bf16 where the device computes with it, else fp32.
-        device: where it runs.
-        small: `auto` keeps fp32 on a CPU: the model is fast enough, and counts should be the same on every machine.
+        wanted: `auto`, `fp32`, `bf16` or `fp16`. `auto` is bf16 where the hardware supports it, else fp32.
+        device: where the model runs.
+        small: makes `auto` fp32 on a CPU: a small model is fast enough, and counts should be equal on all machines.
 
     Raises:
-        ModelError: the device cannot compute with it.
+        ModelError: the device does not support it.
     """
     if wanted == "auto":
         able = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16() and not small
@@ -63,7 +66,7 @@ def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dt
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); without it bf16 is slower than fp32."""
+    """Whether the CPU multiplies bf16 in hardware (AVX512-BF16 or AMX). Emulated, bf16 is slower than fp32."""
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         supported = getattr(torch.cpu, name, None)
         if supported is not None and supported():
@@ -72,20 +75,20 @@ def cpu_has_bf16() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch or one of its libraries could not get the memory it asked for."""
+    """Whether an allocation of PyTorch or of one of its libraries failed."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()
-    return any(words in text for words in _NO_MEMORY)
+    return any(phrase in text for phrase in _OUT_OF_MEMORY)
 
 
 @functools.cache
 def keep_memory() -> None:
-    """Keeps freed memory in this process instead of giving it back to the system after each layer.
+    """Keeps freed memory in this process instead of returning it to the system after each layer.
 
-    glibc gives every block above 32 MB back at once, and its pages are cleared again when the next layer asks for
-    as much: up to a third of the time of a large network. The process then holds on to its largest use of memory.
-    Does nothing with another C library.
+    glibc returns every block above 32 MB at once, and the kernel clears the pages again for the next layer: up to a
+    third of the time of a large network. The price is that the process keeps its peak memory. Does nothing with
+    another C library.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

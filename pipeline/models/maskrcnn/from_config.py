@@ -11,12 +11,9 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.coco_classes import COCO
-from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, pull, source
+from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, STREET_FILE, published_weights, pull
 from pipeline.models.model_info import ModelInfo
 from pipeline.models.segmenter import Segmenter
-
-STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
-"""The weights that ship with Tallycam."""
 
 
 def load(config: ModelConfig) -> Segmenter:
@@ -60,10 +57,10 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     path = config.path or STREET_FILE
     if path.suffix.lower() == ".safetensors" and (names := _safetensors_classes(path)):
         return names
-    from pipeline.models.maskrcnn import checkpoint as rcnn_file
+    from pipeline.models.maskrcnn.checkpoint import class_map, read_checkpoint
 
-    weights = rcnn_file.read(path)
-    return rcnn_file.classes(path, weights.labels, weights.names, config.classes).names
+    checkpoint = read_checkpoint(path)
+    return class_map(path, checkpoint.labels, checkpoint.names, config.classes).names
 
 
 def infos() -> list[ModelInfo]:
@@ -79,7 +76,7 @@ def infos() -> list[ModelInfo]:
         )
     ]
     for name in PUBLISHED:
-        published = source(name)
+        published = published_weights(name)
         rows.append(
             ModelInfo(
                 name=name,

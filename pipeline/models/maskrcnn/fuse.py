@@ -1,7 +1,7 @@
-"""A network for inference alone: batch norm folded into convolutions, sums and activations fused with them.
+"""Operator fusion for inference: batch norms folded into convolutions, sums and activations fused with them.
 
-On CPUs with oneDNN the fused convolutions run as one call with weights packed once, as PyTorch's own compiler
-does it; elsewhere they are ordinary convolutions, sums and activations in place. The arithmetic is the same.
+On CPUs with oneDNN a fused convolution is one call with weights packed once, as PyTorch's own compiler does it;
+elsewhere it is a convolution with sum and activation in place. The arithmetic is the same.
 """
 
 from __future__ import annotations
@@ -30,19 +30,24 @@ _RELUS = (F.relu, torch.relu)
 
 
 def can_pack() -> bool:
-    """Whether this PyTorch has the fused convolutions of oneDNN. They are not part of its public interface."""
+    """Whether this PyTorch has oneDNN's fused convolutions, which are not part of its public interface."""
     names = ("_convolution_pointwise", "_reorder_convolution_weight")
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return available and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
-class Conv(nn.Module):
-    """`activation(convolution(x) + other)`."""
+class FusedConv2d(nn.Module):
+    """`activation(convolution(x) + other)`.
+
+    Args:
+        conv: the convolution, with zero padding.
+        activation: a key of `_APPLY`.
+    """
 
     def __init__(self, conv: nn.Conv2d, activation: str = "none") -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        self.geometry: tuple[list[int], list[int], list[int], int] = (
+        self._geometry: tuple[list[int], list[int], list[int], int] = (
             [int(side) for side in conv.padding],
             list(conv.stride),
             list(conv.dilation),
@@ -53,7 +58,7 @@ class Conv(nn.Module):
         self._packed: Tensor | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        padding, stride, dilation, groups = self.geometry
+        padding, stride, dilation, groups = self._geometry
         if not self.packs:
             out = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             return _APPLY[self.activation](out if other is None else out.add_(other))
@@ -73,14 +78,14 @@ class Conv(nn.Module):
 
 
 def pack(module: nn.Module) -> None:
-    """Lets every fused convolution in `module` run packed. Its weights must not change any more."""
+    """Makes every fused convolution in `module` use packed weights. They must not change afterwards."""
     for one in module.modules():
-        if isinstance(one, Conv):
+        if isinstance(one, FusedConv2d):
             one.packs = True
 
 
 def fuse(module: nn.Module) -> fx.GraphModule:
-    """The same function with every convolution, its batch norm, a sum and an activation behind it in one.
+    """The same function with each convolution, its batch norm, a following sum and activation fused into one module.
 
     Args:
         module: in evaluation mode, traceable by torch.fx: no control flow that depends on values.
@@ -93,13 +98,14 @@ def fuse(module: nn.Module) -> fx.GraphModule:
         if not isinstance(conv, nn.Conv2d):
             continue
         chain = [node]
-        total, other = _sum_behind(node)
+        total, other = _following_sum(node)
         if total is not None:
             chain.append(total)
-        behind = _only_user(chain[-1])
-        activation = _activation(behind, modules) if behind is not None else None
-        if behind is not None and activation is not None and (total is None or activation == "relu"):
-            chain.append(behind)
+        following = _single_user(chain[-1])
+        activation = _activation(following, modules) if following is not None else None
+        # oneDNN fuses a sum with ReLU alone.
+        if following is not None and activation is not None and (total is None or activation == "relu"):
+            chain.append(following)
         else:
             activation = None
         name = f"fused_{node.name}"
@@ -115,39 +121,43 @@ def fuse(module: nn.Module) -> fx.GraphModule:
     return traced
 
 
-def _shared(traced: fx.GraphModule, conv: nn.Conv2d, activation: str) -> Conv:
-    """One `Conv` for a convolution that is used several times, so that its weights are packed once."""
+def _shared(traced: fx.GraphModule, conv: nn.Conv2d, activation: str) -> FusedConv2d:
+    """One module for a convolution that is used several times, so that its weights are packed once."""
     for module in traced.modules():
-        if isinstance(module, Conv) and module.weight is conv.weight and module.activation == activation:
+        if (
+            isinstance(module, FusedConv2d)
+            and module.weight is conv.weight
+            and module.activation == activation
+        ):
             return module
-    return Conv(conv, activation)
+    return FusedConv2d(conv, activation)
 
 
 def _fold_norms(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:
-    """Folds a batch norm wherever its convolution is used with it alone."""
+    """Folds each batch norm that is the only consumer of its convolution."""
     for name, conv in list(modules.items()):
         uses = [node for node in traced.graph.nodes if node.op == "call_module" and node.target == name]
-        behind = [_only_user(node) for node in uses] if isinstance(conv, nn.Conv2d) else []
-        norms = {str(node.target) if node is not None else "" for node in behind}
+        consumers = [_single_user(node) for node in uses] if isinstance(conv, nn.Conv2d) else []
+        norms = {str(node.target) if node is not None else "" for node in consumers}
         norm = modules.get(norms.pop()) if len(norms) == 1 else None
         if not isinstance(norm, nn.BatchNorm2d) or not isinstance(conv, nn.Conv2d):
             continue
         parent, _, attribute = name.rpartition(".")
         modules[name] = fuse_conv_bn_eval(conv, norm)
         setattr(traced.get_submodule(parent), attribute, modules[name])
-        for node, user in zip(uses, behind, strict=True):
+        for node, user in zip(uses, consumers, strict=True):
             assert user is not None
             user.replace_all_uses_with(node)
             traced.graph.erase_node(user)
 
 
-def _only_user(node: fx.Node) -> fx.Node | None:
+def _single_user(node: fx.Node) -> fx.Node | None:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
-def _sum_behind(node: fx.Node) -> tuple[fx.Node | None, tuple[fx.Node, ...]]:
-    """The sum that a convolution's output goes into and nowhere else, with its other summand."""
-    user = _only_user(node)
+def _following_sum(node: fx.Node) -> tuple[fx.Node | None, tuple[fx.Node, ...]]:
+    """The sum that is the only consumer of a convolution's output, and its other summand."""
+    user = _single_user(node)
     if user is None or user.op != "call_function" or user.target not in _SUMS or len(user.args) != 2:
         return None, ()
     other = user.args[1] if user.args[0] is node else user.args[0]

@@ -1,6 +1,7 @@
-"""Mask R-CNNs as a `Segmenter`: yuv420p planes in, boxes and box-aligned masks out.
+"""Mask R-CNN as a `Segmenter`: yuv420p planes in, boxes and box-aligned masks out.
 
-The model that ships and torchvision's run through the same path: `rcnn_input`, `rcnn_network`, one copy back a batch.
+The model that ships and torchvision's take the same path: `upload.py` with `preprocess.py`, `network.py`,
+`copy_to_host.py`, `postprocess.py`.
 """
 
 from __future__ import annotations
@@ -11,57 +12,73 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
 from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
-from pipeline.models.letterbox import Letterbox
-from pipeline.models.maskrcnn.build import built
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compile import batch_sizes
+from pipeline.models.maskrcnn.copy_to_host import HostOutput, copy_to_host
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, keep_memory
-from pipeline.models.maskrcnn.download import Answer, copied
-from pipeline.models.maskrcnn.network import Dense, Network
-from pipeline.models.maskrcnn.preprocess import LumaPreprocessor, Preprocessor, Upload, Uploader
+from pipeline.models.maskrcnn.loader import load_network
+from pipeline.models.maskrcnn.network import ImageFeatures, Network, NetworkOutput
+from pipeline.models.maskrcnn.postprocess import to_detections
+from pipeline.models.maskrcnn.preprocess import Preprocessor, YuvPreprocessor
+from pipeline.models.maskrcnn.upload import Upload, Uploader
 from pipeline.transport.planes import Planes, chroma
 
-USUAL_FRAME = (1920, 1080)
-"""The size of frame that a model is warmed up with where its input depends on the frame's size."""
+WARM_UP_FRAME = (1920, 1080)
+"""Width and height of the frame that warms up a model whose input size depends on the frame's."""
+MAX_BATCH = 64
 
 
 @dataclass(slots=True)
-class _Part:
-    """Frames of one size of a batch: their rows in it, and how far they have come."""
+class _SubBatch:
+    """The frames of one size of a batch, and how far their processing has got.
+
+    Attributes:
+        rows: places of the frames in the batch.
+        frames: the frames.
+        upload: set while they are on their way to the device.
+        features: set while the device computes them.
+    """
 
     rows: list[int]
     frames: Sequence[Planes]
     upload: Upload | None = None
-    dense: Dense | None = None
+    features: ImageFeatures | None = None
 
 
 class MaskRcnn:
-    """A Mask R-CNN as a `Segmenter`. Made by `load`.
+    """A Mask R-CNN as a `pipeline.models.segmenter.PipelinedSegmenter`. `load` creates one from a weight file.
+
+    Args:
+        model: with its weights; it is taken apart and must not be used afterwards.
+        class_map: its classes by label.
+        preprocessor: how frames become its input.
+        device: where it runs.
+        precision: of the convolutions.
+        compiled: compile backbone and RPN with PyTorch.
+        batch: largest batch that `warm_up` compiles for.
 
     Attributes:
-        classes: names; `class_ids` index them.
-        device: where it runs, in words; says so when batches had to be cut for want of memory.
+        classes: class names; `Detections.class_ids` are indices into them.
+        device: where it runs, for display; includes a note when batches had to be reduced for lack of memory.
         warm_up_s: seconds that `warm_up` took; 0 before.
-        most: frames in one run of the network; falls when there is not memory enough.
-        ahead: batches that may be begun before the first of them is finished: on CUDA one is copied while
-            another is computed.
+        max_batch: frames in one run of the network; reduced when memory does not suffice.
+        ahead: batches that may be pending besides the one to be finished next: 1 on CUDA, where one batch is copied
+            while another is computed, else 0.
     """
 
     def __init__(
         self,
         model: MaskRCNN,
-        classes: ClassMap,
-        how: Preprocessor,
+        class_map: ClassMap,
+        preprocessor: Preprocessor,
         device: torch.device,
         precision: torch.dtype = torch.float32,
         *,
@@ -70,18 +87,18 @@ class MaskRcnn:
     ) -> None:
         if device.type == "cpu":
             keep_memory()
-        usable = [index >= 0 for index in classes.indices]
-        self.classes = classes.names
+        self.classes = class_map.names
         self.warm_up_s = 0.0
-        self.most = 64
+        self.max_batch = MAX_BATCH
         self.ahead = 1 if device.type == "cuda" else 0
         self._batch = batch
-        self._begun: deque[tuple[int, list[_Part]]] = deque()
-        self._how, self._place = how, device
-        self._of_label = classes.indices
+        self._pending: deque[tuple[int, list[_SubBatch]]] = deque()
+        self._preprocessor, self._torch_device = preprocessor, device
+        self._class_of_label = class_map.indices
+        usable = [index >= 0 for index in class_map.indices]
         self._network = Network(model, device, precision, usable=usable, compiled=compiled)
-        self._uploader = Uploader(how, device, precision)
-        self.device = self._words = _words(device, precision)
+        self._uploader = Uploader(preprocessor, device, precision)
+        self.device = self._device_name = _describe(device, precision)
 
     @classmethod
     def load(
@@ -97,41 +114,34 @@ class MaskRcnn:
         batch: int = 1,
         names: Sequence[str] | None = None,
     ) -> MaskRcnn:
-        """The model of a file, on its device.
+        """The model of a weight file, on its device.
 
         Args:
-            weights: a file of `tallycam train`, or of torchvision's Mask R-CNN; None is the model that ships.
+            weights: a file of `tallycam train` or of torchvision's Mask R-CNN; None for the weights that ship.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             score: instances below it are not returned.
-            nms: box IoU within one class above which the weaker of two instances is dropped.
-            threads: CPU threads of PyTorch, set for the whole process; None leaves them.
+            nms: box IoU within one class above which the instance with the lower score is dropped.
+            threads: CPU threads of PyTorch, set for the whole process; None leaves them unchanged.
             precision: `auto`, `fp32`, `bf16` or `fp16`.
-            compiled: lets PyTorch compile what sees every pixel, which takes a minute for each size of input and batch.
-            batch: frames in one batch at most, which `warm_up` compiles for.
-            names: class names where the file holds none.
+            compiled: compile backbone and RPN with PyTorch, about a minute for each size of input and batch.
+            batch: largest batch that `warm_up` compiles for.
+            names: class names where the file has none.
 
         Raises:
-            ModelError: the file is missing, broken or of another network; there is no such device.
+            ModelError: the file is missing, damaged or of another network; there is no such device.
         """
-        chosen = choose_device(device)
-        model, classes, how = built(weights, score=score, nms=nms, names=names)
+        torch_device = choose_device(device)
+        model, class_map, preprocessor = load_network(weights, score=score, nms=nms, names=names)
         if threads is not None:
             torch.set_num_threads(threads)
-        shipped = isinstance(how, LumaPreprocessor)
-        return cls(
-            model,
-            classes,
-            how,
-            chosen,
-            choose_precision(precision, chosen, shipped),
-            compiled=compiled,
-            batch=batch,
-        )
+        small = isinstance(preprocessor, YuvPreprocessor)
+        dtype = choose_precision(precision, torch_device, small)
+        return cls(model, class_map, preprocessor, torch_device, dtype, compiled=compiled, batch=batch)
 
     def warm_up(self) -> None:
-        """Runs the model once so that the first frame is not slow; compiles it for each size of batch where asked."""
+        """Runs the model once, so that the first frame is not slow; compiles it for each batch size if asked to."""
         began_s = time.monotonic()
-        width, height = INPUT_SIZE if isinstance(self._how, LumaPreprocessor) else USUAL_FRAME
+        width, height = INPUT_SIZE if isinstance(self._preprocessor, YuvPreprocessor) else WARM_UP_FRAME
         half = np.full((chroma(height), chroma(width)), 128, np.uint8)
         grey = Planes(np.full((height, width), 110, np.uint8), half, half)
         for size in batch_sizes(self._batch) if self._network.compiled else (1,):
@@ -139,164 +149,141 @@ class MaskRcnn:
         self.warm_up_s = time.monotonic() - began_s
 
     def prepares(self, frames: Sequence[Planes]) -> bool:
-        """Whether a run with these frames takes long: something has to be compiled for them first."""
+        """Whether a batch takes long because the network has to be compiled for it first."""
         return any(
-            not self._network.knows(
-                len(rows), self._how.place(frames[rows[0]].width, frames[rows[0]].height)[1]
+            not self._network.is_compiled(
+                len(rows), self._preprocessor.letterbox(frames[rows[0]].width, frames[rows[0]].height)[1]
             )
-            for rows in self._alike(frames)
+            for rows in self._rows_by_size(frames)
         )
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """One `Detections` a frame, in order. Sizes may differ."""
+        """One `Detections` per frame, in order. Sizes may differ."""
         return next(iter(self.stream([frames])))
 
     def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Detections]]:
-        """`segment` for one batch after another; on CUDA a batch is copied while the one before is computed."""
+        """`segment` for a sequence of batches; on CUDA one batch is copied while the one before is computed."""
         for frames in batches:
             self.begin(frames)
-            while len(self._begun) > self.ahead:
+            while len(self._pending) > self.ahead:
                 yield self.finish()
-        while self._begun:
+        while self._pending:
             yield self.finish()
 
     def begin(self, frames: Sequence[Planes]) -> None:
-        """Sends a batch on its way. On CUDA it is copied meanwhile, and computed as far as that needs no waiting.
+        """Submits a batch. On CUDA it is copied meanwhile, and computed as far as that needs no waiting.
 
-        The frames are needed until `finish` has answered for them.
+        The planes must stay valid until `finish` has returned their results.
         """
         parts = []
-        for rows in self._alike(frames):
-            part = _Part(rows, [frames[row] for row in rows])
-            with _forgiven():  # `finish` tries again, with fewer
-                part.upload = self._uploader.send(part.frames)
+        for rows in self._rows_by_size(frames):
+            part = _SubBatch(rows, [frames[row] for row in rows])
+            with _ignore_out_of_memory():  # `finish` tries again with fewer frames
+                part.upload = self._uploader.start(part.frames)
             parts.append(part)
-        self._begun.append((len(frames), parts))
-        self._start()
+        self._pending.append((len(frames), parts))
+        self._start_oldest()
 
     @property
     def busy(self) -> bool:
-        """Whether the device still computes what was begun first, so that `finish` would have to wait for it."""
-        dense = self._begun[0][1][0].dense if self._begun and self._begun[0][1] else None
-        return dense is not None and self._network.busy(dense)
+        """Whether the device is still computing the oldest pending batch, so that `finish` would block."""
+        features = self._pending[0][1][0].features if self._pending and self._pending[0][1] else None
+        return features is not None and self._network.busy(features)
 
     def finish(self) -> list[Detections]:
-        """What is in the batch that was begun first; the next one is started before this returns."""
-        count, parts = self._begun.popleft()
-        every = [Detections.empty()] * count
-        answered: list[_Part] = []
-        answers: list[Answer] = []
-        too_large: list[tuple[_Part, str]] = []
+        """Collects the oldest pending batch; the next one is started before this returns."""
+        count, parts = self._pending.popleft()
+        results = [Detections.empty()] * count
+        done: list[_SubBatch] = []
+        outputs: list[NetworkOutput] = []
+        too_large: list[tuple[_SubBatch, str]] = []
         for part in parts:
-            answer = self._run(part)
-            if isinstance(answer, str):
-                too_large.append((part, answer))
+            output = self._run(part)
+            if isinstance(output, str):
+                too_large.append((part, output))
             else:
-                answered.append(part)
-                answers.append(answer)
-        here = copied(answers)
+                done.append(part)
+                outputs.append(output)
+        copies = copy_to_host(outputs)
         if not too_large:
-            self._start()
-        for part, one in zip(answered, here, strict=True):
-            for row, found in zip(part.rows, self._found_in(part.frames, *one), strict=True):
-                every[row] = found
-        for part, why in too_large:
-            for row, found in zip(part.rows, self._halved(part.frames, why), strict=True):
-                every[row] = found
+            self._start_oldest()  # the device works on the next batch while this one is postprocessed
+        for part, one in zip(done, copies, strict=True):
+            for row, found in zip(part.rows, self._detections(part.frames, one), strict=True):
+                results[row] = found
+        for part, reason in too_large:
+            for row, found in zip(part.rows, self._segment_halves(part.frames, reason), strict=True):
+                results[row] = found
         if too_large:
-            self._start()
-        return every
+            self._start_oldest()
+        return results
 
-    def _start(self) -> None:
-        """Lets a device that works beside us begin with the oldest batch. One at a time: they share their memory."""
-        if not self.ahead or not self._begun or not self._begun[0][1]:
+    def _start_oldest(self) -> None:
+        """Starts the oldest pending batch on an asynchronous device. One at a time, since they share memory."""
+        if not self.ahead or not self._pending or not self._pending[0][1]:
             return
-        part = self._begun[0][1][0]
-        if part.dense is None and part.upload is not None:
-            with _forgiven():
-                part.dense = self._network.start(self._uploader.take(part.upload))
+        part = self._pending[0][1][0]
+        if part.features is None and part.upload is not None:
+            with _ignore_out_of_memory():
+                part.features = self._network.start(self._uploader.finish(part.upload))
 
-    def _alike(self, frames: Sequence[Planes]) -> list[list[int]]:
-        """Rows of frames of one size, at most `most` together."""
+    def _rows_by_size(self, frames: Sequence[Planes]) -> list[list[int]]:
+        """Rows of frames of one size, at most `max_batch` together."""
         by_size: dict[tuple[int, int], list[int]] = {}
         for row, frame in enumerate(frames):
             by_size.setdefault((frame.width, frame.height), []).append(row)
         return [
-            rows[first : first + self.most]
+            rows[first : first + self.max_batch]
             for rows in by_size.values()
-            for first in range(0, len(rows), self.most)
+            for first in range(0, len(rows), self.max_batch)
         ]
 
-    def _run(self, part: _Part) -> Answer | str:
-        """The network's answer, still on the device; or the words of the error when there is not memory enough."""
-        upload, dense = part.upload, part.dense
-        part.upload = part.dense = None  # memory that is free again when this ends
+    def _run(self, part: _SubBatch) -> NetworkOutput | str:
+        """The network's output, still on the device; the error's text if memory does not suffice."""
+        upload, features = part.upload, part.features
+        part.upload = part.features = None  # so that their memory is free when this returns
         try:
-            upload = upload or self._uploader.send(part.frames)
-            sizes = [(upload.box.inner_width, upload.box.inner_height)] * len(part.frames)
-            if dense is not None:
-                return self._network.regions(dense, sizes)
-            return self._network(self._uploader.take(upload), sizes)
+            upload = upload or self._uploader.start(part.frames)
+            sizes = [(upload.letterbox.inner_width, upload.letterbox.inner_height)] * len(part.frames)
+            if features is not None:
+                return self._network.finish(features, sizes)
+            return self._network(self._uploader.finish(upload), sizes)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             return _first_line(error)
 
-    def _halved(self, frames: Sequence[Planes], why: str) -> list[Detections]:
-        """After there was not memory enough: half of the frames at a time, from now on.
+    def _segment_halves(self, frames: Sequence[Planes], reason: str) -> list[Detections]:
+        """Runs frames that did not fit into memory half at a time, and reduces `max_batch` for good.
 
         Raises:
-            ModelError: there is not memory enough for one frame.
+            ModelError: memory does not even suffice for one frame.
         """
         if len(frames) == 1:
             raise ModelError(
-                f"model: {self._words} has not memory enough for one frame of {frames[0].width}x"
-                f"{frames[0].height} ({why}); take a smaller model or another model.device"
+                f"model: {self._device_name} has not enough memory for one frame of {frames[0].width}x"
+                f"{frames[0].height} ({reason}); use a smaller model or another model.device"
             )
-        if self._place.type == "cuda":
+        if self._torch_device.type == "cuda":
             torch.cuda.empty_cache()
         half = (len(frames) + 1) // 2
-        self.most = min(self.most, half)
-        self.device = f"{self._words}, batch cut to {self.most} for want of memory"
-        found: list[Detections] = []
+        self.max_batch = min(self.max_batch, half)
+        self.device = f"{self._device_name}, batch reduced to {self.max_batch} for lack of memory"
+        results: list[Detections] = []
         for some in (frames[:half], frames[half:]):
-            answer = self._run(_Part(list(range(len(some))), some))
-            found += (
-                self._halved(some, answer)
-                if isinstance(answer, str)
-                else self._found_in(some, *copied([answer])[0])
-            )
-        return found
+            output = self._run(_SubBatch(list(range(len(some))), some))
+            if isinstance(output, str):
+                results += self._segment_halves(some, output)
+            else:
+                results += self._detections(some, *copy_to_host([output]))
+        return results
 
-    def _found_in(
-        self,
-        frames: Sequence[Planes],
-        rows: NDArray[np.float32],
-        masks: NDArray[np.uint8],
-        broken: NDArray[np.bool_],
-    ) -> list[Detections]:
-        box, _ = self._how.place(frames[0].width, frames[0].height)
-        return [
-            Detections.invalid() if broken[number] else self._found(rows, masks, number, frame, box)
-            for number, frame in enumerate(frames)
-        ]
-
-    def _found(
-        self, rows: NDArray[np.float32], masks: NDArray[np.uint8], number: int, frame: Planes, box: Letterbox
-    ) -> Detections:
-        of_frame = rows[:, 6] == number
-        rows, masks = rows[of_frame], masks[of_frame]
-        scale: NDArray[Any] = np.array([box.scale_x, box.scale_y] * 2, np.float32)
-        limit: NDArray[Any] = np.array([frame.width, frame.height] * 2, np.float32)
-        boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
-        kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
-        class_ids = self._of_label[rows[kept, 5].astype(np.int64)]
-        return Detections(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
+    def _detections(self, frames: Sequence[Planes], output: HostOutput) -> list[Detections]:
+        letterbox, _ = self._preprocessor.letterbox(frames[0].width, frames[0].height)
+        return to_detections(output, frames, letterbox, self._class_of_label)
 
 
 @contextmanager
-def _forgiven() -> Iterator[None]:
-    """Want of memory is no error here."""
+def _ignore_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -304,7 +291,7 @@ def _forgiven() -> Iterator[None]:
             raise
 
 
-def _words(device: torch.device, precision: torch.dtype) -> str:
+def _describe(device: torch.device, precision: torch.dtype) -> str:
     name = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
     short = {torch.float32: "", torch.bfloat16: ", bf16", torch.float16: ", fp16"}[precision]
     return f"{device}{name}{short}"

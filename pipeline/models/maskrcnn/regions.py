@@ -1,7 +1,7 @@
-"""Regions of a Mask R-CNN: from anchors to proposals, from proposals to detections (Ren et al. 2015).
+"""Regions of a Mask R-CNN: from anchors to proposals, from proposals to detections (Ren et al., Faster R-CNN, 2015).
 
-As in torchvision, but boxes are decoded only for what is kept: the best anchors of each level, and the classes of
-a proposal whose score is high enough.
+As in torchvision, except that boxes are decoded only where they are needed: for the best anchors of each level, and
+for the classes of a proposal that reach the score threshold.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import batched_nms, nms
 
-SMALLEST_PX = 1e-2
-"""Detections whose box is smaller are dropped, as in torchvision."""
+MIN_SIDE_PX = 1e-2
+"""Detections with a shorter side are dropped, as in torchvision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Regions:
 
     Attributes:
         boxes: (R, 4) float32, x0 y0 x1 y1, pixels of the input.
-        scores: (R,) float32, falling within each image.
+        scores: (R,) float32, in descending order within each image.
         labels: (R,) int64, 0 for proposals.
-        images: (R,) int64, rising: the image of the batch.
+        images: (R,) int64, ascending: the image of the batch.
     """
 
     boxes: Tensor
@@ -45,10 +45,13 @@ def propose(
     """The proposals of a batch.
 
     Args:
-        rpn: whose settings hold.
-        outputs: for each level (B, n, 5): objectness and the four box offsets of every anchor.
+        rpn: the network whose settings apply.
+        outputs: for each level (B, n, 5): objectness logit and the four box offsets of every anchor.
         anchors: for each level (n, 4) float32.
-        limits: (B, 2) float32, width and height of the frame in each image.
+        limits: (B, 2) float32, width and height of the frame inside each image.
+
+    Returns:
+        The proposals after non-maximum suppression, image by image.
     """
     rows, corners, levels = [], [], []
     for number, (output, of_level) in enumerate(zip(outputs, anchors, strict=True)):
@@ -59,14 +62,14 @@ def propose(
         rows.append(top)
         corners.append(boxes.view(*index.shape, 4))
         levels.append(torch.full_like(index, number))
-    boxes = clip(torch.cat(corners, 1), limits[:, None])
+    boxes = clip_to_image(torch.cat(corners, 1), limits[:, None])
     scores = torch.cat(rows, 1).sigmoid()
     sides = boxes[..., 2:] - boxes[..., :2]
     good = (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh)
     images, columns = good.nonzero(as_tuple=True)
     level = torch.cat(levels, 1)[images, columns]
     found = Regions(boxes[images, columns], scores[images, columns], torch.zeros_like(images), images)
-    kept = suppress(found, level, rpn.nms_thresh, rpn.post_nms_top_n(), len(limits))
+    kept = nms_by_group(found, level, rpn.nms_thresh, rpn.post_nms_top_n(), len(limits))
     return found[kept]
 
 
@@ -76,12 +79,16 @@ def detect(
     """The detections of a batch.
 
     Args:
-        heads: whose settings hold.
-        proposals: (R) of them.
+        heads: the network whose settings apply.
+        proposals: R regions.
         logits: (R, labels) float32, the background first.
         offsets: (R, labels * 4) float32.
-        limits: (B, 2) float32, width and height of the frame in each image.
-        usable: (labels,) bool; the others are dropped after they have taken their part in the suppression.
+        limits: (B, 2) float32, width and height of the frame inside each image.
+        usable: (labels,) bool, the labels that stand for a class. Detections of other labels are dropped after
+            non-maximum suppression, where they still count.
+
+    Returns:
+        The detections after non-maximum suppression, image by image.
     """
     scores = logits.softmax(-1)
     likely = scores > heads.score_thresh
@@ -89,49 +96,52 @@ def detect(
     rows, labels = likely.nonzero(as_tuple=True)
     images = proposals.images[rows]
     chosen = offsets.view(len(logits), -1, 4)[rows, labels]
-    boxes = clip(heads.box_coder.decode_single(chosen, proposals.boxes[rows]), limits[images])
+    boxes = clip_to_image(heads.box_coder.decode_single(chosen, proposals.boxes[rows]), limits[images])
     found = Regions(boxes, scores[rows, labels], labels, images)
     sides = boxes[:, 2:] - boxes[:, :2]
-    found = found[(sides >= SMALLEST_PX).all(-1)]
-    kept = suppress(found, found.labels, heads.nms_thresh, heads.detections_per_img, len(limits))
+    found = found[(sides >= MIN_SIDE_PX).all(-1)]
+    kept = nms_by_group(found, found.labels, heads.nms_thresh, heads.detections_per_img, len(limits))
     found = found[kept]
     return found[usable[found.labels]]
 
 
-def clip(boxes: Tensor, limits: Tensor) -> Tensor:
-    """Boxes (..., 4) inside frames of `limits` (..., 2), width and height."""
+def clip_to_image(boxes: Tensor, limits: Tensor) -> Tensor:
+    """Clips (..., 4) boxes to frames of (..., 2) width and height."""
     return torch.minimum(boxes.clamp(min=0), torch.cat((limits, limits), -1))
 
 
-def suppress(found: Regions, groups: Tensor, iou: float, most: int, images: int) -> Tensor:
+def nms_by_group(found: Regions, groups: Tensor, iou: float, limit: int, images: int) -> Tensor:
     """Non-maximum suppression within each group of each image.
 
     Args:
-        found: the boxes.
-        groups: (R,) int64, boxes of different groups do not see each other.
-        iou: above it the weaker of two boxes goes.
-        most: at most so many in each image, the best.
-        images: how many.
+        found: R boxes with scores.
+        groups: (R,) int64; boxes of different groups do not suppress each other.
+        iou: of two boxes that overlap more than this the one with the lower score is dropped.
+        limit: boxes that are kept in each image at most, those with the highest scores.
+        images: images in the batch.
 
     Returns:
-        Rows that stay: image by image, scores falling.
+        (K,) int64 rows that are kept: image by image, in descending order of scores.
     """
     if found.boxes.device.type == "cpu":
-        kept = _suppress_here(found, groups + found.images * (1 << 32), iou)
+        kept = _nms_cpu(found, groups + found.images * (1 << 32), iou)
     else:
         span = int(groups.max()) + 1 if len(groups) else 1
         kept = batched_nms(found.boxes, found.scores, groups + found.images * span, iou)
     order = kept[torch.argsort(found.images[kept], stable=True)]
     if images == 1:
-        return order[:most]
+        return order[:limit]
     of_image = found.images[order]
     starts = torch.searchsorted(of_image, torch.arange(images, device=order.device))
     rank = torch.arange(len(order), device=order.device) - starts[of_image]
-    return order[rank < most]
+    return order[rank < limit]
 
 
-def _suppress_here(found: Regions, groups: Tensor, iou: float) -> Tensor:
-    """Rows that stay, scores falling. Group by group: the time of `nms` grows with the square of their size."""
+def _nms_cpu(found: Regions, groups: Tensor, iou: float) -> Tensor:
+    """Rows that are kept, in descending order of scores.
+
+    One group at a time, since the time of `nms` grows with the square of the number of boxes.
+    """
     by_group = torch.argsort(groups, stable=True)
     _, counts = torch.unique_consecutive(groups[by_group], return_counts=True)
     kept = [

@@ -1,9 +1,9 @@
-"""RoIAlign (He et al. 2017) over a feature pyramid (Lin et al. 2017), channels last.
+"""RoIAlign (He et al., Mask R-CNN, 2017) over a feature pyramid (Lin et al., 2017), for channels-last features.
 
-Each cell of a region is a weighted sum of 16 pixels of one level. With the pixels of all levels as the rows of one
-table that is what `embedding_bag` computes, vectorised over channels; on a CPU it takes a tenth of the time of
-`torchvision.ops.roi_align`, which goes channel by channel. The arithmetic is that of `MultiScaleRoIAlign` with
-`sampling_ratio=2` and `aligned=False`.
+Each cell of a pooled region is a weighted sum of 16 pixels of one pyramid level. With the pixels of all levels as the
+rows of one table that is what `embedding_bag` computes, vectorized over channels; on a CPU it takes a tenth of the
+time of `torchvision.ops.roi_align`, which goes channel by channel. The arithmetic is that of `MultiScaleRoIAlign`
+with `sampling_ratio=2` and `aligned=False`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 SAMPLES = 2
-"""Samples along each side of a cell, as in torchvision's models."""
+"""Sampling points along each side of a cell, as in torchvision's models."""
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
-    """Which level of the pyramid a region is taken from: Lin et al. 2017, equation 1.
+class LevelAssignment:
+    """Which pyramid level a region is pooled from: Lin et al., Feature Pyramid Networks, 2017, equation 1.
 
     Attributes:
         strides: pixels of the input per pixel of each level, each twice the one before.
-        canonical_scale: side of a region, pixels of the input, that is taken from `canonical_level`.
+        canonical_scale: side of a region, pixels of the input, that is pooled from `canonical_level`.
         canonical_level: logarithm to base 2 of that level's stride.
     """
 
@@ -33,16 +33,16 @@ class Levels:
     canonical_scale: float
     canonical_level: int
 
-    def of(self, boxes: Tensor) -> Tensor:
-        """Index into `strides` for (R, 4) boxes in pixels of the input."""
+    def levels(self, boxes: Tensor) -> Tensor:
+        """(R,) int64: index into `strides` for (R, 4) boxes in pixels of the input."""
         lowest = self.strides[0].bit_length() - 1
         sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
         level = torch.floor(self.canonical_level + torch.log2(sides / self.canonical_scale) + 1e-6)
         return (level.clamp(lowest, lowest + len(self.strides) - 1) - lowest).long()
 
 
-class Pyramid:
-    """The features of a batch as one table.
+class FeaturePyramid:
+    """The feature maps of a batch as one table of pixels.
 
     Args:
         features: for each level (B, C, H, W), channels last.
@@ -54,32 +54,32 @@ class Pyramid:
         device = self.table.device
         heights = [one.shape[2] for one in features]
         widths = [one.shape[3] for one in features]
-        first = [0]
+        offsets = [0]
         for one in rows:
-            first.append(first[-1] + len(one))
+            offsets.append(offsets[-1] + len(one))
         self._heights = torch.tensor(heights, device=device)
         self._widths = torch.tensor(widths, device=device)
-        self._first = torch.tensor(first[:-1], device=device)
+        self._offsets = torch.tensor(offsets[:-1], device=device)
 
-    def pool(self, boxes: Tensor, images: Tensor, levels: Levels, size: int) -> Tensor:
-        """Features of regions.
+    def roi_align(self, boxes: Tensor, images: Tensor, assignment: LevelAssignment, size: int) -> Tensor:
+        """Pooled features of regions.
 
         Args:
             boxes: (R, 4) float32, x0 y0 x1 y1, pixels of the input.
-            images: (R,) int64, the image of the batch that each lies in.
-            levels: where each is taken from.
+            images: (R,) int64, the image of the batch that each region lies in.
+            assignment: the pyramid level of each region.
             size: cells along each side.
 
         Returns:
             (R, C, size, size), channels last.
         """
-        level = levels.of(boxes)
-        strides = torch.tensor(levels.strides, device=boxes.device)
+        level = assignment.levels(boxes)
+        strides = torch.tensor(assignment.strides, device=boxes.device)
         scaled = boxes * (1.0 / strides[level])[:, None]
         height, width = self._heights[level], self._widths[level]
         y, y_weight = _taps(scaled[:, 1], scaled[:, 3], height, size)
         x, x_weight = _taps(scaled[:, 0], scaled[:, 2], width, size)
-        first = self._first[level] + images * height * width
+        first = self._offsets[level] + images * height * width
         rows = (first[:, None, None] + y * width[:, None, None])[:, :, None, :, None] + x[:, None, :, None, :]
         weights = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
         taps = (2 * SAMPLES) ** 2
@@ -93,18 +93,28 @@ class Pyramid:
 
 
 def _taps(low: Tensor, high: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Along one axis: (R, size, 4) pixels that each cell is made of, and their weights, which sum to 1.
+    """Along one axis the pixels that each cell is interpolated from, and their weights.
 
-    A sample lies between two pixels; beyond the last it is the last pixel; further than one pixel outside it is 0.
+    A sampling point lies between two pixels; beyond the last one it takes the last pixel; more than one pixel outside
+    it counts as 0.
+
+    Args:
+        low: (R,) start of each region, pixels of its level.
+        high: (R,) its end.
+        length: (R,) pixels of its level along this axis.
+        size: cells of a region.
+
+    Returns:
+        Twice (R, size, 4): pixel indices, int64, and weights, float32, whose sum is 1.
     """
     cell = (high - low).clamp(min=1.0) / size
-    places = (torch.arange(size * SAMPLES, device=low.device) + 0.5) / SAMPLES
-    at = low[:, None] + places * cell[:, None]
+    points = (torch.arange(size * SAMPLES, device=low.device) + 0.5) / SAMPLES
+    at = low[:, None] + points * cell[:, None]
     end = (length - 1)[:, None]
     inside = (at >= -1) & (at <= length[:, None])
     at = torch.minimum(at.clamp(min=0), end)
     before = torch.minimum(at.long(), (end - 1).clamp(min=0))
-    part = at - before
+    fraction = at - before
     rows = torch.stack((before, torch.minimum(before + 1, end)), -1)
-    weights = torch.stack((1 - part, part), -1) * (inside / SAMPLES)[:, :, None]
+    weights = torch.stack((1 - fraction, fraction), -1) * (inside / SAMPLES)[:, :, None]
     return rows.view(len(low), size, -1), weights.view(len(low), size, -1)

@@ -1,4 +1,4 @@
-"""The Mask R-CNNs that torchvision publishes: where their weights come from and where they are kept."""
+"""Weights of Mask R-CNNs: those that ship, and those that torchvision publishes. Imports no PyTorch by itself."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ModelError
-from pipeline.models.fetch import fetch, sha256_of
+from pipeline.models.download import download, sha256_of
+
+STREET_FILE = Path(__file__).parent / "weights" / "street.safetensors"
+"""Weights of the model that ships with Tallycam."""
 
 R50 = "maskrcnn_resnet50_fpn"
 V2 = "maskrcnn_resnet50_fpn_v2"
 PUBLISHED = (R50, V2)
 """Names of torchvision's builders, and of the models here."""
-
 LICENCE = "BSD-3-Clause"
+"""Of the published weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where published weights come from.
+class PublishedWeights:
+    """Weights that torchvision publishes.
 
     Attributes:
-        url: of the file.
-        sha256: the first digits of its hash.
-        path: where it is kept: PyTorch's own cache, `TORCH_HOME` moves it.
-        megabytes: its size.
+        url: where they are downloaded from.
+        sha256: the first hexadecimal digits of the file's hash.
+        path: where they are kept: PyTorch's own cache, which `TORCH_HOME` moves.
+        megabytes: size of the file.
     """
 
     url: str
@@ -33,38 +36,43 @@ class Source:
     megabytes: float
 
 
-def source(name: str) -> Source:
-    """As torchvision's weights API gives it for one of `PUBLISHED`."""
+def published_weights(name: str) -> PublishedWeights:
+    """The weights of one of `PUBLISHED`, as torchvision's weights API describes them."""
     import torch
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(name).DEFAULT
     file = weights.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    size = float(weights.meta["_file_size"])
-    return Source(weights.url, file.rpartition("-")[2].partition(".")[0], folder / file, size)
+    megabytes = float(weights.meta["_file_size"])
+    return PublishedWeights(weights.url, file.rpartition("-")[2].partition(".")[0], folder / file, megabytes)
 
 
 def pull(name: str, *, progress: bool = True) -> Path:
-    """The file with the published weights; fetched where it is not there yet. Its hash is checked each time.
+    """The file with published weights, downloaded where it is missing. Its hash is checked each time.
+
+    Args:
+        name: one of `PUBLISHED`.
+        progress: whether a download draws a progress bar.
 
     Raises:
-        ModelError: it is not there and cannot be fetched, or is damaged.
+        ModelError: the file is missing and cannot be downloaded, or is damaged.
     """
-    of = source(name)
-    if not of.path.is_file():
+    weights = published_weights(name)
+    path = weights.path
+    if not path.is_file():
         try:
-            fetch(of.url, of.path, of.sha256, progress=progress)
+            download(weights.url, path, weights.sha256, progress=progress)
         except ModelError as error:
             raise ModelError(
-                f"model.name: {name} needs the file {of.path.name} ({of.megabytes:.0f} MB): {error}; fetch it "
-                f"where there is a network and put it into {of.path.parent}"
+                f"model.name: {name} needs the file {path.name} ({weights.megabytes:.0f} MB): {error}; download it "
+                f"on a machine with network access and put it into {path.parent}"
             ) from error
-        return of.path
-    came = sha256_of(of.path)
-    if not came.startswith(of.sha256):
+        return path
+    digest = sha256_of(path)
+    if not digest.startswith(weights.sha256):
         raise ModelError(
-            f"{of.path}: damaged (its hash begins {came[:8]}, expected {of.sha256}); remove it, and it is "
-            f"fetched again from {of.url}"
+            f"{path}: damaged (its hash begins with {digest[:8]}, expected {weights.sha256}); remove it, and it is "
+            f"downloaded again from {weights.url}"
         )
-    return of.path
+    return path

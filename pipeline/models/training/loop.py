@@ -23,9 +23,10 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.maskrcnn.compact_net import build, normalise
-from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, fill, load_weights, save_weights
+from pipeline.models.maskrcnn.compact_net import MEAN, STD, build_compact_net
+from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights, save_weights, set_weights
 from pipeline.models.maskrcnn.device import choose_device
+from pipeline.models.maskrcnn.preprocess import normalize
 from pipeline.models.training.augment import Shown, mask_targets, show
 from pipeline.models.training.dataset import TRAIN_SEEDS, Cache, Render
 
@@ -100,7 +101,7 @@ class Progress:
 
 def losses(model: MaskRCNN, shown: Sequence[Shown], device: torch.device) -> dict[str, Tensor]:
     """The five losses of a Mask R-CNN in training mode, by name."""
-    images = normalise(torch.from_numpy(np.stack([one.image for one in shown])).to(device))
+    images = normalize(torch.from_numpy(np.stack([one.image for one in shown])).to(device), MEAN, STD)
     sizes = [(one.box.inner_height, one.box.inner_width) for one in shown]
     targets = [
         {
@@ -163,7 +164,7 @@ class Average:
     def __init__(self, model: MaskRCNN, decay: float) -> None:
         self._decay = decay
         self._updates = 0
-        self.model = build(len(STREET_CLASSES))
+        self.model = build_compact_net(len(STREET_CLASSES))
         self.model.load_state_dict(model.state_dict())
         self.model.eval()
         self.model.to(next(model.parameters()).device)
@@ -219,9 +220,9 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     chosen = choose_device(device)
-    model = build(len(cache.classes))
+    model = build_compact_net(len(cache.classes))
     if start is not None:
-        fill(model, load_weights(start)[0], start)
+        set_weights(model, load_weights(start)[0], start)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = NORM_MOMENTUM
