@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from pipeline.api.convert import from_supervision as from_supervision
     from pipeline.api.convert import from_torchvision as from_torchvision
     from pipeline.api.convert import to_supervision as to_supervision
+    from pipeline.api.counters import LineCounter as LineCounter
+    from pipeline.api.counters import ZoneCounter as ZoneCounter
     from pipeline.api.stream import Frame as Frame
     from pipeline.api.stream import OpenStream as OpenStream
     from pipeline.api.stream import open_stream
+    from pipeline.api.tracker import Tracker as Tracker
     from pipeline.api.tracks import Tracks as Tracks
     from pipeline.errors import TallycamError as TallycamError
     from pipeline.models.detections import Detections as Detections
@@ -29,9 +32,12 @@ _PUBLIC = {
     "CountEvent": "pipeline.records.event:CountEvent",
     "Detections": "pipeline.models.detections:Detections",
     "Frame": "pipeline.api.stream:Frame",
+    "LineCounter": "pipeline.api.counters:LineCounter",
     "OpenStream": "pipeline.api.stream:OpenStream",
     "TallycamError": "pipeline.errors:TallycamError",
+    "Tracker": "pipeline.api.tracker:Tracker",
     "Tracks": "pipeline.api.tracks:Tracks",
+    "ZoneCounter": "pipeline.api.counters:ZoneCounter",
     "from_boxes": "pipeline.api.convert:from_boxes",
     "from_supervision": "pipeline.api.convert:from_supervision",
     "from_torchvision": "pipeline.api.convert:from_torchvision",

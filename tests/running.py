@@ -61,12 +61,14 @@ def walkers(index: int) -> np.ndarray:
     return np.array(kept, np.float32).reshape(-1, 4)
 
 
-def write_log(path: Path, frames: int, stream: str = "gate") -> None:
+def write_log(
+    path: Path, frames: int, stream: str = "gate", boxes_of: Callable[[int], np.ndarray] = walkers
+) -> None:
     """An instances log of walkers, for the model `replay:PATH`."""
     header = LogHeader(stream=stream, classes=("person", "car"), width=WIDTH, height=HEIGHT, run="made")
     with LogWriter(path, header) as log:
         for index in range(frames):
-            boxes = walkers(index)
+            boxes = boxes_of(index)
             log.append(
                 Instances(
                     stream=stream, epoch=0, seq=index, index=index, pts_s=index / FPS, wall_s=0.0,

@@ -128,7 +128,7 @@ def test_help_says_what_the_arguments_are(
         ("streams.gate.zones.square.points=[[0, 0], [1, 0], [0.5, 0]]", "a zone needs an area"),
         ("streams.gate.classes=[]", "streams.gate.classes: expected at least 1"),
         ("model.name=strete", "model.name: got strete; did you mean street?"),
-        ("model.path=none.onnx", "--set model.name=null takes the name away"),
+        ("model.path=none.onnx", "--set model.name=null removes the name"),
         ("output.video.preset=warp", "output.video.preset: expected 'ultrafast'"),
         ("output.events=events", "output.events: got 'events', expected sqlite:///FILE or postgresql://"),
         (f"output.events=mysql://u:{SECRET}@h/x", "got 'mysql://u:***@h/x'"),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.api.configuration import Configuration, config_of, single_stream
+from pipeline.api.steps import StepRecorder
 from pipeline.api.tracks import Tracks
 from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
@@ -117,6 +118,7 @@ class OpenStream:
         self.closing_events: tuple[CountEvent, ...] = ()
         self._inference = Inference(self._model, self._config)
         self._counter = StreamCounter(name, self._stream, config.tracker, self.classes, rows=False)
+        self._recorder = self._counter.listen(StepRecorder)
         self._camera = CameraMotion() if self._stream.camera == "moving" else None
         info = self._source.info
         self._overlay = Overlay(self._stream, config.output.video, self.classes, info.width, info.height)
@@ -184,7 +186,9 @@ class OpenStream:
             width=instances.width,
             height=instances.height,
             detections=Detections(instances.boxes_px, instances.scores, instances.class_ids, instances.masks),
-            tracks=Tracks.of_message(step.tracks, self.classes),
+            tracks=Tracks.of_message(
+                step.tracks, self.classes, (self.info.width, self.info.height), self._recorder.take()
+            ),
             events=tuple(events),
             totals=self._counter.summary(),
             skipped=instances.skipped,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.api.steps import Step
 from pipeline.transport import messages
 
 
@@ -26,6 +27,9 @@ class Tracks:
         class_names: N names of these classes.
         masks: (N, 28, 28) uint8, mask probability 0..255 spread over the box; 128 or more is inside.
         feet_px: (N, 2) float32, x y of the foot point: the middle of the lower edge of the mask.
+        frame_size: width and height in pixels of the stream's first frame.
+        steps: for counters: all that the frame says of objects, also of those that are not seen in it. It has the
+            observations of an object from before it was confirmed, and tells which objects are gone for good.
     """
 
     ids: NDArray[np.int64]
@@ -35,12 +39,20 @@ class Tracks:
     class_names: tuple[str, ...]
     masks: NDArray[np.uint8]
     feet_px: NDArray[np.float32]
+    frame_size: tuple[int, int]
+    steps: tuple[Step, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @classmethod
-    def of_message(cls, message: messages.Tracks, classes: Sequence[str]) -> Self:
+    def of_message(
+        cls,
+        message: messages.Tracks,
+        classes: Sequence[str],
+        frame_size: tuple[int, int],
+        steps: tuple[Step, ...],
+    ) -> Self:
         """From the message of a run; `classes` are the model's."""
         return cls(
             ids=message.ids,
@@ -50,4 +62,6 @@ class Tracks:
             class_names=tuple(classes[class_id] for class_id in message.class_ids),
             masks=message.masks,
             feet_px=message.feet_px,
+            frame_size=frame_size,
+            steps=steps,
         )

@@ -9,7 +9,7 @@ the instances is enough to go on after a crash, and to count the past again with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from pipeline.config.schema import StreamConfig, TrackerConfig
 from pipeline.counting.counted_objects import CountedObjects, ObjectUpdate
 from pipeline.counting.frame_result import FrameResult, TrackRow, tracks_of
 from pipeline.counting.heat import HeatMap
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rules import CountingRules
 from pipeline.counting.smoothing import Smoother
 from pipeline.counting.track_observations import in_first_frame, track_observations
@@ -29,6 +30,8 @@ from pipeline.tracking.duplicates import without_duplicates
 from pipeline.tracking.factory import make_tracker
 from pipeline.transport.messages import OK, STATIC, Instances
 from pipeline.transport.totals import StreamTotals
+
+_Rule = TypeVar("_Rule", bound=CountingRule)
 
 
 class StreamCounter:
@@ -104,6 +107,15 @@ class StreamCounter:
     def last_rows(self) -> list[TrackRow]:
         """The stream is over, or is left: the rows that waited for later ones to be smoothed with."""
         return self._smoother.rest() if self._smoother else []
+
+    def listen(self, kind: type[_Rule]) -> _Rule:
+        """Adds a rule that is told of all objects and is in no summary, for programs that count for themselves. Comes
+        before the first frame.
+
+        Args:
+            kind: the rule's class.
+        """
+        return self._rules.listen(kind)
 
     def summary(self) -> dict[str, Any]:
         """All counts so far, with the keys of the stream in `summary.json`."""

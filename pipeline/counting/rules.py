@@ -106,6 +106,18 @@ class CountingRules:
             fields |= rule.drawn()
         return fields
 
+    def listen(self, kind: type[_Rule]) -> _Rule:
+        """Makes one more rule, which is told of everything from now on. What it counts is in no summary.
+
+        Args:
+            kind: the rule's class; it has no settings.
+        """
+        rule = kind(self._stream, kind.__name__, {})
+        self._rules = (*self._rules, rule)
+        if rule.all_classes:
+            self._of_all_classes.append(rule)
+        return rule
+
     def of(self, kind: type[_Rule]) -> _Rule:
         """The built-in rule of this class."""
         return next(rule for rule in self._built_in if isinstance(rule, kind))
