@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from pipeline.api.counters import ZoneCounter as ZoneCounter
     from pipeline.api.stream import Frame as Frame
     from pipeline.api.stream import OpenStream as OpenStream
-    from pipeline.api.stream import open_stream
+    from pipeline.api.stream import open as open  # noqa: A004  # `pipeline.open`, as `av.open`
     from pipeline.api.tracker import Tracker as Tracker
     from pipeline.api.tracks import Tracks as Tracks
     from pipeline.errors import TallycamError as TallycamError
     from pipeline.models.detections import Detections as Detections
     from pipeline.records.event import CountEvent as CountEvent
-
-    open = open_stream  # noqa: A001  # `pipeline.open`, as `av.open`
 
 _PUBLIC = {
     "CountEvent": "pipeline.records.event:CountEvent",
@@ -41,7 +39,7 @@ _PUBLIC = {
     "from_boxes": "pipeline.api.convert:from_boxes",
     "from_supervision": "pipeline.api.convert:from_supervision",
     "from_torchvision": "pipeline.api.convert:from_torchvision",
-    "open": "pipeline.api.stream:open_stream",
+    "open": "pipeline.api.stream:open",
     "to_supervision": "pipeline.api.convert:to_supervision",
 }
 """Public name -> where it is."""

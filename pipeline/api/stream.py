@@ -47,7 +47,8 @@ class Frame:
         index: number of the frame in the source, from 0; gaps where frames were skipped or dropped.
         pts_s: media time in seconds since the first frame of the source.
         wall_s: Unix time at which the frame was decoded.
-        width, height: pixels, rotation applied.
+        width: pixels, rotation applied.
+        height: as `width`.
         detections: what the model found, after the filters.
         tracks: the confirmed objects that are seen in this frame.
         events: line crossings, zone entries and exits, and new objects that this frame brought. An event whose
@@ -233,7 +234,7 @@ class OpenStream:
         )
 
 
-def open_stream(
+def open(  # noqa: A001  # `pipeline.open`, as `av.open`
     source: str | Path | None = None,
     config: Configuration = None,
     *,
