@@ -25,6 +25,7 @@ from pipeline.demo.clip import DEMO_SEED
 from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.runtime.recount import recount
 from pipeline.runtime.run import run
+from pipeline.runtime.run_folder import Existing
 
 KINDS = ("unique", "line", "zone")
 
@@ -56,7 +57,7 @@ def main() -> None:
         if given.recount and log.exists():
             _, view = recount(log, config)
         else:
-            view = run(config, given.out / f"run-{seed}")[demo.STREAM]
+            view = run(config, given.out / f"run-{seed}", existing=Existing.OVERWRITE)[demo.STREAM]
         scores = demo.compare(view.counts, truth)
         row: dict[str, float] = {"seed": seed, "speed": round(demo.speed(view, truth), 2)}
         for kind in KINDS:

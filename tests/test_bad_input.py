@@ -228,10 +228,39 @@ def test_places_that_cannot_be_written(refused: Refused, config: Path, tmp_path:
         assert says.startswith(f"{rows}: cannot be written") and "give another file" in says
 
 
-def test_there_is_nothing_to_resume(refused: Refused, config: Path, tmp_path: Path) -> None:
-    assert "no run to resume" in refused("run", config, "--out", tmp_path, "--resume")
-    (tmp_path / "run.json").write_text('{"lives": []}')
-    assert "no run to resume" in refused("run", config, "--out", tmp_path, "--resume")
+@pytest.mark.parametrize("how", [[], ["--resume"], ["--overwrite"]], ids=["", "resume", "overwrite"])
+@pytest.mark.parametrize("name", ["run.json", "gate.mp4", "summary.json", "log/gate.log", "config.json"])
+def test_files_that_are_not_of_a_run_are_never_replaced(
+    refused: Refused, config: Path, tmp_path: Path, name: str, how: list[str]
+) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / name).write_text('{"lives": []}')
+    says = refused("run", config, "--out", tmp_path, *how)
+    assert says.startswith(f"{tmp_path / name}: is in the way") and "give another folder with --out" in says
+    assert (tmp_path / name).read_text() == '{"lives": []}'
+
+
+def test_a_source_is_not_overwritten_by_its_own_video(refused: Refused, config: Path, tmp_path: Path) -> None:
+    video = tmp_path / "gate.mp4"
+    video.write_bytes(config.with_name("clip.mp4").read_bytes())
+    identity = {"run": "r", "lives": 1, "started_s": 0.0, "streams": ["gate"]}
+    (tmp_path / "run.json").write_text(json.dumps(identity))
+    says = refused("run", config, "--source", video, "--out", tmp_path, "--overwrite")
+    assert "is where a video is written" in says
+    assert video.exists()
+
+
+def test_a_stream_cannot_have_the_name_of_the_log(refused: Refused, tmp_path: Path, config: Path) -> None:
+    def rename(data: dict[str, Any]) -> None:
+        data["streams"]["run"] = data["streams"].pop("gate")
+
+    path = changed(config, tmp_path / "named.yaml", rename)
+    assert "streams.run: DIR/log/run.log is the log" in refused("check", path)
+
+
+def test_resume_and_overwrite_exclude_each_other(refused: Refused, config: Path, tmp_path: Path) -> None:
+    says = refused("run", config, "--out", tmp_path, "--resume", "--overwrite")
+    assert says == "--resume and --overwrite exclude each other; give one of them"
 
 
 @pytest.mark.slow

@@ -26,7 +26,16 @@ def run(
         str, typer.Option(help="Where the stages run. The only choice so far is `local`.")
     ] = "local",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the interrupted run in DIR where it stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run in DIR where it stopped, or begin one if DIR holds none."
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the run in DIR, once the new one has started. Other files stay."
+        ),
     ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Show the annotated video live, in a window or on a local page.")
@@ -47,10 +56,14 @@ def run(
     from pipeline.errors import ConfigError
     from pipeline.runtime import preflight
     from pipeline.runtime.run import run as run_pipeline
+    from pipeline.runtime.run_folder import Existing
     from pipeline.runtime.run_log import LogSettings
 
     if engine != "local":
         raise ConfigError(f"--engine: got {engine}, expected local")
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other; give one of them")
+    existing = Existing.RESUME if resume else Existing.OVERWRITE if overwrite else Existing.REFUSE
     shown = ["output.live.enabled=true"] if show else []
     loaded = load(config, [*(overrides or ()), *shown], source)
     console = Console()
@@ -58,7 +71,7 @@ def run(
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
     log = LogSettings(log_format, log_level, print_above(console) if sys.stderr.isatty() else None)
     with LiveTable(console) as table:
-        streams = run_pipeline(loaded, out, tracks=tracks, resume=resume, on_tick=table.update, log=log)
+        streams = run_pipeline(loaded, out, tracks=tracks, existing=existing, on_tick=table.update, log=log)
     so_far = "" if all(view.ended for view in streams.values()) else " so far"
     try:
         console.print(final_table(streams))

@@ -10,12 +10,15 @@ from typing import Any
 from pipeline.config.schema import Config
 from pipeline.demo.clip import DEMO_TRUTH, DEMO_VIDEO, write_clip
 from pipeline.demo.scene.world import Scene
+from pipeline.errors import ConfigError
 from pipeline.files import make_folder
 from pipeline.records.scene_truth import SceneTruth, read_truth
 from pipeline.records.summary import write_json
 from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.run import run
+from pipeline.runtime.run_files import read_earlier_run
+from pipeline.runtime.run_folder import Existing
 
 STREAM = "demo"
 SCORE = 0.8
@@ -82,6 +85,8 @@ def demo(
 ) -> tuple[StreamView, list[Score]]:
     """Runs the pipeline on a clip, and writes the scores of its counts to `DIR/demo.json`.
 
+    An earlier demo in the folder is replaced without being asked for: it can be made again at any time.
+
     Args:
         video: the clip.
         truth: of the clip.
@@ -90,8 +95,14 @@ def demo(
 
     Returns:
         The run's view of the stream, and the scores.
+
+    Raises:
+        ConfigError: the folder holds a run that is not a demo.
     """
-    view = run(configuration(truth, video), out, on_tick=on_tick)[STREAM]
+    earlier = read_earlier_run(out)
+    if earlier is not None and set(earlier.streams) != {STREAM}:
+        raise ConfigError(f"{out}: holds {earlier}, which is not a demo; give another folder with --out")
+    view = run(configuration(truth, video), out, existing=Existing.OVERWRITE, on_tick=on_tick)[STREAM]
     scores = compare(view.counts.summary, truth)
     write_json(out / "demo.json", [asdict(score) for score in scores])
     return view, scores

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.config.schema import Config, FilterConfig, StreamConfig
 from pipeline.counting.rule_table import check_rules
-from pipeline.errors import SourceError
+from pipeline.errors import ConfigError, SourceError
 from pipeline.models import registry
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
@@ -22,9 +22,14 @@ def check(config: Config) -> tuple[str, ...]:
         The model's class names.
 
     Raises:
-        ConfigError: the URL of the events is not valid, or a counting rule does not exist or refuses its settings.
+        ConfigError: the URL of the events is not valid, a stream has a name that is taken, or a counting rule does not
+            exist or refuses its settings.
         ModelError: the model cannot be read, or lacks a class.
     """
+    if "run" in config.streams:
+        raise ConfigError(
+            "streams.run: DIR/log/run.log is the log of the whole run; give the stream another name"
+        )
     if config.output.events is not None:
         from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
 

@@ -18,11 +18,17 @@ from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
 from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
-from pipeline.runtime.run_folder import open_run
+from pipeline.runtime.run_folder import Existing, Run, check_folder, open_run
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings, run_log
 from pipeline.runtime.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
+
+
+class NotStartedError(TallycamError):
+    """A run was stopped before it had started (exit code 130)."""
+
+    exit_code = 130
 
 
 def run(
@@ -30,17 +36,20 @@ def run(
     out: Path,
     *,
     tracks: Path | None = None,
-    resume: bool = False,
+    existing: Existing = Existing.REFUSE,
     on_tick: Callable[[list[ProcessState]], None] = lambda entries: None,
     log: LogSettings = DEFAULT_LOG,
 ) -> dict[str, StreamView]:
     """Runs the pipeline to its end and writes `summary.json`.
 
+    Nothing in `out` changes before the run is known to be able to start: the sources on disk are opened here, and what
+    an earlier run left is put back unless every process becomes ready or a frame is counted.
+
     Args:
         config: What to count.
         out: Folder of the results.
         tracks: File for MOTChallenge rows, if they are wanted.
-        resume: Continue the run in `out`.
+        existing: What to do with a run that is in `out` already.
         on_tick: Called several times a second with the process table.
         log: Form and level of the log.
 
@@ -48,42 +57,63 @@ def run(
         What was counted in each stream.
 
     Raises:
-        TallycamError: Why the run ended early; the summary of what was done is written all the same.
+        TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
+    out, tracks = out.absolute(), tracks and tracks.absolute()
+    check_folder(config, out, existing)
     classes = check(config)
     registry.prepare(config.model)
     for name, stream in config.streams.items():
         check_source(name, stream)
-    opening = open_run(config, out.absolute(), classes, tracks and tracks.absolute(), resume=resume, log=log)
+    opening = open_run(config, out, classes, tracks, existing=existing, log=log)
     with opening as opened, run_log(opened.out, log) as collector:
-        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector), on_tick)
-        logger.info(
-            "run %s of Tallycam %s started: %s; results in %s",
-            opened.spec.run,
-            __version__,
-            ", ".join(f"{name} from {stream.source}" for name, stream in config.streams.items()),
-            opened.out,
-        )
+
+        def keep_then_show(entries: list[ProcessState]) -> None:
+            if supervisor.has_started:
+                opened.keep()
+            on_tick(entries)
+
+        _log_start(opened)
+        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector), keep_then_show)
         failure = supervisor.run()
         streams = views(supervisor.entries)
-        if failure is None or any(view.counts.frames for view in streams.values()):
-            entries = supervisor.entries
-            summary = build(
-                {name: view.as_summary(config.streams[name].source) for name, view in streams.items()},
-                complete=failure is None and all(view.ended for view in streams.values()),
-                run=opened.spec.run,
-                version=__version__,
-                started=_utc(opened.started_s),
-                ended=_utc(time.time()),
-                device=device(entries),
-                restarts=restarts(entries),
+        if supervisor.has_started:
+            opened.keep()
+            _write_results(opened, supervisor.entries, streams, complete=failure is None)
+        elif failure is None:
+            failure = NotStartedError(
+                f"stopped before the run had started; the results in {out} are as before"
             )
-            write_json(out / "summary.json", summary)
-            write_heatmaps(config, out)
         _log_end(opened.spec.run, streams, failure)
     if failure is not None:
         raise failure
     return streams
+
+
+def _write_results(
+    opened: Run, entries: list[ProcessState], streams: dict[str, StreamView], *, complete: bool
+) -> None:
+    """Writes summary and heat maps."""
+    config = opened.spec.config
+    summary = build(
+        {name: view.as_summary(config.streams[name].source) for name, view in streams.items()},
+        complete=complete and all(view.ended for view in streams.values()),
+        run=opened.spec.run,
+        version=__version__,
+        started=_utc(opened.started_s),
+        ended=_utc(time.time()),
+        device=device(entries),
+        restarts=restarts(entries),
+    )
+    write_json(opened.out / "summary.json", summary)
+    write_heatmaps(config, opened.out)
+
+
+def _log_start(opened: Run) -> None:
+    sources = ", ".join(f"{name} from {stream.source}" for name, stream in opened.spec.config.streams.items())
+    words = "run %s of Tallycam %s %s: %s; results in %s"
+    how = "goes on" if opened.resumed else "started"
+    logger.info(words, opened.spec.run, __version__, how, sources, opened.out)
 
 
 def _log_end(run_id: str, streams: dict[str, StreamView], failure: TallycamError | None) -> None:

@@ -1,10 +1,9 @@
-"""The folders of a run: results in `out`, sockets and the specification in a private folder that goes with it."""
+"""The folders of a run: results in `out`, sockets and the specification in a private folder that goes with the run."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -12,16 +11,28 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError
-from pipeline.files import unwritable
-from pipeline.records.heat import heat_path, view_path
+from pipeline.files import unwritable, writing
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
+from pipeline.runtime.run_files import (
+    IDENTITY,
+    EarlierRun,
+    discard,
+    foreign_file,
+    put_back,
+    read_earlier_run,
+    recover,
+    remove_written,
+    set_aside,
+    written_files,
+)
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings
 from pipeline.stages.run_spec import RunSpec
 from pipeline.transport.sockets import Endpoints
@@ -29,6 +40,15 @@ from pipeline.transport.sockets import Endpoints
 PREFIX = "tallycam-"
 _LIVES = 1000
 """Incarnations of one process within one command; a resumed run counts on from the next thousand."""
+_ELSEWHERE = "give another folder with --out"
+
+
+class Existing(Enum):
+    """What to do with a run whose results are in the folder already."""
+
+    REFUSE = "refuse"
+    RESUME = "resume"
+    OVERWRITE = "overwrite"
 
 
 @dataclass(slots=True)
@@ -36,9 +56,10 @@ class Run:
     """An open run.
 
     Attributes:
-        endpoints: where its processes meet.
-        first_incarnation: of every process; above 0 where an earlier command is resumed.
-        started_s: Unix time.
+        spec: What its processes are told.
+        endpoints: Where they meet.
+        first_incarnation: Of every process; above 0 if the run of an earlier command is resumed.
+        started_s: Unix time of the first command.
     """
 
     spec: RunSpec
@@ -46,6 +67,7 @@ class Run:
     first_incarnation: int
     started_s: float
     _lock: IO[str]
+    _kept: bool
 
     @property
     def out(self) -> Path:
@@ -64,6 +86,17 @@ class Run:
         ]
         write_json(self.out / "prometheus-targets.json", targets)
 
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on with the run of an earlier command."""
+        return self.first_incarnation > 0
+
+    def keep(self) -> None:
+        """The run has started: its results stay, and those that it replaces are removed."""
+        if not self._kept:
+            self._kept = True
+            discard(self.out)
+
     def __enter__(self) -> Self:
         return self
 
@@ -72,8 +105,50 @@ class Run:
     ) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.out / "prometheus-targets.json").unlink()
+        if not self._kept:
+            config = self.spec.config
+            remove_written(self.out, config.streams, _rows(config, self.spec.tracks))
+            put_back(self.out)
         shutil.rmtree(self.endpoints.folder, ignore_errors=True)
         self._lock.close()
+
+
+def check_folder(config: Config, out: Path, existing: Existing) -> None:
+    """Refuses a folder before anything is done for a run that may not write there. Touches nothing.
+
+    Args:
+        config: Of the new run.
+        out: Its folder.
+        existing: What to do with a run that is there.
+
+    Raises:
+        ConfigError: The folder holds a run and `existing` is `REFUSE`, another command is writing there, or files would
+            be replaced that are not of a run.
+    """
+    with contextlib.suppress(OSError), (out / "run.lock").open() as lock:
+        _lock(lock, out)
+    _usable(config, out, existing)
+
+
+def _usable(config: Config, out: Path, existing: Existing) -> EarlierRun | None:
+    """The run whose results are in the folder, if there is one; refuses as `check_folder`."""
+    earlier = read_earlier_run(out)
+    if earlier is not None and existing is Existing.REFUSE:
+        raise ConfigError(
+            f"{out}: holds {earlier} already; --resume goes on with it, --overwrite replaces it, and another --out "
+            "leaves it alone"
+        )
+    if earlier is None and (foreign := foreign_file(out, config.streams)) is not None:
+        raise ConfigError(
+            f"{foreign}: is in the way, and not of a run that could go on; move it, or {_ELSEWHERE}"
+        )
+    videos = {(out / f"{name}.mp4").resolve() for name in config.streams}
+    for name, stream in config.streams.items():
+        if Path(stream.source).expanduser().resolve() in videos:
+            raise ConfigError(
+                f"streams.{name}.source: {stream.source} is where a video is written; {_ELSEWHERE}"
+            )
+    return earlier
 
 
 def open_run(
@@ -82,38 +157,86 @@ def open_run(
     classes: tuple[str, ...],
     tracks: Path | None = None,
     *,
-    resume: bool = False,
+    existing: Existing = Existing.REFUSE,
     log: LogSettings = DEFAULT_LOG,
 ) -> Run:
-    """Makes the folders, and empties what an earlier run of the same streams left, unless it is resumed.
+    """Opens the folder of a run.
+
+    Results of an earlier run that is to be overwritten are set aside until `Run.keep` is called. If the run ends before
+    that, they are put back, and nothing is left of the new run but its log.
+
+    Args:
+        config: What to count.
+        out: The folder, an absolute path.
+        classes: Class names of the model.
+        tracks: File for MOTChallenge rows, if they are wanted; an absolute path.
+        existing: What to do with a run that is there. To resume a run where there is none begins one.
+        log: Form and level of the log.
 
     Raises:
-        ConfigError: another run is writing there, or there is nothing to resume.
-        OutputError: the folder cannot be written.
+        ConfigError: As `check_folder`.
+        OutputError: The folder cannot be written.
     """
-    if tracks is not None:
-        for stream in config.streams:
-            check_rows(rows_path(tracks, stream, len(config.streams)))
-    name, lives, started_s = _identity(out, time.time(), resume)
+    rows = _rows(config, tracks)
+    for path in rows:
+        check_rows(path)
     with contextlib.ExitStack() as undo:
         try:
             (out / "log").mkdir(parents=True, exist_ok=True)
             lock = undo.enter_context((out / "run.lock").open("a+"))
             _lock(lock, out)
-            if not resume:
-                _empty(out, config)
+            recover(out)
+            earlier = _usable(config, out, existing)
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            resumed = earlier if existing is Existing.RESUME else None
+            if earlier is not None and resumed is None:
+                undo.callback(put_back, out)
+                set_aside(out, written_files(out, earlier.streams, earlier.tracks))
         except OSError as error:
-            raise unwritable(error.filename or out, error, "give another folder with --out") from None
-        write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
-        write_json(out / "run.json", {"run": name, "lives": lives + 1, "started_s": started_s})
-        sweep()
-        spec = RunSpec(config, out, name, classes, tracks, log.file_level, log.form)
-        run = Run(spec, Endpoints(folder), _LIVES * lives, started_s, lock)
-        spec.write(run.spec_path)
-        (folder / "pid").write_text(str(os.getpid()))
+            raise unwritable(error.filename or out, error, _ELSEWHERE) from None
+        if resumed is None:
+            undo.callback(remove_written, out, config.streams, rows)
+        run = _write_identity(config, out, classes, tracks, resumed, Endpoints(folder), lock, log)
         undo.pop_all()
+    sweep()
     return run
+
+
+def _write_identity(
+    config: Config,
+    out: Path,
+    classes: tuple[str, ...],
+    tracks: Path | None,
+    resumed: EarlierRun | None,
+    endpoints: Endpoints,
+    lock: IO[str],
+    log: LogSettings,
+) -> Run:
+    """Writes what names the run and what its processes read."""
+    now_s = time.time()
+    new = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_s))}-{uuid.uuid4().hex[:8]}"
+    name, lives, started_s = (resumed.run, resumed.lives, resumed.started_s) if resumed else (new, 0, now_s)
+    identity = {
+        "run": name,
+        "lives": lives + 1,
+        "started_s": started_s,
+        "streams": list(dict.fromkeys([*(resumed.streams if resumed else ()), *config.streams])),
+        "tracks": sorted({*map(str, resumed.tracks if resumed else ()), *map(str, _rows(config, tracks))}),
+    }
+    spec = RunSpec(config, out, name, classes, tracks, log.file_level, log.form)
+    run = Run(spec, endpoints, _LIVES * lives, started_s, lock, _kept=resumed is not None)
+    with writing(out, _ELSEWHERE):
+        write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
+        write_json(out / IDENTITY, identity)
+        spec.write(run.spec_path)
+        (endpoints.folder / "pid").write_text(str(os.getpid()))
+    return run
+
+
+def _rows(config: Config, tracks: Path | None) -> list[Path]:
+    """Files of MOTChallenge rows, one a stream."""
+    return [] if tracks is None else [rows_path(tracks, name, len(config.streams)) for name in config.streams]
 
 
 def _lock(lock: IO[str], out: Path) -> None:
@@ -123,28 +246,6 @@ def _lock(lock: IO[str], out: Path) -> None:
         raise ConfigError(
             f"{out}: another tallycam is writing here; give another folder with --out"
         ) from None
-
-
-def _identity(out: Path, now_s: float, resume: bool) -> tuple[str, int, float]:
-    """Name of the run, how many commands worked on it before, and when it began."""
-    if not resume:
-        return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now_s))}-{uuid.uuid4().hex[:8]}", 0, now_s
-    try:
-        data = json.loads((out / "run.json").read_text())
-        return str(data["run"]), int(data["lives"]), float(data["started_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{out}: no run to resume; leave --resume out to begin one") from None
-
-
-def _empty(out: Path, config: Config) -> None:
-    """Removes the results of an earlier run: they would be mixed with the new ones."""
-    found = [out / "summary.json", *out.glob("events.db*")]
-    for stream in config.streams:
-        found += [heat_path(out, stream), view_path(out, stream), out / f"{stream}-heatmap.png"]
-        found += [out / "log" / f"{stream}.log", out / f"{stream}.mp4", out / f"{stream}.mp4.part"]
-        found += out.glob(f"{stream}.[0-9]*.mp4")
-    for path in found:
-        path.unlink(missing_ok=True)
 
 
 def _runtime_folder() -> str:

@@ -57,11 +57,19 @@ class Supervisor:
         self._failure: TallycamError | None = None
         self._stopping_s: float | None = None
         self._ports: dict[str, int] = {}
+        self._all_were_ready = False
 
     @property
     def entries(self) -> list[ProcessState]:
         """The process table."""
         return list(self._entries.values())
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the run is known to work: a frame was counted, or every process was ready before it had to stop."""
+        if any(counts.frames for entry in self.entries for counts in entry.report.streams.values()):
+            return True
+        return self._all_were_ready
 
     def run(self) -> TallycamError | None:
         """Starts all processes and returns when all of them have ended.
@@ -193,6 +201,8 @@ class Supervisor:
         router.send(f"{entry.process.name}#{entry.incarnation}".encode(), Stop(drain=drain))
 
     def _tick(self) -> None:
+        if not self._signals and self._failure is None:
+            self._all_were_ready |= all(entry.was_ready or entry.state == "done" for entry in self.entries)
         try:
             self._on_tick(self.entries)
         except (OSError, SystemExit):  # rich raises the latter where standard output is a closed pipe

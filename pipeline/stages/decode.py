@@ -55,7 +55,7 @@ class Decode:
         with RouterSocket(endpoints.stream(self._context.index)) as router:
             poller = Poller([router], [self._wake])
             while len(self._hellos) < 2:
-                if not heartbeat.beat(Report, now()):
+                if not heartbeat.beat(Report, now()) or heartbeat.draining:
                     return
                 poller.wait(0.1)
                 for peer, message in router.receive_all():

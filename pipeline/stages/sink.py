@@ -25,7 +25,7 @@ from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.heatmap import save_background
 from pipeline.video.overlay import Overlay
-from pipeline.video.video_parts import concat_parts
+from pipeline.video.video_parts import concat_parts, part_path
 from pipeline.video.writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -82,21 +82,26 @@ class Output:
         if self._writer is None:
             return
         self._writer.close()
-        log.info("video %s closed", self._path)
-        if self._parts:
-            whole = self._path.with_suffix(".last.mp4")
-            self._path.rename(whole)
-            concat_parts([*self._parts, whole], self._path)
-            for part in (*self._parts, whole):
+        last = [self._path] if self._path.exists() else []
+        if self._parts and concat_parts([*self._parts, *last], self._path):
+            for part in self._parts:
                 part.unlink()
+        log.info("video %s closed", self._path)
 
 
 def _earlier_parts(path: Path, incarnation: int) -> list[Path]:
-    """Puts aside what an earlier life of this sink left, and lists all such parts in order."""
-    left = path.with_name(path.name + ".part")
-    if left.exists() and incarnation > 0:
-        left.rename(path.with_suffix(f".{incarnation:03d}.mp4"))
-    return sorted(path.parent.glob(f"{path.stem}.[0-9][0-9][0-9].mp4"))
+    """Lists the pieces that earlier incarnations of this sink left, in order.
+
+    The incarnation before may have been killed, and left a torn `.part`, or have been stopped in order, and left a
+    finished video; either becomes one more numbered piece.
+    """
+    found = sorted(path.parent.glob(f"{path.stem}.[0-9][0-9][0-9].mp4"))
+    number = 1 + (int(found[-1].suffixes[-2][1:]) if found else 0)
+    for left in (path, part_path(path)) if incarnation > 0 else ():
+        if left.exists():
+            found.append(left.rename(path.with_suffix(f".{number:03d}.mp4")))
+            number += 1
+    return found
 
 
 class Sink:
