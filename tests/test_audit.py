@@ -94,6 +94,15 @@ def test_every_event_has_a_card_with_three_pictures(made: Path) -> None:
         assert f'data-key="{event["key"]}"' in page
 
 
+def test_new_objects_are_shown_as_often_as_they_were_counted(made: Path) -> None:
+    page = page_of(made, kinds=("unique",))
+    events = counted_events(made, Selection(("unique",)))
+    assert page.count('<div class="card" ') == len(events) > 5
+    for event in events:
+        assert f'data-key="{event["key"]}"' in page
+    assert all(pink(shot) > 50 for shot in pictures(page)[1::3])
+
+
 def test_the_line_and_the_object_are_drawn(made: Path) -> None:
     page = page_of(made, kinds=("line",), size=4)
     shots = pictures(page)
