@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -108,23 +109,19 @@ class Lines(CountingRule):
     def live(self) -> Mapping[str, str]:
         rows = []
         for line, classes in self.crossings().items():
-            sums: dict[str, int] = {}
+            sums: Counter[str] = Counter()
             for directions in classes.values():
-                for direction, count in directions.items():
-                    sums[direction] = sums.get(direction, 0) + count
-            words = "  ".join(f"{direction} {count}" for direction, count in sums.items())
-            net = sum(net_of(self.crossings())[line].values())
-            rows.append(f"{line}: {words}  net {net}" if classes else f"{line}: 0")
+                sums.update(directions)
+            rows.append(f"{line}: {_in_words(sums) if classes else 0}")
         return {"lines": "\n".join(rows)}
 
     def table(self) -> Iterable[Table]:
-        rows = []
-        for line, classes in self.crossings().items():
-            net = net_of(self.crossings())[line]
-            for cls, directions in classes.items():
-                words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
-                rows.append((f"line {line}", cls, f"{words}  net {net[cls]}"))
-        return (Table(tuple(rows)),)
+        rows = tuple(
+            (f"line {line}", cls, _in_words(directions))
+            for line, classes in self.crossings().items()
+            for cls, directions in classes.items()
+        )
+        return (Table(rows),)
 
     def drawn(self) -> Mapping[str, Any]:
         return {"lines": self.crossings()}
@@ -144,9 +141,19 @@ class Lines(CountingRule):
         )
 
 
+def _in_words(directions: Mapping[str, int]) -> str:
+    """Crossings by direction, and their difference: `in 4  out 2  net 2`."""
+    words = "  ".join(f"{direction} {count}" for direction, count in directions.items())
+    return f"{words}  net {_net(directions)}"
+
+
+def _net(directions: Mapping[str, int]) -> int:
+    return 2 * next(iter(directions.values()), 0) - sum(directions.values())
+
+
 def net_of(crossings: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
     """Line -> class -> crossings in the first direction minus those in the second."""
     return {
-        line: {cls: 2 * next(iter(by.values()), 0) - sum(by.values()) for cls, by in classes.items()}
+        line: {cls: _net(directions) for cls, directions in classes.items()}
         for line, classes in crossings.items()
     }

@@ -14,6 +14,8 @@ from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances,
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
 
 WRITE_EVENTS_S = 0.25
+SHOW_COUNTS_S = 1.0
+"""Interval at which counts are exported as metrics."""
 HEAT_S = 30.0
 """How often it is kept where objects went; at the end of a stream as well."""
 
@@ -161,7 +163,7 @@ class Track:
             state.events.clear()
 
     def _show_counts(self, metrics: StageMetrics) -> None:
-        if now() - self._shown_s < HELLO_S:
+        if now() - self._shown_s < SHOW_COUNTS_S:
             return
         self._shown_s = now()
         for name, state in self._states.items():
