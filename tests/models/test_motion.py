@@ -16,10 +16,10 @@ from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.detections import Detections
-from pipeline.models.motion.background import agreement
-from pipeline.models.motion.blobs import Blob, components, split
+from pipeline.models.motion.background import gradient_agreement
+from pipeline.models.motion.blobs import Blob, components, split_group
 from pipeline.models.motion.motion_model import MotionSegmenter
-from pipeline.models.motion.object_size import Size, Sizes
+from pipeline.models.motion.object_size import ObjectSize, ObjectSizeModel
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 
@@ -325,20 +325,20 @@ def mask_of(*boxes: tuple[int, int, int, int]) -> np.ndarray[Any, Any]:
 
 def test_threads_are_no_objects() -> None:
     tape, person = (10, 20, 70, 23), (100, 20, 110, 50)
-    (found,) = components(mask_of(tape, person), least=150, most=5000)
+    (found,) = components(mask_of(tape, person), min_area=150, max_area=5000)
     assert (found.x, found.y, found.width, found.height, found.area) == (100, 20, 10, 30, 300)
 
 
 def test_the_size_of_walkers_follows_the_perspective_and_groups_do_not_spoil_it() -> None:
     rng = np.random.default_rng(0)
-    sizes = Sizes()
+    sizes = ObjectSizeModel()
     for n in range(200):
         foot = float(rng.uniform(50, 200))
         height = (10 + 0.3 * foot) * float(rng.normal(1, 0.05))
         width = 0.35 * height * (1.8 if n % 4 == 0 else 1.0)  # every fourth is a couple
         sizes.add(foot, width, height, 0.6 * 0.35 * height * height)
     sizes.add(100, 90, 30, 1000)  # a car
-    size = sizes.at(100)
+    size = sizes.size_at(100)
     assert size is not None
     assert size.height == pytest.approx(40, rel=0.05)
     assert size.width == pytest.approx(14, rel=0.1)
@@ -346,11 +346,11 @@ def test_the_size_of_walkers_follows_the_perspective_and_groups_do_not_spoil_it(
 
 def test_objects_of_all_sizes_teach_no_size() -> None:
     rng = np.random.default_rng(0)
-    sizes = Sizes()
+    sizes = ObjectSizeModel()
     for _ in range(200):
         height = float(rng.uniform(10, 120))
         sizes.add(float(rng.uniform(50, 200)), 0.4 * height, height, height * height / 5)
-    assert sizes.at(100) is None
+    assert sizes.size_at(100) is None
 
 
 @given(
@@ -363,10 +363,10 @@ def test_objects_of_all_sizes_teach_no_size() -> None:
 )
 def test_splitting_shares_out_every_pixel_once(boxes: list[tuple[int, ...]], known: bool) -> None:
     mask = mask_of(*((x, y, x + w, y + h) for x, y, w, h in boxes))
-    size = Size(10.0, 26.0, 170.0) if known else None
-    for blob in components(mask, least=1, most=mask.size):
+    size = ObjectSize(10.0, 26.0, 170.0) if known else None
+    for blob in components(mask, min_area=1, max_area=mask.size):
         shared = np.zeros(mask.shape, int)
-        for part in split(blob, lambda foot: size):
+        for part in split_group(blob, lambda foot: size):
             shared[part.y : part.foot, part.x : part.x + part.width] += part.mask > 0
             assert part.mask.any(axis=1)[[0, -1]].all() and part.mask.any(axis=0)[[0, -1]].all()
         whole = np.zeros(mask.shape, int)
@@ -378,16 +378,16 @@ def test_a_van_is_not_split() -> None:
     van = mask_of((20, 30, 90, 70))
     van[30:45, 20:35] = 0  # its bonnet
     (blob,) = components(van, 100, 9000)
-    assert len(split(blob, lambda foot: None)) == 1
+    assert len(split_group(blob, lambda foot: None)) == 1
 
 
 def test_edges_agree_with_themselves_in_another_light_and_not_with_others() -> None:
     rng = np.random.default_rng(3)
     one, other = rng.normal(size=(2, 2, 20, 20)).astype(np.float32)
     inside = np.ones((20, 20), bool)
-    assert agreement(one, one * 1.3, inside) > 0.9
-    assert abs(agreement(one, other, inside)) < 0.3
-    assert agreement(one * 0, one * 0, inside) == 0
+    assert gradient_agreement(one, one * 1.3, inside) > 0.9
+    assert abs(gradient_agreement(one, other, inside)) < 0.3
+    assert gradient_agreement(one * 0, one * 0, inside) == 0
     assert Blob(0, 0, np.full((3, 3), 255, np.uint8)).outline.sum() == 8
 
 

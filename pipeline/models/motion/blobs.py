@@ -1,4 +1,4 @@
-"""From the mask of all that moves to the masks of the objects. Pure: no state, no time."""
+"""From the foreground mask to the masks of single objects. Pure: no state, no time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.models.motion.object_size import Size
+from pipeline.models.motion.object_size import ObjectSize
 
 Mask = NDArray[np.uint8]
 """(H, W) uint8, 255 inside, 0 outside."""
+SizeAt = Callable[[float], ObjectSize | None]
+"""From the row of the feet to the size of one object that stands there; None where it is not known."""
 
-THIN = 0.4
-"""Mean thickness, in sides of the smallest object, below which something is a thread: tape, twigs, an edge."""
-TOO_WIDE, TOO_HIGH, TOO_MUCH = 1.5, 1.3, 1.35
-"""Width, height and area of a blob, in those of one object, above which it may be several."""
-PERSON = 0.35
-"""Part of one object's area that has to be seen for an object of its own."""
+MIN_THICKNESS = 0.4
+"""Mean thickness, in sides of the smallest object, below which a component is a thread: tape, twigs, an edge."""
+GROUP_WIDTH, GROUP_HEIGHT, GROUP_AREA = 1.5, 1.3, 1.35
+"""Width, height and area of a blob, relative to one object, above which it may be a group."""
+MIN_VISIBLE = 0.35
+"""Share of one object's area that has to be visible for an object of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One object: its mask, (h, w) uint8 0 or 255, whose upper left corner is at `x`, `y`."""
+    """One object or group.
+
+    Attributes:
+        x: column of the upper left corner of its box.
+        y: row of that corner.
+        mask: (h, w) uint8, 0 or 255.
+    """
 
     x: int
     y: int
@@ -45,18 +53,18 @@ class Blob:
 
     @property
     def foot(self) -> int:
-        """Row below the lowest one."""
+        """The row below the lowest one."""
         return self.y + self.height
 
     @property
     def outline(self) -> NDArray[np.bool_]:
-        """(h, w): the pixels on both sides of its edge, as far as they are in its box."""
+        """(h, w) bool: the pixels on both sides of its edge, as far as they lie in its box."""
         framed = cv2.copyMakeBorder(self.mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
         edge = cv2.morphologyEx(framed, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         return np.asarray(edge[1:-1, 1:-1] > 0)
 
-    def touches(self, width: int, height: int, margin: int = 2) -> bool:
-        """Whether it reaches the border of a mask of that size."""
+    def touches_border(self, width: int, height: int, margin: int = 2) -> bool:
+        """Whether it comes within `margin` pixels of the border of a mask of this size."""
         return (
             self.x < margin
             or self.y < margin
@@ -65,113 +73,138 @@ class Blob:
         )
 
 
-def tidy(mask: Mask) -> Mask:
-    """Without single pixels, with small gaps closed; gaps between what lies above each other close more easily."""
+def clean_mask(mask: Mask) -> Mask:
+    """Removes single pixels and closes small gaps; vertical gaps more readily, since objects are upright."""
     upright = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 7))
     closed = cv2.morphologyEx(cv2.medianBlur(mask, 3), cv2.MORPH_CLOSE, upright)
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
     return np.asarray(opened, np.uint8)
 
 
-def components(mask: Mask, least: float, most: float) -> list[Blob]:
-    """Connected parts of an area between `least` and `most` pixels that are no threads."""
+def components(mask: Mask, min_area: float, max_area: float) -> list[Blob]:
+    """The connected components of a mask, without threads.
+
+    Args:
+        mask: the foreground.
+        min_area: pixels; smaller components are left out.
+        max_area: pixels; larger components are left out.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found = []
     for label in range(1, count):
         x, y, width, height, area = (int(value) for value in stats[label])
-        if not least <= area <= most or area < THIN * np.sqrt(least) * max(width, height):
+        is_thread = area < MIN_THICKNESS * np.sqrt(min_area) * max(width, height)
+        if not min_area <= area <= max_area or is_thread:
             continue
         inside = labels[y : y + height, x : x + width] == label
         found.append(Blob(x, y, np.where(inside, np.uint8(255), np.uint8(0))))
     return found
 
 
-def split(blob: Blob, size_at: Callable[[float], Size | None]) -> list[Blob]:
-    """The objects of a blob: one, or those of a group.
+def split_group(blob: Blob, size_at: SizeAt) -> list[Blob]:
+    """Splits a blob into its objects: one, or those of a group.
 
-    Where the size of one object is known, objects are taken off from front to back: the lowest one is
-    seen whole, what it hides of those behind it is not seen at all. Where it is not, people beside each other are
-    told by their heads.
+    Where the size of one object is known, objects are removed from front to back: the one with the lowest feet is
+    completely visible, and hides those behind it. Where it is not known, people beside each other are separated by
+    their heads.
     """
     size = size_at(blob.foot)
     if size is None:
-        return _by_heads(blob)
+        return _split_at_heads(blob)
     if (
-        blob.width <= TOO_WIDE * size.width and blob.height <= TOO_HIGH * size.height
-    ) or blob.area < TOO_MUCH * size.area:
+        blob.width <= GROUP_WIDTH * size.width and blob.height <= GROUP_HEIGHT * size.height
+    ) or blob.area < GROUP_AREA * size.area:
         return [blob]
-    return _front_to_back(blob, size_at) or [blob]
+    return _split_front_to_back(blob, size_at) or [blob]
 
 
-def _front_to_back(blob: Blob, size_at: Callable[[float], Size | None]) -> list[Blob]:
+def _split_front_to_back(blob: Blob, size_at: SizeAt) -> list[Blob]:
+    """The objects of a group; empty where there are fewer than two."""
     rest = blob.mask > 0
     owners = np.zeros(rest.shape, np.int32)
-    people = 0
+    count = 0
     while rest.any():
         rows = np.flatnonzero(rest.sum(axis=1) >= 2)
         if not len(rows):
             break
         bottom = int(rows[-1]) + 1
         size = size_at(blob.y + bottom)
-        assert size is not None  # it was known for this blob
+        assert size is not None  # it is known for the blob
         top = max(0, bottom - round(1.06 * size.height))
-        near = max(0, bottom - max(2, round(0.15 * size.height)))
-        feet = np.flatnonzero(rest[near:bottom].any(axis=0))
+        feet_top = max(0, bottom - max(2, round(0.15 * size.height)))
+        feet = np.flatnonzero(rest[feet_top:bottom].any(axis=0))
         lowest = np.flatnonzero(rest[bottom - 1])
         first = lowest[0]  # of feet side by side the left ones come first
         feet = feet[np.abs(feet - first) <= 0.5 * size.width]
         left, right = _best_window(rest[top:bottom].sum(axis=0), float(feet.mean()), size.width)
         taken = np.zeros_like(rest)
         taken[top:bottom, left:right] = rest[top:bottom, left:right]
-        if np.count_nonzero(taken) >= PERSON * size.area:
-            people += 1
-            owners[taken] = people
+        if np.count_nonzero(taken) >= MIN_VISIBLE * size.area:
+            count += 1
+            owners[taken] = count
         rest &= ~taken
-        rest[bottom - 1, feet] = False  # whatever was taken, the next round begins higher up
-    if people < 2:
-        return []
-    return _shared_out(blob, owners, people)
+        rest[bottom - 1, feet] = False  # whatever was taken, the next round starts higher: the loop ends
+    return [] if count < 2 else _assign_pixels(blob, owners, count)
 
 
 def _best_window(columns: NDArray[np.int64], foot: float, width: float) -> tuple[int, int]:
-    """Left and right of the window around `foot` that holds most of the columns' pixels."""
+    """The window of columns that holds most of an object's pixels.
+
+    Args:
+        columns: pixels in each column.
+        foot: the column of the feet; windows centred on it are preferred.
+        width: of the object.
+
+    Returns:
+        First column, and the one after the last.
+    """
     side = max(2, round(1.1 * width))
     sums = np.concatenate([[0], np.cumsum(columns)])
     reach = 0.45 * width
-    best, found = -1.0, (0, side)
+    best, window = -1.0, (0, side)
     for middle in np.arange(foot - reach, foot + reach + 0.5, 1.0):
         left = round(middle - side / 2)
         low, high = max(0, left), min(len(columns), left + side)
         if low >= high:
             continue
-        held = float(sums[high] - sums[low]) * (1.0 - 0.2 * abs(middle - foot) / max(reach, 1.0))
-        if held > best:
-            best, found = held, (low, high)
-    return found
+        value = float(sums[high] - sums[low]) * (1.0 - 0.2 * abs(middle - foot) / max(reach, 1.0))
+        if value > best:
+            best, window = value, (low, high)
+    return window
 
 
-def _shared_out(blob: Blob, owners: NDArray[np.int32], count: int) -> list[Blob]:
-    """One blob for each owner; pixels of nobody go to the nearest owner, and pieces cut off from their own, too."""
+def _assign_pixels(blob: Blob, owners: NDArray[np.int32], count: int) -> list[Blob]:
+    """One blob for each owner.
+
+    Pixels without an owner, and pieces that are separated from the largest piece of their owner, go to the nearest
+    owner.
+
+    Args:
+        blob: the group.
+        owners: (h, w) int32, 1 to `count`, 0 where a pixel has none.
+        count: how many there are.
+    """
     for owner in range(1, count + 1):
         pieces, labels, stats, _ = cv2.connectedComponentsWithStats((owners == owner).astype(np.uint8))
         if pieces > 2:
-            main = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-            owners[(labels != main) & (labels > 0)] = 0
+            largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+            owners[(labels != largest) & (labels > 0)] = 0
     free = (blob.mask > 0) & (owners == 0)
     if free.any():
         _, labels = cv2.distanceTransformWithLabels(
             (owners == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
-        by_label = np.zeros(int(labels.max()) + 1, np.int32)
-        by_label[labels[owners > 0]] = owners[owners > 0]
-        owners = np.where(free, by_label[labels], owners)
+        owner_of_label = np.zeros(int(labels.max()) + 1, np.int32)
+        owner_of_label[labels[owners > 0]] = owners[owners > 0]
+        owners = np.where(free, owner_of_label[labels], owners)
     found = []
     for owner in range(1, count + 1):
-        found += _cut(blob, owners == owner)
+        found += _cropped(blob, owners == owner)
     return found
 
 
-def _cut(blob: Blob, inside: NDArray[np.bool_]) -> list[Blob]:
+def _cropped(blob: Blob, inside: NDArray[np.bool_]) -> list[Blob]:
+    """The part of a blob that is `inside`, (h, w) bool, cropped to its box; empty where there is none."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if not len(rows):
         return []
@@ -180,15 +213,15 @@ def _cut(blob: Blob, inside: NDArray[np.bool_]) -> list[Blob]:
     return [Blob(blob.x + x0, blob.y + y0, part)]
 
 
-def _by_heads(blob: Blob) -> list[Blob]:
-    """Cuts at the valleys of the upper outline between two heads that both stand out and both have a body below."""
+def _split_at_heads(blob: Blob) -> list[Blob]:
+    """Cuts between two heads, peaks of the upper outline that are prominent and high enough to have a body below."""
     if blob.width < 0.6 * blob.height or blob.height < 12:
         return [blob]
     inside = blob.mask > 0
-    tops = np.where(inside.any(axis=0), blob.height - inside.argmax(axis=0), 0).astype(np.float32)
-    tops = cv2.blur(tops[None], (max(3, blob.height // 12) | 1, 1))[0]
+    profile = np.where(inside.any(axis=0), blob.height - inside.argmax(axis=0), 0).astype(np.float32)
+    profile = cv2.blur(profile[None], (max(3, blob.height // 12) | 1, 1))[0]
     cuts = []
-    heads = _peaks(tops, 0.12 * blob.height, 0.6 * blob.height)
+    heads = _peaks(profile, 0.12 * blob.height, 0.6 * blob.height)
     for first, second in pairwise(heads):
         if second - first >= 0.2 * blob.height:
             columns = inside[:, first : second + 1].sum(axis=0)
@@ -198,12 +231,12 @@ def _by_heads(blob: Blob) -> list[Blob]:
     for left, right in pairwise(edges):
         part = np.zeros_like(inside)
         part[:, left:right] = inside[:, left:right]
-        found += _cut(blob, part)
+        found += _cropped(blob, part)
     return found
 
 
-def _peaks(values: NDArray[np.float32], prominence: float, least: float) -> list[int]:
-    """Places of the maxima of at least `least` that stand out by `prominence` from the valleys on both sides."""
+def _peaks(values: NDArray[np.float32], prominence: float, min_height: float) -> list[int]:
+    """Indices of the maxima of at least `min_height` that exceed the valleys on both sides by `prominence`."""
     found: list[int] = []
     high, low = 0, 0
     rising = True
@@ -212,13 +245,13 @@ def _peaks(values: NDArray[np.float32], prominence: float, least: float) -> list
             if values[place] > values[high]:
                 high = place
             elif values[place] < values[high] - prominence:
-                if values[high] >= least:
+                if values[high] >= min_height:
                     found.append(high)
                 low, rising = place, False
         elif values[place] < values[low]:
             low = place
         elif values[place] > values[low] + prominence:
             high, rising = place, True
-    if rising and values[high] >= least:
+    if rising and values[high] >= min_height:
         found.append(high)
     return found

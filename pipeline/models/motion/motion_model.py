@@ -1,7 +1,7 @@
-"""What moves before a fixed camera, without weights: background, blobs, and the objects they are made of.
+"""`motion`: what moves before a fixed camera, without weights and without a GPU.
 
-The way of one frame: it is scaled down, `motion_background.py` tells what is not background, `motion_blobs.py` makes
-blobs of that and takes groups apart, and each object's mask goes onto the grid of its box.
+A frame is scaled down, `background.py` computes the foreground, `blobs.py` finds the objects in it and splits groups,
+and each object's mask is resampled to the grid of its box.
 """
 
 from __future__ import annotations
@@ -18,31 +18,35 @@ from pipeline.errors import ModelError
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.model_info import ModelInfo
-from pipeline.models.motion.background import Background
-from pipeline.models.motion.blobs import Blob, components, split, tidy
-from pipeline.models.motion.object_size import Sizes
+from pipeline.models.motion.background import BackgroundModel
+from pipeline.models.motion.blobs import Blob, clean_mask, components, split_group
+from pipeline.models.motion.object_size import ObjectSizeModel
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 
-SIDE = 512
-"""Pixels of the longer side of the picture that is worked on."""
-NAME = "moving"
+MAX_SIDE = 512
+"""Pixels of the longer side of the picture that is analysed."""
+DEFAULT_CLASS = "moving"
 """Class of everything that moves, where the configuration does not name it."""
-LEAST_SCORE = 0.5
-"""Of an object of the smallest area; one of four times that, or more, has 1."""
+MIN_SCORE = 0.5
+"""Score of an object of the smallest area; one of four times that area or more has 1."""
+PHOTO_FPS = 25
+"""Frame rate that `segment` assumes, since it is told no times."""
 
 
 class MotionSegmenter:
-    """Finds what moves before a fixed camera (a `Segmenter` with memory).
+    """Finds what moves before a fixed camera (a `pipeline.models.segmenter.StreamSegmenter`).
 
-    Each stream has a background of its own, which begins anew when its epoch rises: the camera may have been
-    turned meanwhile. Frames of a stream are worked on by their number; one that comes late (its lease was renewed) is
-    looked at, but teaches nothing. A worker that is started anew learns its backgrounds anew and finds nothing for
-    `learn_s`; what it had found before is in the log. With several workers each sees but some of a stream's
-    frames, all in order, and has its own background.
+    Each stream has its own background, which is reset when its epoch rises: the camera may have been moved meanwhile.
+    A frame that comes late, because its lease was renewed, gets the result of the frame before and is not learnt. A
+    worker that is restarted learns its backgrounds again and finds nothing for `learn_s`; what it had found before is
+    in the log. With several workers each sees only some of a stream's frames, in order, and has its own background.
+
+    Args:
+        config: its `motion` part, `score` and `classes`.
 
     Raises:
-        ModelError: more class names than one.
+        ModelError: more than one class name.
     """
 
     device = "cpu"
@@ -54,73 +58,87 @@ class MotionSegmenter:
         self._cameras: dict[str, _Camera] = {}
 
     def warm_up(self) -> None:
-        """Nothing: the background is learnt from the frames themselves."""
+        """Does nothing: the background is learnt from the frames themselves."""
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """As if the frames were those of one camera, 25 a second, after those of the calls before."""
+        """Treats the frames as those of one camera at 25 fps, after those of earlier calls."""
         camera = self._cameras.setdefault("", _Camera(0, self._config))
         first = camera.next_seq
         return [
-            self._at_least(camera.look(first + place, (first + place) / 25, frame))
+            self._above_threshold(camera.process(first + place, (first + place) / PHOTO_FPS, frame))
             for place, frame in enumerate(frames)
         ]
 
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
-        """One `Detections` a frame; of each stream the frames are taken in the order of their numbers."""
+        """One `Detections` per frame; the frames of each stream are processed in the order of their numbers."""
         found: dict[int, Detections] = {}
         for place in sorted(range(len(refs)), key=lambda place: refs[place].seq):
             ref = refs[place]
             camera = self._cameras.get(ref.stream)
             if camera is None or ref.epoch > camera.epoch:
                 camera = self._cameras[ref.stream] = _Camera(ref.epoch, self._config)
-            found[place] = self._at_least(camera.look(ref.seq, ref.pts_s, frames[place]))
+            found[place] = self._above_threshold(camera.process(ref.seq, ref.pts_s, frames[place]))
         return [found[place] for place in range(len(refs))]
 
-    def _at_least(self, found: Detections) -> Detections:
+    def _above_threshold(self, found: Detections) -> Detections:
         return found[found.scores >= self._score]
 
 
 @dataclass
 class _Camera:
-    """What is remembered of one stream."""
+    """The state of one stream.
+
+    Attributes:
+        epoch: of the stream.
+        config: of the model.
+        next_seq: the lowest frame number that is still processed.
+    """
 
     epoch: int
     config: MotionConfig
     next_seq: int = 0
 
     def __post_init__(self) -> None:
-        self._background = Background(self.config)
-        self._sizes = Sizes()
+        self._background = BackgroundModel(self.config)
+        self._sizes = ObjectSizeModel()
         self._last = Detections.empty()
 
-    def look(self, seq: int, pts_s: float, frame: Planes) -> Detections:
+    def process(self, seq: int, pts_s: float, frame: Planes) -> Detections:
+        """The objects of a frame.
+
+        Args:
+            seq: its number.
+            pts_s: its media time.
+            frame: its planes.
+        """
         if seq < self.next_seq:
-            return self._last  # late: the place it had in time is over
+            return self._last  # late: its place in time is over
         self.next_seq = seq + 1
-        picture = shrunk(frame)
-        mask = self._background.foreground(picture, pts_s)
-        self._last = Detections.empty() if mask is None else self._found(mask, frame)
+        picture = downscale(frame)
+        foreground = self._background.foreground(picture, pts_s)
+        self._last = Detections.empty() if foreground is None else self._objects(foreground, frame)
         return self._last
 
-    def _found(self, mask: NDArray[np.uint8], frame: Planes) -> Detections:
-        height, width = mask.shape
-        least, most = self.config.min_area * mask.size, self.config.max_area * mask.size
+    def _objects(self, foreground: NDArray[np.uint8], frame: Planes) -> Detections:
+        height, width = foreground.shape
+        min_area = self.config.min_area * foreground.size
+        max_area = self.config.max_area * foreground.size
         blobs: list[Blob] = []
-        objects = np.zeros(mask.shape, np.bool_)
-        for blob in components(tidy(mask), least, most):
-            if self._background.belongs(blob):
+        occupied = np.zeros(foreground.shape, np.bool_)
+        for blob in components(clean_mask(foreground), min_area, max_area):
+            if self._background.is_background(blob):
                 continue
-            objects[blob.y : blob.foot, blob.x : blob.x + blob.width] |= blob.mask > 0
-            blobs += split(blob, self._sizes.at) if self.config.split else [blob]
-            if not blob.touches(width, height):
+            occupied[blob.y : blob.foot, blob.x : blob.x + blob.width] |= blob.mask > 0
+            blobs += split_group(blob, self._sizes.size_at) if self.config.split else [blob]
+            if not blob.touches_border(width, height):
                 self._sizes.add(blob.foot, blob.width, blob.height, blob.area)
-        self._background.learn(objects)
-        return as_found(blobs, (width, height), frame, least)
+        self._background.learn(occupied)
+        return to_detections(blobs, (width, height), frame, min_area)
 
 
-def shrunk(frame: Planes) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR, the longer side `SIDE` pixels at most, both even."""
-    scale = min(1.0, SIDE / max(frame.width, frame.height))
+def downscale(frame: Planes) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR, the longer side at most `MAX_SIDE` pixels, both sides even."""
+    scale = min(1.0, MAX_SIDE / max(frame.width, frame.height))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in (frame.width, frame.height))
     flat = np.empty(width * height * 3 // 2, np.uint8)
     small = Planes.view(flat, width, height)
@@ -130,28 +148,48 @@ def shrunk(frame: Planes) -> NDArray[np.uint8]:
     return np.asarray(bgr, np.uint8)
 
 
-def as_found(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, least: float) -> Detections:
-    """Blobs of a mask of `size` (width, height) as instances of the frame, the largest first."""
+def to_detections(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, min_area: float) -> Detections:
+    """Blobs as instances of a frame, the largest first.
+
+    Args:
+        blobs: in pixels of the foreground mask.
+        size: width and height of that mask.
+        frame: the frame.
+        min_area: area of the smallest object, pixels of the mask.
+    """
     if not blobs:
         return Detections.empty()
     areas = np.array([blob.area for blob in blobs], np.float32)
     order = np.argsort(-areas, kind="stable")
     boxes = np.array([(blob.x, blob.y, blob.x + blob.width, blob.foot) for blob in blobs], np.float32)
-    scores = (LEAST_SCORE + (1 - LEAST_SCORE) * (areas / least - 1) / 3).clip(LEAST_SCORE, 1.0)
+    scores = (MIN_SCORE + (1 - MIN_SCORE) * (areas / min_area - 1) / 3).clip(MIN_SCORE, 1.0)
     return Detections(
         boxes[order] * np.array([frame.width / size[0], frame.height / size[1]] * 2, np.float32),
         scores[order].astype(np.float32),
         np.zeros(len(blobs), np.int16),
-        np.stack([_grid(blobs[row].mask) for row in order]),
+        np.stack([_mask_grid(blobs[row].mask) for row in order]),
     )
 
 
-def _grid(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(28, 28): the part of each cell that is inside, 0..255."""
-    # Area interpolation is for shrinking alone: a mask smaller than the grid is first repeated.
+def _mask_grid(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(28, 28) uint8: the share of each cell that is inside, 0..255."""
+    # Area interpolation only shrinks properly: a mask smaller than the grid is repeated first.
     repeat = [-(-MASK_SIZE // side) for side in mask.shape]
     whole = np.repeat(np.repeat(mask, repeat[0], axis=0), repeat[1], axis=1)
     return np.asarray(cv2.resize(whole, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def classes_of(config: ModelConfig) -> tuple[str, ...]:
+    """The one class: the name in `model.classes`, or `moving`.
+
+    Raises:
+        ModelError: more than one class name.
+    """
+    if config.classes is not None and len(config.classes) != 1:
+        raise ModelError(
+            f"model.classes: got {', '.join(config.classes)}; motion finds one class, what moves: give one name"
+        )
+    return config.classes or (DEFAULT_CLASS,)
 
 
 def infos() -> list[ModelInfo]:
@@ -165,16 +203,3 @@ def infos() -> list[ModelInfo]:
             classes=classes_of(ModelConfig(name="motion")),
         )
     ]
-
-
-def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """The one class: `model.classes`, or `moving`.
-
-    Raises:
-        ModelError: more class names than one.
-    """
-    if config.classes is not None and len(config.classes) != 1:
-        raise ModelError(
-            f"model.classes: got {', '.join(config.classes)}; motion finds one class, what moves: give one name"
-        )
-    return config.classes or (NAME,)
