@@ -26,7 +26,7 @@ from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.models.training.dataset import HELD_OUT_SEEDS, through_h264
-from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, perfect
+from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, oracle_detections
 from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
@@ -72,7 +72,7 @@ def main() -> None:
     model = MaskRcnn.load(options.weights, device="cpu", score=0.05, precision=options.precision)
     found, cpu_ms = segment(model, clean)
     found_coded, _ = segment(model, coded)
-    faultless = [perfect(one, model.classes) for one in moments]
+    faultless = [oracle_detections(one, model.classes) for one in moments]
     result = {
         "scenes": len(seeds),
         "seeds": [seeds[0], seeds[-1]],

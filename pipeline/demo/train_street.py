@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.demo.scene.world import Rendered, Scene
-from pipeline.models.training.loop import rounds
+from pipeline.models.training.loop import street_rounds
 from pipeline.models.training.loop import train as train_model
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0
@@ -50,7 +50,7 @@ def train(
         runs,
         cache=cache,
         scenes=scenes,
-        recipes=rounds(seed, steps),
+        rounds=street_rounds(seed, steps),
         start=start,
         device=device,
     )

@@ -15,10 +15,10 @@ from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights
-from pipeline.models.training.augment import mask_targets, show
-from pipeline.models.training.dataset import Cache, example_of, through_h264
-from pipeline.models.training.loop import Progress, Recipe, fit, rounds, train
-from pipeline.models.training.mask_ap import average_precision, perfect
+from pipeline.models.training.augment import augment, mask_targets
+from pipeline.models.training.dataset import ExampleCache, example_of, through_h264
+from pipeline.models.training.loop import Hyperparameters, Progress, fit, moving_average, street_rounds, train
+from pipeline.models.training.mask_ap import average_precision, oracle_detections
 from pipeline.transport.planes import Planes
 from tests.models.training_pictures import Picture, Thing, picture, pictures
 
@@ -30,10 +30,10 @@ def one_thread() -> None:
 
 @pytest.mark.slow
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
-    cache = Cache.render(tmp_path / "cache", pictures, range(4), STREET_CLASSES)
+    cache = ExampleCache.render(tmp_path / "cache", pictures, range(4), STREET_CLASSES)
     told: list[Progress] = []
-    recipe = Recipe(seed=1, steps=12, batch=2, warm_up=3)
-    fit(cache, tmp_path / "out.safetensors", recipe, device="cpu", report=told.append, every=3)
+    settings = Hyperparameters(seed=1, steps=12, batch=2, warm_up=3)
+    fit(cache, tmp_path / "out.safetensors", settings, device="cpu", report=told.append, report_every=3)
     assert [progress.step for progress in told] == [3, 6, 9, 12]
     assert told[-1].loss < 0.8 * told[0].loss
     assert set(told[0].losses) == {"object", "proposal", "class", "box", "mask"}
@@ -44,15 +44,15 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         out = tmp_path / f"{name}.safetensors"
-        recipe = Recipe(seed=seed, steps=1, batch=1, warm_up=1)
+        settings = Hyperparameters(seed=seed, steps=1, batch=1, warm_up=1)
         train(
             out,
             pictures,
             cache=tmp_path / "cache",
             scenes=1,
-            recipes=[recipe],
+            rounds=[settings],
             device="cpu",
-            say=lambda line: None,
+            log=lambda line: None,
         )
         weights.append(load_weights(out)[0])
     first, again, other = weights
@@ -60,34 +60,41 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_moments_are_rendered_once(tmp_path: Path) -> None:
+def test_frames_are_rendered_once(tmp_path: Path) -> None:
     lines: list[str] = []
-    recipe = Recipe(steps=1, batch=1)
+    settings = Hyperparameters(steps=1, batch=1)
     for _ in range(2):
         train(
             tmp_path / "w.safetensors",
             pictures,
             cache=tmp_path,
             scenes=1,
-            recipes=[recipe],
+            rounds=[settings],
             device="cpu",
-            say=lines.append,
+            log=lines.append,
         )
-    assert sum("4 rendered moments found" in line for line in lines) == 1
+    assert sum("4 rendered frames found" in line for line in lines) == 1
 
 
 def test_a_folder_of_something_else_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text('{"classes": ["person"]}')
-    with pytest.raises(ModelError, match="not a whole cache of rendered moments"):
-        train(tmp_path / "w.safetensors", pictures, cache=tmp_path, recipes=[], device="cpu")
+    with pytest.raises(ModelError, match="not a complete cache of rendered frames"):
+        train(tmp_path / "w.safetensors", pictures, cache=tmp_path, rounds=[], device="cpu")
 
 
 def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
     made = {}
-    for name, recipes in (
-        ("one", [Recipe(seed=1, steps=1, batch=1)]),
-        ("both", [Recipe(seed=1, steps=1, batch=1), Recipe(seed=2, steps=1, batch=1, rate=1e-9)]),
-        ("other", [Recipe(seed=2, steps=1, batch=1, rate=1e-9)]),
+    slow = Hyperparameters(seed=2, steps=1, batch=1, learning_rate=1e-9)
+    for name, rounds in (
+        ("one", [Hyperparameters(seed=1, steps=1, batch=1)]),
+        (
+            "both",
+            [
+                Hyperparameters(seed=1, steps=1, batch=1),
+                Hyperparameters(seed=2, steps=1, batch=1, learning_rate=1e-9),
+            ],
+        ),
+        ("other", [slow]),
     ):
         out = tmp_path / f"{name}.safetensors"
         train(
@@ -95,9 +102,9 @@ def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
             pictures,
             cache=tmp_path / "cache",
             scenes=1,
-            recipes=recipes,
+            rounds=rounds,
             device="cpu",
-            say=lambda line: None,
+            log=lambda line: None,
         )
         made[name] = load_weights(out)[0]["rpn.head.cls_logits.weight"].float()
     assert torch.allclose(made["both"], made["one"], atol=1e-4)
@@ -105,17 +112,36 @@ def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
 
 
 def test_the_model_that_ships_is_made_in_two_rounds_the_second_at_half_the_rate() -> None:
-    first, second = rounds(seed=1, steps=6000)
+    first, second = street_rounds(seed=1, steps=6000)
     assert (first.steps, first.seed, second.steps, second.seed) == (4500, 1, 1500, 2)
-    assert second.rate == pytest.approx(first.rate / 2)
+    assert second.learning_rate == pytest.approx(first.learning_rate / 2)
 
 
 def test_rate_rises_then_falls_to_nearly_nothing() -> None:
-    recipe = Recipe(steps=1000, rate=1e-3, warm_up=100)
-    assert recipe.rate_at(0) == pytest.approx(1e-5)
-    assert recipe.rate_at(100) == pytest.approx(1e-3)
-    assert recipe.rate_at(999) == pytest.approx(1e-5, rel=0.01)
-    assert all(recipe.rate_at(step) >= recipe.rate_at(step + 1) for step in range(100, 999))
+    settings = Hyperparameters(steps=1000, learning_rate=1e-3, warm_up=100)
+    assert settings.learning_rate_at(0) == pytest.approx(1e-5)
+    assert settings.learning_rate_at(100) == pytest.approx(1e-3)
+    assert settings.learning_rate_at(999) == pytest.approx(1e-5, rel=0.01)
+    assert all(
+        settings.learning_rate_at(step) >= settings.learning_rate_at(step + 1) for step in range(100, 999)
+    )
+
+
+def test_weights_are_averaged_over_a_time_that_grows_with_the_steps() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    averaged = moving_average(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)), 0.25)
+    averaged.update_parameters(model)
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    for step in range(1, 8):
+        for value in (*model.parameters(), *model.buffers()):
+            value.data += 1
+        averaged.update_parameters(model)
+        decay = min(0.25, (1 + step) / (10 + step))  # reaches 0.25 at the second step
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                expected[name] = decay * expected[name] + (1 - decay) * value
+    for name, value in averaged.module.state_dict().items():
+        torch.testing.assert_close(value, expected[name])
 
 
 # -- examples ---------------------------------------------------------------------------------------------
@@ -131,8 +157,8 @@ def test_objects_that_are_nearly_hidden_or_of_other_classes_are_not_learnt() -> 
 
 def test_without_augmentation_boxes_are_those_of_the_label_map() -> None:
     example = example_of(picture(1, 640, 360), STREET_CLASSES)
-    shown = show(example, np.random.default_rng(0), augment=False)
-    for box, label in zip(shown.boxes, shown.ids, strict=True):
+    augmented = augment(example, np.random.default_rng(0), random=False)
+    for box, label in zip(augmented.boxes, augmented.ids, strict=True):
         rows, columns = np.nonzero(example.labels == label)
         true = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) * INPUT_SIZE[0] / 640
         np.testing.assert_allclose(box, true, atol=1e-3)
@@ -143,17 +169,19 @@ def test_augmented_objects_stay_under_their_boxes_and_masks() -> None:
     right = seen = 0
     for seed in range(40):
         example = example_of(picture(seed, 640, 360), STREET_CLASSES)
-        shown = show(example, np.random.default_rng(seed))
-        assert shown.image.shape == (3, INPUT_SIZE[1], INPUT_SIZE[0])
-        cells = mask_targets(shown.labels, shown.ids, shown.boxes, shown.box, 28)
-        for box, class_id, cell in zip(shown.boxes, shown.class_ids, cells, strict=True):
+        augmented = augment(example, np.random.default_rng(seed))
+        assert augmented.image.shape == (3, INPUT_SIZE[1], INPUT_SIZE[0])
+        cells = mask_targets(augmented.labels, augmented.ids, augmented.boxes, augmented.letterbox, 28)
+        for box, class_id, cell in zip(augmented.boxes, augmented.class_ids, cells, strict=True):
             assert (
                 (box[2:] > box[:2]).all()
-                and box[2] <= shown.box.inner_width
-                and box[3] <= shown.box.inner_height
+                and box[2] <= augmented.letterbox.inner_width
+                and box[3] <= augmented.letterbox.inner_height
             )
             mask = paste_mask((cell * 255).astype(np.uint8), box, INPUT_SIZE[0], INPUT_SIZE[1])
-            red_more_than_blue = float(shown.image[2][mask].mean()) > float(shown.image[1][mask].mean())
+            red_more_than_blue = float(augmented.image[2][mask].mean()) > float(
+                augmented.image[1][mask].mean()
+            )
             right += red_more_than_blue == (class_id == STREET_CLASSES.index("person"))
             seen += 1
     assert seen > 60
@@ -186,18 +214,20 @@ def test_of_a_run_of_frames_the_last_comes_out() -> None:
 
 
 def test_faultless_answers_have_nearly_full_precision() -> None:
-    moments = [Scene.from_seed(seed, width=640, height=360).frame(100) for seed in (9_000_000, 9_000_001)]
-    figures = average_precision(moments, [perfect(one, STREET_CLASSES) for one in moments], STREET_CLASSES)
+    frames = [Scene.from_seed(seed, width=640, height=360).frame(100) for seed in (9_000_000, 9_000_001)]
+    figures = average_precision(
+        frames, [oracle_detections(one, STREET_CLASSES) for one in frames], STREET_CLASSES
+    )
     assert figures["ap50"] == 1.0
     assert float(figures["ap"]) > 0.9  # type: ignore[arg-type]
 
 
 def test_answers_beside_the_objects_have_none() -> None:
-    moments = [picture(1, 640, 360)]
-    found = perfect(moments[0], STREET_CLASSES)
+    frames = [picture(1, 640, 360)]
+    found = oracle_detections(frames[0], STREET_CLASSES)
     beside = Detections(
         (found.boxes_px + 60) % 300 + [0, 0, 40, 40], found.scores, found.class_ids, found.masks
     )
-    assert float(average_precision(moments, [beside], STREET_CLASSES)["ap50"]) < 0.1  # type: ignore[arg-type]
-    nothing = average_precision(moments, [Detections.empty()], STREET_CLASSES)
+    assert float(average_precision(frames, [beside], STREET_CLASSES)["ap50"]) < 0.1  # type: ignore[arg-type]
+    nothing = average_precision(frames, [Detections.empty()], STREET_CLASSES)
     assert nothing["ap50"] == 0.0

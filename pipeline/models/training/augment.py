@@ -1,4 +1,4 @@
-"""How an example looks in training: cropped, mirrored, covered and degraded at random, with its targets."""
+"""Augmentation of training examples: cropped, mirrored, occluded and degraded at random, with their targets."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
-from pipeline.models.training.dataset import SMALLEST_PX, Example, Labels
+from pipeline.models.training.dataset import MIN_VISIBLE_PX, LabelMap, TrainingExample
 from pipeline.transport.planes import Planes
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An augmented example, laid into the model's input.
+class AugmentedExample:
+    """An augmented example in the model's input.
 
     Attributes:
-        image: (3, H, W) uint8 y u v of the input's size.
-        box: where the frame lies in it.
+        image: (3, H, W) uint8 YUV of the input's size.
+        letterbox: where the frame lies in it.
         boxes: (N, 4) float32 x0 y0 x1 y1, pixels of the input.
         class_ids: (N,) int64.
         ids: (N,) int64, the object's value in `labels`.
@@ -28,50 +28,56 @@ class Shown:
     """
 
     image: NDArray[np.uint8]
-    box: Letterbox
+    letterbox: Letterbox
     boxes: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     ids: NDArray[np.int64]
-    labels: Labels
+    labels: LabelMap
 
 
-def show(example: Example, rng: np.random.Generator, augment: bool = True) -> Shown:
-    """Lays an example into the input, augmented at random unless told otherwise."""
+def augment(example: TrainingExample, rng: np.random.Generator, *, random: bool = True) -> AugmentedExample:
+    """Puts an example into the model's input.
+
+    Args:
+        example: the example.
+        rng: decides what is done to it.
+        random: False leaves it as it is.
+    """
     planes, labels, into = example.planes, example.labels, INPUT_SIZE
-    if augment:
+    if random:
         planes, labels = _crop(planes, labels, rng)
         if rng.random() < 0.5:
             planes = Planes(planes.y[:, ::-1], planes.u[:, ::-1], planes.v[:, ::-1])
             labels = labels[:, ::-1]
-        planes, labels = _cover(planes, np.ascontiguousarray(labels), rng)
+        planes, labels = _occlude(planes, np.ascontiguousarray(labels), rng)
         if rng.random() < 0.15:
             zoom = rng.uniform(0.6, 1.0)
             into = (round(into[0] * zoom), round(into[1] * zoom))
-    box = Letterbox.top_left(planes.width, planes.height, *into, multiple=1)
+    letterbox = Letterbox.top_left(planes.width, planes.height, *into, multiple=1)
     image = np.empty((3, INPUT_SIZE[1], INPUT_SIZE[0]), np.uint8)
-    box.write_yuv444(planes, image)
-    if augment:
-        inside = image[:, : box.inner_height, : box.inner_width]
+    letterbox.write_yuv444(planes, image)
+    if random:
+        inside = image[:, : letterbox.inner_height, : letterbox.inner_width]
         inside[:] = _degrade(inside, rng)
     boxes, kept = _boxes(labels, len(example.class_ids))
-    scale = np.array([box.scale_x, box.scale_y] * 2, np.float32)
-    return Shown(image, box, boxes * scale, example.class_ids[kept], kept + 1, labels)
+    scale = np.array([letterbox.scale_x, letterbox.scale_y] * 2, np.float32)
+    return AugmentedExample(image, letterbox, boxes * scale, example.class_ids[kept], kept + 1, labels)
 
 
-def _boxes(labels: Labels, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Boxes around objects 1..count of a label map, and which (from 0) are still large enough to learn."""
+def _boxes(labels: LabelMap, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Boxes around objects 1..count of a label map, and the indices (from 0) of those still large enough to learn."""
     boxes, kept = [], []
     for index in range(count):
         mask = (labels == index + 1).view(np.uint8)
         x, y, width, height = cv2.boundingRect(mask)
-        if width > 2 and height > 2 and cv2.countNonZero(mask) >= SMALLEST_PX:
+        if width > 2 and height > 2 and cv2.countNonZero(mask) >= MIN_VISIBLE_PX:
             boxes.append((x, y, x + width, y + height))
             kept.append(index)
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(kept, np.int64)
 
 
-def _crop(planes: Planes, labels: Labels, rng: np.random.Generator) -> tuple[Planes, Labels]:
-    """A part of the frame at even places, at least 0.55 of its width."""
+def _crop(planes: Planes, labels: LabelMap, rng: np.random.Generator) -> tuple[Planes, LabelMap]:
+    """A random crop at even coordinates, at least 0.55 of the frame's width."""
     if rng.random() < 0.4:
         return planes, labels
     part = rng.uniform(0.55, 1.0)
@@ -84,8 +90,8 @@ def _crop(planes: Planes, labels: Labels, rng: np.random.Generator) -> tuple[Pla
     return cut, labels[y : y + height, x : x + width]
 
 
-def _cover(planes: Planes, labels: Labels, rng: np.random.Generator) -> tuple[Planes, Labels]:
-    """Now and then covers parts by poles and boxes of one colour: street furniture the renderer has not."""
+def _occlude(planes: Planes, labels: LabelMap, rng: np.random.Generator) -> tuple[Planes, LabelMap]:
+    """Sometimes covers parts with poles and boxes of one colour: street furniture that the renderer does not have."""
     if rng.random() < 0.7:
         return planes, labels
     y, u, v, labels = planes.y.copy(), planes.u.copy(), planes.v.copy(), labels.copy()
@@ -102,7 +108,7 @@ def _cover(planes: Planes, labels: Labels, rng: np.random.Generator) -> tuple[Pl
 
 
 def _degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light, colour, blur, noise and JPEG blocks on (3, H, W) y u v."""
+    """Random brightness, colour, blur, noise and JPEG artefacts on (3, H, W) uint8 YUV."""
     luma = image[0].astype(np.float32)
     chroma = image[1:].astype(np.float32) - 128
     if rng.random() < 0.7:
@@ -126,24 +132,24 @@ def _degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 
 
 def mask_targets(
-    labels: Labels, ids: NDArray[np.int64], rois: NDArray[np.float32], box: Letterbox, side: int
+    labels: LabelMap, ids: NDArray[np.int64], rois: NDArray[np.float32], letterbox: Letterbox, side: int
 ) -> NDArray[np.float32]:
-    """What a mask head should say for each region: the share of each grid cell that its object covers.
+    """Targets of the mask head: the share of each grid cell of a region that its object covers.
 
     Args:
-        labels: (h, w) uint8, the frame's own resolution.
-        ids: (R,) value of the wanted object in `labels`.
+        labels: (h, w) uint8, at the frame's own resolution.
+        ids: (R,) value of each region's object in `labels`.
         rois: (R, 4) x0 y0 x1 y1, pixels of the input.
-        box: how the frame lies in the input.
+        letterbox: where the frame lies in the input.
         side: cells along one edge.
 
     Returns:
-        (R, side, side) float32, the mean of 2x2 samples a cell.
+        (R, side, side) float32, the mean of 2x2 samples per cell.
     """
     height, width = labels.shape
     places = (np.arange(side * 2, dtype=np.float32) + 0.5) / (side * 2)
-    x = (rois[:, :1] + places * (rois[:, 2:3] - rois[:, :1])) / box.scale_x
-    y = (rois[:, 1:2] + places * (rois[:, 3:4] - rois[:, 1:2])) / box.scale_y
+    x = (rois[:, :1] + places * (rois[:, 2:3] - rois[:, :1])) / letterbox.scale_x
+    y = (rois[:, 1:2] + places * (rois[:, 3:4] - rois[:, 1:2])) / letterbox.scale_y
     columns = np.clip(np.floor(x), 0, width - 1).astype(np.int64)
     rows = np.clip(np.floor(y), 0, height - 1).astype(np.int64)
     inside = labels[rows[:, :, None], columns[:, None, :]] == ids[:, None, None]

@@ -1,7 +1,7 @@
-"""What the shipped model is trained on: rendered moments kept on disk.
+"""The data that the shipped model is trained on: rendered frames in a cache on disk.
 
-A moment is rendered once, partly sent through H.264 as a camera's frames are, and kept as planes and a map of
-its visible instances.
+A frame is rendered once, in two of three cases encoded with H.264 as a camera's frames are, and stored as planes and
+a label map of its visible instances.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from pipeline.errors import ModelError
 from pipeline.transport.planes import Planes, planes_bytes
 
 TRAIN_SEEDS = range(1_000_000, 2_000_000)
-"""Seeds of scenes that the model may learn from."""
+"""Seeds of scenes for training."""
 
 HELD_OUT_SEEDS = range(9_000_000, 9_000_200)
-"""Seeds of the scenes on which it is measured. Clips of the demo use seeds below 10 000."""
+"""Seeds of scenes for evaluation. Clips of the demo use seeds below 10 000."""
 
-SMALLEST_PX = 24
-"""Instances with fewer visible pixels are not learnt: they count as background."""
+MIN_VISIBLE_PX = 24
+"""Instances with fewer visible pixels count as background."""
 
-SMALLEST_SHARE = 0.1
-"""Instances of which less is visible are not learnt."""
+MIN_VISIBLE_SHARE = 0.1
+"""Instances of which a smaller share is visible count as background."""
 
-Labels = NDArray[np.uint8]
+LabelMap = NDArray[np.uint8]
+"""(H, W): i + 1 where object i is visible, 0 elsewhere."""
 
 
-class Instance(Protocol):
-    """One object of a rendered moment."""
+class RenderedInstance(Protocol):
+    """One object of a rendered frame."""
 
     @property
     def label(self) -> int:
@@ -51,64 +52,69 @@ class Instance(Protocol):
 
     @property
     def visible(self) -> float:
-        """Share of the object that is neither covered nor outside of the picture, 0..1."""
+        """Share of the object that is neither occluded nor outside the picture, 0..1."""
 
 
-class Moment(Protocol):
-    """One rendered frame with its truth."""
+class RenderedFrame(Protocol):
+    """A rendered frame with its ground truth."""
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB."""
+        """(H, W, 3) uint8 RGB."""
 
     @property
     def labels(self) -> NDArray[np.int16]:
         """(H, W): `label` of the visible instance, 0 where there is none."""
 
     @property
-    def instances(self) -> Sequence[Instance]: ...
+    def instances(self) -> Sequence[RenderedInstance]: ...
 
 
-Render = Callable[[int], Iterable[Sequence[Moment]]]
-"""From a scene's seed to some runs of consecutive frames of it, always the same for the same seed and of one even
-size. The last frame of a run is learnt from; those before it are there for the video encoder."""
+RenderFunction = Callable[[int], Iterable[Sequence[RenderedFrame]]]
+"""From the seed of a scene to some runs of consecutive frames of it, deterministic and of one even size. The last
+frame of a run is the example; those before it are there for the video encoder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A moment as the model is to see it.
+class TrainingExample:
+    """A frame and the objects to be learnt from it.
 
     Attributes:
         planes: the frame.
         labels: (H, W) uint8, i + 1 where object i is visible, 0 elsewhere.
-        class_ids: (N,) int64, index into the classes.
+        class_ids: (N,) int64, indices into the classes.
     """
 
     planes: Planes
-    labels: Labels
+    labels: LabelMap
     class_ids: NDArray[np.int64]
 
 
-def example_of(moment: Moment, classes: Sequence[str]) -> Example:
-    """The objects of the moment that are worth learning, renumbered."""
-    labels = np.zeros(moment.labels.shape, np.uint8)
+def example_of(frame: RenderedFrame, classes: Sequence[str]) -> TrainingExample:
+    """A rendered frame with those of its objects that are visible enough to be learnt, renumbered.
+
+    Args:
+        frame: the frame.
+        classes: names; objects of other classes are background.
+    """
+    labels = np.zeros(frame.labels.shape, np.uint8)
     class_ids: list[int] = []
-    for instance in moment.instances:
-        if instance.class_name not in classes or instance.visible < SMALLEST_SHARE:
+    for instance in frame.instances:
+        if instance.class_name not in classes or instance.visible < MIN_VISIBLE_SHARE:
             continue
-        mask = moment.labels == instance.label
-        if np.count_nonzero(mask) >= SMALLEST_PX:
+        mask = frame.labels == instance.label
+        if np.count_nonzero(mask) >= MIN_VISIBLE_PX:
             class_ids.append(list(classes).index(instance.class_name))
             labels[mask] = len(class_ids)
-    return Example(Planes.from_rgb(moment.image), labels, np.array(class_ids, np.int64))
+    return TrainingExample(Planes.from_rgb(frame.image), labels, np.array(class_ids, np.int64))
 
 
 def through_h264(frames: Sequence[Planes], crf: int) -> Planes:
-    """The last of some consecutive frames after encoding and decoding all of them with H.264.
+    """The last of some consecutive frames after all of them were encoded and decoded with H.264.
 
     Args:
         frames: at least one, of one even size.
-        crf: x264's quality, 0 (no loss) to 51.
+        crf: constant rate factor of x264, 0 (lossless) to 51.
     """
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
@@ -129,24 +135,30 @@ def through_h264(frames: Sequence[Planes], crf: int) -> Planes:
     return Planes.view(flat, frames[-1].width, frames[-1].height)
 
 
-def _examples(render: Render, classes: Sequence[str], seed: int) -> list[Example]:
-    """What is learnt from the scene of that seed."""
+def _examples(render: RenderFunction, classes: Sequence[str], seed: int) -> list[TrainingExample]:
+    """The examples of the scene with this seed."""
     rng = np.random.default_rng(seed)
     examples = []
     for run in render(seed):
         example = example_of(run[-1], classes)
         if rng.random() < 2 / 3:
-            frames = [Planes.from_rgb(moment.image) for moment in run]
+            frames = [Planes.from_rgb(frame.image) for frame in run]
             example = replace(example, planes=through_h264(frames, int(rng.integers(20, 37))))
         examples.append(example)
     return examples
 
 
-class Cache:
+class ExampleCache:
     """Examples of one size in a folder of flat arrays, so that training reads them without decoding.
 
+    Args:
+        folder: where `render` wrote them.
+
+    Attributes:
+        classes: names of the class ids.
+
     Raises:
-        ModelError: the folder holds something else.
+        ModelError: the folder contains something else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -162,34 +174,34 @@ class Cache:
             self._labels = labels.reshape(count, self._size[1], self._size[0])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{folder}: not a whole cache of rendered moments ({error}); remove it, or name another folder"
+                f"{folder}: not a complete cache of rendered frames ({error}); remove it, or give another folder"
             ) from error
 
     def __len__(self) -> int:
         return len(self._class_ids)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TrainingExample:
         planes = Planes.view(self._planes[index], *self._size)
-        return Example(planes, self._labels[index], np.array(self._class_ids[index], np.int64))
+        return TrainingExample(planes, self._labels[index], np.array(self._class_ids[index], np.int64))
 
     @classmethod
     def render(
         cls,
         folder: Path,
-        render: Render,
+        render: RenderFunction,
         seeds: Sequence[int],
         classes: Sequence[str],
         progress: Callable[[int], None] = lambda done: None,
-    ) -> Cache:
-        """Renders the scenes of `seeds`, one process a core: the same examples whatever their number.
+    ) -> ExampleCache:
+        """Renders scenes into a folder, with one process per core; the result does not depend on their number.
 
-        Two of three runs go through H.264 at a random quality.
+        Two of three runs are encoded with H.264 at a random quality.
 
         Args:
-            folder: made where it is missing.
+            folder: created where it is missing.
             render: a function that can be pickled.
             seeds: of the scenes.
-            classes: those to learn.
+            classes: names of the classes to learn.
             progress: called with the number of scenes done.
         """
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Mask AP of a model on rendered moments: COCO's metric (Lin et al. 2014), by pycocotools.
+"""Mask AP of a model on rendered frames: COCO's metric (Lin et al., Microsoft COCO, 2014), by pycocotools.
 
-Which true objects count: those with at least `COUNTED_PX` visible pixels of which at least `COUNTED_SHARE` of
-the whole silhouette is visible (what lies outside of the picture is not). The rest are COCO's "crowd":
-finding them is neither right nor wrong. Both are decided by the truth alone.
+True objects that count have at least `COUNTED_PX` visible pixels, and at least `COUNTED_SHARE` of the whole silhouette
+is visible (parts outside the picture are not). The rest are "crowd" in COCO's sense: a detection of them is neither
+right nor wrong. Both depend on the ground truth alone.
 """
 
 from __future__ import annotations
@@ -20,51 +20,60 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
-from pipeline.models.training.dataset import Moment
+from pipeline.models.training.dataset import RenderedFrame
 
 COUNTED_PX = 64
 COUNTED_SHARE = 0.25
-DETECTIONS = 100
+MAX_DETECTIONS = 100
 """Per frame, as in COCO."""
 
 
-def perfect(moment: Moment, classes: Sequence[str]) -> Detections:
-    """What a faultless model would say: true boxes, true masks on the grid. Its AP is the ceiling."""
-    height, width = moment.labels.shape
+def oracle_detections(frame: RenderedFrame, classes: Sequence[str]) -> Detections:
+    """The detections of a perfect model: true boxes, true masks on the 28 x 28 grid. Their AP is the upper bound.
+
+    Args:
+        frame: the ground truth.
+        classes: names of the class ids.
+    """
+    height, width = frame.labels.shape
     boxes, ids, names = [], [], []
-    for instance in moment.instances:
-        rows, columns = np.nonzero(moment.labels == instance.label)
+    for instance in frame.instances:
+        rows, columns = np.nonzero(frame.labels == instance.label)
         if len(rows):
             boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
             ids.append(instance.label)
             names.append(list(classes).index(instance.class_name))
     boxes_px = np.array(boxes, np.float32).reshape(-1, 4)
-    frame = Letterbox(0, 0, width, height, 1.0, 1.0)
-    cells = mask_targets(moment.labels.astype(np.uint8), np.array(ids, np.int64), boxes_px, frame, MASK_SIZE)
+    whole = Letterbox(0, 0, width, height, 1.0, 1.0)
+    cells = mask_targets(frame.labels.astype(np.uint8), np.array(ids, np.int64), boxes_px, whole, MASK_SIZE)
     masks = (cells * 255).round().astype(np.uint8)
     return Detections(boxes_px, np.ones(len(ids), np.float32), np.array(names, np.int16), masks)
 
 
 def average_precision(
-    moments: Sequence[Moment], found: Sequence[Detections], classes: Sequence[str]
+    frames: Sequence[RenderedFrame], found: Sequence[Detections], classes: Sequence[str]
 ) -> dict[str, float | dict[str, float]]:
-    """COCO mask AP (IoU 0.50:0.95), AP50, AP75, average recall, the same by class; NaN without objects.
+    """COCO mask AP of detections.
 
     Args:
-        moments: the truth.
-        found: one for each moment, in its frame's pixels.
+        frames: the ground truth.
+        found: one for each frame, in its pixels.
         classes: names of the class ids.
+
+    Returns:
+        `ap` (IoU 0.50:0.95), `ap50`, `ap75`, `recall`, `ap_by_class`, `ap50_by_class`, NaN where there are no objects;
+        and how many `objects` were counted and `ignored`.
     """
-    from pycocotools import mask as rle  # a development dependency
+    from pycocotools import mask as rle  # from the extra `evaluate`
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     truths: list[dict[str, Any]] = []
     guesses: list[dict[str, Any]] = []
-    for image_id, (moment, one) in enumerate(zip(moments, found, strict=True), start=1):
-        height, width = moment.labels.shape
-        for instance in moment.instances:
-            mask = moment.labels == instance.label
+    for image_id, (frame, one) in enumerate(zip(frames, found, strict=True), start=1):
+        height, width = frame.labels.shape
+        for instance in frame.instances:
+            mask = frame.labels == instance.label
             area = int(np.count_nonzero(mask))
             if not area:
                 continue
@@ -91,13 +100,13 @@ def average_precision(
         truth.dataset = {
             "info": {},
             "images": [{"id": index + 1, "height": m.labels.shape[0], "width": m.labels.shape[1]}
-                       for index, m in enumerate(moments)],
+                       for index, m in enumerate(frames)],
             "categories": [{"id": index + 1, "name": name} for index, name in enumerate(classes)],
             "annotations": truths,
         }  # fmt: skip
         truth.createIndex()
         score = COCOeval(truth, truth.loadRes(guesses) if guesses else COCO(), "segm")
-        score.params.maxDets = [1, 10, DETECTIONS]
+        score.params.maxDets = [1, 10, MAX_DETECTIONS]
         score.evaluate()
         score.accumulate()
     precision = score.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class
@@ -115,6 +124,6 @@ def average_precision(
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Mean of the values that COCO could compute (it marks the others by -1)."""
+    """Mean of the values that pycocotools could compute; it marks the others by -1."""
     known = values[values > -1]
     return round(float(known.mean()), 4) if known.size else float("nan")
