@@ -24,7 +24,7 @@ from pipeline.config.schema import Config
 from pipeline.counting.counter import StreamCounter
 from pipeline.models import registry
 from pipeline.models.detections import Detections
-from pipeline.models.filters import wide_open
+from pipeline.models.filters import with_lowest_score
 from pipeline.records.event import CountEvent
 from pipeline.runtime.preflight import check
 from pipeline.stages.inference import Inference
@@ -111,7 +111,7 @@ class OpenStream:
         self._stop = threading.Event()
         self._source: Source = open_source(self._stream, stop=self._stop)
         try:
-            self._model = registry.load(wide_open(config.model, [self._stream]))
+            self._model = registry.load(with_lowest_score(config.model, [self._stream]))
         except BaseException:
             self._source.close()
             raise

@@ -18,7 +18,7 @@ from pipeline.images.paths import ResultNames
 from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
 from pipeline.models.detections import Detections
-from pipeline.models.filters import InstanceFilter, wide_open
+from pipeline.models.filters import InstanceFilter, with_lowest_score
 from pipeline.records.summary import write_json
 from pipeline.transport.planes import Planes
 
@@ -108,7 +108,7 @@ def process(
         ModelError: there is no such model, or it lacks a class of `count`.
         OutputError: the results cannot be written.
     """
-    model = registry.load(wide_open(config))
+    model = registry.load(with_lowest_score(config))
     registry.check_classes(model.classes, count, "--count")
     model.warm_up()
     make_folder(out / "cutouts")

@@ -1,4 +1,4 @@
-"""How fast a model is here: latency and frames a second by batch size, through the way that a worker goes."""
+"""Latency and throughput of a model by batch size, measured from planes to detections as in a worker."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import torch
 from pipeline.models.segmenter import Segmenter
 from pipeline.transport.planes import Planes
 
+WARM_UP_RUNS = 2
+"""Runs of each batch size before timing: memory is allocated and kernels are chosen then."""
+MIN_RUNS = 3
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One batch size.
+class BatchTiming:
+    """Figures of one batch size.
 
     Attributes:
         batch: frames in one run of the model.
         runs: how many were timed.
-        p50_ms: median time of one run, from planes to instances.
-        p95_ms: 95 of 100 runs were faster.
-        frames_per_s: of all runs together.
-        instances: found in a frame, on average.
-        trouble: why this size could not be run, or empty.
+        p50_ms: median latency of a run.
+        p95_ms: its 95th percentile.
+        frames_per_s: throughput over all runs.
+        instances: mean number of instances in a frame.
+        trouble: why this size could not be run; empty if it could.
     """
 
     batch: int
@@ -42,43 +46,47 @@ def bench(
     batches: Sequence[int],
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
-) -> Iterator[Row]:
-    """One row for each batch size, as soon as it is measured.
-
-    The frames are taken in turn. Each size is run twice before its time counts: memory is taken and kernels are
-    chosen then.
+) -> Iterator[BatchTiming]:
+    """Times a model.
 
     Args:
-        seconds: how long to time each size; at least three runs are.
+        model: warmed up.
+        frames: used in turn.
+        batches: batch sizes.
+        seconds: how long to time each size; at least `MIN_RUNS` runs are timed.
+        clock: seconds from any origin.
+
+    Yields:
+        The figures of each batch size as soon as it is measured.
     """
     for batch in batches:
-        groups = [[frames[(at + n) % len(frames)] for n in range(batch)] for at in range(len(frames))]
+        groups = [[frames[(first + n) % len(frames)] for n in range(batch)] for first in range(len(frames))]
         try:
-            yield _row(model, groups, batch, seconds, clock)
+            yield _timing(model, groups, batch, seconds, clock)
         except (torch.OutOfMemoryError, MemoryError):
-            yield Row(batch, trouble="not enough memory")
+            yield BatchTiming(batch, trouble="not enough memory")
 
 
-def _row(
+def _timing(
     model: Segmenter, groups: list[list[Planes]], batch: int, seconds: float, clock: Callable[[], float]
-) -> Row:
-    for group in groups[:2]:
+) -> BatchTiming:
+    for group in groups[:WARM_UP_RUNS]:
         model.segment(group)
     times_s: list[float] = []
-    found = 0
+    instances = 0
     begun_s = clock()
-    while len(times_s) < 3 or clock() - begun_s < seconds:
+    while len(times_s) < MIN_RUNS or clock() - begun_s < seconds:
         group = groups[len(times_s) % len(groups)]
         start_s = clock()
-        answers = model.segment(group)
+        found = model.segment(group)
         times_s.append(clock() - start_s)
-        found += sum(len(one.scores) for one in answers)
+        instances += sum(len(one.scores) for one in found)
     frames = batch * len(times_s)
-    return Row(
+    return BatchTiming(
         batch=batch,
         runs=len(times_s),
         p50_ms=1e3 * statistics.median(times_s),
         p95_ms=1e3 * sorted(times_s)[int(0.95 * (len(times_s) - 1) + 0.5)],
         frames_per_s=frames / sum(times_s),
-        instances=found / frames,
+        instances=instances / frames,
     )

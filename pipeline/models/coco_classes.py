@@ -1,4 +1,4 @@
-"""The classes of COCO (Lin et al. 2014), which models in the field are trained on."""
+"""The classes of COCO (Lin et al., Microsoft COCO, 2014), which most published models are trained on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ COCO = (
     "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
     "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
-"""The 80 classes in the order of the YOLO exports."""
+"""The 80 classes, in the order of YOLO exports."""
 
 COCO_SLOTS = 91
-"""Outputs of a model that keeps the numbers of the annotation files: 1 to 90, and 0 for the background."""
+"""Output channels of a model that keeps the numbers of the annotation files: 1 to 90, and 0 for the background."""
 
 _UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-"""Numbers among 1 to 90 that the annotation files leave out."""
+"""Numbers from 1 to 90 that the annotation files do not use."""
 
 COCO_BY_NUMBER = dict(
     zip((number for number in range(1, COCO_SLOTS) if number not in _UNUSED), COCO, strict=True)

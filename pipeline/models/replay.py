@@ -1,4 +1,4 @@
-"""Models that find nothing themselves: they return what an instances log or a MOTChallenge detections file holds."""
+"""`replay:PATH`: a model that returns recorded instances, from an instances log or a MOTChallenge detections file."""
 
 from __future__ import annotations
 
@@ -21,54 +21,59 @@ from pipeline.records.log import RecordError, read_log
 from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
 
-PERSON = "person"
-"""Class of a detections file's objects, where the configuration does not name it."""
+DEFAULT_CLASS = "person"
+"""Class of the objects in a detections file, where the configuration does not name it."""
 
 
-class _Recorded(Protocol):
-    """What was found, by frame."""
+class Recording(Protocol):
+    """Recorded instances by frame."""
 
     def __call__(self, index: int, frame: Planes) -> Detections:
-        """In the frame with that number in its source, scaled to `frame`."""
+        """The instances of a frame.
+
+        Args:
+            index: number of the frame in its source.
+            frame: its planes, to whose size boxes are scaled.
+        """
 
 
-class Replay:
-    """Returns the recorded instances of the frame with the same number in its source (a `Segmenter`).
+class ReplaySegmenter:
+    """Returns the recorded instances of each frame (a `pipeline.models.segmenter.StreamSegmenter`).
 
     Args:
         classes: class names.
-        recorded: what was found in each frame.
+        recording: the instances.
     """
 
     device = "replay"
 
-    def __init__(self, classes: tuple[str, ...], recorded: _Recorded) -> None:
+    def __init__(self, classes: tuple[str, ...], recording: Recording) -> None:
         self.classes = classes
-        self._recorded = recorded
+        self._recording = recording
         self._next = 0
 
     def warm_up(self) -> None:
-        """Nothing to warm."""
+        """Does nothing."""
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """The next frames of the record, in its order."""
+        """The instances of the next frames of the recording."""
         first, self._next = self._next, self._next + len(frames)
-        return [self._recorded(first + place, frame) for place, frame in enumerate(frames)]
+        return [self._recording(first + place, frame) for place, frame in enumerate(frames)]
 
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
-        """The recorded frames with the references' `index`, whatever the order: so frames may be dropped."""
-        return [self._recorded(ref.index, frame) for ref, frame in zip(refs, frames, strict=True)]
+        """The instances of the frames with the indices of `refs`, in any order: frames may have been dropped."""
+        return [self._recording(ref.index, frame) for ref, frame in zip(refs, frames, strict=True)]
 
 
-class LogFrames:
-    """The frames of an instances log, held in memory. A source longer than the log begins it again.
+class LogRecording:
+    """The frames of an instances log, held in memory. For a source longer than the log it starts again.
 
     Args:
         path: an instances log.
-        score: recorded instances below it are left out.
+        score: instances below it are left out.
 
     Raises:
-        ModelError: the log holds no frame.
+        ModelError: the log contains no frame.
         RecordError: it cannot be read.
     """
 
@@ -77,7 +82,7 @@ class LogFrames:
         self.classes = tuple(header.classes)
         self._records = {record.index: record for record in records}
         if not self._records:
-            raise ModelError(f"{path}: holds no frame to replay")
+            raise ModelError(f"{path}: contains no frame to replay")
         self._length = max(self._records) + 1
         self._score = score
 
@@ -99,20 +104,20 @@ def _scaled(record: Instances, frame: Planes) -> NDArray[np.float32]:
     return np.asarray(record.boxes_px * scale, np.float32)
 
 
-class DetectionFrames:
-    """The frames of a MOTChallenge detections file, whose masks fill their boxes.
+class MotRecording:
+    """The frames of a MOTChallenge detections file, with masks that fill their boxes.
 
-    Rows are `frame, -1, left, top, width, height, score, ...`; frames count from 1, boxes are in pixels of the
-    frames (Leal-Taixe et al., https://arxiv.org/abs/1504.01942, section 3.3). In frames without rows, and after
-    the last one, nothing is found. Scores above 1 (the files of detectors that give no probabilities hold such)
-    count as 1.
+    Rows are `frame, -1, left, top, width, height, score, ...`; frames are numbered from 1, boxes are in pixels
+    (Leal-Taixe et al., MOTChallenge 2015, https://arxiv.org/abs/1504.01942, section 3.3). Frames without rows, and
+    those after the last row, have no instances. Scores above 1, of detectors that do not give probabilities, count
+    as 1.
 
     Args:
         path: the file.
         score: detections below it are left out.
 
     Raises:
-        ModelError: it cannot be read, or a row is not one.
+        ModelError: it cannot be read, or a row is malformed.
     """
 
     def __init__(self, path: Path, score: float = 0.0) -> None:
@@ -130,21 +135,24 @@ class DetectionFrames:
             return Detections.empty()
         boxes = ltwh_to_xyxy(rows[:, 2:6])
         boxes = boxes.clip(0, np.array([frame.width, frame.height] * 2))
-        seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        count = int(seen.sum())
+        visible = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        count = int(visible.sum())
         return Detections(
-            np.ascontiguousarray(boxes[seen], np.float32),
-            np.asarray(rows[seen, 6].clip(0, 1), np.float32),
+            np.ascontiguousarray(boxes[visible], np.float32),
+            np.asarray(rows[visible, 6].clip(0, 1), np.float32),
             np.zeros(count, np.int16),
             np.full((count, MASK_SIZE, MASK_SIZE), 255, np.uint8),
         )
 
 
 def read_detections(path: Path) -> NDArray[np.float64]:
-    """(N, 7) frame, id, left, top, width, height, score of a MOTChallenge file; a score that is missing is 1.
+    """Rows of a MOTChallenge file.
+
+    Returns:
+        (N, 7) float64: frame, id, left, top, width, height, score; a missing score is 1.
 
     Raises:
-        ModelError: it cannot be read, or a row is not one: it names the line.
+        ModelError: the file cannot be read, or a row is malformed; the message names its line.
     """
     rows: list[list[float]] = []
     try:
@@ -173,12 +181,12 @@ def _row(line: str, path: Path, number: int) -> list[float]:
 
 
 def path_of(config: ModelConfig) -> Path:
-    """PATH of `model.name: replay:PATH`."""
+    """The PATH in `model.name: replay:PATH`."""
     return Path((config.name or "").partition(":")[2])
 
 
 def is_log(path: Path) -> bool:
-    """Whether a file is an instances log, by its first bytes, or a folder with one.
+    """Whether a path is an instances log (by its first bytes) or a folder that contains one.
 
     Raises:
         ModelError: it cannot be read.
@@ -190,24 +198,24 @@ def is_log(path: Path) -> bool:
 
 
 def load(config: ModelConfig) -> Segmenter:
-    """The record that `model.name: replay:PATH` means; what kind it is, its first bytes tell.
+    """The recording of `model.name: replay:PATH`.
 
     Raises:
-        ModelError: it cannot be read, or holds nothing.
+        ModelError: it cannot be read, or contains no frame.
         RecordError: a log is damaged.
     """
     path = path_of(config)
     if is_log(path):
-        frames = LogFrames(path, config.score)
-        return Replay(frames.classes, frames)
-    return Replay(classes_of(config), DetectionFrames(path, config.score))
+        recording = LogRecording(path, config.score)
+        return ReplaySegmenter(recording.classes, recording)
+    return ReplaySegmenter(classes_of(config), MotRecording(path, config.score))
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """Class names of a log, reading one frame of it at the most; of a detections file the configured one, or `person`.
+    """Class names of a log, reading at most one frame of it; for a detections file the configured one, or `person`.
 
     Raises:
-        ModelError: the file cannot be read, or more than one class is named for a file that tells none.
+        ModelError: the file cannot be read, or more than one name is given for a file without classes.
         RecordError: a log is damaged.
     """
     path = path_of(config)
@@ -219,4 +227,4 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
         raise ModelError(
             f"model.classes: got {', '.join(config.classes)}; {path} tells no classes: give one name for all"
         )
-    return config.classes or (PERSON,)
+    return config.classes or (DEFAULT_CLASS,)

@@ -1,11 +1,11 @@
-"""`skip_static`: which frames of a stream the model may be spared because nothing moves in them.
+"""`skip_static`: which frames of a stream need no inference because nothing moves in them.
 
-A frame is compared with the last one that the model saw, not with the one before it: motion too slow to be seen from
-frame to frame adds up until it is. Where nothing moved, what the model found last is used again, so objects that stand
-still stay tracked, counted and drawn.
+A frame is compared with the last one that the model saw, not with the one before it, so that motion too slow to be
+noticed between two frames accumulates until it is. Where nothing moved, the model's last result is used again: objects
+that stand still remain tracked, counted and drawn.
 
-A single look can miss an object that is there, or see one that is not, and here it would do so for seconds. What was
-found is therefore used again only when two looks in a row agree.
+A single inference may miss an object or invent one, and reusing it would prolong the error for seconds. So a result
+is reused only when two consecutive inferences agree.
 """
 
 from __future__ import annotations
@@ -20,87 +20,111 @@ from pipeline.config.schema import StaticConfig
 from pipeline.geometry.boxes import box_iou
 from pipeline.models.detections import Detections
 
-WIDTH = 320
-"""Columns of the small pictures that are compared, at the most: noise averages out, a distant walker does not."""
+MAX_WIDTH = 320
+"""Columns of the downscaled frames that are compared: noise averages out, a distant pedestrian does not."""
 SAME_IOU = 0.5
-"""Overlap from which on two boxes show one object at one place."""
+"""IoU from which on two boxes are the same object at the same place."""
 
 
-class Verdict(Enum):
-    """What is to be done with a frame."""
+class Decision(Enum):
+    """What to do with a frame."""
 
-    LOOK = auto()
-    """The model has to see it; `told` gets what it found."""
-    HOLD = auto()
-    """Nothing moved: `held` is what is in it."""
-    WAIT = auto()
-    """Cannot be said before `told` has what the model finds in the frame before."""
+    INFER = auto()
+    """Run the model, and pass its result to `update`."""
+    REUSE = auto()
+    """Nothing moved: `detections` are the frame's."""
+    DEFER = auto()
+    """Cannot be decided before `update` has been called for earlier frames."""
 
 
 class StaticGate:
-    """The frames of one stream, in order. Time is media time: a file is decided in the same way each time."""
+    """Decides for the frames of one stream, in order, from media time: equal for each run over a file.
+
+    Args:
+        config: thresholds, and how often to run the model at least.
+
+    Attributes:
+        detections: the last result of the model.
+    """
 
     def __init__(self, config: StaticConfig) -> None:
         self._config = config
-        self._seen: NDArray[np.uint8] | None = None
-        """The last frame that the model saw, small."""
-        self._seen_s = 0.0
-        self._untold = 0
-        self._looks = 0
-        """Frames that the model saw since something moved, with the one in which it did."""
+        self.detections = Detections.empty()
+        self._reference: NDArray[np.uint8] | None = None
+        """The last frame that the model saw, downscaled."""
+        self._reference_s = 0.0
+        self._pending = 0
+        """Frames whose results have not been passed to `update` yet."""
+        self._inferences = 0
+        """Frames that the model saw since the last motion, including the one with the motion."""
         self._agree = False
-        self.held = Detections.empty()
-        """What the model found last."""
 
-    def decide(self, luma: NDArray[np.uint8], pts_s: float) -> Verdict:
-        """The next frame. `luma`: (H, W) uint8, only read. `pts_s`: its media time."""
-        small = shrunk(luma)
-        moved = self._seen is None or moving(small, self._seen, self._config)
-        if moved:
-            self._looks = 0
-        elif self._looks >= 2:
-            if self._untold:
-                return Verdict.WAIT
-            if self._agree and 0 <= pts_s - self._seen_s < self._config.refresh_s:
-                return Verdict.HOLD
-        self._seen, self._seen_s = small, pts_s
-        self._looks += 1
-        self._untold += 1
-        return Verdict.LOOK
+    def decide(self, luma: NDArray[np.uint8], pts_s: float) -> Decision:
+        """The decision for the next frame.
 
-    def told(self, found: Detections | None) -> None:
-        """What the model found in the first of the frames that it had to see and of which nothing was told yet.
-
-        None: nothing that could be used, so the next frame has to be seen, too.
+        Args:
+            luma: (H, W) uint8, read only.
+            pts_s: its media time.
         """
-        self._untold -= 1
-        self._agree = found is not None and agree(self.held, found)
-        self.held = self.held if found is None else found
+        small = downscale(luma)
+        if self._reference is None or has_motion(small, self._reference, self._config):
+            self._inferences = 0
+        elif self._inferences >= 2:
+            if self._pending:
+                return Decision.DEFER
+            if self._agree and 0 <= pts_s - self._reference_s < self._config.refresh_s:
+                return Decision.REUSE
+        self._reference, self._reference_s = small, pts_s
+        self._inferences += 1
+        self._pending += 1
+        return Decision.INFER
+
+    def update(self, found: Detections | None) -> None:
+        """Takes the model's result for the oldest frame that was decided as `INFER` and is still pending.
+
+        Args:
+            found: the result; None if it is unusable, so that the next frame needs inference as well.
+        """
+        self._pending -= 1
+        self._agree = found is not None and same_objects(self.detections, found)
+        self.detections = self.detections if found is None else found
 
 
-def shrunk(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A small copy, each of its pixels the mean of a square of the frame; what is over at two edges is left out."""
+def downscale(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A frame at most `MAX_WIDTH` wide. Each pixel is the mean of a square; a remainder at two edges is cut off.
+
+    Args:
+        luma: (H, W) uint8.
+    """
     height, width = luma.shape
-    factor = -(-width // WIDTH)
+    factor = -(-width // MAX_WIDTH)
     if factor == 1 or height < factor:
         return luma.copy()
     size = (width // factor, height // factor)
-    whole = luma[: size[1] * factor, : size[0] * factor]  # a whole factor is ten times as fast as any other
+    whole = luma[
+        : size[1] * factor, : size[0] * factor
+    ]  # an integer factor is ten times as fast as any other
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def moving(small: NDArray[np.uint8], before: NDArray[np.uint8], config: StaticConfig) -> bool:
-    """Whether enough of the picture changed, apart from what all of it did: a cloud, or the camera's exposure."""
-    if small.shape != before.shape:
+def has_motion(small: NDArray[np.uint8], reference: NDArray[np.uint8], config: StaticConfig) -> bool:
+    """Whether enough pixels changed, apart from a change of brightness common to all (a cloud, automatic exposure).
+
+    Args:
+        small: (h, w) uint8, downscaled.
+        reference: likewise, the frame to compare with.
+        config: thresholds.
+    """
+    if small.shape != reference.shape:
         return True
-    brighter = round(cv2.mean(small)[0] - cv2.mean(before)[0])
-    level = cv2.addWeighted(small, 1.0, small, 0.0, -brighter)
-    changed = cv2.threshold(cv2.absdiff(level, before), config.threshold, 1, cv2.THRESH_BINARY)[1]
+    brightening = round(cv2.mean(small)[0] - cv2.mean(reference)[0])
+    level = cv2.addWeighted(small, 1.0, small, 0.0, -brightening)
+    changed = cv2.threshold(cv2.absdiff(level, reference), config.threshold, 1, cv2.THRESH_BINARY)[1]
     return cv2.countNonZero(changed) >= max(2.0, config.area * small.size)
 
 
-def agree(first: Detections, second: Detections) -> bool:
-    """Whether both show the same objects at the same places."""
+def same_objects(first: Detections, second: Detections) -> bool:
+    """Whether two results show the same objects at the same places."""
     if len(first.scores) != len(second.scores):
         return False
     same = box_iou(first.boxes_px.astype(np.float64), second.boxes_px.astype(np.float64)) >= SAME_IOU

@@ -16,7 +16,7 @@ from pipeline.config.schema import Config
 from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter
 from pipeline.models.segmenter import PipelinedSegmenter, Segmenter
-from pipeline.models.static import StaticGate, Verdict
+from pipeline.models.static import Decision, StaticGate
 from pipeline.transport.messages import OK, STATIC, FrameRef
 from pipeline.transport.planes import Planes
 
@@ -122,11 +122,11 @@ class Inference:
                 later.append(number)
             else:
                 match gate.decide(frames[number].y, refs[number].pts_s):
-                    case Verdict.LOOK:
+                    case Decision.INFER:
                         look.append(number)
-                    case Verdict.HOLD:
-                        seen[number] = InferredFrame(gate.held, STATIC)
-                    case Verdict.WAIT:
+                    case Decision.REUSE:
+                        seen[number] = InferredFrame(gate.detections, STATIC)
+                    case Decision.DEFER:
                         later.append(number)
         return look, later
 
@@ -150,7 +150,7 @@ class Inference:
             used, usable = self._used(stream, one, frames[number])
             seen[number] = InferredFrame(used)
             if (gate := self._gates.get(stream)) is not None:
-                gate.told(used if usable else None)
+                gate.update(used if usable else None)
 
     def _used(self, stream: str, found: Detections, frame: Planes) -> tuple[Detections, bool]:
         """What the stream's filter leaves, and whether all are numbers; else `instances_of` makes it a frame without

@@ -11,7 +11,7 @@ import cv2
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
-from pipeline.models.filters import wide_open
+from pipeline.models.filters import with_lowest_score
 from pipeline.models.segmenter import Segmenter
 from pipeline.stages.batch import Batch
 from pipeline.stages.context import StageContext, now
@@ -83,7 +83,7 @@ class Segment:
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(self._report, now())
         heartbeat.preparing(self._report)  # loading may build an engine, warming up may compile
-        model = registry.load(wide_open(self._config.model, list(self._config.streams.values())))
+        model = registry.load(with_lowest_score(self._config.model, list(self._config.streams.values())))
         self._model = model
         self._warming_up = True
         heartbeat.preparing(self._report)  # says where it runs, too

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import ModelConfig, StreamConfig
 from pipeline.models.detections import Detections
-from pipeline.models.filters import InstanceFilter, floor_score, wide_open
+from pipeline.models.filters import InstanceFilter, lowest_score, with_lowest_score
 
 CLASSES = ("person", "car", "dog")
 WIDTH, HEIGHT = 200, 100
@@ -57,8 +57,8 @@ def test_a_class_has_its_own_score_and_the_stream_the_last_word() -> None:
 def test_the_model_is_asked_for_the_lowest_score_of_all() -> None:
     model = ModelConfig.model_validate({"score": 0.5, "filter": {"scores": {"car": 0.8}}})
     stream = StreamConfig.model_validate({"source": "x", "filter": {"scores": {"dog": 0.2}}})
-    assert floor_score(model) == 0.5
-    assert wide_open(model, [stream]).score == 0.2
+    assert lowest_score(model) == 0.5
+    assert with_lowest_score(model, [stream]).score == 0.2
 
 
 def test_only_classes_that_model_and_stream_both_want() -> None:

@@ -11,7 +11,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, TallycamError
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models import registry
-from pipeline.models.replay import Replay
+from pipeline.models.replay import ReplaySegmenter
 from pipeline.records.log import LogHeader, LogWriter
 from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes
@@ -57,9 +57,9 @@ def ref(index: int) -> FrameRef:
     )
 
 
-def replay(path: Path, score: float = 0.0) -> Replay:
+def replay(path: Path, score: float = 0.0) -> ReplaySegmenter:
     model = registry.load(ModelConfig(name=f"replay:{path}", score=score))
-    assert isinstance(model, Replay)
+    assert isinstance(model, ReplaySegmenter)
     return model
 
 
@@ -90,13 +90,13 @@ def test_boxes_are_scaled_to_the_frame_and_weak_ones_left_out(log: Path) -> None
 def test_registry_finds_it_by_name(log: Path) -> None:
     config = ModelConfig(name=f"replay:{log}")
     assert registry.classes_of(config) == ("person", "car")
-    assert isinstance(registry.load(config), Replay)
+    assert isinstance(registry.load(config), ReplaySegmenter)
 
 
 def test_log_without_frames_or_no_log_is_told(tmp_path: Path) -> None:
     path = tmp_path / "empty.log"
     LogWriter(path, LogHeader(stream="gate", classes=("person",), width=64, height=48)).close()
-    with pytest.raises(ModelError, match="holds no frame to replay"):
+    with pytest.raises(ModelError, match="contains no frame to replay"):
         replay(path)
     with pytest.raises(TallycamError, match=r"none\.log"):
         registry.classes_of(ModelConfig(name=f"replay:{tmp_path / 'none.log'}"))

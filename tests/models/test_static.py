@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.config.schema import StaticConfig
 from pipeline.models.detections import Detections
-from pipeline.models.static import StaticGate, Verdict, agree, moving, shrunk
+from pipeline.models.static import Decision, StaticGate, downscale, has_motion, same_objects
 
-LOOK, HOLD, WAIT = Verdict.LOOK, Verdict.HOLD, Verdict.WAIT
+INFER, REUSE, DEFER = Decision.INFER, Decision.REUSE, Decision.DEFER
 FPS = 8
 EMPTY_STREET = np.random.default_rng(0).integers(40, 200, (90, 160)).astype(np.uint8)
 EMPTY_STREET = np.asarray(np.kron(EMPTY_STREET, np.ones((8, 8))), np.uint8)
@@ -35,18 +35,18 @@ def walk(gate: StaticGate, frames: list[np.ndarray], answers: list[Detections], 
     """`L` and `.` for each frame; the model answers at once."""
     marks = ""
     for number, frame in enumerate(frames, start):
-        verdict = gate.decide(frame, number / FPS)
-        assert verdict is not WAIT
-        if verdict is LOOK:
-            gate.told(answers[min(number, len(answers) - 1)])
-        marks += "L" if verdict is LOOK else "."
+        decision = gate.decide(frame, number / FPS)
+        assert decision is not DEFER
+        if decision is INFER:
+            gate.update(answers[min(number, len(answers) - 1)])
+        marks += "L" if decision is INFER else "."
     return marks
 
 
 def test_nothing_moves_and_the_model_looks_twice_and_then_every_two_seconds() -> None:
     gate = StaticGate(StaticConfig())
     assert walk(gate, [street(100)] * 45, [person()]) == "LL" + "." * 15 + "L" + "." * 15 + "L" + "." * 11
-    assert gate.held.boxes_px.tolist() == person().boxes_px.tolist()
+    assert gate.detections.boxes_px.tolist() == person().boxes_px.tolist()
 
 
 def test_a_walker_is_looked_at_in_every_frame_and_twice_after_it() -> None:
@@ -79,58 +79,58 @@ def test_two_looks_that_do_not_agree_are_followed_by_another() -> None:
     gate = StaticGate(StaticConfig())
     answers = [person(), Detections.empty(), person(), Detections.empty(), Detections.empty()]
     assert walk(gate, [street(100)] * 8, answers) == "LLLLL..."
-    assert len(gate.held.scores) == 0
+    assert len(gate.detections.scores) == 0
 
 
 def test_an_object_missed_once_at_a_refresh_is_not_gone_for_two_seconds() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.5))
     answers = [person()] * 5 + [Detections.empty()] + [person()] * 9
     assert walk(gate, [street(100)] * 11, answers) == "LL...LLL..."
-    assert len(gate.held.scores) == 1
+    assert len(gate.detections.scores) == 1
 
 
 def test_after_a_refresh_the_next_frame_waits_for_the_answer() -> None:
     gate = StaticGate(StaticConfig(refresh_s=0.3))
     assert walk(gate, [street()] * 4, [Detections.empty()]) == "LL.."
-    assert [gate.decide(street(), at_s) for at_s in (0.5, 0.6)] == [LOOK, WAIT]
-    gate.told(Detections.empty())
-    assert gate.decide(street(), 0.6) is HOLD
+    assert [gate.decide(street(), at_s) for at_s in (0.5, 0.6)] == [INFER, DEFER]
+    gate.update(Detections.empty())
+    assert gate.decide(street(), 0.6) is REUSE
 
 
 def test_two_frames_of_one_batch_after_motion_are_both_looked_at() -> None:
     gate = StaticGate(StaticConfig())
-    assert [gate.decide(street(), n / FPS) for n in range(3)] == [LOOK, LOOK, WAIT]
+    assert [gate.decide(street(), n / FPS) for n in range(3)] == [INFER, INFER, DEFER]
 
 
 def test_an_answer_that_cannot_be_used_asks_for_another_look() -> None:
     gate = StaticGate(StaticConfig())
     assert walk(gate, [street(100)] * 3, [person()]) == "LL."
-    assert gate.decide(street(100), 5.0) is LOOK
-    gate.told(None)
-    assert gate.decide(street(100), 5.1) is LOOK
-    assert len(gate.held.scores) == 1
+    assert gate.decide(street(100), 5.0) is INFER
+    gate.update(None)
+    assert gate.decide(street(100), 5.1) is INFER
+    assert len(gate.detections.scores) == 1
 
 
 def test_a_clock_that_goes_back_and_a_new_resolution_are_looked_at() -> None:
     gate = StaticGate(StaticConfig())
     walk(gate, [street()] * 3, [Detections.empty()], start=100)
-    assert gate.decide(street(), 1.0) is LOOK
-    gate.told(Detections.empty())
-    assert gate.decide(street()[:, :640], 1.1) is LOOK
+    assert gate.decide(street(), 1.0) is INFER
+    gate.update(Detections.empty())
+    assert gate.decide(street()[:, :640], 1.1) is INFER
 
 
 @pytest.mark.parametrize("shape", [(1080, 1920), (719, 1279), (48, 64), (3, 2000), (2000, 3)])
 def test_small_pictures_of_any_frame(shape: tuple[int, int]) -> None:
     luma = np.full(shape, 77, np.uint8)
-    small = shrunk(luma)
+    small = downscale(luma)
     assert small.shape[1] <= 320 or shape[0] < 7
     assert (small == 77).all() and not np.shares_memory(small, luma)
-    assert not moving(small, small, StaticConfig())
+    assert not has_motion(small, small, StaticConfig())
 
 
 def test_what_agrees_is_the_same_objects_at_the_same_places() -> None:
-    assert agree(Detections.empty(), Detections.empty())
-    assert agree(person(100), person(104))
-    assert not agree(person(100), person(125))
-    assert not agree(person(), person(class_id=1))
-    assert not agree(person(), Detections.empty())
+    assert same_objects(Detections.empty(), Detections.empty())
+    assert same_objects(person(100), person(104))
+    assert not same_objects(person(100), person(125))
+    assert not same_objects(person(), person(class_id=1))
+    assert not same_objects(person(), Detections.empty())
