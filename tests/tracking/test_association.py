@@ -54,9 +54,9 @@ def test_the_search_by_intervals_finds_what_looking_at_all_pairs_finds(
 ) -> None:
     new, old = crowd(seed, found, kept, near_borders)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(likeness, "MANY_PAIRS", 10**9)
+        patch.setattr(likeness, "MAX_DENSE_PAIRS", 10**9)
         all_looked_at = association_costs(new, old)
-        patch.setattr(likeness, "MANY_PAIRS", -1)
+        patch.setattr(likeness, "MAX_DENSE_PAIRS", -1)
         searched = association_costs(new, old)
     for one, other in zip(all_looked_at, searched, strict=True):
         assert np.array_equal(one, other)

@@ -101,7 +101,7 @@ def test_what_was_known_moves_along_and_back_again() -> None:
     motion.update(np.array([0, 1]), motion.mean + 2.0, np.ones(2))
     before = [array.copy() for array in (motion.mean, motion.velocity, motion.variance)]
     there = CameraTransform(complex(0.0, 2.0), complex(5.0, -3.0))  # a quarter turn, twice as large
-    back = CameraTransform(1 / there.turn, -there.move / there.turn)
+    back = CameraTransform(1 / there.rotation, -there.translation / there.rotation)
     motion.camera_transform(there)
     x, y, wide, tall = before[0][0].tolist()
     assert motion.mean[0].tolist() == pytest.approx([-2 * y + 5, 2 * x - 3, 2 * wide, 2 * tall])
@@ -138,4 +138,4 @@ def test_a_camera_that_changed_its_resolution_is_followed_in_the_pixels_of_befor
     view.camera_transform((0, 1.0, 0.0, 0.0, 0.0), 0, (2.0, 2.0))
     camera_transform = view.camera_transform((0, 1.0, 0.0, 10.0, -4.0), 0, (2.0, 2.0))
     assert camera_transform is not None
-    assert camera_transform.move == complex(-20.0, 8.0)
+    assert camera_transform.translation == complex(-20.0, 8.0)
