@@ -17,7 +17,7 @@ from pipeline.tracking.uncertainty import margin
 
 @dataclass(frozen=True, slots=True)
 class ObjectUpdate:
-    """What one frame says of one counted object.
+    """Observation of one counted object in one frame.
 
     Attributes:
         counted: the object.
@@ -42,7 +42,7 @@ class CountedObjects:
 
     Args:
         config: how tracks become objects.
-        tracker: is told when an object goes on under another track.
+        tracker: notified when an object continues under another track.
         class_names: the model's class names; class ids are indices into them.
         wanted: classes that the stream counts; None: all.
         moving: whether the camera moves.
@@ -63,20 +63,34 @@ class CountedObjects:
         self._began_s: float | None = None
 
     def begin_frame(self, size: tuple[int, int], pts_s: float) -> None:
-        """The next frame: its width and height in pixels, its media time in seconds."""
+        """Starts the next frame.
+
+        Args:
+            size: Width and height, pixels.
+            pts_s: Media time, seconds.
+        """
         self._began_s = pts_s if self._began_s is None else self._began_s
         self._registry.frame(size)
 
     def camera_transform(self, transform: CameraTransform) -> None:
-        """The camera has moved since the frame before."""
+        """Moves the positions of all objects with the camera.
+
+        Args:
+            transform: From pixels of the previous frame to pixels of this one.
+        """
         self._registry.camera_transform(transform)
 
     def height_px(self, track: int, height_px: float) -> float:
-        """Smoothed height of a track's object, given the height seen now."""
+        """Smoothed height of a track's object.
+
+        Args:
+            track: Track id.
+            height_px: Height measured in this frame, pixels.
+        """
         return self._registry.height_px(track, height_px)
 
     def observe(self, observed: Iterable[TrackObservation], now_s: float) -> list[ObjectUpdate]:
-        """Assigns the tracks of one frame to objects; a track that is not confirmed yet says nothing.
+        """Assigns the tracks of one frame to objects; unconfirmed tracks yield no update.
 
         Args:
             observed: in the order of the tracker's matches.
@@ -105,19 +119,36 @@ class CountedObjects:
         return updates
 
     def expired(self, now_s: float) -> list[int]:
-        """Ids of the objects that were lost so long ago that no track can continue them, at `now_s` of the clock."""
+        """Objects that were lost so long ago that no track can continue them.
+
+        Args:
+            now_s: Seconds of the stream's clock.
+
+        Returns:
+            Object ids.
+        """
         return self._registry.expired(now_s)
 
     def lost(self, now_s: float) -> list[int]:
-        """Ids of all objects that are not seen in the frame at `now_s` of the stream's clock."""
+        """Active objects that are not observed in the current frame.
+
+        Args:
+            now_s: Seconds of the stream's clock at that frame.
+
+        Returns:
+            Object ids.
+        """
         active = self._registry.active_ids()
         return [object_id for object_id in active if self._registry.get(object_id).last_s < now_s]
 
     def retire(self, object_id: int) -> CountedObject | None:
-        """Decides what became of a lost object, and forgets it.
+        """Decides the outcome of a lost object, and removes it.
+
+        Args:
+            object_id: An active object.
 
         Returns:
-            The object that it was seen as later, which now stands for both; None: it left.
+            The later object to which it was stitched, which now stands for both; None: it left.
         """
         later = self._registry.stitch_late(object_id)
         if later is None:
@@ -130,7 +161,7 @@ class CountedObjects:
         return self._registry.count
 
     def class_of(self, object_id: int) -> str:
-        """As `ObjectTable.class_of`."""
+        """See `ObjectTable.class_of`."""
         return self._name_of(self._registry.get(object_id))
 
     def unique(self) -> dict[str, int]:

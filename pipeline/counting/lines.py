@@ -26,15 +26,17 @@ class Lines(CountingRule):
         self._counters: dict[str, LineCounter] = {}
         self._counted: Crossings = {line: {} for line in self._config}
         self._shown: Crossings | None = None
-        """What `crossings` returned, as long as it is still true: it is asked for with every frame."""
+        """Cached result of `crossings`, which is read with every frame; None: out of date."""
         self._shown_classes = -1
 
     def begin(self, frame: tuple[int, int]) -> None:
+        """See `CountingRule.begin`."""
         self._counters = {name: LineCounter(line, frame) for name, line in self._config.items()}
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
+        """See `CountingRule.observe`."""
         events = []
         for name, counter in self._counters.items():
             direction = counter.observe(object_id, observation, arriving)
@@ -44,6 +46,7 @@ class Lines(CountingRule):
         return events
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
+        """See `CountingRule.stitch`."""
         events = []
         for name, counter in self._counters.items():
             direction = counter.stitch(object_id, later, first.frame_time.pts_s)
@@ -52,6 +55,7 @@ class Lines(CountingRule):
         return events
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """See `CountingRule.end`."""
         events = []
         for name, counter in self._counters.items():
             left = counter.end(object_id)
@@ -60,7 +64,7 @@ class Lines(CountingRule):
         return events
 
     def crossings(self) -> Crossings:
-        """Crossings so far, for every class configured or seen. What is returned does not change later."""
+        """Crossings so far, for every class configured or seen. The returned mapping is not modified later."""
         if self._shown is None or len(self.stream.seen) != self._shown_classes:
             self._shown_classes = len(self.stream.seen)
             self._shown = {
@@ -152,7 +156,14 @@ def _net(directions: Mapping[str, int]) -> int:
 
 
 def net_of(crossings: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
-    """Line -> class -> crossings in the first direction minus those in the second."""
+    """Net flow over each line.
+
+    Args:
+        crossings: As `Crossings`; the first direction of each line counts as positive.
+
+    Returns:
+        Line -> class -> crossings in the first direction minus those in the second.
+    """
     return {
         line: {cls: _net(directions) for cls, directions in classes.items()}
         for line, classes in crossings.items()

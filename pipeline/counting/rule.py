@@ -1,11 +1,11 @@
-"""What a counting rule is: the seam between the objects of a stream and everything that is counted of them.
+"""Interface of counting rules: between the objects of a stream and everything that is counted of them.
 
-A rule is told of every confirmed object of its stream: when it is confirmed, each time it is observed, when it turns
-out to be the continuation of another one, and when it is gone. It answers with events, and says at any time what it has
-counted: for `summary.json`, for Prometheus, for the tables on the terminal. Nothing else knows what a rule counts.
+A rule is notified of every confirmed object of its stream: when it is confirmed, at each observation, when it is
+stitched to an earlier object, and when it ends. It returns events, and reports its totals at any time: for
+`summary.json`, for Prometheus, for the tables on the terminal. No other module knows what a rule counts.
 
-A rule is a pure function of what it is told: the same calls give the same events and totals. After a crash the log of
-instances is replayed through it, so it must not look at clocks, files or random numbers.
+A rule is deterministic: the same calls give the same events and totals. After a crash the log of instances is replayed
+through it, so it must not use clocks, files or random numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.transport.totals import Table
 
 
 class ObjectTable(Protocol):
-    """The objects of a stream, as far as rules may ask about them."""
+    """What rules may query about the objects of a stream."""
 
     def unique(self) -> dict[str, int]:
         """Class -> number of objects so far, for the classes that the stream counts."""
@@ -35,7 +35,11 @@ class ObjectTable(Protocol):
         """Class -> by how many objects `unique` may be off, as in 34 ± 2."""
 
     def class_of(self, object_id: int) -> str:
-        """Class of an object that is not gone yet, by vote over all its observations."""
+        """Class of an active or lost object, by vote over all its observations.
+
+        Args:
+            object_id: Of an object that has not ended.
+        """
 
 
 class CountedStream:
@@ -60,13 +64,21 @@ class CountedStream:
         self._ground: Ground | None = None
 
     def begin(self, frame: tuple[int, int]) -> None:
-        """The stream's first frame has this width and height in pixels."""
+        """Sets the frame size, and with it the ground plane.
+
+        Args:
+            frame: Width and height of the stream's first frame, pixels.
+        """
         self.frame = frame
         if self.config.ground is not None:
             self._ground = Ground(self.config.ground, frame)
 
     def wanted(self, class_name: str) -> bool:
-        """Whether the stream counts this class."""
+        """Whether the stream counts a class.
+
+        Args:
+            class_name: One of the model's classes.
+        """
         return among(class_name, self.config.classes)
 
     def shown_classes(self, limit: tuple[str, ...] | None) -> set[str]:
@@ -79,18 +91,36 @@ class CountedStream:
         return configured | {name for name in self.seen if among(name, limit)}
 
     def observe(self, object_id: int, class_name: str, observation: Observation) -> None:
-        """Takes an observation of an object of a wanted class, before the rules do."""
+        """Takes an observation of an object of a wanted class, before the rules do.
+
+        Args:
+            object_id: See `CountingRule.observe`.
+            class_name: See `CountingRule.observe`.
+            observation: See `CountingRule.observe`.
+        """
         self.seen.add(class_name)
         if self._ground is not None:
             self._ground.observe(object_id, observation)
 
     def end(self, object_id: int) -> None:
-        """The object is gone."""
+        """Drops the state of an object that has ended.
+
+        Args:
+            object_id: Also one that was never observed here.
+        """
         if self._ground is not None:
             self._ground.end(object_id)
 
     def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
-        """Speed of an object on the ground at its observation `pts_s`; None where it cannot be measured."""
+        """Speed of an object over ground.
+
+        Args:
+            object_id: A confirmed object.
+            pts_s: Media time of one of its observations, seconds.
+
+        Returns:
+            km/h; None without a calibrated ground plane, or where the speed cannot be measured.
+        """
         return None if self._ground is None else self._ground.speed_kmh(object_id, pts_s)
 
 
@@ -104,7 +134,7 @@ class CountingRule:
 
     Attributes:
         Settings: model of the configuration; None: any mapping.
-        all_classes: whether the rule is told of objects of classes that the stream does not count, too.
+        all_classes: whether the rule also receives objects of classes that the stream does not count.
     """
 
     Settings: ClassVar[type[ConfigModel] | None] = None
@@ -116,15 +146,22 @@ class CountingRule:
         self.settings = settings
 
     def begin(self, frame: tuple[int, int]) -> None:
-        """The stream's first frame has this width and height in pixels. Comes before everything else."""
-
-    def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
-        """A new object is confirmed. What was observed of it so far follows in calls of `observe`.
+        """Called once, before everything else.
 
         Args:
-            object_id: from 1, never used again in this stream.
-            class_name: its class by vote.
-            observation: the one that confirmed it.
+            frame: Width and height of the stream's first frame, pixels.
+        """
+
+    def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
+        """A new object is confirmed. Its earlier observations follow in calls of `observe`.
+
+        Args:
+            object_id: From 1, unique within the stream.
+            class_name: Class by vote.
+            observation: The one that confirmed it.
+
+        Returns:
+            Events of this frame.
         """
         return ()
 
@@ -134,38 +171,48 @@ class CountingRule:
         """An object was observed.
 
         Args:
-            object_id: a confirmed object; its observations come in the order of time.
-            class_name: its class by vote so far, which may change from one observation to the next.
-            observation: where and when; coordinates are pixels of the stream's first frame.
-            arriving: the object appeared in view while the stream was running, so it may have come from outside.
+            object_id: A confirmed object; its observations come in the order of time.
+            class_name: Class by vote so far, which may change from one observation to the next.
+            observation: Place and time; coordinates are pixels of the stream's first frame.
+            arriving: The object appeared in view while the stream was running, so it may have come from outside.
+
+        Returns:
+            Events of this observation.
         """
         return ()
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
-        """The object `later` turned out to be `object_id`, seen again. It goes on with the past of both.
+        """The object `later` is the continuation of `object_id` after an occlusion, and inherits its state.
 
         Args:
-            object_id: the older one, which is not observed any more; `end` follows, with nothing left to end.
-            later: the one that appeared after `object_id` was lost.
-            class_name: class of `object_id`.
-            first: the first observation of `later`.
+            object_id: The older one, which gets no more observations; `end` follows, with no state left to end.
+            later: The one that appeared after `object_id` was lost.
+            class_name: Class of `object_id`.
+            first: First observation of `later`.
 
         Returns:
-            What happened out of sight, between the last observation of `object_id` and the first of `later`.
+            Events that happened unobserved, between the last observation of `object_id` and the first of `later`.
         """
         return ()
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
-        """The object is gone for good: drop what is kept of it.
+        """The object has ended: drop its state.
 
         Args:
-            object_id: also one of a class that the stream does not count, or that the rule was never told of.
-            class_name: its class by the final vote; count it only if `stream.wanted(class_name)`.
+            object_id: Also one of a class that the stream does not count, or that this rule never received.
+            class_name: Class by the final vote; count it only if `stream.wanted(class_name)`.
+
+        Returns:
+            Events that the end decides.
         """
         return ()
 
     def on_event(self, event: CountEvent) -> None:
-        """Some rule of the stream has found this event: comes for each event, before the next rule is asked."""
+        """Called with each event of any rule of the stream, before the next rule is called.
+
+        Args:
+            event: Of this rule or another one.
+        """
 
     def totals(self) -> Mapping[str, Any]:
         """What was counted so far, as plain JSON values. Empty values are left out of `summary.json`.
@@ -234,5 +281,10 @@ class CountingRule:
 
 
 def among(class_name: str, classes: Iterable[str] | None) -> bool:
-    """Whether a class is one of `classes`; None stands for all."""
+    """Whether a class is one of `classes`.
+
+    Args:
+        class_name: Name of a class.
+        classes: Names; None: all classes.
+    """
     return classes is None or class_name in classes

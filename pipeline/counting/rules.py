@@ -36,13 +36,13 @@ class CountingRules:
         self._of_all_classes = [rule for rule in self._rules if rule.all_classes]
 
     def begin(self, frame: tuple[int, int]) -> None:
-        """The stream's first frame has this width and height in pixels."""
+        """See `CountingRule.begin`."""
         self._stream.begin(frame)
         for rule in self._rules:
             rule.begin(frame)
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> list[CountEvent]:
-        """As `CountingRule.confirm`."""
+        """See `CountingRule.confirm`."""
         events: list[CountEvent] = []
         for rule in self._told(class_name):
             self._collect(rule.confirm(object_id, class_name, observation), events)
@@ -51,7 +51,7 @@ class CountingRules:
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> list[CountEvent]:
-        """As `CountingRule.observe`."""
+        """See `CountingRule.observe`."""
         events: list[CountEvent] = []
         if self._stream.wanted(class_name):
             self._stream.observe(object_id, class_name, observation)
@@ -60,14 +60,14 @@ class CountingRules:
         return events
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> list[CountEvent]:
-        """As `CountingRule.stitch`."""
+        """See `CountingRule.stitch`."""
         events: list[CountEvent] = []
         for rule in self._told(class_name):
             self._collect(rule.stitch(object_id, later, class_name, first), events)
         return events
 
     def end(self, object_id: int, class_name: str) -> list[CountEvent]:
-        """As `CountingRule.end`."""
+        """See `CountingRule.end`."""
         events: list[CountEvent] = []
         for rule in self._rules:
             self._collect(rule.end(object_id, class_name), events)
@@ -75,7 +75,7 @@ class CountingRules:
         return events
 
     def wanted(self, class_name: str) -> bool:
-        """Whether the stream counts this class."""
+        """See `CountedStream.wanted`."""
         return self._stream.wanted(class_name)
 
     def summary(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class CountingRules:
         return fields
 
     def listen(self, kind: type[_Rule]) -> _Rule:
-        """Makes one more rule, which is told of everything from now on. What it counts is in no summary.
+        """Adds a rule, which receives every call from now on. Its totals are left out of `summary.json`.
 
         Args:
             kind: the rule's class; it has no settings.

@@ -13,8 +13,7 @@ from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
 INSIDE = "inside"
-"""Direction of the internal event of an object that is now in a zone in which it was not before, whether it was seen to
-enter it or appeared there."""
+"""Direction of the internal event of an object that is newly in a zone, whether it entered or appeared there."""
 
 FAMILIES: tuple[tuple[str, str, str, Kind], ...] = (
     ("now", "tallycam_zone_objects", "Objects inside a zone now.", "gauge"),
@@ -34,12 +33,14 @@ class Zones(CountingRule):
         self._counters = {name: ZoneCounter(zone) for name, zone in self._config.items()}
 
     def begin(self, frame: tuple[int, int]) -> None:
+        """See `CountingRule.begin`."""
         for counter in self._counters.values():
             counter.begin(frame)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
+        """See `CountingRule.observe`."""
         events = []
         for name, counter in self._counters.items():
             if not among(class_name, self._config[name].classes):
@@ -58,6 +59,7 @@ class Zones(CountingRule):
         return events
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
+        """See `CountingRule.stitch`."""
         events = []
         for name, counter in self._counters.items():
             passage = counter.stitch(object_id, later)
@@ -66,6 +68,7 @@ class Zones(CountingRule):
         return events
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """See `CountingRule.end`."""
         for counter in self._counters.values():
             counter.end(object_id)
         return ()

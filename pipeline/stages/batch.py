@@ -1,4 +1,4 @@
-"""Which frames go into the next run of the model. Pure; time is passed in."""
+"""Composition of the next model run from the frames of several streams. Pure; time is passed in."""
 
 from __future__ import annotations
 
@@ -8,44 +8,51 @@ from collections.abc import Sequence
 from pipeline.transport.messages import FrameRef
 
 LONGEST_RUN_S = 5.0
-"""A batch is no larger than what the model was seen to do in so long: nobody may take a slow model for a stuck one, and
-to put frames together pays where a run takes milliseconds."""
+"""Batches are limited to what the model was measured to finish in this time, so that a slow model is not mistaken for
+a hung one; batching pays only where a run takes milliseconds."""
 ASK_AGAIN_S = 0.5
-"""An asking that stays unanswered is said again: the decoder may have been started anew."""
+"""Requests without an answer are repeated after this time: the decoder may have been restarted."""
 
 
 class Batch:
-    """Asks streams for frames, and says when to run the model on what came.
+    """Requests frames from streams, and decides when to run the model on those that arrived.
 
-    A batch is full at `size` frames. One that is not goes `max_wait_s` after its first frame came, or as soon as no
-    stream is left that could add to it; so a slow camera never holds the others. Its asking stays with its decoder,
-    and its next frame comes when there is one.
+    A batch is full at `size` frames. An incomplete one is due `max_wait_s` after its first frame, or as soon as no
+    stream remains that could add to it, so that a slow camera never delays the others. The request to that camera
+    stays open at its decoder.
 
-    Whoever was served least recently is asked first, and each for no more than its part of what there is room for:
-    with more streams than places they take turns, and a fast stream gets what slow ones leave.
+    Streams are asked in the order least recently served, each for its share of the free places: with more streams than
+    places they take turns, and a fast stream gets what slow ones leave.
 
     Args:
-        streams: how many.
-        size: frames in one run at the most.
-        max_wait_s: also the time after which a stream that has not answered counts as having nothing now.
+        streams: Number of streams.
+        size: Largest number of frames in one run.
+        max_wait_s: Also the time after which a stream that has not answered is taken to have nothing now.
     """
 
     def __init__(self, streams: int, size: int, max_wait_s: float) -> None:
         self._largest = self._size = size
         self._max_wait_s = max_wait_s
         self._asked: dict[int, tuple[float, int]] = {}
-        """Stream -> when it was asked, and for how many frames; only those that have not answered."""
+        """Stream -> (time of the request, frames requested), for requests that are open."""
         self._turns = deque(range(streams))
-        """Streams, the one first that was served least recently."""
+        """Streams, least recently served first."""
         self._dry: set[int] = set()
-        """Streams that had fewer frames than they were asked for: nothing more is to be had of them for this batch."""
+        """Streams that answered with fewer frames than requested: not asked again for this batch."""
         self._frames: deque[FrameRef] = deque()
         self._given: Counter[int] = Counter()
-        """Stream -> frames that it has in the batch that is being put together."""
+        """Stream -> its frames in the batch under construction."""
         self._first_s = 0.0
 
     def to_ask(self, now_s: float) -> list[tuple[int, int]]:
-        """Streams to ask now, each with a number of frames."""
+        """Requests to send now, including those to repeat; each counts as sent.
+
+        Args:
+            now_s: Monotonic time.
+
+        Returns:
+            (stream, number of frames) of each request.
+        """
         asks = [(stream, most) for stream, (at_s, most) in self._asked.items() if now_s - at_s > ASK_AGAIN_S]
         for stream, most in asks:
             self._asked[stream] = (now_s, most)
@@ -62,7 +69,13 @@ class Batch:
         return asks
 
     def add(self, stream: int, frames: Sequence[FrameRef], now_s: float) -> None:
-        """A stream has answered."""
+        """Takes the answer of a stream to its request.
+
+        Args:
+            stream: Index of the stream.
+            frames: In the order of `seq`; may be empty.
+            now_s: Monotonic time.
+        """
         _, most = self._asked.pop(stream, (now_s, 0))
         if len(frames) < most:
             self._dry.add(stream)
@@ -75,7 +88,14 @@ class Batch:
             self._turns.append(stream)
 
     def wait_s(self, now_s: float) -> float:
-        """How long to wait for more; 0: run what is there, or ask again."""
+        """Time to wait for more frames.
+
+        Args:
+            now_s: Monotonic time.
+
+        Returns:
+            Seconds; 0: `take` the batch now, or call `to_ask` again.
+        """
         if not self._frames:
             return max(self._max_wait_s, 0.001) if self._patient(now_s) else 0.1
         if len(self._frames) >= self._size or not self._asked:
@@ -88,14 +108,19 @@ class Batch:
         return waiting and len(self._asked) < len(self._turns)
 
     def took(self, frames: int, spent_s: float) -> None:
-        """A run of the model with so many frames took so long."""
+        """Adapts the batch size to a measured run of the model (`LONGEST_RUN_S`).
+
+        Args:
+            frames: Frames in the run.
+            spent_s: Its duration.
+        """
         if frames and spent_s > 0:
             self._size = max(1, min(self._largest, int(LONGEST_RUN_S * frames / spent_s)))
 
     def take(self) -> list[FrameRef]:
-        """The batch. Those of one stream are in the order in which they came."""
+        """Removes and returns the batch. Frames of one stream are in the order in which they came."""
         self._dry.clear()
-        # Where the batch does not divide evenly, somebody else gets the odd frame next time.
+        # Where the batch does not divide evenly, another stream gets the odd frame next time.
         self._turns = deque(sorted(self._turns, key=lambda stream: self._given[stream]))
         self._given.clear()
         return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]

@@ -39,7 +39,13 @@ class PendingFrame:
     camera: Camera | None = None
 
     def ref(self, seq: int, stream: str, ring: Ring) -> FrameRef:
-        """The message that names this frame and says where its pixels are."""
+        """Message that identifies this frame and locates its pixels.
+
+        Args:
+            seq: Sequence number.
+            stream: Name of the stream.
+            ring: Ring that holds `slot`.
+        """
         return FrameRef(
             stream=stream,
             epoch=self.epoch,
@@ -112,7 +118,14 @@ class FrameQueue:
         """Reason -> decoded frames that no worker gets."""
 
     def take_slot(self, timeout_s: float) -> int | None:
-        """A slot to write to; None if none becomes free in time (a live source then drops its frame)."""
+        """Reserves a slot for writing. A live source evicts its oldest waiting frame if no slot is free.
+
+        Args:
+            timeout_s: How long to wait for a free slot.
+
+        Returns:
+            The slot; None on timeout (a live source then drops its frame).
+        """
         with self._condition:
             if not self._free and self._live and self._waiting:
                 self._replace_oldest()
@@ -122,6 +135,9 @@ class FrameQueue:
 
     def put(self, frame: PendingFrame) -> int | None:
         """Takes a frame whose slot is completely written.
+
+        Args:
+            frame: In a slot from `take_slot`.
 
         Returns:
             Its sequence number if it needs no worker (see `accepted_to`), otherwise None.
@@ -138,7 +154,11 @@ class FrameQueue:
             return None
 
     def drop(self, reason: str) -> None:
-        """Counts a decoded frame that found no slot."""
+        """Counts a decoded frame that found no slot.
+
+        Args:
+            reason: Key of `dropped`.
+        """
         with self._condition:
             self.dropped[reason] += 1
 
@@ -166,6 +186,10 @@ class FrameQueue:
     def worker_seen(self, worker: str, incarnation: int) -> WorkerRestart | None:
         """Notes which incarnation of a worker is alive; the frames of an earlier one are leased again.
 
+        Args:
+            worker: Name of the process.
+            incarnation: Rises with each restart.
+
         Returns:
             What happened to those frames if the worker was restarted, otherwise None.
         """
@@ -183,7 +207,11 @@ class FrameQueue:
             return restart
 
     def undelivered(self, seqs: list[int]) -> None:
-        """Takes back leases that did not reach their worker."""
+        """Takes back leases that did not reach their worker.
+
+        Args:
+            seqs: Sequence numbers; those no longer leased are ignored.
+        """
         with self._condition:
             for seq in seqs:
                 if (entry := self._in_flight.get(seq)) is not None and entry.leased:
@@ -200,8 +228,15 @@ class FrameQueue:
     def expire_leases(self, now_s: float, timeout_s: float) -> list[int]:
         """Ends leases older than `timeout_s`, so that other workers get the frames; the first answer counts.
 
-        An expired lease is no death of a worker. A slow model on a busy machine, or one that is being compiled, takes
-        its time with any frame. If a frame makes its worker hang, the supervisor notices that and kills the worker.
+        An expired lease is not counted as a death of the worker: a slow model on a busy machine, or one being compiled,
+        may take that long. A worker that hangs is detected and killed by the supervisor.
+
+        Args:
+            now_s: Monotonic time.
+            timeout_s: Largest age of a lease, seconds.
+
+        Returns:
+            Sequence numbers of the expired leases.
         """
         with self._condition:
             late = [s for s, e in self._in_flight.items() if e.leased and now_s - e.leased_s > timeout_s]
@@ -216,7 +251,11 @@ class FrameQueue:
             return [(seq, entry.frame) for seq, entry in held if not entry.accepted]
 
     def accepted(self, to_seq: int) -> None:
-        """Ends the leases of all frames up to and including `to_seq`: `track` has them."""
+        """Ends the leases of all frames that `track` has accepted.
+
+        Args:
+            to_seq: Last accepted frame, inclusive.
+        """
         with self._condition:
             self._accepted_to = max(self._accepted_to, to_seq + 1)
             for seq, entry in self._in_flight.items():
@@ -226,7 +265,11 @@ class FrameQueue:
             self._quarantined = [seq for seq in self._quarantined if seq > to_seq]
 
     def released(self, to_seq: int) -> None:
-        """Frees the slots of accepted frames up to and including `to_seq`: `sink` is done with their pixels."""
+        """Frees the slots of accepted frames whose pixels `sink` no longer needs.
+
+        Args:
+            to_seq: Last released frame, inclusive.
+        """
         with self._condition:
             for seq in [seq for seq, entry in self._in_flight.items() if seq <= to_seq and entry.accepted]:
                 self._free.append(self._in_flight.pop(seq).frame.slot)

@@ -1,8 +1,8 @@
-"""What a worker does with the frames of a batch: the model, then the filters, and no model where nothing moves.
+"""A worker's processing of one batch: static gate, model, filters.
 
-Where the device works beside us, a batch is begun before the one before it is finished (`ahead`), so that its frames
-are copied meanwhile. Frames that may be skipped are decided by what the model found last, so streams with
-`skip_static` want each batch finished before the next; so do models that are told the frames' numbers.
+Where the device computes asynchronously, a batch is begun before the previous one is finished (`ahead`), so that its
+frames are copied meanwhile. The static gate decides from the latest detections, so streams with `skip_static` need
+each batch finished before the next; so do models that take frame references (`segment_refs`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ class InferredFrame:
 class Inference:
     """The model of one worker with the filters of every stream.
 
+    Args:
+        model: Segmenter, with any of the optional methods of `models/segmenter.py`.
+        config: Filters and `skip_static` of every stream that may send frames.
+
     Attributes:
-        runs: frames in each run of the model for the last batch; there are several where a frame could not be decided
-            before the model had seen an earlier one, and none where nothing moved.
-        ahead: batches that may be begun before the first of them is finished; 0: finish each before the next.
+        runs: Frames in each run of the model for the last batch; several where a frame could not be decided before the
+            model had seen an earlier one, none where nothing moved.
+        ahead: Batches that may be begun before the first of them is finished; 0: finish each before the next.
     """
 
     def __init__(self, model: Segmenter, config: Config) -> None:
@@ -73,17 +77,26 @@ class Inference:
         return self._overlapping is not None and self._overlapping.busy
 
     def prepares(self, frames: Sequence[Planes]) -> bool:
-        """Whether the model has to make something for frames like these first, which takes long: to compile itself."""
+        """Whether the model has to prepare for these frames first, which takes long (compilation for a new shape).
+
+        Args:
+            frames: Frames of the next batch.
+        """
         return self._prepares is not None and bool(frames) and self._prepares(frames)
 
     def begin(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> None:
-        """Takes a batch; `finish` answers. Frames of one stream come in the order of their numbers."""
+        """Submits a batch; `finish` returns its instances.
+
+        Args:
+            refs: References, row i belongs to `frames[i]`; those of one stream ascend in `seq`.
+            frames: Pixels, which must stay valid until `finish`.
+        """
         if self._overlapping is not None:
             self._overlapping.begin(frames)
         self._begun.append((refs, frames))
 
     def finish(self) -> list[InferredFrame]:
-        """What is in each frame of the batch that was begun first, in order."""
+        """Instances of the batch begun first, one entry for each frame, in order."""
         refs, frames = self._begun.popleft()
         if self._overlapping is None:
             return self.run(refs, frames)
@@ -94,7 +107,15 @@ class Inference:
         ]
 
     def run(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[InferredFrame]:
-        """What is in each frame, in order. Frames of one stream come in the order of their numbers."""
+        """Processes a batch synchronously.
+
+        Args:
+            refs: See `begin`.
+            frames: See `begin`.
+
+        Returns:
+            One entry for each frame, in order.
+        """
         self.runs = []
         seen: dict[int, InferredFrame] = {}
         todo = list(range(len(refs)))
@@ -153,8 +174,9 @@ class Inference:
                 gate.update(used if usable else None)
 
     def _used(self, stream: str, found: Detections, frame: Planes) -> tuple[Detections, bool]:
-        """What the stream's filter leaves, and whether all are numbers; else `instances_of` makes it a frame without
-        instances."""
+        """Detections that pass the stream's filter, and whether all values are finite; if not, they are returned
+        unfiltered and `instances_of` turns them into a frame without instances.
+        """
         if not found.is_finite:
             return found, False
         return self._filters[stream].apply(found, frame.width, frame.height), True

@@ -43,7 +43,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, eq=Fal
 
 
 class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """Where one decoded frame lies. `(stream, epoch, seq)` names it for ever."""
+    """Location of one decoded frame. `(stream, epoch, seq)` identifies it uniquely."""
 
     stream: str
     epoch: int
@@ -57,7 +57,7 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     wall_s: float
     """Unix time at which the frame was decoded."""
     slot: int
-    """Slot of the ring in which the planes lie."""
+    """Slot of the ring that holds the planes."""
     ring: str
     """Path that a process of this host maps to read the ring."""
     width: int
@@ -88,7 +88,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     height: int
     skipped: str = OK
     """Why the model did not see this frame, or empty: `quarantined`; `static`: nothing moved, the instances are those
-    of an earlier frame; `not_finite`: it did, but answered with numbers that are none."""
+    of an earlier frame; `not_finite`: the model returned NaN or infinite values."""
     boxes_px: Array
     """(N, 4) float32: x0 y0 x1 y1 in pixels of the decoded frame."""
     scores: Array
@@ -104,7 +104,14 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """As in `FrameRef`."""
 
     def only(self, rows: Array) -> Instances:
-        """Some of the instances: `rows` are their numbers, or (N,) bool."""
+        """Selects instances.
+
+        Args:
+            rows: (K,) integer row indices, or an (N,) bool mask.
+
+        Returns:
+            A message with the selected rows of every array; arrays that are None stay None.
+        """
         arrays = {name: getattr(self, name) for name in self.ARRAYS}
         some = {name: array[rows] for name, array in arrays.items() if array is not None}
         return msgspec.structs.replace(self, **some)
@@ -155,7 +162,7 @@ class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     incarnation: int
     """Rises when the worker is started again: what its earlier life had leased is leased again."""
     frames: int
-    """How many frames it takes at the most."""
+    """Largest number of frames to lease."""
 
 
 class Leases(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -165,7 +172,7 @@ class Leases(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """`track` and `sink` tell a decoder where they stand: at their start, and again and again."""
+    """`track` and `sink` report their position to a decoder, at start and periodically afterwards."""
 
     stage: str
     stream: str

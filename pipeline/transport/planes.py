@@ -12,12 +12,21 @@ Plane = NDArray[np.uint8]
 
 
 def chroma(length: int) -> int:
-    """Chroma samples for `length` luma samples: odd sizes round up, as FFmpeg does."""
+    """Chroma samples along one axis; odd sizes round up, as FFmpeg does.
+
+    Args:
+        length: Luma samples along the same axis.
+    """
     return (length + 1) // 2
 
 
 def planes_bytes(width: int, height: int) -> int:
-    """Bytes of a frame of `width` x `height` pixels in yuv420p without padding."""
+    """Size in bytes of an unpadded yuv420p frame.
+
+    Args:
+        width: Pixels; may be odd.
+        height: Pixels; may be odd.
+    """
     return width * height + 2 * chroma(width) * chroma(height)
 
 
@@ -45,7 +54,16 @@ class Planes:
 
     @classmethod
     def view(cls, buffer: NDArray[np.uint8], width: int, height: int) -> Planes:
-        """Views on a flat uint8 buffer of at least `planes_bytes(width, height)` bytes; no copy."""
+        """Wraps a flat buffer without copying.
+
+        Args:
+            buffer: (B,) uint8 with B >= `planes_bytes(width, height)`: y, u, v without padding.
+            width: Pixels.
+            height: Pixels.
+
+        Returns:
+            Planes that share the buffer's memory, and are read-only where it is.
+        """
         luma, part = width * height, chroma(width) * chroma(height)
         shape = (chroma(height), chroma(width))
         return cls(
@@ -56,7 +74,14 @@ class Planes:
 
     @classmethod
     def from_rgb(cls, image: NDArray[np.uint8]) -> Planes:
-        """From (H, W, 3) uint8 RGB; an odd edge is repeated once, then cut away again."""
+        """Converts an RGB image. Odd sizes are padded by edge replication for the conversion, then cropped.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, full range.
+
+        Returns:
+            Planes in memory of their own.
+        """
         height, width = image.shape[:2]
         even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         flat = cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420)

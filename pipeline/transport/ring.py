@@ -1,7 +1,7 @@
-"""Frames in shared memory: written once by the decoder, mapped by whoever reads them.
+"""Frames in shared memory: written once by the decoder, mapped by every reader.
 
-The memory is an anonymous file (memfd) that readers open through the decoder's `/proc` entry, so it is
-gone when the last process is, however that process ended, and no limit of `/dev/shm` applies.
+The memory is an anonymous file (memfd) that readers open through the decoder's `/proc` entry, so the kernel frees it
+when the last process ends, however that process ended, and no limit of `/dev/shm` applies.
 
 Layout: one page of header (`_MAGIC`, slots, width, height), a table of `slots` x (epoch, seq) int64, then the
 slots, each starting on a page. A table entry is -1 while its slot is being written.
@@ -38,7 +38,10 @@ class Ring:
     """A ring of yuv420p frames of one size. `create` in the decoder, `attach` elsewhere.
 
     Attributes:
-        path: what other processes of this host and user pass to `attach`.
+        path: Argument of `attach` in other processes of the same host and user.
+        slots: Number of frames it holds.
+        width: Pixels of each frame.
+        height: Pixels of each frame.
     """
 
     def __init__(
@@ -59,6 +62,16 @@ class Ring:
 
     @classmethod
     def create(cls, slots: int, width: int, height: int) -> Ring:
+        """Allocates a ring whose slots are all empty.
+
+        Args:
+            slots: Number of frames.
+            width: Pixels.
+            height: Pixels.
+
+        Raises:
+            OSError: The memory file cannot be created.
+        """
         descriptor = os.memfd_create("tallycam-ring", os.MFD_CLOEXEC)
         header = np.array([_MAGIC, slots, width, height], np.int64).tobytes()
         size = _PAGE + _up(16 * slots) + slots * _up(planes_bytes(width, height))
@@ -70,10 +83,14 @@ class Ring:
 
     @classmethod
     def attach(cls, path: str, draw: bool = False) -> Ring:
-        """Maps the ring at `path`, for reading, or to draw on frames that nobody else reads any more.
+        """Maps the ring of another process.
+
+        Args:
+            path: `Ring.path` of the creator; valid while the creator lives.
+            draw: Map it writable, to draw on frames that have no other reader any more.
 
         Raises:
-            RingError: it is gone, or is not a ring.
+            RingError: The creator is gone, or the file is not a ring.
         """
         try:
             descriptor = os.open(path, (os.O_RDWR if draw else os.O_RDONLY) | os.O_CLOEXEC)
@@ -86,34 +103,74 @@ class Ring:
         return cls(descriptor, path, int(header[1]), int(header[2]), int(header[3]), writable=draw)
 
     def pixels(self, slot: int) -> NDArray[np.uint8]:
-        """(planes_bytes,) uint8 view on a slot: y, u, v without padding; read-only in a reader."""
+        """Pixels of a slot as one flat buffer.
+
+        Args:
+            slot: 0..slots - 1.
+
+        Returns:
+            (planes_bytes,) uint8 view: y, u, v without padding; read-only unless the ring is mapped writable.
+        """
         start = self._start + slot * self._slot_bytes
         return self._bytes[start : start + planes_bytes(self.width, self.height)]
 
     def planes(self, slot: int) -> Planes:
-        """Views on the planes of a slot; read-only in a reader."""
+        """Pixels of a slot as planes.
+
+        Args:
+            slot: 0..slots - 1.
+
+        Returns:
+            Views; read-only unless the ring is mapped writable.
+        """
         return Planes.view(self.pixels(slot), self.width, self.height)
 
     def open_slot(self, slot: int) -> Planes:
-        """The planes of a slot, to be written; until `publish` no reader takes them for a frame."""
+        """Marks a slot as being written: until `publish`, `holds` and `find` do not report it.
+
+        Args:
+            slot: 0..slots - 1.
+
+        Returns:
+            Writable views of its planes.
+        """
         self._table[slot] = _EMPTY
         return self.planes(slot)
 
     def publish(self, slot: int, epoch: int, seq: int) -> None:
-        """The frame in `slot` is whole, and this is its name."""
+        """Makes a completely written slot visible to readers.
+
+        Args:
+            slot: 0..slots - 1.
+            epoch: As in `FrameRef`.
+            seq: As in `FrameRef`.
+        """
         self._table[slot] = (epoch, seq)
 
     def holds(self, slot: int, epoch: int, seq: int) -> bool:
-        """Whether `slot` still holds that frame: ask again after reading."""
+        """Whether a slot holds the given frame. Check again after reading: the writer may reuse the slot meanwhile.
+
+        Args:
+            slot: 0..slots - 1.
+            epoch: As in `FrameRef`.
+            seq: As in `FrameRef`.
+        """
         return bool(self._table[slot, 0] == epoch and self._table[slot, 1] == seq)
 
     def find(self, seq: int) -> int | None:
-        """The slot that holds frame `seq`, if any does."""
+        """Finds a frame by its sequence number.
+
+        Args:
+            seq: As in `FrameRef`.
+
+        Returns:
+            Its slot, or None if it is not in the ring.
+        """
         (slots,) = np.nonzero(self._table[:, 1] == seq)
         return int(slots[0]) if len(slots) else None
 
     def close(self) -> None:
-        """Gives the memory back. Views that are still held keep it mapped until they go."""
+        """Unmaps the memory. While views exist it stays mapped, until the last of them is collected."""
         del self._table, self._bytes
         with contextlib.suppress(BufferError):  # a view is still held somewhere: the memory goes with it
             self._memory.close()

@@ -1,7 +1,7 @@
 """ZeroMQ sockets as the stages use them: one bound hub or one connected peer, whole messages only.
 
-Work is never pushed: a reader says how much it takes (`Ask`, `Want`), so a queue can hold no more than the
-credit given. ZeroMQ's own high-water mark is only a last fence.
+Flow control is credit-based: a reader states how much it takes (`Ask`, `Want`), so a queue never exceeds the credit
+granted. ZeroMQ's high-water mark is only a safety net.
 """
 
 from __future__ import annotations
@@ -24,16 +24,24 @@ _HIGH_WATER = 4096
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the processes of one run meet: sockets in a folder that only this user can enter."""
+    """ZeroMQ endpoints of one run: Unix sockets in a folder that only this user can enter."""
 
     folder: Path
 
     def stream(self, index: int) -> str:
-        """Bound by the decoder of stream number `index`."""
+        """Endpoint that a decoder binds.
+
+        Args:
+            index: Place of the stream in the configuration, from 0.
+        """
         return f"ipc://{self.folder}/stream-{index}"
 
     def track(self, index: int) -> str:
-        """Bound by tracking process number `index`."""
+        """Endpoint that a tracking process binds.
+
+        Args:
+            index: Number of the tracking process, from 0.
+        """
         return f"ipc://{self.folder}/track-{index}"
 
     @property
@@ -65,12 +73,16 @@ class _Socket:
         self.socket.close()
 
     def _readable(self) -> bool:
-        """Whether a message lies ready: asking costs a third of what trying does."""
+        """Whether a message is ready. Reading the flag costs a third of a failed receive."""
         return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 class RouterSocket(_Socket):
-    """A bound ROUTER: knows its peers by their identity."""
+    """A bound ROUTER, which addresses its peers by identity.
+
+    Args:
+        endpoint: `ipc://PATH`; a stale socket file at PATH is removed.
+    """
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(zmq.ROUTER)
@@ -82,9 +94,17 @@ class RouterSocket(_Socket):
         self.socket.bind(endpoint)
 
     def send(self, peer: bytes, *messages: Message) -> bool:
-        """Sends messages together: all of them arrive, or none.
+        """Sends messages to one peer without blocking, as one multipart message: all of them arrive, or none.
 
-        False where the peer is gone or reads nothing: whoever holds the work must give it to another.
+        Args:
+            peer: ZeroMQ identity of the receiver.
+            *messages: At least one.
+
+        Returns:
+            False if the peer is disconnected or its queue is full: nothing was sent, and the caller keeps the work.
+
+        Raises:
+            WireError: An array has a wrong dtype or shape.
         """
         try:
             self.socket.send_multipart((peer, *map(wire.encode, messages)), zmq.NOBLOCK, copy=True)
@@ -97,7 +117,17 @@ class RouterSocket(_Socket):
         return True
 
     def receive_all(self, most: int = 1024) -> Iterable[tuple[bytes, Message]]:
-        """What lies ready, without waiting."""
+        """Yields the messages that are ready, without waiting.
+
+        Args:
+            most: Limit on the number of multipart messages read.
+
+        Yields:
+            Identity of the sender, and one message.
+
+        Raises:
+            WireError: A message cannot be decoded.
+        """
         for _ in range(most):
             if not self._readable():
                 return
@@ -107,16 +137,28 @@ class RouterSocket(_Socket):
 
 
 class DealerSocket(_Socket):
-    """A connected DEALER. Messages wait while the other side is away."""
+    """A connected DEALER. Messages are queued while the other side is away.
+
+    Args:
+        endpoint: What the other side binds; it need not exist yet.
+        identity: Name by which the other side knows this one; unique among its peers.
+    """
 
     def __init__(self, endpoint: str, identity: str) -> None:
         super().__init__(zmq.DEALER, identity.encode())
         self.socket.connect(endpoint)
 
     def send(self, *messages: Message) -> bool:
-        """Sends messages together: all of them arrive, or none.
+        """Sends messages without blocking, as one multipart message: all of them arrive, or none.
 
-        False where the other side has been away so long that the fence is reached: say it again later.
+        Args:
+            *messages: At least one.
+
+        Returns:
+            False if the queue is full, because the other side has been away for long: nothing was sent, retry later.
+
+        Raises:
+            WireError: An array has a wrong dtype or shape.
         """
         try:
             self.socket.send_multipart([wire.encode(message) for message in messages], zmq.NOBLOCK)
@@ -125,7 +167,14 @@ class DealerSocket(_Socket):
         return True
 
     def receive_all(self, most: int = 1024) -> Iterable[Message]:
-        """What lies ready, without waiting."""
+        """Yields the messages that are ready, without waiting.
+
+        Args:
+            most: Limit on the number of multipart messages read.
+
+        Raises:
+            WireError: A message cannot be decoded.
+        """
         for _ in range(most):
             if not self._readable():
                 return
@@ -134,7 +183,12 @@ class DealerSocket(_Socket):
 
 
 class Poller:
-    """Waits for any of several sockets (and plain file descriptors)."""
+    """Waits for any of several sockets and plain file descriptors.
+
+    Args:
+        links: Sockets to wait for.
+        descriptors: File descriptors that become readable.
+    """
 
     def __init__(self, links: Sequence[_Socket], descriptors: Sequence[int] = ()) -> None:
         self._poller = zmq.Poller()
@@ -144,5 +198,12 @@ class Poller:
             self._poller.register(descriptor, zmq.POLLIN)
 
     def wait(self, timeout_s: float) -> bool:
-        """True when something can be read; False after `timeout_s`."""
+        """Blocks until one of them is readable.
+
+        Args:
+            timeout_s: Seconds, rounded to milliseconds; 0 or less returns at once.
+
+        Returns:
+            False on timeout.
+        """
         return bool(self._poller.poll(max(0, round(timeout_s * 1000))))

@@ -1,4 +1,4 @@
-"""What was counted in one stream so far: the one form in which counts leave the counting rules."""
+"""Counts of one stream so far: the only form in which counts leave the counting rules."""
 
 from __future__ import annotations
 

@@ -76,7 +76,14 @@ def _padding(length: int) -> int:
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of one message. An array of a wrong dtype or shape raises `WireError`."""
+    """Serialises one message.
+
+    Args:
+        message: Of a type listed in `KINDS`.
+
+    Raises:
+        WireError: An array is missing, or has another dtype or shape than `ARRAYS` states.
+    """
     kind = _BY_TYPE[type(message)]
     if not kind.arrays:
         header = _encoder.encode(message)
@@ -102,10 +109,16 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes | memoryview) -> Message:
-    """The message in `data`; its arrays are read-only views on it.
+    """Deserialises one message, after validating version, kind, types, shapes and lengths.
+
+    Args:
+        data: Exactly one message.
+
+    Returns:
+        The message; its arrays are views of `data`, read-only where `data` is immutable.
 
     Raises:
-        WireError: not exactly one message of this version.
+        WireError: `data` is not exactly one message of this wire version.
     """
     if len(data) < _PREFIX.size:
         raise WireError(f"a message has at least {_PREFIX.size} bytes, got {len(data)}")
