@@ -45,7 +45,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, instances: Instances) -> Position:
-        """Of a frame."""
+        """Position of a frame.
+
+        Args:
+            instances: the last frame included.
+        """
         return cls(**{name: getattr(instances, name) for name in cls.__struct_fields__})
 
 
@@ -84,7 +88,14 @@ class Checkpoint:
 
 
 def digest(*parts: Any) -> str:
-    """A short name for values that JSON can hold, the same for equal ones: parts of a configuration, class names."""
+    """Digest of values, equal for equal values.
+
+    Args:
+        *parts: what JSON can hold: parts of a configuration, class names.
+
+    Returns:
+        The first 32 hexadecimal digits of a SHA-256.
+    """
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:32]
 
 
@@ -110,10 +121,14 @@ def encode_checkpoint(
 
 
 def write_checkpoint(path: Path, data: bytes) -> None:
-    """Replaces the checkpoint in a file, and waits until it is on the disk.
+    """Replaces a checkpoint file atomically, and syncs it to disk.
+
+    Args:
+        path: the file.
+        data: from `encode_checkpoint`.
 
     Raises:
-        OutputError: it cannot be written; the one before is still there.
+        OutputError: it cannot be written; the previous checkpoint is kept.
     """
     write_bytes(path, data, durable=True)
 

@@ -37,7 +37,7 @@ REFRESH_S = 1.0
 """How often the state is brought up to date while waiting for the next attempt."""
 
 BUSY_TIMEOUT_S = 2.0
-"""How long a locked SQLite file is waited for within one attempt: short, so that it is told what is wrong."""
+"""SQLite's busy timeout within one attempt: short, so that a lock is reported soon."""
 
 _UNREACHABLE_S = 10
 _POSTGRES_OPTIONS = {
@@ -47,22 +47,29 @@ _POSTGRES_OPTIONS = {
     "keepalives_count": "3",
     "tcp_user_timeout": str(1000 * 2 * _UNREACHABLE_S),
 }
-"""libpq's parameters: a server that falls silent is noticed, also in the middle of a transaction."""
+"""libpq parameters that detect an unresponsive server, also in the middle of a transaction."""
 
 
 class Store(Protocol):
-    """Where events are delivered to. `EventStore` is one."""
+    """Destination of events. `EventStore` is one."""
 
     def write(self, events: Sequence[CountEvent]) -> None:
-        """Applies events in their order, all or none of them. Applying some again changes nothing."""
+        """Applies events in order, all or none of them. Must be idempotent.
+
+        Args:
+            events: in the order of the spool.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
 
     def close(self) -> None:
-        """Gives connections back."""
+        """Closes its connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """How delivery stands.
+    """Progress of delivery.
 
     Attributes:
         backlog: events that are in the spool and not delivered.
@@ -113,12 +120,17 @@ class Delivery:
         """Replaced as a whole after each step: other threads may read it at any time."""
 
     def run(self, stop: threading.Event, drain_s: float = 5.0) -> None:
-        """Delivers until `stop` is set, and then what can still be delivered within `drain_s` seconds."""
+        """Delivers until `stop` is set, then drains the spool.
+
+        Args:
+            stop: set by another thread.
+            drain_s: longest time to go on after `stop`, seconds; draining also ends at the first failure.
+        """
         while not stop.is_set():
             until_s = time.monotonic() + self.step()
             while not stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
                 stop.wait(min(left_s, REFRESH_S))
-                with contextlib.suppress(RecordError, OSError):  # the next step meets it again, and tells it
+                with contextlib.suppress(RecordError, OSError):  # the next step fails too, and reports it
                     self._refresh()
         end_s = time.monotonic() + drain_s
         while self.state.backlog and not self.state.error and time.monotonic() < end_s:
@@ -266,10 +278,14 @@ class Delivery:
 
 
 def open_events(url: str, run: str) -> EventStore:
-    """The database at `url`, with timeouts for one that falls silent.
+    """Opens the database with timeouts against an unresponsive server.
+
+    Args:
+        url: see `EventStore`; libpq parameters given in it take precedence.
+        run: see `EventStore`.
 
     Raises:
-        ConfigError: not the URL of a database that can be used.
+        ConfigError: not the URL of a supported database.
         OutputError: it cannot be opened at the moment.
     """
     parsed = parse_url(url)

@@ -67,9 +67,13 @@ class CountEvent:
         return f"{self.stream}/{self.epoch}/{self.seq}/{self.kind}/{self.name}/{self.track}/{self.direction}"
 
     def corrected(self, class_name: str) -> Self:
-        """The same event for an object that turned out to be of another class."""
+        """The same event for an object whose class turned out to be another one.
+
+        Args:
+            class_name: the new class.
+        """
         return replace(self, class_name=class_name, change="corrected")
 
     def withdrawn(self) -> Self:
-        """Takes the event back."""
+        """The event that removes this one from the database."""
         return replace(self, change="withdrawn")

@@ -119,10 +119,13 @@ class EventStore:
             raise self._failure("cannot be opened", error) from None
 
     def write(self, events: Iterable[CountEvent]) -> None:
-        """Applies events in their order, all of them or, on an error, none; `event.Change` says what each one does.
+        """Applies events in order, in one transaction.
+
+        Args:
+            events: of one run; `event.Change` states the effect of each.
 
         Raises:
-            OutputError: the database is gone, locked for too long, or the disk is full.
+            OutputError: the database is unreachable, locked for too long, or the disk is full.
         """
         last = _last_changes(events)
         if not last:
@@ -151,7 +154,14 @@ class EventStore:
             raise self._failure("cannot be written", error) from None
 
     def count(self, **equals: str | int) -> int:
-        """Number of events of this run with the given values, e.g. `count(stream="gate", name="door")`."""
+        """Number of events of this run with the given values, e.g. `count(stream="gate", name="door")`.
+
+        Args:
+            **equals: column name -> value.
+
+        Raises:
+            OutputError: the database cannot be read.
+        """
         query = select(func.count()).select_from(EVENTS).where(EVENTS.c.run == self.run)
         for column, value in equals.items():
             query = query.where(EVENTS.c[column] == value)
@@ -246,6 +256,9 @@ def _add_newer_columns(connection: Connection) -> None:
 
 def parse_url(url: str) -> URL:
     """Parses `output.events`.
+
+    Args:
+        url: SQLAlchemy URL; `postgres://` and `postgresql://` stand for the psycopg driver.
 
     Raises:
         ConfigError: not a URL of SQLite or PostgreSQL.

@@ -34,7 +34,11 @@ class DamageError(RecordError):
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload` as one frame."""
+    """Wraps a payload into one frame.
+
+    Args:
+        payload: at most `MAX_PAYLOAD` bytes.
+    """
     checked = _CHECKED.pack(len(payload), zlib.crc32(payload))
     return checked + zlib.crc32(checked).to_bytes(4, "little") + payload
 
@@ -44,7 +48,10 @@ def _is_head(head: bytes) -> bool:
 
 
 def open_for_reading(path: Path) -> io.FileIO:
-    """Opens a file.
+    """Opens a file unbuffered.
+
+    Args:
+        path: the file.
 
     Raises:
         RecordError: it cannot be opened.
@@ -99,10 +106,16 @@ class FrameReader:
         return True
 
     def peek(self, size: int) -> bytes | None:
-        """The first `size` bytes of the next frame's payload, or None at the end of the file or at a torn tail.
+        """Reads the beginning of the next payload without moving on.
+
+        Args:
+            size: bytes wanted.
+
+        Returns:
+            Up to `size` bytes of the payload; None at the end of the file or at a torn tail.
 
         Raises:
-            DamageError: its length is damaged.
+            DamageError: the length field is damaged.
         """
         head = self._head()
         if head is None or self.offset + _HEAD.size + head[0] > self._size():

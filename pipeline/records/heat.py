@@ -1,4 +1,4 @@
-"""How long objects were at each place in the picture, stored next to the log until the heat map is drawn."""
+"""Accumulated presence of objects over the image, stored next to the log until the heat map is drawn."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ Floats = NDArray[np.float64]
 
 
 def heat_path(out: Path, stream: str) -> Path:
-    """The file with the heat of a stream, in the folder of a run."""
+    """File with the heat of a stream.
+
+    Args:
+        out: folder of the run.
+        stream: name of the stream.
+    """
     return out / "log" / f"{stream}.heat"
 
 
 def view_path(out: Path, stream: str) -> Path:
-    """The file with the first frame of a stream, in the folder of a run: the background of the heat map."""
+    """File with the first frame of a stream, which is the background of the heat map.
+
+    Args:
+        out: folder of the run.
+        stream: name of the stream.
+    """
     return out / "log" / f"{stream}.jpg"
 
 
@@ -40,6 +50,9 @@ def write_heat(path: Path, heat: Mapping[str, Floats]) -> None:
 
 def read_heat(path: Path) -> dict[str, Floats]:
     """Reads what `write_heat` wrote.
+
+    Args:
+        path: the file; it need not exist.
 
     Returns:
         Class -> (rows, columns) float64: object-seconds in each cell; empty without a readable file.

@@ -32,13 +32,13 @@ class LogFile:
         path: the file.
 
     Raises:
-        RecordError: there is no such file, it is not a log, or its header is damaged or incomplete.
+        RecordError: the file does not exist, is not a log, or its header is damaged or incomplete.
 
     Attributes:
-        header: what stands at its beginning.
-        checkpoint: the state before its first record, as written; None where there is none or it is damaged.
+        header: the header of the file.
+        checkpoint: encoded state before the first record; None where there is none or it is damaged.
         end: offset behind the last record that was read.
-        next_seq: number of the record after the last one that was read.
+        next_seq: sequence number expected of the next record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,11 +55,11 @@ class LogFile:
         self._last_pts_s = -np.inf
 
     def records(self, on_damage: OnDamage | None = None) -> Iterator[Instances]:
-        """The records from here on. A torn tail is left out.
+        """Yields the records from the current position on. A torn tail is left out.
 
         Args:
-            on_damage: is told of damaged records, which are left out. Instances that cannot be, for example with a
-                box without area, are left out as well.
+            on_damage: called with one line for each loss; damaged records, and impossible instances (for example a
+                box without area), are then left out.
 
         Raises:
             RecordError: a record is damaged or impossible, and there is no `on_damage`.
@@ -91,10 +91,17 @@ class LogFile:
             on_damage(f"{self.path}: instances without a box, score or class were left out: {left_out}")
 
     def seek(self, key: Key, value: float) -> None:
-        """Moves to the first record whose `seq`, media or wall time is `value` or later, by bisection.
+        """Moves to the first record whose `key` is at least `value`, by bisection.
 
-        Only the heads of frames and some records are read. Where a file is damaged, this stops at the damage, so that
-        the caller still has to leave out what comes before `value`.
+        Only frame headers and some records are read. In a damaged file it stops at the damage: the caller still has to
+        skip records before `value`.
+
+        Args:
+            key: `seq`, `pts_s` (media time) or `wall_s` (Unix time).
+            value: in the unit of `key`.
+
+        Raises:
+            RecordError: the file cannot be read.
         """
         self.next_seq, self._last_pts_s = -1, -np.inf  # not known before a record is read
         offsets: list[int] = []
@@ -193,11 +200,23 @@ class IncompleteError(RecordError):
 
 
 def header_of(path: Path) -> LogHeader:
-    """The header of one file. Raises what `LogFile` does."""
+    """Header of one file.
+
+    Args:
+        path: a log of version 1, or a segment.
+
+    Raises:
+        RecordError: see `LogFile`.
+    """
     with LogFile(path) as file:
         return file.header
 
 
 def renumbered(record: Instances, class_ids: np.ndarray[tuple[int], np.dtype[np.int16]]) -> Instances:
-    """The record with class `i` replaced by `class_ids[i]`."""
+    """Maps the class ids of a record.
+
+    Args:
+        record: (N,) int16 class ids.
+        class_ids: (C,) int16: class `i` becomes `class_ids[i]`.
+    """
     return msgspec.structs.replace(record, class_ids=class_ids[record.class_ids])

@@ -60,10 +60,13 @@ class LogHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def decode_header(payload: bytes) -> LogHeader:
-    """The header in a frame.
+    """Decodes and validates a header.
+
+    Args:
+        payload: of the first frame in the file.
 
     Raises:
-        RecordError: it is not one, or holds impossible values.
+        RecordError: it is not a header, or holds impossible values.
     """
     try:
         header = msgspec.msgpack.decode(payload, type=LogHeader)
@@ -75,7 +78,11 @@ def decode_header(payload: bytes) -> LogHeader:
 
 
 def printable(header: LogHeader) -> LogHeader:
-    """The same header without control characters in its names, which end up in tables and on terminals."""
+    """Escapes control characters in the names of a header, which are shown in tables and on terminals.
+
+    Args:
+        header: from a file, hence untrusted.
+    """
     names = (header.run, *header.classes)
     if all(map(str.isprintable, names)):
         return header

@@ -64,14 +64,21 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Room on a file system, as a process without privileges has it."""
+    """Capacity of a file system as seen by an unprivileged process."""
 
     total_bytes: int
     free_bytes: int
 
     @classmethod
     def of(cls, path: Path) -> Disk:
-        """The file system that holds `path`."""
+        """Measures the file system that holds `path`.
+
+        Args:
+            path: an existing file or folder.
+
+        Raises:
+            OSError: it cannot be queried.
+        """
         found = os.statvfs(path)
         used = (found.f_blocks - found.f_bfree) * found.f_frsize
         free = found.f_bavail * found.f_frsize
@@ -108,7 +115,14 @@ def plan(files: Iterable[StoredFile], disk: Disk, limits: RetentionLimits, now_s
 
 
 def delete(files: Iterable[StoredFile]) -> tuple[int, list[str]]:
-    """Deletes files. Bytes that became free, and one line for each file that cannot be deleted."""
+    """Deletes files; those that are gone already are ignored.
+
+    Args:
+        files: from `plan`.
+
+    Returns:
+        Bytes freed, and one line for each file that cannot be deleted.
+    """
     freed, failures = 0, []
     for one in files:
         try:
@@ -123,7 +137,11 @@ def delete(files: Iterable[StoredFile]) -> tuple[int, list[str]]:
 
 
 def log_segments(log: Path) -> list[StoredFile]:
-    """The files of one stream's log."""
+    """Files of one stream's log; the newest `NEWEST_SEGMENTS` are marked as in use.
+
+    Args:
+        log: as in `log_files`.
+    """
     paths = [path for path in log_files(log) if path.is_file()]
     needed = set(paths[-NEWEST_SEGMENTS:])
     return _stored(paths, "log", needed)
@@ -156,7 +174,7 @@ def _stored(paths: Iterable[Path], kind: Kind, in_use: Collection[Path]) -> list
 
 
 class FreeSpaceForecast:
-    """When a disk will be full, by how free space changed lately.
+    """Predicts when a disk is full, from the recent trend of its free space.
 
     Args:
         window_s: how far back it looks: longer than deletions are apart, so that these count as well.
@@ -168,7 +186,12 @@ class FreeSpaceForecast:
         self._samples: deque[tuple[float, int]] = deque(maxlen=max(2, round(window_s / step_s)))
 
     def add(self, now_s: float, free_bytes: int) -> None:
-        """Takes what is free at a time of a monotonic clock."""
+        """Takes a sample; ignored within `step_s` of the previous one.
+
+        Args:
+            now_s: monotonic time.
+            free_bytes: free space at that time.
+        """
         if self._samples and now_s - self._samples[-1][0] < self._step_s:
             return
         self._samples.append((now_s, free_bytes))

@@ -49,7 +49,11 @@ class RowWriter:
             self._file = self._part.open("w", encoding="ascii")
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Writes rows; frames may come in any order."""
+        """Writes rows.
+
+        Args:
+            rows: in any order of frames.
+        """
         for row in rows:
             x0, y0, x1, y1 = row.box_px
             self._file.write(
@@ -79,10 +83,13 @@ class RowWriter:
 
 
 def check_rows(path: Path) -> None:
-    """Makes the folder of a file for rows.
+    """Creates the folder of a file of rows.
+
+    Args:
+        path: the file, which is not touched.
 
     Raises:
-        OutputError: it cannot be made, or `path` is a folder.
+        OutputError: the folder cannot be made, or `path` is a folder.
     """
     with writing(path, "give another file"):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,15 @@ class TrueInstance(msgspec.Struct, frozen=True, array_like=True):
     counts: str  # the visible mask, COCO compressed RLE of (height, width)
 
     def mask(self, height: int, width: int) -> NDArray[np.bool_]:
-        """Decodes the visible mask to (height, width) bool."""
+        """Decodes the visible mask.
+
+        Args:
+            height: of the frame, pixels.
+            width: of the frame, pixels.
+
+        Returns:
+            (height, width) bool.
+        """
         return decode(self.counts, height, width)
 
 
@@ -115,7 +123,15 @@ class SceneTruth(msgspec.Struct, frozen=True):
 
 
 def write_truth(truth: SceneTruth, path: Path) -> None:
-    """Writes JSON, gzipped if the name ends in `.gz`; equal truth gives equal bytes."""
+    """Writes deterministic JSON.
+
+    Args:
+        truth: what to write.
+        path: gzipped if the name ends in `.gz`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     data = msgspec.json.encode(truth)
     write_bytes(path, gzip.compress(data, 9, mtime=0) if path.suffix == ".gz" else data)
 
@@ -123,7 +139,11 @@ def write_truth(truth: SceneTruth, path: Path) -> None:
 def read_truth(path: Path) -> SceneTruth:
     """Reads what `write_truth` wrote.
 
+    Args:
+        path: gzipped if the name ends in `.gz`.
+
     Raises:
+        OSError: the file cannot be read.
         msgspec.ValidationError: the file holds something else.
     """
     data = path.read_bytes()

@@ -33,14 +33,23 @@ class Segment:
 
 
 def segment_path(folder: Path, first_seq: int) -> Path:
-    """Where the segment that begins with record `first_seq` is."""
+    """Path of a segment.
+
+    Args:
+        folder: of the log.
+        first_seq: sequence number of its first record.
+    """
     return folder / f"{first_seq:012d}{SUFFIX}"
 
 
 def log_files(path: Path) -> list[Path]:
-    """The files of the log that `path` names, oldest first: the file itself, or the segments of a folder.
+    """Files of a log, oldest first: the file itself, or the segments of a folder.
 
-    `DIR/log/STREAM.log` and `DIR/log/STREAM` name the same log.
+    Args:
+        path: `DIR/log/STREAM.log` and `DIR/log/STREAM` name the same log.
+
+    Raises:
+        RecordError: the folder cannot be read.
     """
     folder = path if path.is_dir() or path.suffix != SUFFIX else path.with_suffix("")
     single = folder.with_name(folder.name + SUFFIX)
@@ -51,7 +60,14 @@ def log_files(path: Path) -> list[Path]:
 
 
 def logs_in(folder: Path) -> list[Path]:
-    """The logs of all streams in `DIR/log` of a run: a folder or a file each."""
+    """Logs of all streams of a run: one folder or file for each.
+
+    Args:
+        folder: `DIR/log` of the run; it need not exist.
+
+    Raises:
+        RecordError: the folder or a file in it cannot be read.
+    """
     folders = [path for path in _children(folder) if path.is_dir() and is_log(path)]
     files = [path for path in _children(folder) if path.suffix == SUFFIX and path.is_file() and is_log(path)]
     return sorted([*folders, *(path for path in files if path.with_suffix("") not in folders)])
@@ -67,7 +83,7 @@ def segments(path: Path, on_damage: OnDamage | None = None) -> list[Segment]:
 
     Args:
         path: a log: one file or a folder.
-        on_damage: is told of segments whose headers are damaged, which are left out.
+        on_damage: called with one line for each segment that is left out because its header is damaged.
 
     Raises:
         RecordError: there is no log, it has no whole segment, or one is damaged and there is no `on_damage`.
@@ -94,7 +110,10 @@ def segments(path: Path, on_damage: OnDamage | None = None) -> list[Segment]:
 
 
 def is_log(path: Path) -> bool:
-    """Whether `path` names an instances log: a folder with segments, or a file that begins like one.
+    """Whether a path names an instances log: a folder with segments, or a file that begins like one.
+
+    Args:
+        path: a file or a folder.
 
     Raises:
         RecordError: it cannot be read.

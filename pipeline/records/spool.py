@@ -219,7 +219,14 @@ class SpoolFile:
 
 
 def spool_files(folder: Path) -> list[tuple[int, Path]]:
-    """Number and path of the files of a spool, oldest first."""
+    """Files of a spool, oldest first.
+
+    Args:
+        folder: of the spool; it need not exist.
+
+    Returns:
+        (number, path) of each.
+    """
     if not folder.is_dir():
         return []
     names = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())

@@ -46,10 +46,13 @@ class Stateful(Protocol):
     """Has state that a checkpoint can hold."""
 
     def state(self) -> State:
-        """Everything that what comes depends on. Nothing in it may be changed by the caller."""
+        """Everything that later results depend on. The caller must not modify it."""
 
     def restore(self, state: State) -> None:
-        """Goes on from what `state` gave, in an object made with the same arguments.
+        """Continues from a state, in an object made with the same arguments.
+
+        Args:
+            state: from `state`.
 
         Raises:
             StateError: it is not such a state.
@@ -57,7 +60,14 @@ class Stateful(Protocol):
 
 
 def checkpointed(kind: type[_T]) -> type[_T]:
-    """Marks a dataclass whose instances may be part of a state. Its field names are part of the format."""
+    """Class decorator: allows instances of a dataclass in a state. Its field names are part of the format.
+
+    Args:
+        kind: a dataclass; its name must be unique among those marked.
+
+    Raises:
+        TypeError: it is not a dataclass, or its name is taken.
+    """
     if not dataclasses.is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is no dataclass")
     if (other := _KINDS.setdefault(kind.__name__, kind)) is not kind and other.__module__ != kind.__module__:
@@ -67,16 +77,26 @@ def checkpointed(kind: type[_T]) -> type[_T]:
 
 
 def attributes(owner: object, names: Iterable[str]) -> State:
-    """The named attributes; one that is `Stateful` gives its own state."""
+    """Collects attributes into a state; for one that is `Stateful`, its own state.
+
+    Args:
+        owner: the object.
+        names: of its attributes.
+    """
     values = {name: getattr(owner, name) for name in names}
     return {name: value.state() if hasattr(value, "restore") else value for name, value in values.items()}
 
 
 def set_attributes(owner: object, names: Iterable[str], state: Mapping[str, Any]) -> None:
-    """Sets what `attributes` gave; one that is `Stateful` restores itself.
+    """Inverse of `attributes`; an attribute that is `Stateful` restores itself.
+
+    Args:
+        owner: the object.
+        names: of its attributes.
+        state: from `attributes` with the same names.
 
     Raises:
-        StateError: the names are not those of `state`.
+        StateError: the names differ from those of `state`.
     """
     names = tuple(names)
     if set(names) != set(state):
@@ -89,10 +109,13 @@ def set_attributes(owner: object, names: Iterable[str], state: Mapping[str, Any]
 
 
 def encode_state(state: State) -> bytes:
-    """A state as bytes: a MessagePack tree, and the buffers of its arrays.
+    """Serialises a state: a MessagePack tree, then the buffers of its arrays.
+
+    Args:
+        state: may hold the types listed at the top of this module.
 
     Raises:
-        StateError: it holds something that has no place in a state.
+        StateError: it holds an unsupported type, is nested too deeply, or contains itself.
     """
     writer = _Writer()
     tree = msgspec.msgpack.encode([writer.value(state, 0), writer.shapes])
@@ -103,7 +126,13 @@ def encode_state(state: State) -> bytes:
 
 
 def decode_state(data: bytes) -> State:
-    """The state in `data`; its arrays are copies that may be written to.
+    """Deserialises a state.
+
+    Args:
+        data: from `encode_state`.
+
+    Returns:
+        The state; its arrays are writable copies.
 
     Raises:
         StateError: not a state of this version.

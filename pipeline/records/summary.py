@@ -95,12 +95,13 @@ def _with_extra(contract: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
 
 
 def plain(value: Any) -> Any:
-    """Converts `value` to what JSON has: mappings, lists, texts, whole numbers, finite numbers, true, false, null.
+    """Converts a value to JSON types. Passwords in texts are redacted; NaN and infinities become null.
 
-    Passwords in texts are hidden. NaN and infinities become null.
+    Args:
+        value: mappings, sequences, sets, texts, paths, and numbers of Python or NumPy, nested.
 
     Raises:
-        TypeError: there is no such form of the value.
+        TypeError: a value has no such form.
     """
     if isinstance(value, Mapping):
         return {redact(str(key)): plain(item) for key, item in value.items()}

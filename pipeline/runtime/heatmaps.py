@@ -22,12 +22,21 @@ EMPTY_LEVEL = 64
 
 
 def heatmap_path(out: Path, stream: str) -> Path:
-    """Path of a stream's heat map in the folder of a run."""
+    """Path of a stream's heat map.
+
+    Args:
+        out: folder of the run.
+        stream: name of the stream.
+    """
     return out / f"{stream}-heatmap.png"
 
 
 def write_heatmaps(config: Config, out: Path) -> None:
     """Writes the heat maps of a finished run, for the streams in which objects were counted.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
 
     Raises:
         OutputError: a file cannot be written.

@@ -33,14 +33,29 @@ class Handle(Protocol):
         """Kills the process."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits for the process to end and returns its exit status."""
+        """Waits for the process to end.
+
+        Args:
+            timeout: seconds; None: without limit.
+
+        Returns:
+            Exit status; -N: killed by signal N.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended in time.
+        """
 
 
 class Engine(Protocol):
     """Where stages run."""
 
     def start(self, process: Process, incarnation: int) -> Handle:
-        """Starts one process of the run."""
+        """Starts one process of the run.
+
+        Args:
+            process: entry of `topology.processes`.
+            incarnation: higher than those of its predecessors.
+        """
 
 
 class LocalEngine:
@@ -55,6 +70,7 @@ class LocalEngine:
         self._spec, self._logs = spec, logs
 
     def start(self, process: Process, incarnation: int) -> Handle:
+        """See `Engine.start`."""
         # -P: without it `python -m` looks in the working folder first, and a file there that is called `av.py` or
         # `pipeline.py` would be executed in place of the module that a stage wants.
         words = ["-P", "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]

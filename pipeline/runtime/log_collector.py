@@ -64,7 +64,12 @@ class StageOutput:
         return [record for line in whole for record in self._line(line, now_s)]
 
     def due(self, now_s: float, *, ended: bool = False) -> list[logging.LogRecord]:
-        """Sums of repeated lines that are due. Once the process has `ended`, all sums and an unfinished line."""
+        """Sums of repeated lines that are due.
+
+        Args:
+            now_s: monotonic time.
+            ended: the process has ended: all sums are due, and an unfinished line counts as a line.
+        """
         records = self._line(self._rest, now_s) if ended else []
         if ended:
             self._rest = b""
@@ -117,7 +122,15 @@ class LogCollector:
         self._thread.start()
 
     def pipe(self, process: str, stream: str = "") -> int:
-        """A descriptor to write to, for one incarnation of a process. The caller closes it once it is inherited."""
+        """Opens a pipe for one incarnation of a process.
+
+        Args:
+            process: its name.
+            stream: the stream it serves; empty: several.
+
+        Returns:
+            Descriptor to write to; the caller closes it once it is inherited.
+        """
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         with contextlib.suppress(OSError):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

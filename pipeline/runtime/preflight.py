@@ -16,7 +16,10 @@ from pipeline.video.sources.registry import open_source
 
 
 def check(config: Config) -> tuple[str, ...]:
-    """Check that the model has every class that the configuration names, and that there are its counting rules.
+    """Check that the model has every class that the configuration names, and that its counting rules exist.
+
+    Args:
+        config: Of the run to start.
 
     Returns:
         The model's class names.
@@ -43,10 +46,15 @@ def check(config: Config) -> tuple[str, ...]:
 
 
 def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> None:
-    """Check that the model knows every class that the stream `name`, its lines and its zones ask for.
+    """Check that the model knows every class that a stream, its lines, zones and filter name.
+
+    Args:
+        known: The model's class names.
+        name: Of the stream, for the message.
+        stream: Its configuration.
 
     Raises:
-        ModelError: it lacks one.
+        ModelError: It lacks one.
     """
     parts = {"": stream.classes}
     parts |= {f".lines.{line}": config.classes for line, config in stream.lines.items()}
@@ -57,10 +65,15 @@ def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> No
 
 
 def check_filter(known: tuple[str, ...], where: str, part: FilterConfig) -> None:
-    """Check that the model knows every class that the filter at `where` names.
+    """Check that the model knows every class that a filter names.
+
+    Args:
+        known: The model's class names.
+        where: Key of the filter in the configuration, for the message.
+        part: The filter.
 
     Raises:
-        ModelError: it lacks one.
+        ModelError: It lacks one.
     """
     registry.check_classes(known, part.classes or (), f"{where}.classes")
     registry.check_classes(known, part.scores, f"{where}.scores")
@@ -74,6 +87,9 @@ def check_source(name: str, stream: StreamConfig) -> None:
 
     Cameras and URLs are not tried: they may come up later, and a run waits for them.
 
+    Args:
+        name: Of the stream, for the message.
+        stream: Its configuration.
     Raises:
         SourceError: it does not exist or cannot be opened.
     """
@@ -92,7 +108,11 @@ def check_source(name: str, stream: StreamConfig) -> None:
 
 
 def notes(config: Config) -> list[str]:
-    """What a user should know about the sources before they are counted, one line each."""
+    """Remarks on the sources for the user, one line each.
+
+    Args:
+        config: Of the run to start.
+    """
     return [
         f"{name}: the images of {stream.source} are read at {DEFAULT_FPS:g} frames per second, since a folder has no "
         f"frame rate; set streams.{name}.fps if they were taken at another rate"

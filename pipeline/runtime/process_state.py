@@ -44,13 +44,22 @@ class RestartBudget:
 
 
 def silence_limit_s(state: str, config: RestartConfig) -> float:
-    """Seconds without a heartbeat after which a process in this state counts as stuck."""
+    """Longest silence, in seconds, before a process counts as hung.
+
+    Args:
+        state: As in `messages.Beat`.
+        config: With the limit for ordinary work.
+    """
     limits = {"starting": START_S, "preparing": PREPARE_S, "slow": SLOW_FACTOR * config.heartbeat_s}
     return max(config.heartbeat_s, limits.get(state, 0.0))
 
 
 def exit_reason(status: int) -> str:
-    """An exit status in words: `exit status 1`, `signal 11 (SIGSEGV)`."""
+    """Text for an exit status: `exit status 1`, `signal 11 (SIGSEGV)`.
+
+    Args:
+        status: As `subprocess` has it: -N for signal N.
+    """
     if status >= 0:
         return f"exit status {status}"
     try:
@@ -99,7 +108,12 @@ class ProcessState:
         return self.carried + Counter(self.report.dropped)
 
     def restarted(self, handle: Handle, now_s: float) -> None:
-        """Enters the next incarnation; totals go on, drops are counted from zero by each incarnation."""
+        """Enters the next incarnation. Totals go on; each incarnation counts its drops from zero.
+
+        Args:
+            handle: Of the new process.
+            now_s: Monotonic time.
+        """
         self.carried.update(self.report.dropped)
         self.report = Report(
             frames_in=self.report.frames_in,

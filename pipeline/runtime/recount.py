@@ -19,8 +19,15 @@ from pipeline.transport.messages import Instances
 
 
 def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str, StreamView]:
-    """Name of the stream and what is counted with the lines, zones, scores and filters that `config` has for it.
+    """Counts a log again, with the lines, zones, scores and filters of a configuration.
 
+    Args:
+        log: file or folder of the log.
+        config: with one stream, or one of the log's name.
+        heatmap: file for a heat map, if wanted.
+
+    Returns:
+        Name of the stream, and its counts.
     Raises:
         ConfigError: the configuration has several streams, and none of the log's name.
         ModelError: the configuration names a class that the log does not have.
@@ -46,7 +53,12 @@ def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str
 
 
 def filtered(instances: Instances, used: InstanceFilter) -> Instances:
-    """The instances that are used: a log also holds what an earlier setting let through."""
+    """Instances that pass a filter; a log also holds those that an earlier setting let through.
+
+    Args:
+        instances: of one frame.
+        used: the filter.
+    """
     keep = used.keep(instances, instances.width, instances.height)
     return instances if keep.all() else instances.only(keep)
 

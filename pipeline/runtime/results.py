@@ -54,7 +54,11 @@ class StreamView:
     ended: bool = True
 
     def as_summary(self, source: str) -> StreamSummary:
-        """The stream's part of `summary.json`."""
+        """The stream's part of `summary.json`.
+
+        Args:
+            source: Path or URL of the source; its password is redacted when the summary is written.
+        """
         skipped = {reason: n for reason, n in self.counts.skipped.items() if reason != STATIC}
         return StreamSummary(
             decoded=self.decoded,
@@ -135,11 +139,19 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
 
 
 def device(entries: Iterable[ProcessState]) -> str:
-    """The devices that the model runs on, as text."""
+    """Devices that the model runs on, comma-separated.
+
+    Args:
+        entries: Of all processes.
+    """
     words = {e.report.texts.get("device", "") for e in entries if e.process.stage.name == "segment"}
     return ", ".join(sorted(word for word in words if word))
 
 
 def restarts(entries: Iterable[ProcessState]) -> dict[str, int]:
-    """Process -> number of restarts, for those that were restarted."""
+    """Process -> number of restarts, for those that were restarted.
+
+    Args:
+        entries: Of all processes.
+    """
     return {entry.process.name: entry.restarts for entry in entries if entry.restarts}

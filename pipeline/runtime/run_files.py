@@ -53,7 +53,10 @@ class EarlierRun:
 def read_earlier_run(out: Path) -> EarlierRun | None:
     """The run whose results are in `out`; None if there is none, or if `run.json` is damaged.
 
-    Where a start was interrupted that would have replaced a run, it is that run.
+    After an interrupted start that would have replaced a run, it is the run to be replaced.
+
+    Args:
+        out: Folder of the run.
     """
     aside = out / ASIDE / IDENTITY
     return _read(aside if aside.exists() else out / IDENTITY)
@@ -133,7 +136,12 @@ def set_aside(out: Path, files: Iterable[Path]) -> None:
 
 
 def put_back(out: Path) -> None:
-    """Moves what was set aside to its places, `run.json` first. The log of a failed start ends the earlier log."""
+    """Moves the files set aside back to their places, `run.json` first. The log of a failed start is appended to the
+    earlier log.
+
+    Args:
+        out: Folder of the run.
+    """
     log, aside = run_log_path(out), out / ASIDE
     if not aside.is_dir():
         return
@@ -150,7 +158,13 @@ def put_back(out: Path) -> None:
 
 
 def remove_written(out: Path, streams: Iterable[str], tracks: Iterable[Path] = ()) -> None:
-    """Removes what a run wrote that could not start, except for its log, which says why; `run.json` goes last."""
+    """Removes the files of a run that could not start, except its log, which says why; `run.json` goes last.
+
+    Args:
+        out: Folder of the run.
+        streams: Names of its streams.
+        tracks: Its files of MOTChallenge rows.
+    """
     for path in written_files(out, streams, tracks):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -159,14 +173,22 @@ def remove_written(out: Path, streams: Iterable[str], tracks: Iterable[Path] = (
 
 
 def discard(out: Path) -> None:
-    """Removes what was set aside. One rename decides: what is interrupted later is completed at the next start."""
+    """Removes the files set aside. The rename is the commit point: `recover` completes an interrupted removal.
+
+    Args:
+        out: Folder of the run.
+    """
     with contextlib.suppress(OSError):
         (out / ASIDE).rename(out / DISCARDED)
     shutil.rmtree(out / DISCARDED, ignore_errors=True)
 
 
 def recover(out: Path) -> None:
-    """Completes what a command that was killed had begun: the earlier results are put back, or are removed."""
+    """Completes what a killed command left unfinished: earlier results are put back or removed.
+
+    Args:
+        out: Folder of the run.
+    """
     aside = out / ASIDE
     if (aside / IDENTITY).exists() and (earlier := _read(out / IDENTITY)) is not None:
         # All was set aside, so what lies here is of the run that was about to replace it and had not started.

@@ -56,8 +56,8 @@ class Run:
     """An open run.
 
     Attributes:
-        spec: What its processes are told.
-        endpoints: Where they meet.
+        spec: What its processes read at their start.
+        endpoints: Of their sockets.
         first_incarnation: Of every process; above 0 if the run of an earlier command is resumed.
         started_s: Unix time of the first command.
     """
@@ -78,7 +78,15 @@ class Run:
         return self.endpoints.folder / "run.json"
 
     def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
-        """Tells Prometheus (`file_sd_configs`) where the metrics of each process are."""
+        """Writes the scrape targets of all processes for Prometheus (`file_sd_configs`).
+
+        Args:
+            host: Address that the exporters bind; a wildcard is written as 127.0.0.1.
+            ports: Process -> TCP port.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104
         targets = [
             {"targets": [f"{shown}:{port}"], "labels": {"process": name}}
@@ -264,4 +272,4 @@ def sweep() -> None:
             if folder.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
                 shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError):
-            continue  # somebody else's, or being made just now
+            continue  # another user's, or just being created
