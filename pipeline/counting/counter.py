@@ -105,12 +105,12 @@ class StreamCounter:
         return [event for lost in self._objects.lost(self._clock_s) for event in self._end(lost)]
 
     def last_rows(self) -> list[TrackRow]:
-        """The stream is over, or is left: the rows that waited for later ones to be smoothed with."""
+        """Rows still held back for smoothing; call it at the end of the stream, or when leaving it."""
         return self._smoother.rest() if self._smoother else []
 
     def listen(self, kind: type[_Rule]) -> _Rule:
-        """Adds a rule that is told of all objects and is in no summary, for programs that count for themselves. Comes
-        before the first frame.
+        """Adds a rule that receives all objects and is left out of every summary, for programs that count by
+        themselves. Call it before the first frame.
 
         Args:
             kind: the rule's class.

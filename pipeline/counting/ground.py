@@ -65,13 +65,25 @@ class Ground:
         self._past: dict[int, deque[tuple[float, float, float]]] = {}
 
     def place_m(self, point: Xy) -> Xy | None:
-        """Position on the ground, metres, of a point of the picture, pixels; None above the horizon."""
+        """Projects an image point onto the ground plane.
+
+        Args:
+            point: x y, pixels of the stream's first frame.
+
+        Returns:
+            x y in metres; None above the horizon.
+        """
         x, y = point
         u, v, w = (a * x + b * y + c for a, b, c in self._rows)
         return (u / w, v / w) if w * self._sign > 1e-9 else None
 
     def observe(self, object_id: int, observation: Observation) -> None:
-        """Takes the next observation of an object. Where the border of the frame cuts it, its foot is not in sight."""
+        """Adds an observation, except where the border of the frame cuts the object and hides its foot.
+
+        Args:
+            object_id: The object.
+            observation: In the order of time.
+        """
         place = None if observation.edges else self.place_m(observation.foot)
         if place is None:
             return
@@ -81,7 +93,11 @@ class Ground:
             past.popleft()
 
     def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
-        """Speed of an object over the second before its observation at `pts_s`.
+        """Speed of an object over the last `WINDOW_S` seconds: slope of a linear fit to its positions.
+
+        Args:
+            object_id: The object.
+            pts_s: End of the window, media seconds.
 
         Returns:
             km/h, or None with too few positions.
@@ -95,5 +111,9 @@ class Ground:
         return KMH * hypot(*slope)
 
     def end(self, object_id: int) -> None:
-        """Forgets an object that is gone."""
+        """Drops the state of an object that has ended.
+
+        Args:
+            object_id: Also one that was never observed.
+        """
         self._past.pop(object_id, None)

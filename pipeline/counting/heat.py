@@ -56,7 +56,11 @@ class HeatGrid:
             grid[row, column] += spent_s / steps
 
     def end(self, object_id: int) -> None:
-        """The object is gone."""
+        """Drops the state of an object that has ended.
+
+        Args:
+            object_id: Also one that was never observed.
+        """
         self._last.pop(object_id, None)
 
     @property
@@ -71,16 +75,19 @@ class HeatMap(CountingRule):
     _grid: HeatGrid | None = None
 
     def begin(self, frame: tuple[int, int]) -> None:
+        """See `CountingRule.begin`."""
         self._grid = HeatGrid(frame)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
+        """See `CountingRule.observe`."""
         if self._grid is not None:
             self._grid.observe(object_id, class_name, observation.foot, observation.frame_time.pts_s)
         return ()
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """See `CountingRule.end`."""
         if self._grid is not None:
             self._grid.end(object_id)
         return ()

@@ -43,11 +43,13 @@ class Journeys:
         self._over: Counter[tuple[str, str, str]] = Counter()
 
     def stop(self, object_id: int, class_name: str, kind: str, name: str) -> None:
-        """An object crossed a line, or is in a zone in which it was not before.
+        """Adds a stop: an object crossed a line, or is newly in a zone.
 
         Args:
+            object_id: The object.
+            class_name: Its class by vote.
             kind: `line` or `zone`.
-            name: of the line or zone.
+            name: Of the line or zone.
         """
         where = self._names[kind, name]
         journey = self._under_way.get(object_id)
@@ -59,13 +61,22 @@ class Journeys:
         journey.stops += not again
 
     def end(self, object_id: int) -> None:
-        """The object is gone: its journey is over."""
+        """Completes the journey of an object that has ended; it counts with two stops or more.
+
+        Args:
+            object_id: Also one without a stop.
+        """
         journey = self._under_way.pop(object_id, None)
         if journey is not None and journey.stops > 1:
             self._over[journey.first, journey.last, journey.class_name] += 1
 
     def stitch(self, object_id: int, later: int) -> None:
-        """The object `later` turned out to be `object_id`: its journey goes on."""
+        """Concatenates the journeys of two objects that turned out to be one.
+
+        Args:
+            object_id: See `CountingRule.stitch`.
+            later: See `CountingRule.stitch`.
+        """
         journey, rest = self._under_way.pop(object_id, None), self._under_way.get(later)
         if journey is None:
             return
@@ -95,14 +106,17 @@ class OriginDestination(CountingRule):
         self._journeys = Journeys(stream.config.lines, stream.config.zones)
 
     def on_event(self, event: CountEvent) -> None:
+        """See `CountingRule.on_event`."""
         if event.kind == "line" or (event.kind == "zone" and event.direction == INSIDE):
             self._journeys.stop(event.track, event.class_name, event.kind, event.name)
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
+        """See `CountingRule.stitch`."""
         self._journeys.stitch(object_id, later)
         return ()
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """See `CountingRule.end`."""
         self._journeys.end(object_id)
         return ()
 

@@ -113,10 +113,12 @@ class LineCounter:
         return self._move(crosser, place, side, observation.frame_time.pts_s)
 
     def end(self, object_id: int) -> tuple[str, Observation] | None:
-        """Forgets an object that is gone, and decides whether it left the frame across the line.
-
+        """Drops the state of an object that has ended, and decides whether it left the frame across the line.
         The anchor of an object that leaves stays in the frame, since the border cuts the box. The object has left over
         a border if it was getting smaller there, or if the motion of its last two observations leads out of the frame.
+
+        Args:
+            object_id: Also one that was never observed.
 
         Returns:
             Name of the direction, and the last observation; None if the object did not leave across the line.

@@ -23,6 +23,7 @@ class LineSpeeds(CountingRule):
         self._speeds: dict[str, dict[str, QuantileSketch]] = {line: {} for line in stream.config.lines}
 
     def on_event(self, event: CountEvent) -> None:
+        """See `CountingRule.on_event`."""
         if event.kind == "line" and event.speed_kmh is not None:
             classes = self._speeds[event.name]
             classes.setdefault(event.class_name, QuantileSketch(EDGES_KMH)).add(event.speed_kmh)

@@ -63,6 +63,9 @@ _RESERVED = ("line", "zone")
 def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[CountingRule]]:
     """The built-in rules of a stream, and those that its configuration names.
 
+    Args:
+        stream: passed to each rule.
+
     Raises:
         ConfigError: there is no such rule, it cannot be imported, or its settings are wrong.
     """
@@ -76,6 +79,10 @@ def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[Counting
 
 def check_rules(stream: str, config: StreamConfig) -> None:
     """Checks `streams.NAME.rules` without making the rules, so that mistakes are found before a run starts.
+
+    Args:
+        stream: name of the stream.
+        config: of the stream.
 
     Raises:
         ConfigError: as `make_rules`.
@@ -126,7 +133,7 @@ def _imported(path: str, where: str) -> type[CountingRule]:
     module_name, _, attribute = path.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # whatever a module that somebody wrote raises
+    except Exception as error:  # user code may raise anything
         what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {path}: {module_name} cannot be imported: {what}") from error
     for part in attribute.split("."):

@@ -50,11 +50,20 @@ class Smoother:
         self._runs: dict[int, _Run] = {}
 
     def add(self, row: TrackRow, at_s: float) -> None:
-        """Takes the next row of an object, observed at `at_s` media seconds."""
+        """Adds the next row of an object.
+
+        Args:
+            row: Later than the object's earlier ones.
+            at_s: Media time, seconds.
+        """
         self._runs.setdefault(row.track, _Run()).rows.append((at_s, row))
 
     def due(self, now_s: float) -> list[TrackRow]:
-        """Rows that are final at `now_s` media seconds, given that all rows up to then have been added."""
+        """Removes and returns the rows that can no longer change.
+
+        Args:
+            now_s: Media time, seconds; all rows up to it have been added.
+        """
         return self._final_until(now_s - self._reach_s)
 
     def rest(self) -> list[TrackRow]:

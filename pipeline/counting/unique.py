@@ -44,21 +44,25 @@ class UniqueObjects(CountingRule):
         self._confirmed: dict[int, _Confirmed] = {}
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
+        """See `CountingRule.confirm`."""
         confirmed = self._confirmed[object_id] = _Confirmed(self.event(object_id, class_name, observation))
         return self._of_class(confirmed, class_name)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
+        """See `CountingRule.observe`."""
         return self._of_class(self._confirmed[object_id], class_name)
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
+        """See `CountingRule.stitch`."""
         older, newer = self._confirmed.pop(object_id), self._confirmed[later]
         self._confirmed[later] = older
         withdrawn = [newer.event.withdrawn()] if newer.there else []
         return [*withdrawn, *self._of_class(older, self.stream.objects.class_of(later))]
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
+        """See `CountingRule.end`."""
         confirmed = self._confirmed.pop(object_id, None)
         return () if confirmed is None else self._of_class(confirmed, class_name)
 

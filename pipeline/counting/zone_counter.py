@@ -103,7 +103,11 @@ class ZoneCounter:
         self._numbers: dict[str, _Numbers] = {}
 
     def begin(self, frame: tuple[int, int]) -> None:
-        """The frame has this width and height in pixels."""
+        """Scales the polygon to the frame; called once, before everything else.
+
+        Args:
+            frame: Width and height, pixels.
+        """
         self._polygon = self._polygon * np.array(frame, np.float64)
         low, high = self._polygon.min(axis=0), self._polygon.max(axis=0)
         self._widest_band = float((high - low).min()) / 8
@@ -143,12 +147,20 @@ class ZoneCounter:
         return self._exit(stay)
 
     def inside(self, object_id: int) -> bool:
-        """Whether an object is inside at the moment."""
+        """Whether an object is inside the zone now.
+
+        Args:
+            object_id: Also one that was never observed.
+        """
         stay = self._stays.get(object_id)
         return stay is not None and stay.inside
 
     def end(self, object_id: int) -> None:
-        """Forgets an object that is gone; inside, it has vanished."""
+        """Drops the state of an object that has ended; if it was inside, it counts as vanished.
+
+        Args:
+            object_id: Also one that was never observed.
+        """
         stay = self._stays.pop(object_id, None)
         if stay is not None and stay.inside:
             self._leave(stay)

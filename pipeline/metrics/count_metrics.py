@@ -32,7 +32,11 @@ class CountCollector(Collector):
         self._declared: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def show(self, stream: str, series: Iterable[Series]) -> None:
-        """Exports these families for a stream, in place of those shown so far.
+        """Exports metric families for a stream, in place of those shown so far.
+
+        Args:
+            stream: name of the stream, added to each sample as a label.
+            series: the complete families.
 
         Raises:
             ValueError: a family has another type or other labels than one of the same name, a value does not suit the

@@ -51,7 +51,11 @@ class QuantileSketch:
         self._bins: Counter[int] = Counter()
 
     def add(self, value: float) -> None:
-        """Takes the next value, 0 or more."""
+        """Adds a value.
+
+        Args:
+            value: finite, 0 or more.
+        """
         self.count += 1
         self.total += value
         self._buckets[bisect_left(self._edges, value)] += 1

@@ -73,11 +73,20 @@ class StageMetrics:
         return self._streams[name]
 
     def batch(self, frames: int) -> None:
-        """The model ran once on `frames` frames."""
+        """Records one run of the model.
+
+        Args:
+            frames: Batch size.
+        """
         self._families.batch.labels(self.stage).observe(frames)
 
     def log_line(self, stage: str, level: str) -> None:
-        """The supervisor has logged a line of a stage, e.g. of `decode` at `warning`."""
+        """Counts a line that the supervisor has logged.
+
+        Args:
+            stage: The stage that wrote it, e.g. `decode`.
+            level: In lower case, e.g. `warning`.
+        """
         self._families.log_lines.labels(stage, level).inc()
 
     def process(self, name: str, *, up: bool, restarts: int) -> None:
@@ -174,37 +183,75 @@ class StreamMetrics:
         self.end_to_end: Callable[[float], None] = families.end_to_end.labels(*labels).observe
 
     def frames_in(self, frames: int = 1) -> None:
+        """Counts frames that the stage received.
+
+        Args:
+            frames: Increment.
+        """
         self._frames_in.inc(frames)
 
     def frames_out(self, frames: int = 1) -> None:
+        """Counts frames that the stage handed on.
+
+        Args:
+            frames: Increment.
+        """
         self._frames_out.inc(frames)
 
     def dropped(self, reason: str, frames: int = 1) -> None:
+        """Counts dropped frames.
+
+        Args:
+            reason: Value of the label `reason`.
+            frames: Increment.
+        """
         counter = self._dropped.get(reason)
         if counter is None:
             counter = self._dropped[reason] = self._families.dropped.labels(*self._labels, reason)
         counter.inc(frames)
 
     def static(self, frames: int = 1) -> None:
-        """Frames in which nothing moved, and which needed no inference; they are counted like all others."""
+        """Counts frames without motion, which needed no inference; they are in `frames_out` as well.
+
+        Args:
+            frames: Increment.
+        """
         self._static.inc(frames)
 
     def slots(self, used: int, total: int) -> None:
-        """Slots of the stream's frame ring: those in use, and all of them."""
+        """Sets the usage of the stream's frame ring.
+
+        Args:
+            used: Slots that are not free.
+            total: All slots.
+        """
         self._slots_used.set(used)
         self._slots.set(total)
 
     def queue(self, frames: int) -> None:
-        """Frames that wait for this stage."""
+        """Sets the number of frames that wait for this stage.
+
+        Args:
+            frames: New value.
+        """
         self._queue.set(frames)
 
     def credits(self, frames: int) -> None:
-        """Frames that this stage may still send, or has asked for."""
+        """Sets the number of frames that this stage may still send, or has requested.
+
+        Args:
+            frames: New value.
+        """
         self._credits.set(frames)
 
     def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:
-        """Totals of this process: reconnections of a live source, damaged packets and frames, and frames whose media
-        time was interpolated."""
+        """Sets the totals of this process's source.
+
+        Args:
+            reconnects: Reconnections of a live source.
+            errors: Damaged packets and frames.
+            retimed: Frames whose media time was interpolated.
+        """
         shown = reconnects, errors, retimed
         counters = self._reconnects, self._decode_errors, self._retimed
         for counter, now, before in zip(counters, shown, self._source_shown, strict=True):

@@ -169,6 +169,6 @@ def _sync_and_close(descriptor: int) -> None:
     try:
         os.fdatasync(descriptor)
     except OSError:
-        pass  # the next write fails as well, and is told
+        pass  # the next write fails as well, and reports it
     finally:
         os.close(descriptor)

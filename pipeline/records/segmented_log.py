@@ -133,7 +133,7 @@ class SegmentedLog:
             try:
                 header = header_of(path)
             except RecordError:
-                continue  # a damaged segment is told by who reads it
+                continue  # a damaged segment is reported when it is read
             if header.first_seq > self.next_seq:
                 raise RecordError(f"{path}: begins after frame {self.next_seq}, which is to be written next")
             if header.first_seq < self.next_seq:

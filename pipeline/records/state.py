@@ -157,7 +157,7 @@ def decode_state(data: bytes) -> State:
 
 
 class _Writer:
-    """Makes a tree of lists: `[tag, ...]` for everything that MessagePack does not tell apart by itself."""
+    """Makes a tree of lists: `[tag, ...]` for every type that MessagePack does not distinguish."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[str, tuple[int, ...]]] = []

@@ -90,6 +90,7 @@ def check_source(name: str, stream: StreamConfig) -> None:
     Args:
         name: Of the stream, for the message.
         stream: Its configuration.
+
     Raises:
         SourceError: it does not exist or cannot be opened.
     """

@@ -28,6 +28,7 @@ def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str
 
     Returns:
         Name of the stream, and its counts.
+
     Raises:
         ConfigError: the configuration has several streams, and none of the log's name.
         ModelError: the configuration names a class that the log does not have.

@@ -96,7 +96,7 @@ class Run:
 
     @property
     def resumed(self) -> bool:
-        """Whether it goes on with the run of an earlier command."""
+        """Whether it continues the run of an earlier command."""
         return self.first_incarnation > 0
 
     def keep(self) -> None:

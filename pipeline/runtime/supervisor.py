@@ -26,7 +26,7 @@ DRAIN_S = 30.0
 FAILED_DRAIN_S = 3.0
 """The same after a failure, which ends the run anyway."""
 STOP_S = 10.0
-"""Time that stages have to leave their loops once they are told to, before they are killed."""
+"""Time that stages have to leave their loops after a request to stop, before they are killed."""
 TICK_S = 0.1
 
 

@@ -22,7 +22,13 @@ log = logging.getLogger("pipeline.stages")
 
 
 def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContext:
-    """The context of one process of the run."""
+    """The context of one process of the run.
+
+    Args:
+        spec: Of the run.
+        process: Entry of `processes(spec.config)`.
+        incarnation: Of the process, from 0.
+    """
     names = [one.name for one in processes(spec.config)]
     base = spec.config.metrics.port
     return StageContext(
@@ -63,7 +69,7 @@ def main(arguments: list[str]) -> int:
         _tell_supervisor(error, context, endpoints)
         return 1
     finally:
-        if os.getppid() != parent:  # the supervisor was killed: nobody else will clean up
+        if os.getppid() != parent:  # the supervisor was killed and cannot clean up
             shutil.rmtree(path.parent, ignore_errors=True)
     return 0
 

@@ -43,7 +43,11 @@ class Decode:
         self._hellos: dict[str, tuple[bytes, Hello]] = {}
 
     def run(self, endpoints: Endpoints) -> None:
-        """Runs the stage to its end."""
+        """Decodes until the source ends or the supervisor stops it, and serves frames until all are released.
+
+        Args:
+            endpoints: Sockets of the run.
+        """
         cv2.setNumThreads(1)
         show_libav_warnings()
         metrics = StageMetrics("decode")

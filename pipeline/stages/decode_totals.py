@@ -54,7 +54,11 @@ class DecodeTotals:
             self._shown[reason] = frames
 
     def log_sums(self, *, at_once: bool = False) -> None:
-        """Logs drops and damage, once a period or `at_once`."""
+        """Logs dropped frames and damage, summed over a period.
+
+        Args:
+            at_once: Do not wait for the period to end.
+        """
         stats = self._source.stats
         if line := self._drop_log.due(self.dropped(), now(), at_once=at_once):
             log.info(line)

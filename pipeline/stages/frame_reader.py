@@ -64,7 +64,11 @@ class FrameReader:
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Waits for the thread to end, at most `timeout_s`."""
+        """Waits for the thread to end.
+
+        Args:
+            timeout_s: Longest wait, seconds.
+        """
         self._thread.join(timeout_s)
 
     def _read(self) -> None:

@@ -77,7 +77,13 @@ class FrameServer:
         self.sink_closed = False
 
     def handle(self, router: RouterSocket, peer: bytes, message: Message) -> None:
-        """Takes one message from a worker, `track` or `sink`."""
+        """Processes one message.
+
+        Args:
+            router: Socket that it came from, for the answer.
+            peer: Identity of the sender.
+            message: From a worker, `track` or `sink`; other kinds are ignored.
+        """
         if isinstance(message, Ask):
             self._note_worker(message)
             self._asks[message.worker] = (peer, message)
@@ -95,7 +101,11 @@ class FrameServer:
             self.sink_closed = True
 
     def lease(self, router: RouterSocket) -> None:
-        """Leases frames to the workers in the order in which they asked."""
+        """Leases frames to the workers, in the order of their requests.
+
+        Args:
+            router: Socket of the workers.
+        """
         for worker, (peer, ask) in list(self._asks.items()):
             if not self._enough(ask):
                 break
@@ -114,7 +124,13 @@ class FrameServer:
         self._totals.show()
 
     def repeat(self, router: RouterSocket) -> None:
-        """Sends `track`, every `HELLO_S` and until it has an effect, what it has to know."""
+        """Resends to `track`, every `HELLO_S`, what it has not confirmed: quarantined frames and the end of the stream.
+
+        Also ends leases that have timed out.
+
+        Args:
+            router: Socket of `track`.
+        """
         if now() - self._repeated_s < HELLO_S:
             return
         self._repeated_s = now()

@@ -62,12 +62,19 @@ class Heartbeat:
         """Announces work that may take minutes without a beat, such as compiling a model.
 
         The supervisor allows for it until `ready` is called.
+
+        Args:
+            report: Makes the report to send.
         """
         self._state = "preparing"
         self._send(self._state, report())
 
     def slow(self, report: Callable[[], Report]) -> None:
-        """Announces work that is known to take seconds, and many more when the processor is contended."""
+        """Announces work that takes seconds, and many more when the processor is contended.
+
+        Args:
+            report: Makes the report to send.
+        """
         self._state = "slow"
         self._send(self._state, report())
 
@@ -123,7 +130,11 @@ class Heartbeat:
         return self._draining
 
     def done(self, report: Report) -> None:
-        """Sends the last report: all work is finished."""
+        """Sends the last report: all work is finished.
+
+        Args:
+            report: With the final totals.
+        """
         self._send("done", report)
 
     def _send(self, state: str, report: Report) -> None:

@@ -35,7 +35,14 @@ class RunSpec:
     log_form: LogFormat = LogFormat.TEXT
 
     def write(self, path: Path) -> None:
-        """Writes the file with mode 0600: the configuration may hold passwords."""
+        """Writes the file with mode 0600, since the configuration may hold passwords.
+
+        Args:
+            path: Replaced if it exists.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         text = json.dumps(
             {
                 "config": self.config.model_dump(mode="json"),
@@ -53,7 +60,14 @@ class RunSpec:
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
-        """Reads what `write` wrote."""
+        """Reads what `write` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
         data = json.loads(path.read_text(encoding="utf-8"))
         return cls(
             config=Config.model_validate(data["config"]),

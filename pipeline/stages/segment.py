@@ -26,7 +26,7 @@ from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 log = logging.getLogger(__name__)
 
 SLOW_S = 2.0
-"""A run expected to take longer is told to the supervisor: on a starved machine it may take ten times as long."""
+"""A run expected to take longer is announced to the supervisor: under contention it may take ten times as long."""
 LOOK_S = 0.0005
 """How often to look whether the device is done, while frames for the next batch may come."""
 
@@ -39,7 +39,14 @@ class Rings:
         self._replaced: list[Ring] = []
 
     def get(self, ref: FrameRef) -> Ring | None:
-        """The ring that holds `ref`; None where it, or the frame in it, is gone."""
+        """The mapped ring that holds a frame.
+
+        Args:
+            ref: The frame.
+
+        Returns:
+            None if the ring is gone, or the frame is no longer in it.
+        """
         ring = self._rings.get(ref.stream)
         if ring is None or ring.path != ref.ring:
             if ring is not None:
@@ -57,7 +64,7 @@ class Rings:
 
 
 class Segment:
-    """Runs the model over the frames that it is leased, until it is told to stop."""
+    """Runs the model over the frames leased to it, until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
@@ -78,6 +85,11 @@ class Segment:
         """How long the model took for a frame of the last batch."""
 
     def run(self, endpoints: Endpoints) -> None:
+        """Runs the stage until the supervisor stops it.
+
+        Args:
+            endpoints: Sockets of the run.
+        """
         cv2.setNumThreads(1)
         metrics = StageMetrics("segment")
         heartbeat = Heartbeat(self._context, endpoints, metrics)

@@ -57,13 +57,23 @@ class Output:
         self._overlay = Overlay(context.config.streams[name], video, context.classes, ring.width, ring.height)
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether the frame is to be in the video (`output.video.fps`), or without a video in the live picture."""
+        """Whether a frame is due in the video (`output.video.fps`), or without a video in the live view.
+
+        Args:
+            tracks: Of the frame; frames come in sequence.
+        """
         if self._writer is None:
             return self._live is not None and self._live.watched
         return self._writer.wants(tracks.pts_s)
 
     def write(self, ring: Ring, slot: int, tracks: Tracks) -> None:
-        """Draws on the pixels where they lie, and encodes them: nobody else reads this frame any more."""
+        """Draws the overlay and encodes the frame: in place, since the sink is its last reader.
+
+        Args:
+            ring: Mapped writable.
+            slot: Of the frame.
+            tracks: Of the frame.
+        """
         if self._writer is None:
             pixels = ring.pixels(slot).copy()
             planes = Planes.view(pixels, ring.width, ring.height)
@@ -105,7 +115,7 @@ def _earlier_parts(path: Path, incarnation: int) -> list[Path]:
 
 
 class Sink:
-    """Writes the video of one stream, frame after frame, until it is told to stop."""
+    """Writes the video of one stream, frame after frame, until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
@@ -130,6 +140,11 @@ class Sink:
         self._drop_log = SumLog("frames missing in the video", now())
 
     def run(self, endpoints: Endpoints) -> None:
+        """Runs the stage until the supervisor stops it.
+
+        Args:
+            endpoints: Sockets of the run.
+        """
         cv2.setNumThreads(1)
         show_libav_warnings()
         context = self._context

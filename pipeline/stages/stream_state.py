@@ -36,7 +36,14 @@ class Sequencer:
         self._early: dict[int, Instances] = {}
 
     def take(self, instances: Instances) -> list[Instances]:
-        """The frames that are in sequence now."""
+        """Takes a frame in any order; duplicates are ignored.
+
+        Args:
+            instances: Of the frame.
+
+        Returns:
+            Frames that are now in sequence.
+        """
         if instances.seq >= self.next_seq:
             self._early.setdefault(instances.seq, instances)
         ready: list[Instances] = []
@@ -107,7 +114,14 @@ class StreamState:
         )
 
     def take(self, instances: Instances) -> int:
-        """Logs and counts what is in sequence now. How many frames that were."""
+        """Logs and counts the frames that are now in sequence.
+
+        Args:
+            instances: Of a frame, in any order.
+
+        Returns:
+            Number of frames counted.
+        """
         ready = self._sequencer.take(instances)
         for one in ready:
             if self._log is None:
@@ -124,7 +138,11 @@ class StreamState:
         return len(ready)
 
     def end(self, end: EndOfStream) -> None:
-        """The stream has no more frames. Its last decisions are made once all frames are counted."""
+        """Notes the end of the stream. Final decisions are made once all frames are counted.
+
+        Args:
+            end: From the decoder; repeated messages have no effect.
+        """
         self.ending = end
         if self.finished or self.next_seq < end.frames:
             return
@@ -141,12 +159,17 @@ class StreamState:
         self.write_heat()
 
     def write_heat(self) -> None:
-        """Keeps where objects have been so far, for the picture of it."""
+        """Stores the accumulated heat for the heat map."""
         if heat := self._counter.heat():
             write_heat(heat_path(self._context.out, self.name), heat)
 
     def owed(self, next_seq: int, credit: int) -> list[Tracks]:
-        """`Tracks` from `next_seq` on, at most `credit`."""
+        """Messages for a sink that has requested them.
+
+        Args:
+            next_seq: First frame that it has not finished with.
+            credit: Largest number of messages.
+        """
         if not self.tracks:
             return []
         first = max(0, next_seq - self.tracks[0].seq)

@@ -59,7 +59,11 @@ class Process:
 
 
 def processes(config: Config) -> tuple[Process, ...]:
-    """All processes of a run, in the order in which they stop: upstream first."""
+    """All processes of a run, in the order in which they stop: upstream first.
+
+    Args:
+        config: Of the run.
+    """
     labels: dict[Per, tuple[str, ...]] = {
         "stream": tuple(config.streams),
         "worker": tuple(str(i) for i in range(config.model.workers)),
@@ -71,12 +75,21 @@ def processes(config: Config) -> tuple[Process, ...]:
 
 
 def trackers(config: Config) -> int:
-    """How many tracking processes there are: never more than streams."""
+    """Number of tracking processes, at most one for each stream.
+
+    Args:
+        config: Of the run.
+    """
     return min(config.tracker.workers, len(config.streams))
 
 
 def tracker_of(stream_index: int, config: Config) -> int:
-    """The tracking process of a stream: always the same one."""
+    """Number of the tracking process of a stream; fixed within a run.
+
+    Args:
+        stream_index: Place of the stream in the configuration, from 0.
+        config: Of the run.
+    """
     return stream_index % trackers(config)
 
 

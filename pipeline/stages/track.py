@@ -33,7 +33,7 @@ class _Sink:
 
 
 class Track:
-    """Counts the streams of one tracking process until it is told to stop."""
+    """Counts the streams of one tracking process until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
@@ -50,6 +50,11 @@ class Track:
         self._heat_s = now()
 
     def run(self, endpoints: Endpoints) -> None:
+        """Runs the stage until the supervisor stops it.
+
+        Args:
+            endpoints: Sockets of the run.
+        """
         metrics = StageMetrics("track")
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(self._report, now())

@@ -140,10 +140,13 @@ class BackgroundModel:
             self._unlearnt_s = 0.0
 
     def is_background(self, blob: Blob) -> bool:
-        """Whether a blob of the last picture is background after all: light, or a ghost.
+        """Whether a blob is a false foreground: a change of illumination, or a ghost.
 
-        Its part of the picture is remembered as a patch and is background from the next frame on. Blobs without sharp
-        edges are not remembered, since they keep changing.
+        Its part of the frame is stored as a patch, which is background from the next frame on. Blobs without sharp
+        edges are not stored, since they keep changing.
+
+        Args:
+            blob: From the foreground mask of the last frame.
         """
         assert self._picture is not None and self._mean is not None
         if self._gradients is None:

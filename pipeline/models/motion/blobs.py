@@ -64,7 +64,13 @@ class Blob:
         return np.asarray(edge[1:-1, 1:-1] > 0)
 
     def touches_border(self, width: int, height: int, margin: int = 2) -> bool:
-        """Whether it comes within `margin` pixels of the border of a mask of this size."""
+        """Whether it comes close to the border of the mask.
+
+        Args:
+            width: Of the mask, pixels.
+            height: Of the mask, pixels.
+            margin: Pixels that count as the border.
+        """
         return (
             self.x < margin
             or self.y < margin
@@ -74,7 +80,14 @@ class Blob:
 
 
 def clean_mask(mask: Mask) -> Mask:
-    """Removes single pixels and closes small gaps; vertical gaps more readily, since objects are upright."""
+    """Removes isolated pixels and closes small gaps, vertical ones more readily, since objects are upright.
+
+    Args:
+        mask: (H, W) uint8, 0 or 255.
+
+    Returns:
+        A new mask of the same shape.
+    """
     upright = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 7))
     closed = cv2.morphologyEx(cv2.medianBlur(mask, 3), cv2.MORPH_CLOSE, upright)
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3)))
@@ -107,6 +120,10 @@ def split_group(blob: Blob, size_at: SizeAt) -> list[Blob]:
     Where the size of one object is known, objects are removed from front to back: the one with the lowest feet is
     completely visible, and hides those behind it. Where it is not known, people beside each other are separated by
     their heads.
+
+    Args:
+        blob: A connected component.
+        size_at: Row of the feet, pixels -> size of one object there; None while it is not known.
     """
     size = size_at(blob.foot)
     if size is None:

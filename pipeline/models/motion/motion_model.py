@@ -31,7 +31,7 @@ DEFAULT_CLASS = "moving"
 MIN_SCORE = 0.5
 """Score of an object of the smallest area; one of four times that area or more has 1."""
 PHOTO_FPS = 25
-"""Frame rate that `segment` assumes, since it is told no times."""
+"""Frame rate that `segment` assumes, since it receives no timestamps."""
 
 
 class MotionSegmenter:
@@ -61,7 +61,7 @@ class MotionSegmenter:
         """Does nothing: the background is learnt from the frames themselves."""
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """Treats the frames as those of one camera at 25 fps, after those of earlier calls."""
+        """See `Segmenter.segment`. The frames are those of one camera at `PHOTO_FPS`, after those of earlier calls."""
         camera = self._cameras.setdefault("", _Camera(0, self._config))
         first = camera.next_seq
         return [
@@ -70,7 +70,7 @@ class MotionSegmenter:
         ]
 
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
-        """One `Detections` per frame; the frames of each stream are processed in the order of their numbers."""
+        """See `StreamSegmenter.segment_refs`. Frames of a stream are processed in the order of `seq`."""
         found: dict[int, Detections] = {}
         for place in sorted(range(len(refs)), key=lambda place: refs[place].seq):
             ref = refs[place]
@@ -137,7 +137,14 @@ class _Camera:
 
 
 def downscale(frame: Planes) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR, the longer side at most `MAX_SIDE` pixels, both sides even."""
+    """Converts a frame to the resolution of the motion model.
+
+    Args:
+        frame: Of any size.
+
+    Returns:
+        (H, W, 3) uint8 BGR, the longer side at most `MAX_SIDE` pixels, both sides even.
+    """
     scale = min(1.0, MAX_SIDE / max(frame.width, frame.height))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in (frame.width, frame.height))
     flat = np.empty(width * height * 3 // 2, np.uint8)
@@ -180,7 +187,10 @@ def _mask_grid(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
-    """The one class: the name in `model.classes`, or `moving`.
+    """The single class: the name in `model.classes`, or `moving`.
+
+    Args:
+        config: the section `model`.
 
     Raises:
         ModelError: more than one class name.

@@ -67,7 +67,14 @@ class ObjectSizeModel:
             self._fit(np.array(self._samples))
 
     def size_at(self, foot: float) -> ObjectSize | None:
-        """Size of one object that stands on the row `foot`; None while it is not known."""
+        """Expected size of one object.
+
+        Args:
+            foot: Row of its feet, pixels of the mask.
+
+        Returns:
+            Its size; None before the model is fitted.
+        """
         if self._line is None:
             return None
         height = float(np.clip(self._line[0] + self._line[1] * foot, *self._height_limits))

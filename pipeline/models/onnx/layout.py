@@ -47,7 +47,11 @@ class ProbedModel:
     nms: float
 
     def outputs_of_rank(self, rank: int) -> list[str]:
-        """Names of the outputs with `rank` dimensions."""
+        """Names of the outputs with the given number of dimensions.
+
+        Args:
+            rank: number of dimensions, the batch included.
+        """
         return [name for name, value in self.outputs.items() if value.ndim == rank]
 
     def class_map(self, count: int | None) -> ClassMap:
@@ -90,12 +94,22 @@ class OnnxLayout(Protocol):
     def match(cls, model: ProbedModel) -> Self | None:
         """The layout of a model whose outputs are of this family, else None.
 
+        Args:
+            model: the model, probed with one image.
+
         Raises:
             ModelError: the outputs are of this family, but something is inconsistent (class names, most often).
         """
 
     def input_size(self, frame: Planes) -> tuple[int, int]:
-        """Height and width of the model's input for a frame."""
+        """Size of the model's input for a frame.
+
+        Args:
+            frame: only its size matters.
+
+        Returns:
+            Height and width, pixels.
+        """
 
     def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
         """Writes a frame into the model's input.
@@ -156,6 +170,7 @@ class FixedSizeLayout(BaseLayout):
     input_hw: tuple[int, int]
 
     def input_size(self, frame: Planes) -> tuple[int, int]:
+        """See `OnnxLayout.input_size`."""
         return self.input_hw
 
 

@@ -20,8 +20,11 @@ ENTRY_POINTS = "tallycam.onnx_layouts"
 def find_layout(model: ProbedModel) -> OnnxLayout:
     """The layout of a model.
 
-    Families of installed packages are asked first, in the order of their names: who installs one means it, and the
-    shapes of its outputs may fit a family of the table by accident.
+    Families of installed packages come first, in alphabetical order: installing one is a deliberate choice, and the
+    shapes of its outputs may match a family of the table by accident.
+
+    Args:
+        model: the model, probed with one image.
 
     Raises:
         ModelError: the model is of no known family, or an installed family cannot be imported.

@@ -54,6 +54,7 @@ class MaskRcnnLayout(BaseLayout):
 
     @classmethod
     def match(cls, model: ProbedModel) -> Self | None:
+        """See `OnnxLayout.match`."""
         vectors = {name: model.outputs[name].dtype for name in model.outputs_of_rank(1)}
         boxes = [name for name in model.outputs_of_rank(2) if model.outputs[name].shape[1] == 4]
         labels = [name for name, dtype in vectors.items() if dtype == np.int64]
@@ -66,15 +67,18 @@ class MaskRcnnLayout(BaseLayout):
         return cls(_class_map(model), model.score, input_hw, boxes[0], labels[0], scores[0], masks[0])
 
     def input_size(self, frame: Planes) -> tuple[int, int]:
+        """See `OnnxLayout.input_size`."""
         return self.input_hw or (frame.height, frame.width)
 
     def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
+        """See `OnnxLayout.preprocess`."""
         height, width = out.shape[1:]
         letterbox = Letterbox.top_left(frame.width, frame.height, width, height)
         normalize_into(letterbox.rgb_image(frame, width, height, padding=0), out)
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
+        """See `OnnxLayout.postprocess`."""
         scores = outputs[self.scores_name]
         if np.isnan(scores).any():
             return Detections.invalid()

@@ -35,6 +35,9 @@ def class_names(config: ModelConfig) -> dict[int, str] | None:
 
     Recognised are `names` as YOLO exports write them, a JSON list under `classes`, and RF-DETR's `rfdetr_inference`.
 
+    Args:
+        config: The section `model`, with `path` set.
+
     Raises:
         ModelError: the file cannot be read or is not an ONNX model, or its class names are malformed.
     """
@@ -79,7 +82,10 @@ def _rfdetr(text: str) -> object:
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """`metadata_props` of an ONNX file.
+    """Key -> value of `metadata_props` in an ONNX file.
+
+    Args:
+        path: The file.
 
     Raises:
         ModelError: the file cannot be read or is not an ONNX model.
@@ -98,13 +104,25 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def metadata_entry(key: str, value: str) -> bytes:
-    """One entry of `metadata_props`, encoded. Appended to an ONNX file it becomes part of its model."""
+    """Encodes one entry of `metadata_props`. Appended to an ONNX file it becomes part of its model.
+
+    Args:
+        key: Of the entry.
+        value: Of the entry.
+    """
     pair = field_bytes(ENTRY_KEY, key.encode()) + field_bytes(ENTRY_VALUE, value.encode())
     return field_bytes(MODEL_METADATA_PROPS, pair)
 
 
 def weight_shape(path: Path, suffix: str) -> tuple[int, ...] | None:
-    """Shape of the first weight whose name ends in `suffix`; None where there is none.
+    """Shape of the first weight with a given name.
+
+    Args:
+        path: The ONNX file.
+        suffix: End of the weight's name.
+
+    Returns:
+        Its shape; None where there is no such weight.
 
     Raises:
         ModelError: as `metadata`.

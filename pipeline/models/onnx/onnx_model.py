@@ -65,7 +65,7 @@ class OnnxSegmenter:
         self.segment([Planes.view(np.full(planes_bytes(width, height), 128, np.uint8), width, height)])
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """One `Detections` per frame, in order. A model of a fixed batch size is run as often as needed."""
+        """See `Segmenter.segment`. A model of a fixed batch size is run as often as needed."""
         count = len(frames) or 1
         step = min(self._batch or count, self._layout.max_batch or count)
         found: list[Detections] = []
@@ -119,6 +119,9 @@ class OnnxSegmenter:
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """Class names from the file's metadata or the configuration; the model is loaded only where neither has them.
+
+    Args:
+        config: the section `model`, with `path` set.
 
     Raises:
         ModelError: as `OnnxSegmenter`.

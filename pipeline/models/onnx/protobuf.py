@@ -58,10 +58,14 @@ def read_fields(file: IO[bytes], end: int, *, scalars: bool = False) -> Iterator
 
 
 def read_string(file: IO[bytes], end: int) -> str:
-    """The bytes up to `end` as UTF-8.
+    """Reads the bytes up to `end` as UTF-8.
+
+    Args:
+        file: positioned at the string.
+        end: offset in the file, exclusive.
 
     Raises:
-        ValueError: they are not UTF-8, or unreasonably many.
+        ValueError: they are not UTF-8, or more than `MAX_STRING`.
     """
     size = end - file.tell()
     if size > MAX_STRING:
@@ -70,7 +74,10 @@ def read_string(file: IO[bytes], end: int) -> str:
 
 
 def read_varint(file: IO[bytes]) -> int:
-    """A variable-length integer, the low groups of seven bits first.
+    """Reads a variable-length integer, least significant group of seven bits first.
+
+    Args:
+        file: positioned at the integer.
 
     Raises:
         ValueError: it is cut off, or too long.
@@ -87,12 +94,21 @@ def read_varint(file: IO[bytes]) -> int:
 
 
 def field_bytes(number: int, data: bytes) -> bytes:
-    """A length-delimited field, encoded."""
+    """Encodes a length-delimited field.
+
+    Args:
+        number: of the field.
+        data: its content.
+    """
     return varint_bytes(number << 3 | LENGTH_DELIMITED) + varint_bytes(len(data)) + data
 
 
 def varint_bytes(value: int) -> bytes:
-    """A variable-length integer, encoded."""
+    """Encodes a variable-length integer.
+
+    Args:
+        value: 0 or more.
+    """
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

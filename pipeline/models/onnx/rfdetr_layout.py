@@ -51,6 +51,7 @@ class RfDetrLayout(FixedSizeLayout):
 
     @classmethod
     def match(cls, model: ProbedModel) -> Self | None:
+        """See `OnnxLayout.match`."""
         per_query, masks = model.outputs_of_rank(3), model.outputs_of_rank(4)
         if len(per_query) != 2 or len(masks) != 1:
             return None
@@ -68,6 +69,7 @@ class RfDetrLayout(FixedSizeLayout):
         return cls(class_map, model.score, model.input_hw, boxes, logits, masks[0])
 
     def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
+        """See `OnnxLayout.preprocess`."""
         height, width = self.input_hw
         letterbox = Letterbox.stretched(frame.width, frame.height, width, height)
         image = letterbox.rgb_image(frame, width, height, padding=0, area=False)
@@ -75,6 +77,7 @@ class RfDetrLayout(FixedSizeLayout):
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
+        """See `OnnxLayout.postprocess`."""
         logits, masks = outputs[self.logits_name][row], outputs[self.masks_name][row]
         if np.isnan(logits).any():
             return Detections.invalid()

@@ -29,6 +29,10 @@ ADVICE = {
 def open_session(path: Path, config: ModelConfig) -> tuple[Any, str]:
     """Loads an ONNX file.
 
+    Args:
+        path: the file.
+        config: the section `model`, for the device.
+
     Returns:
         An `onnxruntime.InferenceSession`, and the device it runs on, for display.
 
@@ -116,5 +120,9 @@ def provider_options(kind: str, number: int) -> dict[str, Any]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what ONNX Runtime says, shortened."""
+    """First line of an error of ONNX Runtime, at most 200 characters.
+
+    Args:
+        error: as raised.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

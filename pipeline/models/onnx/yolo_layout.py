@@ -219,6 +219,7 @@ class YoloLayout(FixedSizeLayout):
 
     @classmethod
     def match(cls, model: ProbedModel) -> Self | None:
+        """See `OnnxLayout.match`."""
         detections, prototypes = model.outputs_of_rank(3), model.outputs_of_rank(4)
         if len(detections) != 1 or len(prototypes) != 1:
             return None
@@ -230,12 +231,14 @@ class YoloLayout(FixedSizeLayout):
         return cls(class_map, model.score, model.input_hw, head, model.nms, detections[0], prototypes[0])
 
     def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
+        """See `OnnxLayout.preprocess`."""
         height, width = self.input_hw
         letterbox = Letterbox.centered(frame.width, frame.height, width, height)
         normalize_into(letterbox.rgb_image(frame, width, height, padding=GREY), out)
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
+        """See `OnnxLayout.postprocess`."""
         detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
         if np.isnan(self.head.scores(detections, len(prototypes))).any():
             return Detections.invalid()

@@ -59,7 +59,11 @@ class Hyperparameters:
     clip: float = 5.0
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine down to 1 % of the maximum."""
+        """Learning rate schedule: linear warm-up, then cosine annealing to 1 % of the maximum.
+
+        Args:
+            step: 0..steps - 1.
+        """
         if step < self.warm_up:
             return self.learning_rate * (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
@@ -71,6 +75,10 @@ def street_rounds(seed: int, steps: int) -> tuple[Hyperparameters, Hyperparamete
 
     Three quarters of the steps, then the rest from the averaged weights at half the learning rate: a warm restart
     (Loshchilov and Hutter, SGDR, 2017).
+
+    Args:
+        seed: of the first round; the second takes the next one.
+        steps: of both rounds together.
     """
     first = Hyperparameters(seed=seed, steps=max(1, steps * 3 // 4))
     second = Hyperparameters(
@@ -127,7 +135,12 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def batches(cache: ExampleCache, settings: Hyperparameters) -> Iterator[list[AugmentedExample]]:
-    """One list of augmented examples per step, prepared one step ahead in a thread; determined by the seed."""
+    """Yields one list of augmented examples per step, prepared one step ahead in a thread; determined by the seed.
+
+    Args:
+        cache: the training set.
+        settings: seed, batch size and number of steps.
+    """
 
     def prepare(step: int) -> list[AugmentedExample]:
         rng = np.random.default_rng((settings.seed, step))
