@@ -12,13 +12,15 @@ import functools
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASK = "***"
 
 MIN_LEARNED = 4
 """Characters. Shorter secrets are hidden inside URLs only, not wherever else the same letters occur."""
+MIN_LEARNED_WORD = 8
+"""The same for secrets of letters and digits alone, which may be names of streams or classes as well."""
 MAX_LEARNED = 256
 """Upper bound on learned secrets; a configuration has a handful."""
 
@@ -73,7 +75,7 @@ def redact(text: str) -> str:
     found = [text[start:end] for start, end in spans]
     shortest = [secret.partition("@")[0] for secret in found]  # RFC 3986: no `@` in a password
     for secret in dict.fromkeys([*found, *shortest, *_learned]):
-        spans += _occurrences(text, secret, MIN_LEARNED)
+        spans += _occurrences(text, secret, _is_telling)
     return _masked(text, spans)
 
 
@@ -89,7 +91,7 @@ def learn(*urls: str) -> None:
             colon, at = url.find(":", scheme.end()), _last_at(url, scheme.end(), len(url))
             secrets += [url[colon + 1 : at]] if 0 <= colon < at else []
         for secret in secrets:
-            if len(secret) >= MIN_LEARNED and secret != MASK:
+            if _is_telling(secret):
                 _learned[secret] = None
     while len(_learned) > MAX_LEARNED:
         del _learned[next(iter(_learned))]
@@ -119,7 +121,7 @@ def _secrets(text: str) -> Iterator[Span]:
     for nested in _ENCODED_URL.finditer(text):
         decoded = unquote(nested.group())
         for start, end in _secrets(decoded):
-            for at, to in _occurrences(nested.group(), decoded[start:end], 1):
+            for at, to in _occurrences(nested.group(), decoded[start:end], bool):
                 yield nested.start() + at, nested.start() + to
     yield from _parameters(text)
     for pattern in (_NO_SCHEME, _AUTHORIZATION, _KEYWORD):
@@ -178,13 +180,18 @@ def _parameters(text: str) -> Iterator[Span]:
         position = end
 
 
-def _occurrences(text: str, secret: str, least: int) -> Iterator[Span]:
-    """Finds copies of a secret, in any encoding that has at least `least` characters."""
+def _occurrences(text: str, secret: str, counts: Callable[[str], bool]) -> Iterator[Span]:
+    """Finds copies of a secret, in every encoding for which `counts` is true."""
     for form in _forms(secret):
-        position = text.find(form) if len(form) >= least and form != MASK else -1
+        position = text.find(form) if form != MASK and counts(form) else -1
         while position >= 0:
             yield position, position + len(form)
             position = text.find(form, position + 1)
+
+
+def _is_telling(secret: str) -> bool:
+    """Whether a secret can be told from other text wherever it occurs."""
+    return secret != MASK and len(secret) >= (MIN_LEARNED_WORD if secret.isalnum() else MIN_LEARNED)
 
 
 @functools.lru_cache(MAX_LEARNED)

@@ -6,12 +6,14 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from pipeline.redact import forget
 
 ROOT = Path(__file__).parents[1]
 _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
@@ -33,6 +35,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(autouse=True)
+def _no_password_is_known() -> Iterator[None]:
+    """Passwords of one test's configuration are not hidden in the text of another's."""
+    yield
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from pipeline.config.schema import Config
 from pipeline.redact import forget, learn, redact, shown
 
-MARK = "xyzzy"
+MARK = "xyzzyplugh"
 """A part of every password below that occurs nowhere else."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learned() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 @pytest.mark.parametrize(
@@ -152,13 +145,14 @@ def test_what_was_learned_is_hidden_wherever_and_however_it_is_written(password:
         assert MARK not in redact(f"refused: {form}!")
 
 
-def test_short_secrets_are_hidden_in_urls_only() -> None:
-    learn("rtsp://a:ab@h/1")
-    assert redact("rtsp://a:ab@h/1: cab is away") == "rtsp://a:***@h/1: cab is away"
+@pytest.mark.parametrize("password", ["ab", "person"])
+def test_short_secrets_and_plain_words_are_hidden_in_urls_only(password: str) -> None:
+    learn(f"rtsp://a:{password}@h/1")
+    assert redact(f"rtsp://a:{password}@h/1: {password} is away") == f"rtsp://a:***@h/1: {password} is away"
 
 
 def test_what_is_learned_is_bounded() -> None:
-    learn(*(f"rtsp://a:password-{number}@h/1" for number in range(300)))
+    learn(*(f"rtsp://a:password-{number}@h/1" for number in range(300)), "no URL", "rtsp://h/1")
     assert redact("password-0 password-299") == "password-0 ***"
 
 
@@ -176,3 +170,11 @@ def test_shown_text_is_one_short_printable_line(text: str) -> None:
 @given(password=passwords)
 def test_shown_text_holds_no_password(password: str) -> None:
     assert MARK not in shown(f"rtsp://user:{password}@camera.local/1", longest=1000)
+
+
+def test_a_configuration_makes_its_passwords_known() -> None:
+    Config.model_validate({
+        "streams": {"gate": {"source": "rtsp://viewer:hu sh@camera.local/1"}},
+        "output": {"events": "postgresql://tally:long-winded@db/x"},
+    })  # fmt: skip
+    assert redact("401: 'hu sh', hu%20sh and long-winded") == "401: '***', *** and ***"

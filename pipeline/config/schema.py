@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
 from pipeline.config.regions import FilterConfig, GroundConfig, LineConfig, ZoneConfig
+from pipeline.redact import learn
 
 __all__ = [
     "Config",
@@ -221,6 +222,12 @@ class Config(ConfigModel):
     output: OutputConfig = OutputConfig()
     metrics: MetricsConfig = MetricsConfig()
     restarts: RestartConfig = RestartConfig()
+
+    @model_validator(mode="after")
+    def _learn_passwords(self) -> Config:
+        """Whatever process holds a configuration hides its passwords, wherever they turn up."""
+        learn(*(stream.source for stream in self.streams.values()), self.output.events or "")
+        return self
 
 
 def schema() -> dict[str, Any]:
