@@ -1,6 +1,6 @@
 """Counting of one stream: a pure function of its instances and its configuration.
 
-The same instances and the same configuration give the same tracks, events and totals, bit for bit. That is why a log of
+The same instances and the same configuration give bitwise identical tracks, events and totals. That is why a log of
 the instances is enough to go on after a crash, and to count the past again with other lines.
 
 `StreamCounter.update` is the way of one frame, from top to bottom.
@@ -101,7 +101,7 @@ class StreamCounter:
         return FrameResult(tracks, events, rows)
 
     def finish(self) -> list[CountEvent]:
-        """The stream is over: decides about the objects that were lost shortly before, and returns their events."""
+        """Ends the stream: decides the outcome of objects lost shortly before, and returns their events."""
         return [event for lost in self._objects.lost(self._clock_s) for event in self._end(lost)]
 
     def last_rows(self) -> list[TrackRow]:
@@ -155,7 +155,7 @@ class StreamCounter:
             self._objects.camera_transform(transform)
 
     def _count(self, update: ObjectUpdate) -> list[CountEvent]:
-        """Tells the rules, and the track file, of one object."""
+        """Passes one object to the rules and to the track file."""
         object_id, class_name = update.counted.id, update.class_name
         events: list[CountEvent] = []
         if update.new:
@@ -169,7 +169,7 @@ class StreamCounter:
         return events
 
     def _end(self, object_id: int) -> list[CountEvent]:
-        """An object was lost for so long that its part is over; or another one turns out to be its continuation."""
+        """Retires an object that was lost for too long, or stitches it to its continuation."""
         class_name = self._objects.class_of(object_id)
         events: list[CountEvent] = []
         if (later := self._objects.retire(object_id)) is not None:

@@ -1,4 +1,4 @@
-"""What counting says after each frame."""
+"""Result of counting for one frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TrackRow:
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """What one frame brought.
+    """Result of one frame.
 
     Attributes:
         tracks: the objects to draw, and the counts so far.

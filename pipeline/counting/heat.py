@@ -1,4 +1,4 @@
-"""Rule `heat`: how long objects were at each place in the picture, on a grid of fixed size."""
+"""Rule `heat`: dwell time of objects in each part of the image, on a grid of fixed size."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from pipeline.geometry.polyline import Polyline
 from pipeline.tracking.observation import Observation
 
 PATH_POINTS = 64
-"""Maximum length of a path. Of a longer one every second position is dropped, so memory is bounded."""
+"""Maximum length of a path. A longer one is decimated by two, which bounds memory."""
 CUT = 0.8
 """An object whose visible extent is below this fraction of its full extent is cut by the border."""
 BEYOND = 0.05
@@ -39,7 +39,7 @@ STEP_S = 1.0
 
 @dataclass(slots=True)
 class _Crosser:
-    """One object on its way with respect to the line.
+    """State of one object relative to the line.
 
     Attributes:
         side: confirmed side: 1 on the left-hand side of the line, -1 on the right, 0 before one is confirmed.
@@ -69,7 +69,7 @@ class _Crosser:
 
 
 class LineCounter:
-    """Follows all objects with respect to one line.
+    """Detects crossings of one line by all objects.
 
     Args:
         config: the line, in fractions of the frame.

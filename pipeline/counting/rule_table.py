@@ -1,4 +1,4 @@
-"""Which counting rules there are: one table of those that ship, and the entry points of installed packages.
+"""Registry of counting rules: one table of those that ship, and the entry points of installed packages.
 
 A rule of one's own takes one file and one row, here or in the entry points of a package (docs/counting-rules.md):
 
@@ -54,7 +54,7 @@ RULES = (
     RuleKind("od", "pipeline.counting.journeys:OriginDestination", built_in=True),
     RuleKind("heat", "pipeline.counting.heat:HeatMap", built_in=True),
 )
-"""THE table of rules. In this order rules are asked, hear of each other's events, and are shown."""
+"""The table of rules. Rules are called, receive each other's events, and are shown in this order."""
 
 _RESERVED = ("line", "zone")
 """Kinds of events, which no rule of one's own may be called; nor may it have the name of a built-in rule."""

@@ -119,14 +119,21 @@ class CountingRules:
         return rule
 
     def of(self, kind: type[_Rule]) -> _Rule:
-        """The built-in rule of this class."""
+        """The built-in rule of a class.
+
+        Args:
+            kind: class of a rule that every stream has.
+
+        Raises:
+            StopIteration: it is not a built-in rule.
+        """
         return next(rule for rule in self._built_in if isinstance(rule, kind))
 
     def _told(self, class_name: str) -> Iterable[CountingRule]:
         return self._rules if self._stream.wanted(class_name) else self._of_all_classes
 
     def _collect(self, found: Iterable[CountEvent], events: list[CountEvent]) -> None:
-        """Lets every rule know of the events that one has found, and keeps those for the database."""
+        """Passes the events of one rule to all rules, and appends those meant for the database to `events`."""
         for event in found:
             for rule in self._rules:
                 rule.on_event(event)

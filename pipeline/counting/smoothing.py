@@ -67,7 +67,7 @@ class Smoother:
         return self._final_until(now_s - self._reach_s)
 
     def rest(self) -> list[TrackRow]:
-        """All rows that are left, at the end of the stream."""
+        """Removes and returns all remaining rows, at the end of the stream."""
         return self._final_until(np.inf)
 
     def _final_until(self, until_s: float) -> list[TrackRow]:

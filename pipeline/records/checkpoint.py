@@ -1,4 +1,4 @@
-"""Checkpoints: the state of tracking and counting after a frame, from which a later process goes on.
+"""Checkpoints: the state of tracking and counting after a frame, from which a later process continues.
 
 A checkpoint is derived: replaying the log from its beginning gives the same state, and any checkpoint can be thrown
 away. It is a preamble and frames with checksums (`framing.py`): a header, and one frame for each section. A section has
@@ -54,7 +54,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionKey(msgspec.Struct, frozen=True):
-    """What has to agree for the state of a section to be used."""
+    """Condition for restoring a section: both fields must be equal."""
 
     version: int
     """Of the state's layout; rises when it changes."""

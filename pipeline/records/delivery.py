@@ -1,4 +1,4 @@
-"""Carries count events from a spool on to a database, whatever is down and for how long.
+"""Delivers count events from a spool to a database, across outages of any length.
 
 Events arrive in their order. Delivery is at least once: after a crash, or after a failure in the middle, some are
 written again, which `EventStore` makes harmless. What cannot be delivered waits in the files of the spool, so memory is
@@ -32,7 +32,7 @@ BATCH = 500
 FIRST_DELAY_S = 1.0
 MAX_DELAY_S = 60.0
 POLL_S = 0.25
-"""How often a spool without new events is looked at."""
+"""Polling interval of a spool without new events."""
 REFRESH_S = 1.0
 """How often the state is brought up to date while waiting for the next attempt."""
 
@@ -138,7 +138,7 @@ class Delivery:
         self.close()
 
     def step(self) -> float:
-        """Delivers one batch. How many seconds to wait before the next step."""
+        """Delivers one batch, and returns the seconds to wait before the next step."""
         try:
             delivered = self._deliver_batch()
             self._refresh()
@@ -152,7 +152,7 @@ class Delivery:
         return 0.0 if delivered else POLL_S
 
     def close(self) -> None:
-        """Closes the database and the file. Events that are not delivered stay in the spool."""
+        """Closes the database and the file. Undelivered events stay in the spool."""
         self._close_store()
         if self._file is not None:
             self._file.close()

@@ -43,7 +43,7 @@ __all__ = [
 class LogWriter:
     """Appends to one file of a log; one writer a file at a time.
 
-    Opening a file that exists goes on with it: a torn tail is cut off and `next_seq` tells which frame is to come.
+    An existing file is continued: a torn tail is truncated, and `next_seq` is the number of the next frame.
 
     Args:
         path: the file; its folder is made.
@@ -98,12 +98,12 @@ class LogWriter:
         return self._size
 
     def sync(self) -> None:
-        """Waits until everything is on the disk, where it survives a power cut as well."""
+        """Waits until everything is on disk (fdatasync), so that it survives a power failure."""
         with writing(self.path):
             os.fdatasync(self._fd)
 
     def sync_in_background(self) -> threading.Thread:
-        """Does the same in a thread, and returns it; what fails there, fails at the next write as well."""
+        """Runs `sync` in a thread, and returns the thread. Errors are ignored: the next write fails as well."""
         descriptor = os.dup(self._fd)
         thread = threading.Thread(target=_sync_and_close, args=(descriptor,), daemon=True)
         thread.start()

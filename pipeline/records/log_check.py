@@ -1,4 +1,4 @@
-"""Checks of what a log holds, made when it is read: checksums tell damage, not whether the content is possible.
+"""Validation of log records as they are read: checksums detect damage, not impossible content.
 
 A log may come from anywhere. Tracking and counting assume finite boxes with an area, known classes, and a media time
 that does not fall; these checks make sure of that once, so that no later code has to.
@@ -15,11 +15,11 @@ from pipeline.records.log_header import MAX_SIDE_PX, MAX_WALL_S, LogHeader
 from pipeline.transport.messages import Array, Instances
 
 MAX_INSTANCES = 4096
-"""In one frame: costs of tracking grow with the square of it."""
+"""Instances in one frame: the cost of tracking is quadratic in it."""
 MAX_MEDIA_S = 1e9
 """31 years."""
 MAX_NUMBER = 1 << 53
-"""Frame numbers above it do not survive as floats, which databases and JSON readers make of them."""
+"""Larger frame numbers are not exact in float64, to which databases and JSON readers may convert them."""
 MIN_BOX_PX = 0.01
 _MAX_PX = 2.0 * MAX_SIDE_PX
 _MAX_SCORE = 1.001

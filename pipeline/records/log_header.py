@@ -1,4 +1,4 @@
-"""What stands at the beginning of an instances log or of one segment of it."""
+"""Header of an instances log or of one segment of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREAMBLE = MAGIC + bytes([VERSION])
 
 MAX_SIDE_PX = 65_535
 MAX_CLASSES = 32_768
-"""As many as `Instances.class_ids`, int16, can tell apart."""
+"""Limit of int16, the dtype of `Instances.class_ids`."""
 MAX_WALL_S = 253_402_300_799.0
 """End of the year 9999, the latest time that a `datetime` can hold."""
 MAX_TEXT = 256
@@ -37,7 +37,7 @@ class SegmentLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LogHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for every record of a log."""
+    """Properties common to all records of a file."""
 
     stream: str
     classes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Where a stream goes on after a restart: the newest checkpoint that can be used, and the frames logged after it."""
+"""Recovery of a stream after a restart: the newest usable checkpoint, and the frames logged after it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.transport.messages import Instances
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What there is to go on from.
+    """Starting point of a stream.
 
     Attributes:
-        checkpoint: the state to begin with; None: none can be used, all of the log that is there is replayed.
-        records: the frames after it, to be replayed; damage in them is passed over.
-        first_seq: of these frames, where the log goes on without a gap.
+        checkpoint: the initial state; None: no checkpoint is usable, and the whole log is replayed.
+        records: the frames after it, to be replayed; damaged ones are skipped.
+        first_seq: sequence number of the first of these frames, if the log has no gap before it.
         origin: where the checkpoint is from.
     """
 
@@ -38,7 +38,7 @@ def recover(
     required: Sequence[str],
     on_notice: OnDamage,
 ) -> Recovery:
-    """Finds the state of a stream. What cannot be used is passed over and told in one line.
+    """Finds the state of a stream. Unusable checkpoints and records are skipped, each reported in one line.
 
     Checkpoints are tried from the newest to the oldest: the file that is written every few seconds, then those at the
     beginning of the segments. So a damaged one costs the replay of one more segment, not of the whole log.
@@ -48,8 +48,8 @@ def recover(
         latest: the file with the newest checkpoint; it need not exist.
         stream: name of the stream.
         wanted: section -> what has to agree for it to be used.
-        required: sections without which a checkpoint is of no use.
-        on_notice: takes one line for each loss.
+        required: sections that a checkpoint must have to be usable.
+        on_notice: called with one line for each loss.
     """
     found = _segments(log, on_notice)
     oldest: Checkpoint | None = None

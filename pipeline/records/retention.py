@@ -1,4 +1,4 @@
-"""What is deleted so that the disk does not fill up, and when it will be full.
+"""Retention: which files are deleted so that the disk does not fill up, and when it will be full.
 
 Logs, videos and pictures are kept for some days and as long as the disk has room; totals and events are not touched.
 `plan` is pure: it decides from sizes and times alone. `delete` carries it out.

@@ -1,4 +1,4 @@
-"""Writing an instances log as segments, so that what a restart reads and what is on disk are bounded."""
+"""Segmented instances log, which bounds both the replay after a restart and the disk space."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.transport.messages import Instances
 
 @dataclass(frozen=True, slots=True)
 class SegmentLimits:
-    """When the next segment begins, and how often the disk is asked to keep what was written."""
+    """When the next segment begins, and how often data is synced to disk."""
 
     media_s: float = 600.0
     size_bytes: int = 64 * 1024 * 1024
@@ -78,7 +78,7 @@ class SegmentedLog:
     def append(
         self, instances: Instances, state: Callable[[], bytes | None], encoded: bytes | None = None
     ) -> None:
-        """Writes one frame's instances. Frames that were left out before it, for want of space, end a segment.
+        """Writes one frame's instances. After a gap, left by frames lost to a full disk, a new segment begins.
 
         Args:
             instances: of frame `next_seq` or a later one.
@@ -127,7 +127,7 @@ class SegmentedLog:
             raise OutputError(f"{self.folder}: another process is writing this log") from None
 
     def _link_to_earlier_process(self) -> SegmentLink | None:
-        """What a segment that begins with `next_seq` goes on from."""
+        """Link to the segment that ends before `next_seq`."""
         last: SegmentLink | None = None
         for path in log_files(self.folder):
             try:

@@ -230,7 +230,7 @@ def _records(
 
 
 def _break_between(last: Instances, record: Instances) -> str | None:
-    """What is wrong where one segment ends with `last` and the next one begins with `record`."""
+    """Inconsistency between the last record of a segment and the first one of the next; None: there is none."""
     if record.seq <= last.seq:
         return f"was in an earlier segment already, which goes up to frame {last.seq}"
     if record.pts_s < last.pts_s:

@@ -28,7 +28,7 @@ from pipeline.records.framing import DamageError, FrameReader, RecordError, fram
 FILE_BYTES = 1 << 20
 """Size after which the next file begins: about 3,000 events."""
 MAX_WAITING = 50_000
-"""Events kept in memory, about 30 MB, while the disk takes none."""
+"""Events kept in memory while writes fail, about 30 MB."""
 
 _PREAMBLE = b"TALLYEVT\x01"
 _NAME = re.compile(r"(\d{8,})\.events")
@@ -37,7 +37,7 @@ _BATCH_START = b"EVT1"
 
 
 class SpoolHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all events of one file."""
+    """Properties common to all events of a file."""
 
     run: str
 
@@ -75,11 +75,11 @@ class EventSpool:
 
     @property
     def waiting(self) -> int:
-        """Events in memory, because the disk takes none."""
+        """Events kept in memory because writes fail."""
         return len(self._waiting)
 
     def append(self, events: Sequence[CountEvent]) -> None:
-        """Writes events, in their order. What the disk does not take is kept in memory and tried again next time.
+        """Writes events in order. Events that cannot be written are kept in memory and retried by the next call.
 
         Args:
             events: those with `change="internal"` are left out: no database takes them.
@@ -93,7 +93,7 @@ class EventSpool:
         self._flush()
 
     def sync(self) -> None:
-        """Waits until everything is on the disk, where it survives a power cut as well.
+        """Waits until everything is on disk (fdatasync), so that it survives a power failure.
 
         Raises:
             OutputError: it cannot be written.
@@ -103,7 +103,7 @@ class EventSpool:
                 os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Tries once more to write what is in memory, and closes the files."""
+        """Retries the events kept in memory once, and closes the files."""
         self.append(())
         for descriptor in (self._fd, self._lock):
             if descriptor >= 0:
@@ -182,7 +182,7 @@ class SpoolFile:
             raise
 
     def next(self) -> list[CountEvent] | None:
-        """The next batch, as it was appended; None at the end, as far as it is written. Damage is passed over."""
+        """The next batch as appended; None at the current end of the file. Damaged batches are skipped."""
         while True:
             try:
                 payload = self._frames.next()

@@ -229,7 +229,7 @@ class _Writer:
 
 
 class _Reader:
-    """The way back. References are numbered in the order in which objects began to be written."""
+    """Inverse of `_Writer`. References are numbered in the order in which writing of the objects began."""
 
     def __init__(self, data: bytes, start: int, shapes: list[tuple[str, list[int]]]) -> None:
         self._objects: list[Any] = []

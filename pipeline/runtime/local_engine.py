@@ -90,7 +90,7 @@ class LocalEngine:
 
 
 class _LocalProcess:
-    """A stage on this host. Its last words are logged before anyone learns that it has ended."""
+    """A stage on this host. Its last output is logged before its end is reported."""
 
     def __init__(self, popen: subprocess.Popen[bytes], logs: LogCollector) -> None:
         self._popen, self._logs = popen, logs

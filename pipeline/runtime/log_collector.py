@@ -23,13 +23,13 @@ from pipeline.logs.repeats import RepeatFilter
 from pipeline.logs.sender import SEPARATOR, SentRecord
 
 PIPE_BYTES = 256 * 1024
-"""Capacity of a pipe, where the system grants it: a native crash of many threads says much at once."""
+"""Capacity requested for a pipe: a native crash of many threads writes much at once."""
 ROUND_S = 0.1
 DRAIN_READS = 16
 LINE_BYTES_MAX = 16_384
 """A longer line is cut in pieces."""
 LIBRARIES = "stderr"
-"""Logger of lines that are not records of ours."""
+"""Logger of lines that are not Tallycam's log records."""
 
 _decoder = msgspec.json.Decoder(SentRecord)
 
@@ -139,7 +139,7 @@ class LogCollector:
         return writing
 
     def drain(self) -> None:
-        """Logs all that was written so far: the last words of a process come before the news of its death."""
+        """Logs all output written so far, so that the last lines of a process precede the report of its end."""
         with self._lock:
             for _ in range(DRAIN_READS):
                 if not self._read_once():

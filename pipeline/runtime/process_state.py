@@ -1,4 +1,4 @@
-"""What the supervisor knows of each process, and the rules by which a process counts as stuck or hopeless."""
+"""The supervisor's state of each process, and the rules by which it counts as hung or beyond its restart budget."""
 
 from __future__ import annotations
 

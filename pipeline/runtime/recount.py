@@ -1,4 +1,4 @@
-"""`tallycam recount`: counts the past again from its instances log, with other lines, without a model."""
+"""`tallycam recount`: counts an instances log again, with other lines, without running a model."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class StreamView:
         )
 
     def stopped_at(self) -> str:
-        """Where a stream stands that was stopped: `80 of 1394 frames`; without a known end `80 frames`."""
+        """Progress of a stopped stream: `80 of 1394 frames`; without a known end `80 frames`."""
         return (
             f"{self.counts.frames} of {self.frames} frames" if self.frames else f"{self.counts.frames} frames"
         )

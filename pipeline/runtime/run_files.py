@@ -1,4 +1,4 @@
-"""The files that a run writes into its folder, and how the results of an earlier run make way for new ones."""
+"""The files that a run writes into its folder, and how it replaces the results of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.logs.destinations import run_log_path
 from pipeline.records.heat import heat_path, view_path
 
 IDENTITY = "run.json"
-"""Names the run; where it lies, there is a run."""
+"""File that identifies the run; a folder with this file holds a run."""
 ASIDE = ".replaced"
 """Folder in that of a run which holds earlier results until the new run has started."""
 DISCARDED = ".replaced.done"

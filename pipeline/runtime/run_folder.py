@@ -100,7 +100,7 @@ class Run:
         return self.first_incarnation > 0
 
     def keep(self) -> None:
-        """The run has started: its results stay, and those that it replaces are removed."""
+        """Commits the start of the run: its results stay, and those that it replaces are removed."""
         if not self._kept:
             self._kept = True
             discard(self.out)
@@ -265,7 +265,7 @@ def _runtime_folder() -> str:
 
 
 def sweep() -> None:
-    """Removes the private folders of runs that were killed whole: no process of theirs is left."""
+    """Removes the private folders of runs of which no process is left."""
     for folder in Path(_runtime_folder()).glob(f"{PREFIX}*"):
         try:
             pid = int((folder / "pid").read_text())

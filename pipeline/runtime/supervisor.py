@@ -1,4 +1,4 @@
-"""The supervisor: starts the processes of a run, restarts the dead and the stuck, and stops all of them in order."""
+"""The supervisor: starts the processes of a run, restarts those that died or hang, and stops all of them in order."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Supervisor:
         log.info("started, pid %d", handle.pid, extra=_about(entry))
 
     def _listen(self, router: RouterSocket) -> None:
-        """Takes the heartbeats that have come."""
+        """Processes the heartbeats that have arrived."""
         for _, beat in router.receive_all():
             if not isinstance(beat, Beat) or (entry := self._entries.get(beat.process)) is None:
                 continue

@@ -1,4 +1,4 @@
-"""What a decoder tells of its stream: metrics, sums in the log, and the report in its heartbeat."""
+"""Reporting of a decoder: metrics, sums in the log, and the report in its heartbeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the message that `track` takes of what a model found in a frame."""
+"""Converts a model's detections in a frame to the message for `track`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the processes of one run have in common, handed to them as a file that only this user can read."""
+"""Specification shared by the processes of one run, passed as a file that only this user can read."""
 
 from __future__ import annotations
 

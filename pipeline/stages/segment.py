@@ -1,4 +1,4 @@
-"""`segment`: one worker a device. Takes frames from every stream, runs the model, says what it found."""
+"""`segment`: one worker per device. Takes frames from every stream, runs the model, sends the instances to `track`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Rings:
         return ring if ring.holds(ref.slot, ref.epoch, ref.seq) else None
 
     def close_replaced(self) -> None:
-        """Rings whose decoder was started anew; no frame of theirs may be in use."""
+        """Unmaps the rings of restarted decoders; none of their frames may be in use."""
         while self._replaced:
             self._replaced.pop().close()
 

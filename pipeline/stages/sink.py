@@ -188,7 +188,7 @@ class Sink:
         heartbeat.done(self._report())
 
     def _say(self, decoder: DealerSocket) -> None:
-        """Where we stand; a decoder that was started anew has to hear it."""
+        """Reports the position to the decoder, repeatedly, since the decoder may have been restarted."""
         if now() - self._said_s < HELLO_S:
             return
         self._said_s = now()
@@ -208,7 +208,7 @@ class Sink:
             decoder.send(self._end)
 
     def _meet(self, where: RingMessage) -> None:
-        """The decoder tells where the pixels are; it may be a new decoder with a new ring."""
+        """Maps the decoder's ring, which is another one after a restart of the decoder."""
         if self._next_seq < 0:
             self._next_seq = where.next_seq
         if self._where is not None and self._where.path == where.path:
@@ -228,7 +228,7 @@ class Sink:
             self._output = Output(self._context, self._name, where, self._live)
 
     def _want(self, track: DealerSocket) -> None:
-        """Asks for what comes next, well before the last of it has come."""
+        """Requests the next `Tracks` well before the current credit is used up."""
         if self._next_seq < 0:
             return
         credit = self._context.config.streams[self._name].slots
@@ -271,7 +271,7 @@ class Sink:
             decoder.send(Released(stream=self._name, seq=self._next_seq - 1))
 
     def _write(self, tracks: Tracks) -> bool:
-        """Puts the frame into the video. False: its pixels are yet to come."""
+        """Adds the frame to the video. False: its pixels are not in the ring yet."""
         assert self._where is not None
         if self._ring is None or self._output is None:
             return False

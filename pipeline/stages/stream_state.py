@@ -29,7 +29,7 @@ KEPT_TRACKS = 512
 
 
 class Sequencer:
-    """Puts frames back into sequence. What comes twice is left out the second time."""
+    """Puts frames back into sequence, and drops duplicates."""
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
@@ -54,12 +54,12 @@ class Sequencer:
 
     @property
     def waiting(self) -> int:
-        """Frames that came before their turn."""
+        """Frames that arrived ahead of sequence."""
         return len(self._early)
 
 
 class StreamState:
-    """One stream's books."""
+    """State of one stream: sequence, log, counter, rows, and messages to the sink."""
 
     def __init__(self, context: StageContext, name: str) -> None:
         self._context, self.name = context, name

@@ -1,4 +1,4 @@
-"""THE table of stages: what runs, what it reads and writes, how many of it. Everything else reads this table."""
+"""The table of stages, the only place that defines what runs, what it reads and writes, and how many of it."""
 
 from __future__ import annotations
 

@@ -17,17 +17,17 @@ WRITE_EVENTS_S = 0.25
 SHOW_COUNTS_S = 1.0
 """Interval at which counts are exported as metrics."""
 HEAT_S = 30.0
-"""How often it is kept where objects went; at the end of a stream as well."""
+"""Interval at which the heat is stored, besides once at the end of a stream."""
 
 
 class _Sink:
-    """What a stream's sink asked for."""
+    """Open request of a stream's sink."""
 
     def __init__(self, peer: bytes, want: Want) -> None:
         self.peer = peer
         self.incarnation = want.incarnation
         self.sent_to = want.next_seq
-        """First frame not yet sent to this life of the sink."""
+        """First frame not yet sent to this incarnation of the sink."""
         self.until = want.next_seq + want.credit
         self.told_end_s = 0.0
 
@@ -182,7 +182,7 @@ class Track:
             state.write_heat()
 
     def _all_told(self) -> bool:
-        """Every stream is counted to its end, and every sink knows."""
+        """Whether every stream is counted to its end and every sink has been notified."""
         return all(state.finished for state in self._states.values()) and all(
             sink.told_end_s > 0 for sink in self._sinks.values()
         )

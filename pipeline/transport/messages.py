@@ -260,7 +260,7 @@ class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Name in the supervisor's table, e.g. `decode/gate`, `segment/0`."""
     incarnation: int
     state: str
-    """`starting`, `ready`, `done` or `failed`."""
+    """`starting`, `preparing`, `ready`, `slow`, `done` or `failed`."""
     report: Report
     error: str = ""
     """One line, where `state` is `failed`."""

@@ -1,4 +1,4 @@
-"""The size of a single upright object by where it stands, learnt from objects that walk alone."""
+"""The size of a single upright object as a function of its foot position, learnt from objects that move alone."""
 
 from __future__ import annotations
 

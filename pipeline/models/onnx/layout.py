@@ -138,7 +138,7 @@ class OnnxLayout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BaseLayout:
-    """What every family keeps of its model.
+    """Base of the families: properties that all of them have.
 
     Attributes:
         class_map: its classes.

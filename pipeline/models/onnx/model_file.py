@@ -1,4 +1,4 @@
-"""What an ONNX file says without being loaded: metadata, class names, shapes of weights.
+"""Reads metadata, class names and weight shapes from an ONNX file without loading it.
 
 Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
