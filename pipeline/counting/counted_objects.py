@@ -109,7 +109,9 @@ class CountedObjects:
             if confirmed is None:
                 continue
             new = confirmed.track == one.track
-            if not new:  # a lost object goes on under this track: the one before must not be matched any more
+            if (
+                not new
+            ):  # a lost object continues under this track: its previous track must not be matched again
                 self._tracker.forget(confirmed.track)
                 confirmed.track = one.track
             arriving = self._began_s is not None and track.first.frame_time.pts_s > self._began_s

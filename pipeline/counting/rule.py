@@ -226,7 +226,7 @@ class CountingRule:
         return ()
 
     def live(self) -> Mapping[str, str]:
-        """Column of the table on the terminal while a run goes on -> text, short."""
+        """Column of the terminal's table during a run -> short text."""
         return {}
 
     def table(self) -> Iterable[Table]:

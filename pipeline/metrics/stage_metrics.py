@@ -73,11 +73,7 @@ class StageMetrics:
         return self._streams[name]
 
     def batch(self, frames: int) -> None:
-        """Records one run of the model.
-
-        Args:
-            frames: Batch size.
-        """
+        """Records one run of the model on a batch of `frames`."""
         self._families.batch.labels(self.stage).observe(frames)
 
     def log_line(self, stage: str, level: str) -> None:
@@ -183,65 +179,35 @@ class StreamMetrics:
         self.end_to_end: Callable[[float], None] = families.end_to_end.labels(*labels).observe
 
     def frames_in(self, frames: int = 1) -> None:
-        """Counts frames that the stage received.
-
-        Args:
-            frames: Increment.
-        """
+        """Counts frames that the stage received."""
         self._frames_in.inc(frames)
 
     def frames_out(self, frames: int = 1) -> None:
-        """Counts frames that the stage handed on.
-
-        Args:
-            frames: Increment.
-        """
+        """Counts frames that the stage handed on."""
         self._frames_out.inc(frames)
 
     def dropped(self, reason: str, frames: int = 1) -> None:
-        """Counts dropped frames.
-
-        Args:
-            reason: Value of the label `reason`.
-            frames: Increment.
-        """
+        """Counts dropped frames under the label `reason`."""
         counter = self._dropped.get(reason)
         if counter is None:
             counter = self._dropped[reason] = self._families.dropped.labels(*self._labels, reason)
         counter.inc(frames)
 
     def static(self, frames: int = 1) -> None:
-        """Counts frames without motion, which needed no inference; they are in `frames_out` as well.
-
-        Args:
-            frames: Increment.
-        """
+        """Counts frames without motion, which needed no inference; they are in `frames_out` as well."""
         self._static.inc(frames)
 
     def slots(self, used: int, total: int) -> None:
-        """Sets the usage of the stream's frame ring.
-
-        Args:
-            used: Slots that are not free.
-            total: All slots.
-        """
+        """Sets how many slots of the stream's frame ring are in use, and how many there are."""
         self._slots_used.set(used)
         self._slots.set(total)
 
     def queue(self, frames: int) -> None:
-        """Sets the number of frames that wait for this stage.
-
-        Args:
-            frames: New value.
-        """
+        """Sets the number of frames that wait for this stage."""
         self._queue.set(frames)
 
     def credits(self, frames: int) -> None:
-        """Sets the number of frames that this stage may still send, or has requested.
-
-        Args:
-            frames: New value.
-        """
+        """Sets the number of frames that this stage may still send, or has requested."""
         self._credits.set(frames)
 
     def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:

@@ -94,7 +94,7 @@ class Delivery:
     Args:
         folder: of the spool, or one that is still to be made.
         open_store: opens the database for the events of the run with this identity; may fail with any error.
-        on_notice: takes one line for what is lost or refused.
+        on_notice: called with one line for each loss or rejection.
         jitter: gives numbers from 0 to 1, so that many installations do not come back at the same moment.
         clock: Unix time.
     """
@@ -142,7 +142,7 @@ class Delivery:
         try:
             delivered = self._deliver_batch()
             self._refresh()
-        except Exception as error:  # whatever a database does, delivery goes on
+        except Exception as error:  # a driver may raise anything; delivery must survive it
             self._failed(error)
             delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2.0 ** min(self._failures - 1, 16))
             return delay_s * (0.5 + 0.5 * self._jitter())

@@ -133,7 +133,7 @@ def read_log(path: Path | str, on_damage: OnDamage | None = None) -> tuple[LogHe
 
     Args:
         path: a file or a folder of segments.
-        on_damage: takes one line for each loss; damaged records are then left out.
+        on_damage: called with one line for each loss; damaged records are then left out.
 
     Raises:
         RecordError: there is no log, or its header is damaged; or, from the iterator and without `on_damage`, a

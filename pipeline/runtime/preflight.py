@@ -125,5 +125,5 @@ def notes(config: Config) -> list[str]:
 def _is_folder(source: str) -> bool:
     try:
         return find_kind(source).name == "images"
-    except SourceError:  # told by `check_source`
+    except SourceError:  # reported by `check_source`
         return False

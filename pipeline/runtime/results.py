@@ -1,4 +1,4 @@
-"""The state of each stream, while a run goes on and at its end, collected from the reports of all processes."""
+"""The state of each stream, during a run and at its end, collected from the reports of all processes."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def recover(out: Path) -> None:
     """
     aside = out / ASIDE
     if (aside / IDENTITY).exists() and (earlier := _read(out / IDENTITY)) is not None:
-        # All was set aside, so what lies here is of the run that was about to replace it and had not started.
+        # All earlier results were set aside, so these files are of the run that was to replace them and never started.
         remove_written(out, earlier.streams, earlier.tracks)
     put_back(out)
     discard(out)

@@ -31,7 +31,7 @@ TICK_S = 0.1
 
 
 class StageFailure(TallycamError):
-    """What a stage says that a user can mend, with the exit code that belongs to it."""
+    """An error of a stage that the user can fix, with its exit code."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)

@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _tell_supervisor(error: Exception, context: StageContext, endpoints: Endpoints) -> None:
-    """Sends the last beat: why the stage failed, with an exit code if a user can mend it."""
+    """Sends the last beat: why the stage failed, with an exit code if the user can fix it."""
     socket = DealerSocket(endpoints.supervisor, f"{context.identity}!")
     socket.send(
         Beat(

@@ -222,7 +222,7 @@ class Sink:
         try:
             self._ring = Ring.attach(where.path, draw=True)
         except RingError:
-            self._where = None  # gone again already: the next answer tells of another
+            self._where = None  # the decoder ended meanwhile: the next answer names another ring
             return
         if self._output is None:
             self._output = Output(self._context, self._name, where, self._live)
@@ -254,7 +254,7 @@ class Sink:
         while self._pending and self._where is not None:
             tracks = self._pending[0]
             if tracks.seq != self._next_seq:
-                self._pending.popleft()  # came twice: `track` was started anew
+                self._pending.popleft()  # duplicate: `track` was restarted
                 continue
             start_s = now()
             if self._video and not self._write(tracks):

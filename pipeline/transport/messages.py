@@ -195,7 +195,7 @@ class Ring(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     stream: str
     path: str
     first_seq: int
-    """First frame that this life of the decoder puts into the ring."""
+    """First frame that this incarnation of the decoder puts into the ring."""
     next_seq: int
     """First frame whose pixels a sink still has to ask for."""
     width: int

@@ -90,7 +90,7 @@ class RouterSocket(_Socket):
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         path = Path(endpoint.removeprefix("ipc://"))
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # left by an earlier life of this process
+            path.unlink()  # left by an earlier incarnation of this process
         self.socket.bind(endpoint)
 
     def send(self, peer: bytes, *messages: Message) -> bool:

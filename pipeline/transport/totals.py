@@ -41,6 +41,6 @@ class StreamTotals(msgspec.Struct, frozen=True, kw_only=True):
     series: tuple[Series, ...] = ()
     """Metric families for Prometheus."""
     live: dict[str, str] = {}
-    """Column of the table on the terminal while a run goes on -> text, a line for each thing counted."""
+    """Column of the terminal's table during a run -> text, a line for each thing counted."""
     tables: tuple[Table, ...] = ()
     """Rows for the tables on the terminal at the end of a run."""
