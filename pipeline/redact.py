@@ -102,6 +102,11 @@ def forget() -> None:
     _learned.clear()
 
 
+def is_secret(name: str) -> bool:
+    """Whether a setting of this name holds a secret, e.g. `password` or `api_key`."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def shown(text: str, longest: int = 64) -> str:
     """Foreign text as a part of one line of a message: no password, no control characters, not too long."""
     text = redact(text)

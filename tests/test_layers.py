@@ -20,6 +20,7 @@ LAYERS = (
     ("demo", "images", "audit", "api"),
     ("runtime",),
     ("stages",),
+    ("sinks",),
     ("evaluation", "web"),
     ("counting",),
     ("video",),

@@ -28,6 +28,7 @@ __all__ = [
     "Point",
     "RestartConfig",
     "RuleConfig",
+    "SinkConfig",
     "StaticConfig",
     "StreamConfig",
     "TrackerConfig",
@@ -53,6 +54,16 @@ class RuleConfig(ConfigModel):
 
     use: str | None = Field(
         None, description="an installed rule, or package.module:Class; default: the rule's name here"
+    )
+
+
+class SinkConfig(ConfigModel):
+    """A sink that is not built in; all other keys are its settings, which the sink checks itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    use: str | None = Field(
+        None, description="an installed sink, or package.module:Class; default: the sink's name here"
     )
 
 
@@ -189,6 +200,17 @@ class OutputConfig(ConfigModel):
     events: str | None = Field(
         None, description="SQLAlchemy URL of the event database; default: events.db in the output folder"
     )
+    sinks: dict[Name, SinkConfig] = Field(
+        {}, description="further sinks for frames and events; docs/sinks.md"
+    )
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _without_settings(cls, value: object) -> object:
+        """`webhook:` alone means its defaults."""
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if settings is None else settings for name, settings in value.items()}
 
 
 class MetricsConfig(ConfigModel):

@@ -76,6 +76,10 @@ class StageMetrics:
         """Records one run of the model on a batch of `frames`."""
         self._families.batch.labels(self.stage).observe(frames)
 
+    def sink(self, name: str) -> SinkMetrics:
+        """The metrics of a sink of another package."""
+        return SinkMetrics(self._families, self.stage, name)
+
     def log_line(self, stage: str, level: str) -> None:
         """Counts a line that the supervisor has logged.
 
@@ -153,6 +157,22 @@ class StageMetrics:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SinkMetrics:
+    """What goes wrong with one sink of another package."""
+
+    def __init__(self, families: _Families, stage: str, name: str) -> None:
+        self._errors = families.sink_errors.labels(stage, name)
+        self._lost = families.sink_lost.labels(stage, name)
+
+    def failed(self) -> None:
+        """A call has failed."""
+        self._errors.inc()
+
+    def lost(self, number: int) -> None:
+        """Frames or events did not reach the sink."""
+        self._lost.inc(number)
 
 
 class StreamMetrics:
@@ -291,6 +311,10 @@ class _Families:
         self.credits = gauge("credits", "Frames that the stage may still send, or has asked for.")
         self.up = gauge("process_up", "1 while the process runs.", ("process",))
         self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))
+        self.sink_errors = counter("sink_errors", "Calls of a sink that failed.", ("stage", "sink"))
+        self.sink_lost = counter(
+            "sink_lost", "Frames and events that did not reach a sink.", ("stage", "sink")
+        )
         self.log_lines = counter("log_lines", "Lines in the log of the run.", ("stage", "level"))
         self.batch = Histogram(
             "tallycam_batch_size",

@@ -9,6 +9,7 @@ from pipeline.config.schema import Config, FilterConfig, StreamConfig
 from pipeline.counting.rule_table import check_rules
 from pipeline.errors import ConfigError, SourceError
 from pipeline.models import registry
+from pipeline.sinks.sink_table import check_sinks
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
 from pipeline.video.sources.kinds import find_kind
@@ -37,6 +38,7 @@ def check(config: Config) -> tuple[str, ...]:
         from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
 
         parse_url(config.output.events)
+    check_sinks(config)
     classes = registry.classes_of(config.model)
     check_filter(classes, "model.filter", config.model.filter)
     for name, stream in config.streams.items():

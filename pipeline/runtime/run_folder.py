@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError
 from pipeline.files import unwritable, writing
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
+from pipeline.redact import MASK, is_secret
 from pipeline.runtime.run_files import (
     IDENTITY,
     EarlierRun,
@@ -235,11 +236,20 @@ def _write_identity(
     spec = RunSpec(config, out, name, classes, tracks, log.file_level, log.form)
     run = Run(spec, endpoints, _LIVES * lives, started_s, lock, _kept=resumed is not None)
     with writing(out, _ELSEWHERE):
-        write_json(out / "config.json", config.model_dump(mode="json"))  # which hides passwords
+        write_json(out / "config.json", _without_secrets(config.model_dump(mode="json")))
         write_json(out / IDENTITY, identity)
         spec.write(run.spec_path)
         (endpoints.folder / "pid").write_text(str(os.getpid()))
     return run
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """A configuration with the values of settings such as `password` masked; `write_json` masks those within URLs."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(part, key) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(part, name) for part in value]
+    return MASK if isinstance(value, str) and is_secret(name) else value
 
 
 def _rows(config: Config, tracks: Path | None) -> list[Path]:

@@ -21,8 +21,8 @@ from pipeline.transport.messages import (
     Message,
     Released,
     Report,
+    RingInfo,
 )
-from pipeline.transport.messages import Ring as RingMessage
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import RouterSocket
 from pipeline.video.sources.source import Source
@@ -96,7 +96,7 @@ class FrameServer:
         elif isinstance(message, Hello):
             if message.next_seq > 0:
                 self._queue.released(message.next_seq - 1)
-            router.send(peer, self._ring_message())
+            router.send(peer, self._ring_info())
         elif isinstance(message, EndOfStream):
             self.sink_closed = True
 
@@ -193,9 +193,9 @@ class FrameServer:
         self._track, self._track_incarnation = peer, hello.incarnation
         self._queue.accepted(hello.next_seq - 1)
 
-    def _ring_message(self) -> RingMessage:
+    def _ring_info(self) -> RingInfo:
         fps = min(self._source.info.fps or 0.0, self._config.fps or float("inf"))
-        return RingMessage(
+        return RingInfo(
             stream=self._name,
             path=self._ring.path,
             first_seq=self._first_seq,
@@ -204,6 +204,7 @@ class FrameServer:
             height=self._ring.height,
             fps=fps / (1 + self._config.skip),
             sample_aspect=self._source.info.sample_aspect,
+            live=self._source.info.live,
         )
 
 

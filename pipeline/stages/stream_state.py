@@ -1,7 +1,7 @@
-"""The counting of one stream as `track` keeps it: sequence, log, counter, rows, and what the sink is owed.
+"""The state of one stream in `track`: sequence, log, counter, track rows, and the tracks that its sink may ask for.
 
-No sockets here. What it knows is a pure function of the instances log and the configuration: after a crash
-the log is read again and everything stands where it stood.
+There are no sockets here. The state is a pure function of the instances log and the configuration: after a crash the
+log is replayed, and everything is as it was.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from pipeline.transport.totals import StreamTotals
 log = logging.getLogger(__name__)
 
 KEPT_TRACKS = 512
-"""`Tracks` kept for a sink that starts again: more than any ring has slots."""
+"""`Tracks` kept for a sink that is restarted: more than any ring has slots."""
 
 
 class Sequencer:
-    """Puts frames back into sequence, and drops duplicates."""
+    """Puts frames back into sequence and leaves out those that come twice.
+
+    Args:
+        next_seq: First frame expected.
+    """
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
@@ -59,7 +63,24 @@ class Sequencer:
 
 
 class StreamState:
-    """State of one stream: sequence, log, counter, rows, and messages to the sink."""
+    """Counts one stream. An existing log is replayed first.
+
+    Args:
+        context: Of the process.
+        name: The stream.
+
+    Raises:
+        RecordError: The log is of another run, or damaged.
+        OutputError: A file cannot be written.
+
+    Attributes:
+        tracks: The newest `KEPT_TRACKS`, oldest first.
+        events: Events that are not written yet.
+        skipped: Reason -> frames that the model did not see.
+        last: The newest frame that is counted.
+        ending: Where the stream ends, once that is known.
+        finished: All frames are counted, and the last decisions are made.
+    """
 
     def __init__(self, context: StageContext, name: str) -> None:
         self._context, self.name = context, name
@@ -75,14 +96,10 @@ class StreamState:
             name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
         )
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
-        """The newest `Tracks`, oldest first."""
         self.events: list[CountEvent] = []
-        """Events that are not in the database yet."""
         self.skipped: dict[str, int] = {}
-        """Reason -> frames that the model did not see."""
         self.last: Instances | None = None
         self.ending: EndOfStream | None = None
-        """Where the stream ends, once known."""
         self.finished = False
         self._sequencer = Sequencer(0)
         if self.path.exists():
@@ -159,23 +176,24 @@ class StreamState:
         self.write_heat()
 
     def write_heat(self) -> None:
-        """Stores the accumulated heat for the heat map."""
+        """Writes where objects have been so far, from which the heat map is drawn."""
         if heat := self._counter.heat():
             write_heat(heat_path(self._context.out, self.name), heat)
 
-    def owed(self, next_seq: int, credit: int) -> list[Tracks]:
+    def tracks_from(self, next_seq: int, most: int) -> list[Tracks]:
         """Messages for a sink that has requested them.
 
         Args:
             next_seq: First frame that it has not finished with.
-            credit: Largest number of messages.
+            most: Largest number of messages.
         """
         if not self.tracks:
             return []
         first = max(0, next_seq - self.tracks[0].seq)
-        return [self.tracks[i] for i in range(first, min(len(self.tracks), first + credit))]
+        return [self.tracks[i] for i in range(first, min(len(self.tracks), first + most))]
 
     def close(self) -> None:
+        """Closes the files."""
         if self._log is not None:
             self._log.close()
         if self._rows is not None:

@@ -1,11 +1,13 @@
-"""`track`: puts the instances of each stream back into sequence, logs, links and counts them."""
+"""`track`: puts the instances of each stream back into sequence, logs them, tracks the objects and counts them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from pipeline.metrics.stage_metrics import StageMetrics
-from pipeline.records.events import EventStore
+from pipeline.sinks.sink import ManagedEventSink, SinkContext
+from pipeline.sinks.sink_table import event_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.stream_state import StreamState
@@ -17,11 +19,11 @@ WRITE_EVENTS_S = 0.25
 SHOW_COUNTS_S = 1.0
 """Interval at which counts are exported as metrics."""
 HEAT_S = 30.0
-"""Interval at which the heat is stored, besides once at the end of a stream."""
+"""How often the heat of a stream is written to disk; also at its end."""
 
 
-class _Sink:
-    """Open request of a stream's sink."""
+class _Requests:
+    """What the sink of one stream has asked for."""
 
     def __init__(self, peer: bytes, want: Want) -> None:
         self.peer = peer
@@ -29,7 +31,7 @@ class _Sink:
         self.sent_to = want.next_seq
         """First frame not yet sent to this incarnation of the sink."""
         self.until = want.next_seq + want.credit
-        self.told_end_s = 0.0
+        self.end_sent_s = 0.0
 
 
 class Track:
@@ -41,10 +43,10 @@ class Track:
         self._indices = [i for i in range(len(streams)) if tracker_of(i, context.config) == context.index]
         self._names = [streams[i] for i in self._indices]
         self._states: dict[str, StreamState] = {}
-        self._sinks: dict[str, _Sink] = {}
+        self._requests: dict[str, _Requests] = {}
         self._frames_in = 0
         self._frames = 0
-        self._said_s = 0.0
+        self._hello_s = 0.0
         self._written_s = 0.0
         self._shown_s = 0.0
         self._heat_s = now()
@@ -58,8 +60,7 @@ class Track:
         metrics = StageMetrics("track")
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(self._report, now())
-        url = self._context.config.output.events or f"sqlite:///{self._context.out / 'events.db'}"
-        store = EventStore(url, self._context.run)
+        sinks = self._event_sinks(metrics)
         self._states = {name: StreamState(self._context, name) for name in self._names}
         router = RouterSocket(endpoints.track(self._context.index))
         decoders = {
@@ -69,9 +70,9 @@ class Track:
         poller = Poller([router, *decoders.values()])
         heartbeat.ready()
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
-            self._all_told(), now()
+            self._finished(), now()
         ):
-            self._hello(decoders)
+            self._say_hello(decoders)
             poller.wait(0.05)
             progressed: set[str] = set()
             for name, decoder in decoders.items():
@@ -84,23 +85,37 @@ class Track:
                 if isinstance(message, Instances):
                     self._take(message, progressed, metrics)
                 elif isinstance(message, Want):
-                    self._want(peer, message)
+                    self._note_request(peer, message)
             for name in progressed:
                 state = self._states[name]
                 decoders[name].send(Accepted(stream=name, seq=state.next_seq - 1))
                 if state.ending is not None:
                     state.end(state.ending)
             self._send_tracks(router, metrics)
-            self._write_events(store)
+            self._write_events(sinks)
             self._show_counts(metrics)
             self._write_heat()
-        self._write_events(store, at_once=True)
-        store.close()
+        self._write_events(sinks, at_once=True)
+        self._close(sinks, heartbeat)
         for state in self._states.values():
             state.close()
         heartbeat.done(self._report())
 
+    def _event_sinks(self, metrics: StageMetrics) -> Sequence[ManagedEventSink]:
+        context = self._context
+        where = SinkContext(
+            "", "", context.index, context.incarnation, context.out, context.run, context.classes
+        )
+        return event_sinks(context.config, where, metrics.sink)
+
     def _take(self, instances: Instances, progressed: set[str], metrics: StageMetrics) -> None:
+        """Counts the frames that are in sequence now.
+
+        Args:
+            instances: One frame, in any order.
+            progressed: Names of streams of which a frame was counted; added to.
+            metrics: Of this process.
+        """
         state = self._states[instances.stream]
         self._frames_in += 1
         stream = metrics.stream(instances.stream)
@@ -113,10 +128,11 @@ class Track:
             stream.processing((now() - start_s) / taken)
             stream.end_to_end(max(0.0, time.time() - instances.wall_s))
 
-    def _hello(self, decoders: dict[str, DealerSocket]) -> None:
-        if now() - self._said_s < HELLO_S:
+    def _say_hello(self, decoders: dict[str, DealerSocket]) -> None:
+        """Reports to the decoders, every `HELLO_S`, which frame is needed next: they may have been restarted."""
+        if now() - self._hello_s < HELLO_S:
             return
-        self._said_s = now()
+        self._hello_s = now()
         for name, decoder in decoders.items():
             last = self._states[name].last
             hello = Hello(
@@ -124,48 +140,52 @@ class Track:
                 stream=name,
                 incarnation=self._context.incarnation,
                 next_seq=self._states[name].next_seq,
+                last_index=last.index if last else -1,
+                epoch=last.epoch if last else 0,
+                pts_s=last.pts_s if last else 0.0,
+                wall_s=last.wall_s if last else 0.0,
             )
-            if last is not None:
-                hello = Hello(
-                    stage="track",
-                    stream=name,
-                    incarnation=self._context.incarnation,
-                    next_seq=last.seq + 1,
-                    last_index=last.index,
-                    epoch=last.epoch,
-                    pts_s=last.pts_s,
-                    wall_s=last.wall_s,
-                )
             decoder.send(hello)
 
-    def _want(self, peer: bytes, want: Want) -> None:
-        sink = self._sinks.get(want.stream)
-        if sink is None or sink.incarnation != want.incarnation:
-            sink = self._sinks[want.stream] = _Sink(peer, want)
-        sink.peer = peer
-        sink.until = max(sink.until, want.next_seq + want.credit)
+    def _note_request(self, peer: bytes, want: Want) -> None:
+        requests = self._requests.get(want.stream)
+        if requests is None or requests.incarnation != want.incarnation:
+            requests = self._requests[want.stream] = _Requests(peer, want)
+        requests.peer = peer
+        requests.until = max(requests.until, want.next_seq + want.credit)
 
     def _send_tracks(self, router: RouterSocket, metrics: StageMetrics) -> None:
-        for name, sink in self._sinks.items():
+        """Sends each sink the tracks that it has asked for, and the end of its stream until it is released."""
+        for name, requests in self._requests.items():
             state = self._states[name]
             metrics.stream(name).queue(state.waiting)
-            owed = state.owed(sink.sent_to, sink.until - sink.sent_to)
-            if owed and router.send(sink.peer, *owed):
-                sink.sent_to = owed[-1].seq + 1
+            tracks = state.tracks_from(requests.sent_to, requests.until - requests.sent_to)
+            if tracks and router.send(requests.peer, *tracks):
+                requests.sent_to = tracks[-1].seq + 1
             end = state.ending
-            if end is None or not state.finished or sink.sent_to < end.frames:
+            if end is None or not state.finished or requests.sent_to < end.frames:
                 continue
-            if now() - sink.told_end_s > HELLO_S:
-                sink.told_end_s = now()
-                router.send(sink.peer, end)
+            if now() - requests.end_sent_s > HELLO_S:
+                requests.end_sent_s = now()
+                router.send(requests.peer, end)
 
-    def _write_events(self, store: EventStore, at_once: bool = False) -> None:
+    def _write_events(self, sinks: Sequence[ManagedEventSink], *, at_once: bool = False) -> None:
         if not at_once and now() - self._written_s < WRITE_EVENTS_S:
             return
         self._written_s = now()
         for state in self._states.values():
-            store.write(state.events)
-            state.events.clear()
+            if state.events:
+                for sink in sinks:
+                    sink.write_events(state.events)
+                state.events.clear()
+
+    def _close(self, sinks: Sequence[ManagedEventSink], heartbeat: Heartbeat) -> None:
+        """Closes the sinks; those of other packages get a moment to finish."""
+        for sink in sinks:
+            sink.close()
+        while not all(sink.closed() for sink in sinks):
+            heartbeat.beat(self._report, now())
+            time.sleep(0.02)
 
     def _show_counts(self, metrics: StageMetrics) -> None:
         if now() - self._shown_s < SHOW_COUNTS_S:
@@ -181,10 +201,10 @@ class Track:
         for state in self._states.values():
             state.write_heat()
 
-    def _all_told(self) -> bool:
-        """Whether every stream is counted to its end and every sink has been notified."""
+    def _finished(self) -> bool:
+        """Whether every stream is counted to its end, and every sink has been told so."""
         return all(state.finished for state in self._states.values()) and all(
-            sink.told_end_s > 0 for sink in self._sinks.values()
+            requests.end_sent_s > 0 for requests in self._requests.values()
         )
 
     def _report(self) -> Report:

@@ -189,21 +189,25 @@ class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Unix time of that frame."""
 
 
-class Ring(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """A decoder's answer to a sink's `Hello`: where the pixels are."""
+class RingInfo(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """A decoder's answer to the `Hello` of a sink: where the pixels are, and what they are."""
 
     stream: str
     path: str
+    """Path that a process of this host maps to read the ring."""
     first_seq: int
     """First frame that this incarnation of the decoder puts into the ring."""
     next_seq: int
-    """First frame whose pixels a sink still has to ask for."""
+    """First frame that the sink has not released."""
     width: int
+    """Pixels."""
     height: int
     fps: float
-    """Nominal frames per second of what is handed on; 0 where unknown."""
+    """Nominal frames per second, after frames were left out on purpose; 0 if unknown."""
     sample_aspect: tuple[int, int] = (1, 1)
     """Width and height of a displayed pixel relative to each other."""
+    live: bool = False
+    """Whether frames come at their own pace and are lost if nobody takes them."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -276,7 +280,7 @@ class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 KINDS: tuple[type[Message], ...] = (
-    FrameRef, Instances, Tracks, Ask, Leases, Hello, Ring, Accepted, Released, Want, EndOfStream,
+    FrameRef, Instances, Tracks, Ask, Leases, Hello, RingInfo, Accepted, Released, Want, EndOfStream,
     Beat, Stop,
 )  # fmt: skip
 """The place in this table is the kind byte on the wire: append only."""

@@ -37,12 +37,15 @@ class Planes:
     Attributes:
         y: (H, W) uint8 luma, 16..235.
         u: (ceil(H/2), ceil(W/2)) uint8, 128 is neutral.
-        v: as `u`.
+        v: As `u`.
+        flat: (planes_bytes,) uint8, the memory of y, u and v behind each other without padding; None if they lie
+            elsewhere.
     """
 
     y: Plane
     u: Plane
     v: Plane
+    flat: NDArray[np.uint8] | None = None
 
     @property
     def width(self) -> int:
@@ -70,7 +73,13 @@ class Planes:
             buffer[:luma].reshape(height, width),
             buffer[luma : luma + part].reshape(shape),
             buffer[luma + part : luma + 2 * part].reshape(shape),
+            buffer[: luma + 2 * part],
         )
+
+    def copy(self) -> Planes:
+        """The same pixels in memory of their own, in one buffer."""
+        flat = np.concatenate([self.y.reshape(-1), self.u.reshape(-1), self.v.reshape(-1)])
+        return Planes.view(flat, self.width, self.height)
 
     @classmethod
     def from_rgb(cls, image: NDArray[np.uint8]) -> Planes:

@@ -1,0 +1,51 @@
+"""`DIR/log/STREAM.jpg`: the first frame of a stream, over which its heat map is drawn."""
+
+from __future__ import annotations
+
+from pipeline.records.heat import view_path
+from pipeline.sinks.sink import SinkContext, VideoInfo
+from pipeline.transport.messages import Tracks
+from pipeline.transport.planes import Planes
+from pipeline.video.heatmap import save_background
+
+
+class Background:
+    """Keeps one frame without annotations, unless an earlier incarnation has done so.
+
+    Args:
+        settings: None.
+        context: Of the stream.
+    """
+
+    annotated = False
+
+    def __init__(self, settings: None, context: SinkContext) -> None:
+        self._path = view_path(context.out, context.stream)
+        self._done = self._path.exists()
+
+    def begin(self, video: VideoInfo) -> None:
+        """Nothing to prepare."""
+
+    def wants(self, tracks: Tracks) -> bool:
+        """Whether there is none yet."""
+        return not self._done
+
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+        """Keeps the frame.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        save_background(self._path, planes)
+        self._done = True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def closed(self) -> bool:
+        """Always: nothing is buffered."""
+        return True

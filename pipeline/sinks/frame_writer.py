@@ -1,0 +1,49 @@
+"""Hands each frame of a stream to the sinks that want it, with annotations drawn if a sink wants those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.sinks.sink import ManagedFrameSink, VideoInfo
+from pipeline.transport.messages import Tracks
+from pipeline.transport.planes import Planes
+from pipeline.video.overlay import Overlay
+
+
+class FrameWriter:
+    """The sinks of one stream's frames.
+
+    Args:
+        sinks: In the order in which they get a frame.
+        overlay: Draws the annotations.
+        video: Facts about the frames.
+    """
+
+    def __init__(self, sinks: Sequence[ManagedFrameSink], overlay: Overlay, video: VideoInfo) -> None:
+        self._sinks, self._overlay = sinks, overlay
+        for sink in sinks:
+            sink.begin(video)
+
+    def ready(self) -> bool:
+        """Whether every sink can take a frame now."""
+        return all(sink.ready() for sink in self._sinks)
+
+    def write(self, planes: Planes, tracks: Tracks) -> None:
+        """Writes one frame. Annotations are drawn on the planes themselves: nobody else reads them any more.
+
+        Args:
+            planes: Pixels of the frame, in one buffer.
+            tracks: The objects in it, and the counts so far.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        wanting = [sink for sink in self._sinks if sink.wants(tracks)]
+        for sink in wanting:
+            if not sink.annotated:
+                sink.write_frame(planes, tracks)
+        annotated = [sink for sink in wanting if sink.annotated]
+        if annotated:
+            self._overlay.draw(planes, tracks)
+        for sink in annotated:
+            sink.write_frame(planes, tracks)

@@ -1,0 +1,119 @@
+"""What a sink is: an object that takes frames with their tracks, or count events, or both.
+
+A sink is constructed as `Class(settings, context)`. Frames come in the `sink` process of a stream, one after the other;
+events come in a `track` process, for several streams. A class with both methods has an object in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from pipeline.records.event import CountEvent
+from pipeline.transport.messages import Tracks
+from pipeline.transport.planes import Planes
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """Where a sink works.
+
+    Attributes:
+        name: Its name in the configuration.
+        stream: The stream whose frames it takes; empty for events, which name their stream.
+        index: Number of the stream or tracking process.
+        incarnation: How often the process was started before.
+        out: Folder of the results.
+        run: Identifier of the run.
+        classes: Class names of the model; `Tracks.class_ids` index them.
+    """
+
+    name: str
+    stream: str
+    index: int
+    incarnation: int
+    out: Path
+    run: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a stream's frames before the first one.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        fps: Nominal frames per second; 0 if unknown.
+        sample_aspect: Width and height of a displayed pixel relative to each other.
+        live: Whether frames come at their own pace; a sink that is slower misses some.
+    """
+
+    width: int
+    height: int
+    fps: float
+    sample_aspect: tuple[int, int]
+    live: bool
+
+
+class Closable(Protocol):
+    """Something to be closed."""
+
+    def close(self) -> None:
+        """Nothing more comes: the stream has ended, or the run stops. What is buffered is to be written."""
+
+
+@runtime_checkable
+class FrameSink(Closable, Protocol):
+    """Takes the frames of one stream.
+
+    Attributes:
+        annotated: Whether masks, trails and counts are to be drawn on the frames that it gets. May be left out: True.
+    """
+
+    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+        """Takes one frame.
+
+        Args:
+            planes: Its pixels; they are valid during the call only.
+            tracks: The objects in it, and the counts so far.
+        """
+
+
+@runtime_checkable
+class EventSink(Closable, Protocol):
+    """Takes the count events of the streams of one tracking process."""
+
+    def write_events(self, events: Sequence[CountEvent]) -> None:
+        """Takes events, in the order in which they were counted.
+
+        An event comes at least once: after a restart those of the whole log come again. `CountEvent.key` together with
+        the run names an event, and `CountEvent.change` says whether it is new, corrected or withdrawn.
+        """
+
+
+class ManagedEventSink(EventSink, Protocol):
+    """An event sink as `track` sees it: one of this package, or one of another behind a guard."""
+
+    def closed(self) -> bool:
+        """Whether all that was buffered when `close` was called is written."""
+
+
+class ManagedFrameSink(FrameSink, Protocol):
+    """A frame sink as `sink` sees it: one of this package, or one of another behind a guard."""
+
+    annotated: bool
+
+    def begin(self, video: VideoInfo) -> None:
+        """Called once, before the first frame."""
+
+    def wants(self, tracks: Tracks) -> bool:
+        """Whether `write_frame` is to be called. Asked once a frame."""
+
+    def ready(self) -> bool:
+        """Whether a frame could be taken now; if not, it is offered again a moment later."""
+
+    def closed(self) -> bool:
+        """Whether all that was buffered when `close` was called is written."""

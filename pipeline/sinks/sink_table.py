@@ -1,0 +1,221 @@
+"""Which sinks there are: one table of those that ship, and the entry points of installed packages.
+
+A sink of one's own takes one file and one row, here or in the entry points of a package (docs/sinks.md):
+
+    [project.entry-points."tallycam.sinks"]
+    webhook = "my_package.webhook:Webhook"
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from pipeline.config.schema import Config, SinkConfig
+from pipeline.config.validation import describe
+from pipeline.errors import ConfigError
+from pipeline.redact import shown
+from pipeline.sinks.guard import (
+    EVENT_BATCHES_WAITING,
+    FRAMES_WAITING,
+    Guard,
+    GuardedEvents,
+    GuardedFrames,
+    SinkCounts,
+)
+from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
+
+ENTRY_POINTS = "tallycam.sinks"
+"""Entry-point group. The name of an entry is what `output.sinks` calls it, its value a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkKind:
+    """One sink that ships. Its code is imported when it is used, not before.
+
+    Attributes:
+        name: Its name.
+        sink: Import path of the class, `module:Class`.
+        takes: `frames` or `events`.
+        settings: Its part of a configuration.
+        wanted: Whether a configuration wants it.
+    """
+
+    name: str
+    sink: str
+    takes: str
+    settings: Callable[[Config], Any]
+    wanted: Callable[[Config], bool]
+
+
+def _has_video(config: Config) -> bool:
+    return config.output.video.codec != "none"
+
+
+SINKS = (
+    SinkKind(
+        name="background",
+        sink="pipeline.sinks.background:Background",
+        takes="frames",
+        settings=lambda config: None,
+        wanted=lambda config: _has_video(config) or config.output.live.enabled,
+    ),
+    SinkKind(
+        name="live",
+        sink="pipeline.sinks.live_picture:LivePicture",
+        takes="frames",
+        settings=lambda config: config.output.live,
+        wanted=lambda config: config.output.live.enabled,
+    ),
+    SinkKind(
+        name="video",
+        sink="pipeline.sinks.video_file:VideoFile",
+        takes="frames",
+        settings=lambda config: config.output.video,
+        wanted=_has_video,
+    ),
+    SinkKind(
+        name="database",
+        sink="pipeline.sinks.database:Database",
+        takes="events",
+        settings=lambda config: config.output.events or "",
+        wanted=lambda config: True,
+    ),
+)
+"""THE table of sinks, in the order in which they get frames and events."""
+
+
+def frame_sinks(
+    config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
+) -> list[ManagedFrameSink]:
+    """Opens the sinks for the frames of one stream.
+
+    Args:
+        config: Of the run.
+        context: Of the stream; each sink gets it with its own name.
+        counts: Counts what goes wrong with the sink of a name.
+
+    Raises:
+        TallycamError: A sink of this package cannot be opened.
+    """
+    sinks = [cast(ManagedFrameSink, sink) for sink in _built_in(config, context, "frames")]
+    for name, (cls, settings) in _configured(config).items():
+        if hasattr(cls, "write_frame"):
+            guard = _guard(name, cls, settings, context, FRAMES_WAITING, counts)
+            sinks.append(GuardedFrames(guard, annotated=bool(getattr(cls, "annotated", True))))
+    return sinks
+
+
+def event_sinks(
+    config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
+) -> list[ManagedEventSink]:
+    """Opens the sinks for the events of one tracking process; arguments and errors as of `frame_sinks`."""
+    sinks = [cast(ManagedEventSink, sink) for sink in _built_in(config, context, "events")]
+    for name, (cls, settings) in _configured(config).items():
+        if hasattr(cls, "write_events"):
+            sinks.append(GuardedEvents(_guard(name, cls, settings, context, EVENT_BATCHES_WAITING, counts)))
+    return sinks
+
+
+def check_sinks(config: Config) -> None:
+    """Checks `output.sinks` without opening anything, so that mistakes are found before a run starts.
+
+    Raises:
+        ConfigError: There is no such sink, it cannot be imported, or its settings are wrong.
+    """
+    _configured(config)
+
+
+def _built_in(config: Config, context: SinkContext, takes: str) -> list[Any]:
+    return [
+        _imported(kind.sink, kind.name)(kind.settings(config), _named(context, kind.name))
+        for kind in SINKS
+        if kind.takes == takes and kind.wanted(config)
+    ]
+
+
+def _guard(
+    name: str,
+    cls: type,
+    settings: Any,
+    context: SinkContext,
+    capacity: int,
+    counts: Callable[[str], SinkCounts],
+) -> Guard:
+    return Guard(name, lambda: cls(settings, _named(context, name)), capacity, counts(name))
+
+
+def _named(context: SinkContext, name: str) -> SinkContext:
+    return replace(context, name=name)
+
+
+def _configured(config: Config) -> dict[str, tuple[type, Any]]:
+    """Name -> class and checked settings of each sink in the configuration."""
+    found = {}
+    for name, sink_config in config.output.sinks.items():
+        where = f"output.sinks.{name}"
+        cls = _sink_class(sink_config.use or name, where)
+        if not hasattr(cls, "write_frame") and not hasattr(cls, "write_events"):
+            raise ConfigError(
+                f"{where}: {cls.__name__} is no sink: it has neither write_frame nor write_events"
+            )
+        found[name] = cls, _settings(cls, sink_config, where)
+    return found
+
+
+def _sink_class(use: str, where: str) -> type:
+    """The sink that a configuration means: an entry point, or a class by its import path."""
+    module, colon, attribute = use.partition(":")
+    if colon and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
+        if "" not in sys.path:
+            sys.path.append("")  # after all others: a file in the working folder hides no installed package
+        return _imported(use, where)
+    known = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    if use in known:
+        return _imported(known[use], where)
+    hint = f"installed: {', '.join(sorted(known)) or 'none'}"
+    if nearest := difflib.get_close_matches(use, known, n=1, cutoff=0.5):
+        hint += f"; did you mean `{nearest[0]}`?"
+    raise ConfigError(
+        f"{where}: there is no sink `{shown(use)}` ({hint}); one of your own goes by `use: package.module:Class`"
+    )
+
+
+def _imported(path: str, where: str) -> type:
+    """The class that `module:Class` names.
+
+    Raises:
+        ConfigError: There is none; `where` is the place in the configuration.
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # whatever a module that somebody wrote raises
+        what = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: {path}: {module_name} cannot be imported: {what}") from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type):
+        raise ConfigError(f"{where}: {path}: there is no class {attribute} in {module_name}")
+    return found
+
+
+def _settings(cls: type, config: SinkConfig, where: str) -> Any:
+    """The settings of a sink, checked by its own pydantic model `Settings` if it has one."""
+    given = config.model_extra or {}
+    model = getattr(cls, "Settings", None)
+    if model is None:
+        return given
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        mistakes = describe(error.errors(include_url=False), model, Path(where))
+    raise ConfigError("\n".join(mistakes))
