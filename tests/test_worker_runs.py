@@ -123,6 +123,46 @@ def test_a_model_slower_than_its_leases_loses_no_frame_and_none_counts_twice(
     assert seen > 24, "leases did run out: else this test says nothing"
 
 
+BROKEN_ROW_MODEL = """
+import numpy as np
+from pipeline.models.detections import Detections
+
+class BrokenRow:
+    classes = ("person",)
+    device = "cpu"
+    def __init__(self, config): pass
+    def warm_up(self): pass
+    def segment(self, frames):
+        boxes = np.array([[20, 20, 60, 120], [np.nan, 20, 160, 120]], np.float32)
+        masks = np.full((2, 28, 28), 255, np.uint8)
+        one = Detections(boxes, np.array([0.9, 0.8], np.float32), np.zeros(2, np.int16), masks)
+        return [one for _ in frames]
+"""
+
+
+@pytest.mark.slow
+def test_a_row_that_is_not_finite_costs_no_frame_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "clip.mp4", 24)
+    (tmp_path / "broken_row.py").write_text(BROKEN_ROW_MODEL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    config = {
+        "model": {"name": "broken_row:BrokenRow"},
+        "streams": {"gate": {"source": str(tmp_path / "clip.mp4")}},
+        "output": {"video": {"codec": "none"}},
+    }
+    path = tmp_path / "broken.yaml"
+    path.write_text(yaml.safe_dump(config))
+    code, _, err = tallycam("run", path, "--out", tmp_path / "out")
+    assert code == 0, err
+    counted = summary(tmp_path / "out")
+    assert (counted["frames"]["processed"], counted["frames"]["dropped"]) == (24, {})
+    assert counted["unique"] == {"person": 1}
+    lines = (tmp_path / "out" / "log" / "run.log").read_text()
+    assert "24 rows of the model's output left out for NaN or infinity" in lines
+
+
 @pytest.mark.slow
 def test_a_filter_tried_on_the_past(tmp_path: Path) -> None:
     config = scene(tmp_path, 100)

@@ -176,10 +176,11 @@ class _Job:
         """Write and count the results of a batch; returns when all its files are written."""
         pending: list[tuple[InputImage, Detections, list[Silhouette], dict[str, int], Future[None]]] = []
         for image, answer in zip(batch, answers, strict=True):
-            if not answer.is_finite:
+            finite = answer.without_non_finite()
+            if finite.invalid:
                 self.fail(image.path, f"{image.path}: the model returned NaN or infinite values")
                 continue
-            found = self._filter.apply(answer, *image.size)
+            found = self._filter.apply(finite, *image.size)
             names = [self._classes[int(number)] for number in found.class_ids]
             counts = {name: names.count(name) for name in self._count}
             shapes = silhouettes(found, *image.size)
@@ -191,13 +192,17 @@ class _Job:
             written.result()
             self.document.add(image.path, image.name, image.size, found, shapes, counts)
             self.result.images += 1
-            pictures = image.photo.frames
-            note = (
-                f"{image.path}: contains {pictures} pictures, of which the first is used"
-                if pictures > 1
-                else ""
-            )
-            self._on_image(ImageReport(image.path, counts, note))
+            self._on_image(ImageReport(image.path, counts, _note(image, found)))
+
+
+def _note(image: InputImage, found: Detections) -> str:
+    """What the user should know of an image with results; empty if nothing."""
+    notes = []
+    if image.photo.frames > 1:
+        notes.append(f"contains {image.photo.frames} pictures, of which the first is used")
+    if found.non_finite:
+        notes.append(f"rows of the model's output left out for NaN or infinity: {found.non_finite}")
+    return f"{image.path}: {'; '.join(notes)}" if notes else ""
 
 
 def _write(

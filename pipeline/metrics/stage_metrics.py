@@ -217,6 +217,10 @@ class StreamMetrics:
         """Counts frames without motion, which needed no inference; they are in `frames_out` as well."""
         self._static.inc(frames)
 
+    def rows_not_finite(self, rows: int) -> None:
+        """Rows of the model's output (anchors, queries, boxes) left out because they contain NaN or infinity."""
+        self._rows_not_finite.inc(rows)
+
     def slots(self, used: int, total: int) -> None:
         """Sets how many slots of the stream's frame ring are in use, and how many there are."""
         self._slots_used.set(used)
@@ -249,6 +253,10 @@ class StreamMetrics:
     @cached_property
     def _static(self) -> Counter:
         return self._families.static.labels(*self._labels)
+
+    @cached_property
+    def _rows_not_finite(self) -> Counter:
+        return self._families.rows_not_finite.labels(*self._labels)
 
     @cached_property
     def _slots_used(self) -> Gauge:
@@ -298,6 +306,9 @@ class _Families:
         self.frames_out = counter("frames_out", "Frames that the stage passed on.")
         self.dropped = counter("frames_dropped", "Frames dropped, by reason.", (*_STAGE, "reason"))
         self.static = counter("frames_static", "Frames that needed no inference because nothing moved.")
+        self.rows_not_finite = counter(
+            "model_rows_not_finite", "Rows of the model's output left out because of NaN or infinity."
+        )
         self.reconnects = counter("reconnects", "Times that a live source came back.")
         self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
         self.retimed = counter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,31 +20,32 @@ class Detections:
         scores: (N,) float32, confidence 0..1, in descending order.
         class_ids: (N,) int16, indices into the model's `classes`.
         masks: (N, 28, 28) uint8, mask probability scaled to 0..255, spread over the box; 128 or more is inside.
+        non_finite: rows of the model's output that were left out because they contain NaN or infinity.
+        invalid: those were all rows, so that the output says nothing about the frame.
     """
 
     boxes_px: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int16]
     masks: NDArray[np.uint8]
+    non_finite: int = 0
+    invalid: bool = False
 
     @classmethod
-    def empty(cls) -> Detections:
-        """No instances."""
+    def empty(cls, *, non_finite: int = 0, invalid: bool = False) -> Detections:
+        """No instances.
+
+        Args:
+            non_finite: as the attribute.
+            invalid: as the attribute.
+        """
         return cls(
             np.zeros((0, 4), np.float32),
             np.zeros(0, np.float32),
             np.zeros(0, np.int16),
             np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8),
-        )
-
-    @classmethod
-    def invalid(cls) -> Detections:
-        """The result of a model whose output contains NaN or infinity: `is_finite` is false."""
-        return cls(
-            np.full((1, 4), np.nan, np.float32),
-            np.full(1, np.nan, np.float32),
-            np.zeros(1, np.int16),
-            np.zeros((1, MASK_SIZE, MASK_SIZE), np.uint8),
+            non_finite,
+            invalid,
         )
 
     def __len__(self) -> int:
@@ -52,9 +53,23 @@ class Detections:
 
     def __getitem__(self, rows: NDArray[Any]) -> Detections:
         """The instances selected by an index array or a boolean mask, in that order."""
-        return Detections(self.boxes_px[rows], self.scores[rows], self.class_ids[rows], self.masks[rows])
+        return replace(
+            self,
+            boxes_px=self.boxes_px[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            masks=self.masks[rows],
+        )
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether all boxes and scores are finite; masks are integers and always are."""
-        return bool(np.isfinite(self.boxes_px).all() and np.isfinite(self.scores).all())
+    def without_non_finite(self) -> Detections:
+        """The instances whose box and score are finite; the others are counted in `non_finite`.
+
+        Where that leaves none the result is `invalid`. Masks are integers and always finite.
+        """
+        finite = np.isfinite(self.boxes_px).all(axis=1) & np.isfinite(self.scores)
+        if finite.all():
+            return self
+        lost = len(finite) - int(np.count_nonzero(finite))
+        return replace(
+            self[finite], non_finite=self.non_finite + lost, invalid=self.invalid or not finite.any()
+        )

@@ -102,7 +102,7 @@ class Inference:
             return self.run(refs, frames)
         self.runs = [len(refs)]
         return [
-            InferredFrame(self._used(ref.stream, found, frame)[0])
+            InferredFrame(self._used(ref.stream, found, frame))
             for ref, frame, found in zip(refs, frames, self._overlapping.finish(), strict=True)
         ]
 
@@ -168,15 +168,11 @@ class Inference:
         )
         for number, one in zip(look, found, strict=True):
             stream = refs[number].stream
-            used, usable = self._used(stream, one, frames[number])
+            used = self._used(stream, one, frames[number])
             seen[number] = InferredFrame(used)
             if (gate := self._gates.get(stream)) is not None:
-                gate.update(used if usable else None)
+                gate.update(None if used.invalid else used)
 
-    def _used(self, stream: str, found: Detections, frame: Planes) -> tuple[Detections, bool]:
-        """Detections that pass the stream's filter, and whether all values are finite; if not, they are returned
-        unfiltered and `instances_of` turns them into a frame without instances.
-        """
-        if not found.is_finite:
-            return found, False
-        return self._filters[stream].apply(found, frame.width, frame.height), True
+    def _used(self, stream: str, found: Detections, frame: Planes) -> Detections:
+        """The instances that are finite and that the stream's filter keeps."""
+        return self._filters[stream].apply(found.without_non_finite(), frame.width, frame.height)

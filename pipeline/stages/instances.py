@@ -8,7 +8,7 @@ from pipeline.transport.messages import OK, FrameRef, Instances
 from pipeline.transport.planes import Planes
 
 NOT_FINITE = "not_finite"
-"""`Instances.skipped` of a frame for which the model returned NaN or infinity."""
+"""`Instances.skipped` of a frame for which the model returned nothing but NaN or infinity."""
 
 
 def instances_of(
@@ -18,12 +18,13 @@ def instances_of(
 
     Args:
         ref: The frame.
-        found: What the model found. Detections that are not finite make it a frame without instances, skipped as
-            `NOT_FINITE`.
+        found: What the model found. Instances that are not finite are left out; where that leaves none, the frame is
+            skipped as `NOT_FINITE`.
         skipped: As in `Instances`.
         planes: Pixels of the frame. With them the message has an appearance descriptor for each instance.
     """
-    if not found.is_finite:
+    found = found.without_non_finite()
+    if found.invalid:
         found, skipped = Detections.empty(), NOT_FINITE
     return Instances(
         stream=ref.stream,

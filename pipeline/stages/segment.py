@@ -75,6 +75,9 @@ class Segment:
         self._busy_s = 0.0
         self._dropped: dict[str, int] = {}
         self._drop_log = SumLog("frames without instances", now())
+        self._non_finite: dict[str, int] = {}
+        """Stream -> rows of the model's output that were left out because they are not finite."""
+        self._non_finite_log = SumLog("rows of the model's output left out for NaN or infinity", now())
         self._model: Segmenter | None = None
         self._warm_up_s = 0.0
         self._warming_up = False
@@ -179,6 +182,9 @@ class Segment:
             elif instances.skipped:
                 self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
                 stream.dropped(instances.skipped)
+            elif one.found.non_finite:
+                self._non_finite[ref.stream] = self._non_finite.get(ref.stream, 0) + one.found.non_finite
+                stream.rows_not_finite(one.found.non_finite)
             outgoing.setdefault(tracker_of(self._streams[ref.stream], self._config), []).append(instances)
             self._frames += 1
             stream.frames_out()
@@ -195,12 +201,15 @@ class Segment:
     def _log_drops(self, *, at_once: bool = False) -> None:
         if line := self._drop_log.due(self._dropped, now(), at_once=at_once):
             log.info(line)
+        if line := self._non_finite_log.due(self._non_finite, now(), at_once=at_once):
+            log.warning(line)
 
     def _report(self) -> Report:
         values = {
             "busy_s": self._busy_s,
             "ms_per_frame": 1e3 * self._busy_s / max(1, self._frames),
             "warm_up_s": self._warm_up_s,
+            "rows_not_finite": sum(self._non_finite.values()),
         }
         return Report(
             frames_in=self._frames,

@@ -88,7 +88,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     height: int
     skipped: str = OK
     """Why the model did not see this frame, or empty: `quarantined`; `static`: nothing moved, the instances are those
-    of an earlier frame; `not_finite`: the model returned NaN or infinite values."""
+    of an earlier frame; `not_finite`: it did, but returned nothing except NaN or infinite values."""
     boxes_px: Array
     """(N, 4) float32: x0 y0 x1 y1 in pixels of the decoded frame."""
     scores: Array

@@ -184,6 +184,17 @@ def test_numbers_that_are_none_leave_the_image_out(
     assert outcome.failures == [f"{tmp_path / 'a.png'}: the model returned NaN or infinite values"]
 
 
+def test_an_object_that_is_not_finite_is_left_out_and_the_others_are_drawn(
+    tmp_path: Path, model: OneEach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = ((2, 2, 60, 60), (np.nan, 0, 3, 3), (70, 2, 90, 60))
+    monkeypatch.setattr(model, "one", lambda frame: found(*boxes))
+    reports: list[ImageReport] = []
+    outcome = process([photo(tmp_path / "a.png")], tmp_path / "out", ModelConfig(), on_image=reports.append)
+    assert (outcome.images, outcome.failures, outcome.objects["person"]) == (1, [], 2)
+    assert reports[0].note.endswith("a.png: rows of the model's output left out for NaN or infinity: 1")
+
+
 def test_a_class_that_the_model_has_not_is_refused_before_any_work(tmp_path: Path, model: OneEach) -> None:
     with pytest.raises(ModelError, match="--count: the model has no class 'persn'; did you mean person?"):
         process([photo(tmp_path / "a.png")], tmp_path / "out", ModelConfig(), count=["persn"])

@@ -11,7 +11,9 @@ import pytest
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.model_file import class_names, metadata
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from pipeline.models.onnx.yolo_layout import HeadFormat, YoloLayout, decode, non_maximum_suppression
@@ -112,6 +114,9 @@ ONES = [0.0, 0.0, 0.0, 9.0]
 """Coefficients of a mask that fills its box."""
 RED = [30.0, 0.0, 0.0, 0.0]
 """Coefficients of a mask that is where the image is red."""
+REF = FrameRef(
+    stream="s", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=SIDE, height=SIDE
+)
 
 
 def test_v8_layout_gives_boxes_classes_and_full_masks(tmp_path: Path) -> None:
@@ -228,27 +233,76 @@ def test_open_input_size_is_640(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.boxes_px, [[220, 120, 420, 200]], atol=1e-3)
 
 
+def rows_with_one_broken(layout: str, where: str, value: float = float("nan")) -> list[list[float]]:
+    """Two objects; a number of the first one is none."""
+    box = (value, 16, 20, 28) if where == "box" else (9, 16, 20, 28)
+    score = value if where == "score" else 0.9
+    coefficients = [value, 0, 0, 0] if where == "coefficient" else ONES
+    return {
+        "v8": [row_v8(box, [score], coefficients), row_v8((40, 40, 20, 20), [0.8], ONES)],
+        "v5": [row_v5(box, 0.9, [score], coefficients), row_v5((40, 40, 20, 20), 0.9, [0.9], ONES)],
+        "final": [[*box, score, 0.0, *coefficients], [30, 30, 50, 50, 0.8, 0.0, *ONES]],
+    }[layout]
+
+
 @pytest.mark.parametrize("layout", ["v8", "v5", "final"])
 @pytest.mark.parametrize("where", ["score", "box", "coefficient"])
-def test_not_a_number_where_an_object_should_be_is_seen_by_whoever_takes_it(
+def test_an_object_that_is_not_finite_is_left_out_and_counted_and_no_other_with_it(
     tmp_path: Path, layout: str, where: str
 ) -> None:
-    nan = float("nan")
-    box = (nan, 16, 20, 28) if where == "box" else (9, 16, 20, 28)
-    score = nan if where == "score" else 0.9
-    coefficients = [nan, 0, 0, 0] if where == "coefficient" else ONES
-    row = {
-        "v8": row_v8(box, [score], coefficients),
-        "v5": row_v5(box, 0.9, [score], coefficients),
-        "final": [*box, score, 0.0, *coefficients],
-    }
-    path = build(tmp_path / "nan.onnx", [row[layout]], layout=layout, names="['a']")
+    rows = rows_with_one_broken(layout, where)
+    path = build(tmp_path / "nan.onnx", rows, layout=layout, names="['a']")
     (found,) = OnnxSegmenter(config(path)).segment([frame()])
-    ref = FrameRef(
-        stream="s", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=SIDE, height=SIDE
-    )
-    instances = instances_of(ref, found)
+    np.testing.assert_allclose(found.boxes_px, [[30, 30, 50, 50]], atol=1e-4)
+    assert (found.non_finite, found.invalid) == (1, False)
+    assert np.isfinite(found.scores).all()
+
+
+@pytest.mark.parametrize("layout", ["v8", "v5", "final"])
+def test_infinite_boxes_are_left_out_as_well(tmp_path: Path, layout: str) -> None:
+    rows = rows_with_one_broken(layout, "box", float("inf"))
+    path = build(tmp_path / "inf.onnx", rows, layout=layout, names="['a']")
+    (found,) = OnnxSegmenter(config(path)).segment([frame()])
+    assert (len(found), found.non_finite) == (1, 1)
+
+
+@pytest.mark.parametrize("layout", ["v8", "v5", "final"])
+@pytest.mark.parametrize("where", ["box", "coefficient"])
+def test_where_the_only_object_is_not_finite_the_answer_is_unusable(
+    tmp_path: Path, layout: str, where: str
+) -> None:
+    rows = rows_with_one_broken(layout, where)[:1]
+    path = build(tmp_path / "nan.onnx", rows, layout=layout, names="['a']")
+    (found,) = OnnxSegmenter(config(path)).segment([frame()])
+    instances = instances_of(REF, found)
     assert instances.skipped == NOT_FINITE and not len(instances.scores)
+
+
+def test_an_anchor_without_a_score_among_many_leaves_the_frame_usable(tmp_path: Path) -> None:
+    rows = [row_v8((9, 16, 20, 28), [float("nan")], ONES)]
+    (found,) = OnnxSegmenter(config(build(tmp_path / "nan.onnx", rows))).segment([frame()])
+    assert (len(found), found.non_finite, found.invalid) == (0, 1, False)
+    assert instances_of(REF, found).skipped == ""
+
+
+def test_an_output_without_any_number_is_unusable(tmp_path: Path) -> None:
+    rows = [row_v8((float("nan"),) * 4, [float("nan")], [float("nan")] * 4)] * CELLS
+    (found,) = OnnxSegmenter(config(build(tmp_path / "nan.onnx", rows))).segment([frame()])
+    assert (found.non_finite, found.invalid) == (CELLS, True)
+
+
+def test_prototypes_that_are_not_finite_cost_the_objects_that_lie_on_them() -> None:
+    prototypes = np.ones((4, 16, 16), np.float32)
+    prototypes[0, 3, 3] = np.nan
+    detections = np.zeros((9, CELLS), np.float32)
+    detections[:, 0] = row_v8((14, 14, 12, 12), [0.9], ONES)
+    detections[:, 1] = row_v8((48, 48, 12, 12), [0.8], ONES)
+    layout = YoloLayout(ClassMap.from_names({0: "a"}), 0.5, (64, 64), HeadFormat("v8", 1), 0.6, "d", "p")
+    letterbox = Letterbox.centered(64, 64, 64, 64)
+    for spoiled, expected in ((prototypes, (1, 1, False)), (prototypes * np.nan, (0, 2, True))):
+        outputs = {"d": detections[None], "p": spoiled[None]}
+        found = layout.postprocess(outputs, 0, frame(), letterbox)
+        assert (len(found), found.non_finite, found.invalid) == expected
 
 
 def test_not_a_number_that_is_no_object_does_no_harm(tmp_path: Path) -> None:
@@ -388,7 +442,9 @@ def test_real_export_small_masks_equal_full_size_ones(shared_data: Path) -> None
         assert isinstance(layout, YoloLayout)
         box = layout.preprocess(planes, blob[0])
         detections, prototypes = model._run(blob).values()
-        likely = non_maximum_suppression(decode(detections[0], layout.head, 32, 0.4), 0.6)
+        rows = layout.head.rows(detections[0])
+        rows = rows[layout.head.confidence(rows, 32) >= 0.4]
+        likely = non_maximum_suppression(decode(rows, layout.head, 32, 0.4), 0.6)
         overlaps = []
         for row, coefficients in enumerate(likely.coefficients):
             logits = (coefficients @ prototypes[0].reshape(32, -1)).reshape(160, 160)

@@ -241,12 +241,22 @@ def test_rfdetr_with_too_few_names_is_refused(tmp_path: Path) -> None:
         OnnxSegmenter(ModelConfig(path=path, device="cpu", classes=("a", "b")))
 
 
-def test_rfdetr_that_lost_its_numbers_says_so(tmp_path: Path) -> None:
+def test_rfdetr_query_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
+    nan = float("nan")
+    boxes = [(0.5, 0.5, 0.5, 0.5)] * 3
+    scores = [[0.9, NONE], [nan, NONE], [0.8, NONE]]
+    path = rfdetr(tmp_path / "nan.onnx", [(nan, 0.5, 0.5, 0.5), *boxes[1:]], scores)
+    (found,) = load(path).segment([frame()])
+    np.testing.assert_allclose(found.scores, [0.8], atol=1e-3)
+    assert (found.non_finite, found.invalid) == (2, False)
+
+
+def test_rfdetr_without_any_finite_query_is_unusable(tmp_path: Path) -> None:
     nan = float("nan")
     path = rfdetr(tmp_path / "nan.onnx", [(nan, 0.5, 0.5, 0.5)], [[0.9, NONE]])
-    assert np.isnan(load(path).segment([frame()])[0].boxes_px).any()
+    assert load(path).segment([frame()])[0].invalid
     path = rfdetr(tmp_path / "nan2.onnx", [(0.5, 0.5, 0.5, 0.5)], [[nan, NONE]])
-    assert np.isnan(load(path).segment([frame()])[0].scores).any()
+    assert load(path).segment([frame()])[0].invalid
 
 
 # Mask R-CNN
@@ -335,12 +345,24 @@ def test_labels_without_a_name_are_no_objects(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.scores, [0.8, 0.6], atol=1e-6)
 
 
-def test_mask_rcnn_that_lost_its_numbers_says_so(tmp_path: Path) -> None:
+def test_mask_rcnn_object_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
+    nan = float("nan")
+    masks = np.ones((4, 28, 28), np.float32)
+    masks[1, 3, 3] = nan
+    boxes = [(0, nan, 20, 20), (0, 0, 20, 20), (5, 5, 25, 25), (0, 0, 9, 9)]
+    scores = [0.9, 0.8, 0.7, nan]
+    path = rcnn(tmp_path / "nan.onnx", boxes, [1] * 4, scores, masks=masks, about={"names": "['a']"})
+    (found,) = load(path).segment([frame()])
+    np.testing.assert_allclose(found.boxes_px, [[5, 5, 25, 25]])
+    assert (found.non_finite, found.invalid) == (3, False)
+
+
+def test_mask_rcnn_without_any_finite_object_is_unusable(tmp_path: Path) -> None:
     nan = float("nan")
     path = rcnn(tmp_path / "nan.onnx", [(0, nan, 20, 20)], [1], [0.9], about={"names": "['a']"})
-    assert np.isnan(load(path).segment([frame()])[0].boxes_px).any()
+    assert load(path).segment([frame()])[0].invalid
     path = rcnn(tmp_path / "nan2.onnx", [(0, 0, 20, 20)], [1], [nan], about={"names": "['a']"})
-    assert np.isnan(load(path).segment([frame()])[0].scores).any()
+    assert load(path).segment([frame()])[0].invalid
 
 
 # A family that is added from outside: a row of the table, an entry point

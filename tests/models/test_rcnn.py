@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,21 +281,79 @@ def test_another_error_is_not_taken_for_want_of_memory(street: MaskRcnn) -> None
         street.segment([scene(320, 180)])
 
 
-def test_numbers_that_are_none_quarantine_the_frame_and_no_other() -> None:
-    model = build_compact_net(4)
-    tensors, _ = load_weights(STREET_FILE)
-    set_weights(model, tensors, STREET_FILE)
-    seen = MaskRcnn(model, numbered(5), YuvPreprocessor(), CPU)
-    image_stage = seen._network._image_stage
+def spoil_anchors(model: MaskRcnn, spoil: Callable[[list[Tensor]], None]) -> None:
+    """Lets `spoil` change the outputs of the RPN head, for each level (B, 5 a, h, w)."""
+    image_stage = model._network._image_stage
 
-    def broken(images: Tensor) -> object:
+    def run(images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         features, outputs = image_stage(images)
-        outputs[0][0, 0, 0, 0] = float("nan")
+        spoil(outputs)
         return features, outputs
 
-    seen._network._image_stage = broken
-    first, second = seen.segment([scene(640, 360)] * 2)
-    assert len(second.scores) > 0 and np.isfinite(second.boxes_px).all()
+    model._network._image_stage = run
+
+
+def spoil_proposals(model: MaskRcnn, count: int) -> None:
+    """The box head gives NaN for the first `count` proposals of a batch."""
+    predict = model._network._box_predictor
+
+    def run(hidden: Tensor) -> Tensor:
+        out = predict(hidden)
+        out[0, 3, :count, 0] = float("nan")
+        return out
+
+    model._network._box_predictor = run  # type: ignore[assignment]
+
+
+def test_an_anchor_that_is_not_finite_is_left_out_and_nothing_else(street: MaskRcnn) -> None:
+    def spoil(outputs: list[Tensor]) -> None:
+        outputs[0][0, 0, 0, 0] = float("nan")  # objectness of the first anchor
+        outputs[1][0, 5, 0, 0] = float("-inf")
+
+    spoil_anchors(street, spoil)
+    first, second = street.segment([scene(640, 360)] * 2)
+    assert (first.non_finite, first.invalid) == (2, False)
+    assert (second.non_finite, second.invalid) == (0, False)
+    np.testing.assert_array_equal(first.boxes_px, second.boxes_px)
+    assert len(first) > 0
+
+
+def test_proposals_that_are_not_finite_are_left_out(street: MaskRcnn) -> None:
+    spoil_proposals(street, 40)
+    first, second = street.segment([scene(640, 360)] * 2)
+    assert (first.non_finite, first.invalid) == (40, False)
+    assert (second.non_finite, second.invalid) == (0, False)
+    assert 0 < len(first) <= len(second)
+    assert np.isfinite(first.boxes_px).all() and np.isfinite(first.scores).all()
+
+
+def test_a_mask_that_is_not_finite_costs_its_object(street: MaskRcnn) -> None:
+    expected = street.segment([scene(640, 360)])[0]
+    masks = street._network._masks
+
+    def broken(*arguments: Any) -> Tensor:
+        answer = masks(*arguments)
+        answer[0, 2, 2] = float("nan")
+        return answer
+
+    street._network._masks = broken  # type: ignore[method-assign]
+    (found,) = street.segment([scene(640, 360)])
+    assert len(found) == len(expected) - 1 > 0
+    assert (found.non_finite, found.invalid) == (1, False)
+
+
+@pytest.mark.parametrize("part", ["anchors", "proposals"])
+def test_an_image_without_any_finite_number_is_unusable_and_no_other(street: MaskRcnn, part: str) -> None:
+    def spoil(outputs: list[Tensor]) -> None:
+        for level in outputs:
+            level[0] = float("nan")
+
+    if part == "anchors":
+        spoil_anchors(street, spoil)
+    else:
+        spoil_proposals(street, 100)  # so many there are in each image
+    first, second = street.segment([scene(640, 360)] * 2)
+    assert first.invalid and not second.invalid and len(second) > 0
     ref = FrameRef(
         stream="a", epoch=0, seq=0, index=0, pts_s=0.0, wall_s=0.0, width=640, height=360, slot=0, ring=""
     )

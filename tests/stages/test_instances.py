@@ -1,7 +1,8 @@
-"""From what a model found to the message: numbers that are none quarantine the frame."""
+"""From what a model found to the message: instances that are not finite are left out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -49,6 +50,24 @@ def test_a_number_that_is_none_empties_the_frame_and_names_the_reason(field: str
         0,
         0,
     ]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["boxes_px", "scores"])
+def test_one_instance_that_is_not_finite_costs_that_instance(field: str, bad: float) -> None:
+    three = found()[np.array([0, 0, 0])]
+    values = getattr(three, field).copy()
+    values[1] = bad
+    message = instances_of(REF, replace(three, **{field: values}))
+    assert message.skipped == "" and message.boxes_px.tolist() == [[1, 2, 3, 4]] * 2
+    assert len(message.scores) == len(message.masks) == len(message.class_ids) == 2
+
+
+def test_lost_rows_are_counted_with_those_that_the_model_left_out_itself() -> None:
+    rows = replace(found(), scores=np.array([np.nan], np.float32), non_finite=3)
+    assert (rows.without_non_finite().non_finite, rows.without_non_finite().invalid) == (4, True)
+    assert found().without_non_finite() is not None and not found().without_non_finite().invalid
+    assert not Detections.empty(non_finite=2).without_non_finite().invalid
 
 
 def test_a_frame_that_no_worker_survived_has_no_instances() -> None:

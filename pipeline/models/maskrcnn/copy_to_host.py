@@ -22,12 +22,14 @@ class HostOutput:
     Attributes:
         rows: (N, 7) float32, x0 y0 x1 y1 in pixels of the input, score, label, image of the batch.
         masks: (N, 28, 28) uint8, probabilities scaled to 0..255.
-        non_finite: (B,) bool, images in which the network computed NaN or infinity.
+        non_finite: (B,) int32, as in `NetworkOutput`.
+        invalid: (B,) bool, as in `NetworkOutput`.
     """
 
     rows: NDArray[np.float32]
     masks: NDArray[np.uint8]
-    non_finite: NDArray[np.bool_]
+    non_finite: NDArray[np.int32]
+    invalid: NDArray[np.bool_]
 
 
 def copy_to_host(outputs: Sequence[NetworkOutput]) -> list[HostOutput]:
@@ -40,20 +42,24 @@ def copy_to_host(outputs: Sequence[NetworkOutput]) -> list[HostOutput]:
         numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
         parts += [
             numbers.view(torch.uint8),
-            (one.masks * 255).round().to(torch.uint8),
-            (one.non_finite > 0).to(torch.uint8),
+            (one.masks.nan_to_num() * 255).round().to(torch.uint8),
+            one.non_finite.int().view(torch.uint8),
+            one.invalid.to(torch.uint8),
         ]
     flat = torch.cat([part.flatten() for part in parts]).cpu().numpy()
     copies, at = [], 0
     for one in outputs:
         count, side = one.masks.shape[:2]
-        ends = [at, at + count * COLUMNS * 4, at + count * (COLUMNS * 4 + side * side)]
-        at = ends[2] + len(one.non_finite)
+        images = len(one.invalid)
+        sizes = (count * COLUMNS * 4, count * side * side, images * 4, images)
+        rows, masks, non_finite, invalid = np.split(flat[at : at + sum(sizes)], np.cumsum(sizes[:-1]))
+        at += sum(sizes)
         copies.append(
             HostOutput(
-                np.ascontiguousarray(flat[ends[0] : ends[1]]).view(np.float32).reshape(count, COLUMNS),
-                flat[ends[1] : ends[2]].reshape(count, side, side),
-                flat[ends[2] : at] > 0,
+                np.ascontiguousarray(rows).view(np.float32).reshape(count, COLUMNS),
+                masks.reshape(count, side, side),
+                np.ascontiguousarray(non_finite).view(np.int32),
+                invalid > 0,
             )
         )
     return copies

@@ -9,7 +9,7 @@ leaves it at 28x28.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +55,16 @@ class NetworkOutput:
 
     Attributes:
         regions: N detections.
+            The score of one whose mask is not finite is NaN.
         masks: (N, 28, 28) float32, 0..1, spread over their boxes.
-        non_finite: (B,) int64, more than 0 for images in which the network computed NaN or infinity.
+        non_finite: (B,) int64, anchors and proposals of each image that were left out because they are not finite.
+        invalid: (B,) bool, images in which all were.
     """
 
     regions: Regions
     masks: Tensor
     non_finite: Tensor
+    invalid: Tensor
 
 
 class Network:
@@ -156,24 +159,25 @@ class Network:
         images, levels = features.images, features.features
         anchors = self._anchors_of(images, levels)
         flat = [one.permute(0, 2, 3, 1).reshape(len(images), -1, 5) for one in features.rpn_outputs]
-        non_finite = torch.stack([(~torch.isfinite(one)).flatten(1).any(1) for one in flat]).sum(0)
-        proposals = propose(self._rpn, flat, anchors, limits)
+        proposals, non_finite = propose(self._rpn, flat, anchors, limits)
         pyramid = FeaturePyramid(levels[: len(self._box_levels.strides)])
-        found = self._detect(pyramid, proposals, limits, non_finite)
+        found, finite = self._detect(pyramid, proposals, limits)
+        non_finite.index_add_(0, proposals.images, (~finite).long())
+        usable = torch.zeros_like(non_finite).index_add_(0, proposals.images, finite.long())
         masks = self._masks(pyramid, found)
-        non_finite.index_add_(0, found.images, (~torch.isfinite(masks)).flatten(1).any(1).long())
-        return NetworkOutput(found, masks, non_finite)
+        with_mask = torch.isfinite(masks).flatten(1).all(1)
+        found = replace(found, scores=torch.where(with_mask, found.scores, torch.nan))
+        return NetworkOutput(found, masks, non_finite, (non_finite > 0) & (usable == 0))
 
-    def _detect(
-        self, pyramid: FeaturePyramid, proposals: Regions, limits: Tensor, non_finite: Tensor
-    ) -> Regions:
+    def _detect(self, pyramid: FeaturePyramid, proposals: Regions, limits: Tensor) -> tuple[Regions, Tensor]:
+        """The detections, and (R,) bool, the proposals for which the box head gave finite numbers."""
         if not len(proposals.boxes):
-            return proposals
+            return proposals, torch.zeros(0, dtype=torch.bool, device=self.device)
         pooled = pyramid.roi_align(proposals.boxes, proposals.images, self._box_levels, self._box_size)
         out = self._box_predictor(self._box_head(pooled).float())[0, :, :, 0].t()
-        non_finite.index_add_(0, proposals.images, (~torch.isfinite(out)).any(1).long())
+        finite = torch.isfinite(out).all(1)
         logits, offsets = out[:, : self._labels], out[:, self._labels :].contiguous()
-        return detect(self._heads, proposals, logits, offsets, limits, self._usable)
+        return detect(self._heads, proposals, logits, offsets, finite, limits, self._usable), finite
 
     def _masks(self, pyramid: FeaturePyramid, found: Regions) -> Tensor:
         """(N, 28, 28). Only the channel of the detected class: one dot product per pixel instead of one per class."""

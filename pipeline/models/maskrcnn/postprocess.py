@@ -25,11 +25,11 @@ def to_detections(
         class_of_label: (labels,) index into the model's classes.
 
     Returns:
-        One `Detections` per frame; `Detections.invalid()` where the network computed NaN or infinity.
+        One `Detections` per frame, without instances that are not finite.
     """
     return [
-        Detections.invalid()
-        if output.non_finite[number]
+        Detections.empty(non_finite=int(output.non_finite[number]), invalid=True)
+        if output.invalid[number]
         else _of_image(output, number, frame, letterbox, class_of_label)
         for number, frame in enumerate(frames)
     ]
@@ -45,4 +45,7 @@ def _of_image(
     boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
     kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
     class_ids = class_of_label[rows[kept, 5].astype(np.int64)]
-    return Detections(boxes_px[kept], rows[kept, 4], class_ids, masks[kept])
+    found = Detections(
+        boxes_px[kept], rows[kept, 4], class_ids, masks[kept], non_finite=int(output.non_finite[number])
+    )
+    return found.without_non_finite()

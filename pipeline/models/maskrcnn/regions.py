@@ -41,7 +41,7 @@ class Regions:
 
 def propose(
     rpn: RegionProposalNetwork, outputs: Sequence[Tensor], anchors: Sequence[Tensor], limits: Tensor
-) -> Regions:
+) -> tuple[Regions, Tensor]:
     """The proposals of a batch.
 
     Args:
@@ -51,11 +51,16 @@ def propose(
         limits: (B, 2) float32, width and height of the frame inside each image.
 
     Returns:
-        The proposals after non-maximum suppression, image by image.
+        The proposals after non-maximum suppression, image by image; and (B,) int64, how many anchors were left out
+        because their objectness, or the offsets of a good one, are not finite.
     """
     rows, corners, levels = [], [], []
+    non_finite = torch.zeros(len(limits), dtype=torch.int64, device=limits.device)
     for number, (output, of_level) in enumerate(zip(outputs, anchors, strict=True)):
         objectness = output[..., 0].float()
+        finite = torch.isfinite(objectness)
+        non_finite += (~finite).sum(1)
+        objectness = torch.where(finite, objectness, -torch.inf)  # NaN would be the best of all for topk
         top, index = objectness.topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
         offsets = output[..., 1:].gather(1, index[..., None].expand(-1, -1, 4)).float()
         boxes = rpn.box_coder.decode_single(offsets.reshape(-1, 4), of_level[index].reshape(-1, 4))
@@ -65,16 +70,27 @@ def propose(
     boxes = clip_to_image(torch.cat(corners, 1), limits[:, None])
     scores = torch.cat(rows, 1).sigmoid()
     sides = boxes[..., 2:] - boxes[..., :2]
-    good = (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh)
+    objectness = torch.cat(rows, 1)
+    finite = torch.isfinite(boxes).all(-1)
+    non_finite += (torch.isfinite(objectness) & ~finite).sum(1)
+    good = (
+        (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh) & torch.isfinite(objectness) & finite
+    )
     images, columns = good.nonzero(as_tuple=True)
     level = torch.cat(levels, 1)[images, columns]
     found = Regions(boxes[images, columns], scores[images, columns], torch.zeros_like(images), images)
     kept = nms_by_group(found, level, rpn.nms_thresh, rpn.post_nms_top_n(), len(limits))
-    return found[kept]
+    return found[kept], non_finite
 
 
 def detect(
-    heads: RoIHeads, proposals: Regions, logits: Tensor, offsets: Tensor, limits: Tensor, usable: Tensor
+    heads: RoIHeads,
+    proposals: Regions,
+    logits: Tensor,
+    offsets: Tensor,
+    finite: Tensor,
+    limits: Tensor,
+    usable: Tensor,
 ) -> Regions:
     """The detections of a batch.
 
@@ -83,6 +99,7 @@ def detect(
         proposals: R regions.
         logits: (R, labels) float32, the background first.
         offsets: (R, labels * 4) float32.
+        finite: (R,) bool, the regions whose logits and offsets are finite; the others are left out.
         limits: (B, 2) float32, width and height of the frame inside each image.
         usable: (labels,) bool, the labels that stand for a class. Detections of other labels are dropped after
             non-maximum suppression, where they still count.
@@ -91,7 +108,7 @@ def detect(
         The detections after non-maximum suppression, image by image.
     """
     scores = logits.softmax(-1)
-    likely = scores > heads.score_thresh
+    likely = (scores > heads.score_thresh) & finite[:, None]
     likely[:, 0] = False
     rows, labels = likely.nonzero(as_tuple=True)
     images = proposals.images[rows]

@@ -132,7 +132,8 @@ class OnnxLayout(Protocol):
             letterbox: where it lies in the input.
 
         Returns:
-            The instances, in pixels of the frame; `Detections.invalid()` where an output is not finite.
+            The instances, in pixels of the frame. Rows of the outputs that are not finite are left out and counted in
+            `Detections.non_finite`; where they are all that could be used, the result is `invalid`.
         """
 
 

@@ -80,15 +80,18 @@ class MaskRcnnLayout(BaseLayout):
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
         """See `OnnxLayout.postprocess`."""
         scores = outputs[self.scores_name]
-        if np.isnan(scores).any():
-            return Detections.invalid()
+        lost = int(np.count_nonzero(np.isnan(scores)))
         class_ids = self.class_map.lookup(outputs[self.labels_name])
         order = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
         rows = order[(scores[order] >= self.score) & (class_ids[order] >= 0)]
         boxes, masks = outputs[self.boxes_name][rows], outputs[self.masks_name][rows]
         masks = masks[:, 0] if masks.ndim == 4 else masks
-        if not (np.isfinite(boxes).all() and np.isfinite(masks).all()):
-            return Detections.invalid()
+        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(masks).all(axis=(1, 2))
+        lost += len(finite) - int(np.count_nonzero(finite))
+        if lost and (lost == len(scores) or (not finite.any() and len(finite))):
+            return Detections.empty(non_finite=lost, invalid=True)
+        if not finite.all():
+            rows, boxes, masks = rows[finite], boxes[finite], masks[finite]
         boxes_px, visible = clip_boxes(letterbox.to_frame(boxes), frame)
         pasted = masks.shape[1:] == self.input_size(frame)
         grids = np.empty((len(visible), MASK_SIZE, MASK_SIZE), np.uint8)
@@ -102,6 +105,7 @@ class MaskRcnnLayout(BaseLayout):
             np.asarray(scores[rows].clip(0, 1), np.float32),
             class_ids[rows].astype(np.int16),
             grids,
+            non_finite=lost,
         )
 
 

@@ -79,20 +79,23 @@ class RfDetrLayout(FixedSizeLayout):
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
         """See `OnnxLayout.postprocess`."""
         logits, masks = outputs[self.logits_name][row], outputs[self.masks_name][row]
-        if np.isnan(logits).any():
-            return Detections.invalid()
         channels = np.flatnonzero(self.class_map.indices >= 0)
         probabilities = 1.0 / (1.0 + np.exp(-logits[:, channels].clip(-88, 88)))
         best = probabilities.argmax(axis=1)
         scores = probabilities[np.arange(len(probabilities)), best]
+        lost = int(np.count_nonzero(np.isnan(scores)))
         order = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
         queries = order[scores[order] >= self.score]
+        finite = np.isfinite(outputs[self.boxes_name][row][queries]).all(axis=1)
+        finite &= np.isfinite(masks[queries]).all(axis=(1, 2))
+        lost += len(finite) - int(np.count_nonzero(finite))
+        if lost and (lost == len(scores) or (not finite.any() and len(finite))):
+            return Detections.empty(non_finite=lost, invalid=True)
+        queries = queries[finite]
         centers = outputs[self.boxes_name][row][queries]
         half = centers[:, 2:] / 2
         relative = np.concatenate([centers[:, :2] - half, centers[:, :2] + half], axis=1)
         boxes_px = np.asarray(relative * np.array([frame.width, frame.height] * 2), np.float32)
-        if not (np.isfinite(boxes_px).all() and np.isfinite(masks[queries]).all()):
-            return Detections.invalid()
         boxes_px, visible = clip_boxes(boxes_px, frame)
         queries = queries[visible]
         to_mask = np.array([masks.shape[2] / frame.width, masks.shape[1] / frame.height] * 2, np.float32)
@@ -104,6 +107,7 @@ class RfDetrLayout(FixedSizeLayout):
             np.asarray(scores[queries], np.float32),
             self.class_map.indices[channels[best[queries]]].astype(np.int16),
             sigmoid_uint8(grids),
+            non_finite=lost,
         )
 
 

@@ -14,7 +14,7 @@ coefficients, inside the box (Bolya et al., YOLACT, 2019, equation 1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import cv2
@@ -74,20 +74,22 @@ class HeadFormat:
             return cls("v8", rows - 4 - coefficients)
         return None
 
-    def scores(self, detections: Floats, coefficients: int) -> Floats:
-        """The part of one frame's detections that holds scores and objectness.
+    def rows(self, detections: Floats) -> Floats:
+        """One frame's detections as a view with one row per anchor."""
+        return detections.T if self.kind == "v8" else detections
+
+    def confidence(self, rows: Floats, coefficients: int) -> Floats:
+        """(A,) the number that has to reach the score threshold.
+
+        It is the best class score for `v8` and the score for `final`. For `v5` it is the objectness: a score is
+        objectness times class score, so objectness alone rules most anchors out.
 
         Args:
-            detections: of rank 2.
-            coefficients: mask coefficients of a detection.
+            rows: one per anchor.
+            coefficients: mask coefficients of an anchor.
         """
-        match self.kind:
-            case "v8":
-                return detections[4:-coefficients]
-            case "v5":
-                return detections[:, 4:-coefficients]
-            case "final":
-                return detections[:, 4]
+        best: Floats = rows[:, 4:-coefficients].max(axis=1) if self.kind == "v8" else rows[:, 4]
+        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +114,24 @@ class DecodedBoxes:
         )
 
 
-def decode(detections: Floats, head: HeadFormat, coefficients: int, score: float) -> DecodedBoxes:
-    """Decodes one frame's detections.
+def decode(rows: Floats, head: HeadFormat, coefficients: int, score: float) -> DecodedBoxes:
+    """Decodes anchors of one frame.
 
     Args:
-        detections: of rank 2, in the format of `head`.
-        head: the format.
-        coefficients: mask coefficients of a detection.
+        rows: one per anchor, with finite numbers and a confidence of at least `score`.
+        head: their format.
+        coefficients: mask coefficients of an anchor.
         score: the score threshold.
 
     Returns:
         At most `MAX_CANDIDATES`.
     """
     if head.kind == "final":
-        rows = detections[detections[:, 4] >= score]
         decoded = DecodedBoxes(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), rows[:, 6:])
     elif head.kind == "v5":
-        # A score is objectness times class score, so objectness alone rules most anchors out.
-        rows = detections[detections[:, 4] >= score]
         scores = rows[:, 5:-coefficients] * rows[:, 4:5]
         decoded = _best_class(rows[:, :4], scores, rows[:, -coefficients:], score)
     else:
-        best = detections[4:-coefficients].max(axis=0)
-        rows = np.ascontiguousarray(detections[:, best >= score].T)
         decoded = _best_class(rows[:, :4], rows[:, 4:-coefficients], rows[:, -coefficients:], score)
     return decoded[np.argsort(-decoded.scores, kind="stable")[:MAX_CANDIDATES]]
 
@@ -174,8 +171,8 @@ def non_maximum_suppression(decoded: DecodedBoxes, iou: float) -> DecodedBoxes:
     return decoded[np.asarray(kept, np.int64).reshape(-1)[:MAX_DETECTIONS]]
 
 
-def box_masks(coefficients: Floats, prototypes: Floats, boxes: Floats) -> NDArray[np.uint8]:
-    """Masks of boxes at the centres of their grid cells, logits interpolated bilinearly between prototype cells.
+def mask_logits(coefficients: Floats, prototypes: Floats, boxes: Floats) -> Floats:
+    """Mask logits of boxes at the centres of their grid cells, interpolated bilinearly between prototype cells.
 
     Coefficients and prototypes are multiplied only inside each box, so nothing of the frame's size is ever built.
 
@@ -185,16 +182,17 @@ def box_masks(coefficients: Floats, prototypes: Floats, boxes: Floats) -> NDArra
         boxes: (N, 4) float32, x0 y0 x1 y1 in prototype cells.
 
     Returns:
-        (N, 28, 28) uint8, probabilities scaled to 0..255.
+        (N, 28, 28) float32; not finite where a coefficient or prototype is not.
     """
     xs, ys = grid_coordinates(boxes, prototypes.shape[2], prototypes.shape[1])
     logits = np.empty((len(boxes), MASK_SIZE, MASK_SIZE), np.float32)
     for row, (x, y) in enumerate(zip(xs, ys, strict=True)):
         left, top = int(x[0]), int(y[0])
         inside = prototypes[:, top : int(y[-1]) + 2, left : int(x[-1]) + 2]
-        cells = (coefficients[row] @ inside.reshape(len(inside), -1)).reshape(inside.shape[1:])
+        with np.errstate(invalid="ignore"):  # prototypes that are not finite are the caller's to handle
+            cells = (coefficients[row] @ inside.reshape(len(inside), -1)).reshape(inside.shape[1:])
         logits[row] = interpolate_rows(interpolate_rows(cells, y - top).T, x - left).T
-    return sigmoid_uint8(logits)
+    return logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,31 +238,41 @@ class YoloLayout(FixedSizeLayout):
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
         """See `OnnxLayout.postprocess`."""
         detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
-        if np.isnan(self.head.scores(detections, len(prototypes))).any():
-            return Detections.invalid()
-        decoded = decode(detections, self.head, len(prototypes), self.score)
-        values = (decoded.boxes, decoded.coefficients, prototypes)
-        if len(decoded.scores) and not all(np.isfinite(value).all() for value in values):
-            return Detections.invalid()
+        rows = self.head.rows(detections)
+        confidence = self.head.confidence(rows, len(prototypes))
+        lost = int(np.count_nonzero(np.isnan(confidence)))
+        candidates = np.ascontiguousarray(rows[confidence >= self.score])
+        finite = np.isfinite(candidates).all(axis=1)
+        lost += len(finite) - int(np.count_nonzero(finite))
+        if lost and (lost == len(rows) or (not finite.any() and len(finite))):
+            return Detections.empty(non_finite=lost, invalid=True)
+        decoded = decode(candidates[finite], self.head, len(prototypes), self.score)
         class_ids = self.class_map.lookup(decoded.class_ids)
         decoded = DecodedBoxes(decoded.boxes, decoded.scores, class_ids, decoded.coefficients)[class_ids >= 0]
         if self.head.kind == "final":
             decoded = decoded[np.arange(min(MAX_DETECTIONS, len(decoded.scores)))]
         else:
             decoded = non_maximum_suppression(decoded, self.nms)
-        return self._to_detections(decoded, prototypes, frame, letterbox)
+        found = self._to_detections(decoded, prototypes, frame, letterbox)
+        return replace(found, non_finite=found.non_finite + lost)
 
     def _to_detections(
         self, decoded: DecodedBoxes, prototypes: Floats, frame: Planes, letterbox: Letterbox
     ) -> Detections:
-        """Boxes in the frame, clipped at its edges, and masks on their grids. `prototypes`: (m, h, w)."""
+        """Boxes in the frame, clipped at its edges, and masks on their grids.
+
+        Args:
+            decoded: after non-maximum suppression.
+            prototypes: (m, h, w) float32. Detections whose mask they make not finite are left out.
+            frame: the frame.
+            letterbox: where it lies in the input.
+        """
         boxes_px, visible = clip_boxes(letterbox.to_frame(decoded.boxes), frame)
         decoded = decoded[visible]
         height, width = self.input_hw
         to_prototype = np.array([prototypes.shape[2] / width, prototypes.shape[1] / height] * 2, np.float32)
-        return Detections(
-            boxes_px,
-            np.ascontiguousarray(decoded.scores.clip(0, 1), np.float32),
-            decoded.class_ids.astype(np.int16),
-            box_masks(decoded.coefficients, prototypes, letterbox.to_input(boxes_px) * to_prototype),
-        )
+        logits = mask_logits(decoded.coefficients, prototypes, letterbox.to_input(boxes_px) * to_prototype)
+        scores = np.ascontiguousarray(decoded.scores.clip(0, 1), np.float32)
+        scores[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
+        masks = sigmoid_uint8(np.nan_to_num(logits))
+        return Detections(boxes_px, scores, decoded.class_ids.astype(np.int16), masks).without_non_finite()
