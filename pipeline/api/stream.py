@@ -163,7 +163,7 @@ class OpenStream:
             for refs, planes, last in self._batches():
                 inferred = self._inference.run(refs, planes)
                 for number, (ref, one, pixels) in enumerate(zip(refs, inferred, planes, strict=True)):
-                    instances = instances_of(ref, one.found, one.skipped, pixels)
+                    instances = instances_of(ref, one.detections, one.skipped, pixels)
                     ends = last and number == len(refs) - 1 and not self._stop.is_set()
                     yield self._count(instances, pixels, ends)
             if self.info.live:

@@ -14,7 +14,7 @@ ASK_AGAIN_S = 0.5
 """Requests without an answer are repeated after this time: the decoder may have been restarted."""
 
 
-class Batch:
+class Batcher:
     """Requests frames from streams, and decides when to run the model on those that arrived.
 
     A batch is full at `size` frames. An incomplete one is due `max_wait_s` after its first frame, or as soon as no
@@ -35,16 +35,16 @@ class Batch:
         self._max_wait_s = max_wait_s
         self._asked: dict[int, tuple[float, int]] = {}
         """Stream -> (time of the request, frames requested), for requests that are open."""
-        self._turns = deque(range(streams))
+        self._order = deque(range(streams))
         """Streams, least recently served first."""
-        self._dry: set[int] = set()
+        self._exhausted: set[int] = set()
         """Streams that answered with fewer frames than requested: not asked again for this batch."""
         self._frames: deque[FrameRef] = deque()
-        self._given: Counter[int] = Counter()
+        self._in_batch: Counter[int] = Counter()
         """Stream -> its frames in the batch under construction."""
         self._first_s = 0.0
 
-    def to_ask(self, now_s: float) -> list[tuple[int, int]]:
+    def requests(self, now_s: float) -> list[tuple[int, int]]:
         """Requests to send now, including those to repeat; each counts as sent.
 
         Args:
@@ -53,20 +53,24 @@ class Batch:
         Returns:
             (stream, number of frames) of each request.
         """
-        asks = [(stream, most) for stream, (at_s, most) in self._asked.items() if now_s - at_s > ASK_AGAIN_S]
-        for stream, most in asks:
+        requests = [
+            (stream, most) for stream, (at_s, most) in self._asked.items() if now_s - at_s > ASK_AGAIN_S
+        ]
+        for stream, most in requests:
             self._asked[stream] = (now_s, most)
         expected = [most for at_s, most in self._asked.values() if now_s - at_s <= self._max_wait_s]
         room = self._size - len(self._frames) - sum(expected)
-        idle = [stream for stream in self._turns if stream not in self._asked and stream not in self._dry]
+        idle = [
+            stream for stream in self._order if stream not in self._asked and stream not in self._exhausted
+        ]
         for place, stream in enumerate(idle):
             if room <= 0:
                 break
             most = -(-room // (len(idle) - place))
             self._asked[stream] = (now_s, most)
-            asks.append((stream, most))
+            requests.append((stream, most))
             room -= most
-        return asks
+        return requests
 
     def add(self, stream: int, frames: Sequence[FrameRef], now_s: float) -> None:
         """Takes the answer of a stream to its request.
@@ -78,14 +82,14 @@ class Batch:
         """
         _, most = self._asked.pop(stream, (now_s, 0))
         if len(frames) < most:
-            self._dry.add(stream)
+            self._exhausted.add(stream)
         if frames:
             if not self._frames:
                 self._first_s = now_s
             self._frames.extend(frames)
-            self._given[stream] += len(frames)
-            self._turns.remove(stream)
-            self._turns.append(stream)
+            self._in_batch[stream] += len(frames)
+            self._order.remove(stream)
+            self._order.append(stream)
 
     def wait_s(self, now_s: float) -> float:
         """Time to wait for more frames.
@@ -94,20 +98,20 @@ class Batch:
             now_s: Monotonic time.
 
         Returns:
-            Seconds; 0: `take` the batch now, or call `to_ask` again.
+            Seconds; 0: `take` the batch now, or ask for `requests` again.
         """
         if not self._frames:
-            return max(self._max_wait_s, 0.001) if self._patient(now_s) else 0.1
+            return max(self._max_wait_s, 0.001) if self._may_ask_others(now_s) else 0.1
         if len(self._frames) >= self._size or not self._asked:
             return 0.0
         return max(0.0, self._first_s + self._max_wait_s - now_s)
 
-    def _patient(self, now_s: float) -> bool:
+    def _may_ask_others(self, now_s: float) -> bool:
         """Whether other streams are to be asked as soon as those asked last turn out to have nothing."""
         waiting = any(now_s - at_s <= self._max_wait_s for at_s, _ in self._asked.values())
-        return waiting and len(self._asked) < len(self._turns)
+        return waiting and len(self._asked) < len(self._order)
 
-    def took(self, frames: int, spent_s: float) -> None:
+    def measured(self, frames: int, spent_s: float) -> None:
         """Adapts the batch size to a measured run of the model (`LONGEST_RUN_S`).
 
         Args:
@@ -119,8 +123,8 @@ class Batch:
 
     def take(self) -> list[FrameRef]:
         """Removes and returns the batch. Frames of one stream are in the order in which they came."""
-        self._dry.clear()
+        self._exhausted.clear()
         # Where the batch does not divide evenly, another stream gets the odd frame next time.
-        self._turns = deque(sorted(self._turns, key=lambda stream: self._given[stream]))
-        self._given.clear()
+        self._order = deque(sorted(self._order, key=lambda stream: self._in_batch[stream]))
+        self._in_batch.clear()
         return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]

@@ -23,9 +23,14 @@ from pipeline.transport.planes import Planes
 
 @dataclass(frozen=True, slots=True)
 class InferredFrame:
-    """One frame's instances. `skipped`: `static` where they are those of an earlier frame."""
+    """What was found in one frame.
 
-    found: Detections
+    Attributes:
+        detections: That pass the filters of the stream.
+        skipped: `static` if they are those of an earlier frame.
+    """
+
+    detections: Detections
     skipped: str = OK
 
 
@@ -38,7 +43,7 @@ class Inference:
 
     Attributes:
         runs: Frames in each run of the model for the last batch; several where a frame could not be decided before the
-            model had seen an earlier one, none where nothing moved.
+            model had inferred an earlier one, none where nothing moved.
         ahead: Batches that may be begun before the first of them is finished; 0: finish each before the next.
     """
 
@@ -102,7 +107,7 @@ class Inference:
             return self.run(refs, frames)
         self.runs = [len(refs)]
         return [
-            InferredFrame(self._used(ref.stream, found, frame))
+            InferredFrame(self._filtered(ref.stream, found, frame))
             for ref, frame, found in zip(refs, frames, self._overlapping.finish(), strict=True)
         ]
 
@@ -117,62 +122,72 @@ class Inference:
             One entry for each frame, in order.
         """
         self.runs = []
-        seen: dict[int, InferredFrame] = {}
-        todo = list(range(len(refs)))
-        while todo:
-            look, todo = self._sorted_out(todo, refs, frames, seen)
-            if look:
-                self._look(look, refs, frames, seen)
-        return [seen[number] for number in range(len(refs))]
+        results: dict[int, InferredFrame] = {}
+        undecided = list(range(len(refs)))
+        while undecided:
+            infer, undecided = self._triage(undecided, refs, frames, results)
+            if infer:
+                self._infer(infer, refs, frames, results)
+        return [results[number] for number in range(len(refs))]
 
-    def _sorted_out(
+    def _triage(
         self,
-        todo: list[int],
+        undecided: list[int],
         refs: Sequence[FrameRef],
         frames: Sequence[Planes],
-        seen: dict[int, InferredFrame],
+        results: dict[int, InferredFrame],
     ) -> tuple[list[int], list[int]]:
-        """Frames for the model, and frames that have to wait for what it finds; the others are now in `seen`."""
-        look: list[int] = []
+        """Decides what to do with each frame of a batch.
+
+        Args:
+            undecided: Positions in the batch.
+            refs: All frames of the batch.
+            frames: Their pixels.
+            results: Position -> result; frames that need no inference are added.
+
+        Returns:
+            Positions of frames for the model, and of those that cannot be decided before it has run.
+        """
+        infer: list[int] = []
         later: list[int] = []
-        for number in todo:
+        for number in undecided:
             gate = self._gates.get(refs[number].stream)
             if gate is None:
-                look.append(number)
+                infer.append(number)
             elif any(refs[other].stream == refs[number].stream for other in later):
                 later.append(number)
             else:
                 match gate.decide(frames[number].y, refs[number].pts_s):
                     case Decision.INFER:
-                        look.append(number)
+                        infer.append(number)
                     case Decision.REUSE:
-                        seen[number] = InferredFrame(gate.detections, STATIC)
+                        results[number] = InferredFrame(gate.detections, STATIC)
                     case Decision.DEFER:
                         later.append(number)
-        return look, later
+        return infer, later
 
-    def _look(
+    def _infer(
         self,
-        look: list[int],
+        infer: list[int],
         refs: Sequence[FrameRef],
         frames: Sequence[Planes],
-        seen: dict[int, InferredFrame],
+        results: dict[int, InferredFrame],
     ) -> None:
-        """Runs the model on some of the frames."""
-        self.runs.append(len(look))
-        pictures = [frames[number] for number in look]
+        """Runs the model on the frames at the positions `infer`, and adds their results."""
+        self.runs.append(len(infer))
+        pictures = [frames[number] for number in infer]
         found = (
-            self._by_ref([refs[number] for number in look], pictures)
+            self._by_ref([refs[number] for number in infer], pictures)
             if self._by_ref
             else self._model.segment(pictures)
         )
-        for number, one in zip(look, found, strict=True):
+        for number, one in zip(infer, found, strict=True):
             stream = refs[number].stream
-            used = self._used(stream, one, frames[number])
-            seen[number] = InferredFrame(used)
+            used = self._filtered(stream, one, frames[number])
+            results[number] = InferredFrame(used)
             if (gate := self._gates.get(stream)) is not None:
                 gate.update(None if used.invalid else used)
 
-    def _used(self, stream: str, found: Detections, frame: Planes) -> Detections:
+    def _filtered(self, stream: str, found: Detections, frame: Planes) -> Detections:
         """The instances that are finite and that the stream's filter keeps."""
         return self._filters[stream].apply(found.without_non_finite(), frame.width, frame.height)

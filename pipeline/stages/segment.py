@@ -13,7 +13,7 @@ from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.filters import with_lowest_score
 from pipeline.models.segmenter import Segmenter
-from pipeline.stages.batch import Batch
+from pipeline.stages.batch import Batcher
 from pipeline.stages.context import StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.inference import Inference
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 SLOW_S = 2.0
 """A run expected to take longer is announced to the supervisor: under contention it may take ten times as long."""
-LOOK_S = 0.0005
-"""How often to look whether the device is done, while frames for the next batch may come."""
+DEVICE_POLL_S = 0.0005
+"""Interval at which the device is polled while frames for the next batch may arrive."""
 
 
 class Rings:
@@ -81,11 +81,11 @@ class Segment:
         self._model: Segmenter | None = None
         self._warm_up_s = 0.0
         self._warming_up = False
-        self._held: deque[tuple[float, list[tuple[FrameRef, Ring]]]] = deque()
-        """Batches that are begun: since when, and their frames with the rings that hold them."""
+        self._begun: deque[tuple[float, list[tuple[FrameRef, Ring]]]] = deque()
+        """Batches that are begun: monotonic time, and the frames with their rings."""
         self._finished_s = 0.0
         self._frame_s = 0.0
-        """How long the model took for a frame of the last batch."""
+        """Seconds of the model for each frame of the last batch."""
 
     def run(self, endpoints: Endpoints) -> None:
         """Runs the stage until the supervisor stops it.
@@ -101,7 +101,7 @@ class Segment:
         model = registry.load(with_lowest_score(self._config.model, list(self._config.streams.values())))
         self._model = model
         self._warming_up = True
-        heartbeat.preparing(self._report)  # says where it runs, too
+        heartbeat.preparing(self._report)  # reports the device as well
         began_s = now()
         model.warm_up()
         self._warm_up_s, self._warming_up = now() - began_s, False
@@ -113,24 +113,24 @@ class Segment:
         decoders = [DealerSocket(endpoints.stream(i), identity) for i in self._streams.values()]
         tracks = [DealerSocket(endpoints.track(i), identity) for i in range(trackers(self._config))]
         poller = Poller(decoders)
-        batch = Batch(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
-        self._frame_s = self._warm_up_s  # of one frame, at the most
-        batch.took(1, self._frame_s)
+        batch = Batcher(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
+        self._frame_s = self._warm_up_s  # an upper bound
+        batch.measured(1, self._frame_s)
         heartbeat.ready()
         worked_s = now()
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
             now() - worked_s > 0.5, now()
         ):
-            for index, frames in batch.to_ask(now()):
+            for index, frames in batch.requests(now()):
                 ask = Ask(worker=self._context.name, incarnation=self._context.incarnation, frames=frames)
                 decoders[index].send(ask)
             if (wait_s := batch.wait_s(now())) > 0:
                 if inference.begun and not inference.busy:
-                    batch.took(*self._finish(inference, tracks, metrics))
+                    batch.measured(*self._finish(inference, tracks, metrics))
                     heartbeat.ready()
                     worked_s = now()
                     continue
-                poller.wait(min(wait_s, LOOK_S) if inference.begun else wait_s)
+                poller.wait(min(wait_s, DEVICE_POLL_S) if inference.begun else wait_s)
                 for index, decoder in enumerate(decoders):
                     for message in decoder.receive_all():
                         if isinstance(message, Leases):
@@ -138,8 +138,8 @@ class Segment:
                 continue
             self._begin(inference, batch.take(), heartbeat)
             while inference.full:
-                batch.took(*self._finish(inference, tracks, metrics))
-                heartbeat.ready()  # where it was preparing
+                batch.measured(*self._finish(inference, tracks, metrics))
+                heartbeat.ready()  # if it had announced a long run
             worked_s = now()
             self._log_drops()
         self._log_drops(at_once=True)
@@ -156,43 +156,47 @@ class Segment:
         elif self._frame_s * len(planes) > SLOW_S:
             heartbeat.slow(self._report)
         inference.begin([ref for ref, _ in held], planes)
-        self._held.append((start_s, held))
+        self._begun.append((start_s, held))
 
     def _finish(
         self, inference: Inference, tracks: list[DealerSocket], metrics: StageMetrics
     ) -> tuple[int, float]:
-        """Sends what is in the batch that was begun first. How many frames the model saw, and in how many seconds."""
-        began_s, held = self._held.popleft()
-        seen = inference.finish()
-        # Of a batch that was begun while the one before was computed, the time since that one's end.
+        """Sends the instances of the batch that was begun first.
+
+        Returns:
+            Number of frames that the model processed, and the seconds that it took.
+        """
+        began_s, held = self._begun.popleft()
+        inferred = inference.finish()
+        # A batch that was begun while the previous one was computed took the time since the end of that one.
         spent_s, self._finished_s = now() - max(began_s, self._finished_s), now()
         self._busy_s += spent_s
         for frames in inference.runs:
             metrics.batch(frames)
         outgoing: dict[int, list[Instances]] = {}
-        for (ref, ring), one in zip(held, seen, strict=True):
+        for (ref, ring), one in zip(held, inferred, strict=True):
             stream = metrics.stream(ref.stream)
             stream.frames_in()
-            instances = instances_of(ref, one.found, one.skipped, ring.planes(ref.slot))
+            instances = instances_of(ref, one.detections, one.skipped, ring.planes(ref.slot))
             if not ring.holds(ref.slot, ref.epoch, ref.seq):
                 stream.dropped("lease_lost")
-                continue  # the lease had ended meanwhile: another worker has this frame
+                continue  # the lease has ended meanwhile, and another worker has the frame
             if instances.skipped == STATIC:
                 stream.static()
             elif instances.skipped:
                 self._dropped[instances.skipped] = self._dropped.get(instances.skipped, 0) + 1
                 stream.dropped(instances.skipped)
-            elif one.found.non_finite:
-                self._non_finite[ref.stream] = self._non_finite.get(ref.stream, 0) + one.found.non_finite
-                stream.rows_not_finite(one.found.non_finite)
+            elif one.detections.non_finite:
+                self._non_finite[ref.stream] = self._non_finite.get(ref.stream, 0) + one.detections.non_finite
+                stream.rows_not_finite(one.detections.non_finite)
             outgoing.setdefault(tracker_of(self._streams[ref.stream], self._config), []).append(instances)
             self._frames += 1
             stream.frames_out()
             stream.processing(spent_s / len(held))
             stream.end_to_end(max(0.0, time.time() - ref.wall_s))
-        for index, together in outgoing.items():
-            tracks[index].send(*together)
-        if not self._held:
+        for index, messages in outgoing.items():
+            tracks[index].send(*messages)
+        if not self._begun:
             self._rings.close_replaced()
         if inference.runs:
             self._frame_s = spent_s / sum(inference.runs)
@@ -216,11 +220,11 @@ class Segment:
             frames_out=self._frames,
             dropped=dict(self._dropped),
             values=values,
-            texts={"device": self._words()},
+            texts={"device": self._device()},
         )
 
-    def _words(self) -> str:
-        """Where the model runs."""
+    def _device(self) -> str:
+        """Where the model runs, for people."""
         if self._model is None:
             return ""
         return self._model.device + (", warming up" if self._warming_up else "")

@@ -247,7 +247,7 @@ def test_a_model_in_one_small_file_works_through_the_registry_and_the_segment_st
         stream="gate", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=80, height=60
     )
     (seen,) = Inference(model, config).run([ref], [frame()])
-    instances = instances_of(ref, seen.found, seen.skipped)
+    instances = instances_of(ref, seen.detections, seen.skipped)
     assert instances.boxes_px.tolist() == [[10, 20, 30, 40]]
     assert instances.masks.shape == (1, 28, 28) and instances.masks.min() == 255
     assert not instances.skipped

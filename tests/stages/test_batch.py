@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stages.batch import ASK_AGAIN_S, Batch
+from pipeline.stages.batch import ASK_AGAIN_S, Batcher
 from pipeline.transport.messages import FrameRef
 
 WAIT_S = 0.005
@@ -24,35 +24,35 @@ def frames(stream: int, count: int, first: int = 0) -> list[FrameRef]:
 
 
 def test_a_single_file_fills_the_batch() -> None:
-    batch = Batch(1, 4, WAIT_S)
-    assert batch.to_ask(0.0) == [(0, 4)]
+    batch = Batcher(1, 4, WAIT_S)
+    assert batch.requests(0.0) == [(0, 4)]
     assert batch.wait_s(0.0) > 0
     batch.add(0, frames(0, 4), 0.001)
-    assert batch.to_ask(0.001) == []
+    assert batch.requests(0.001) == []
     assert batch.wait_s(0.001) == 0
     assert [ref.seq for ref in batch.take()] == [0, 1, 2, 3]
 
 
 def test_a_single_camera_is_not_kept_waiting() -> None:
-    batch = Batch(1, 4, WAIT_S)
-    batch.to_ask(0.0)
+    batch = Batcher(1, 4, WAIT_S)
+    batch.requests(0.0)
     batch.add(0, frames(0, 1), 0.03)
-    assert batch.to_ask(0.03) == [] and batch.wait_s(0.03) == 0
+    assert batch.requests(0.03) == [] and batch.wait_s(0.03) == 0
 
 
 def test_files_share_the_batch() -> None:
-    batch = Batch(3, 4, WAIT_S)
-    assert batch.to_ask(0.0) == [(0, 2), (1, 1), (2, 1)]
+    batch = Batcher(3, 4, WAIT_S)
+    assert batch.requests(0.0) == [(0, 2), (1, 1), (2, 1)]
 
 
 def test_a_batch_goes_when_its_first_frame_has_waited_long_enough() -> None:
-    batch = Batch(3, 8, WAIT_S)
-    batch.to_ask(0.0)
+    batch = Batcher(3, 8, WAIT_S)
+    batch.requests(0.0)
     batch.add(1, frames(1, 1), 1.0)
-    batch.to_ask(1.0)
+    batch.requests(1.0)
     assert abs(batch.wait_s(1.0) - WAIT_S) < 1e-9
     batch.add(2, frames(2, 1), 1.003)
-    batch.to_ask(1.003)
+    batch.requests(1.003)
     assert 0 < batch.wait_s(1.003) <= 0.0021
     assert batch.wait_s(1.0051) == 0
     assert [ref.stream for ref in batch.take()] == ["1", "2"]
@@ -60,15 +60,15 @@ def test_a_batch_goes_when_its_first_frame_has_waited_long_enough() -> None:
 
 def test_what_a_silent_camera_leaves_goes_to_the_others() -> None:
     """Camera 0 has nothing; file 1 fills the batch, and camera 0's asking stays."""
-    batch = Batch(2, 4, WAIT_S)
-    assert batch.to_ask(0.0) == [(0, 2), (1, 2)]
+    batch = Batcher(2, 4, WAIT_S)
+    assert batch.requests(0.0) == [(0, 2), (1, 2)]
     batch.add(1, frames(1, 2), 0.001)
-    assert batch.to_ask(0.001) == [], "camera 0 may answer yet"
-    assert batch.to_ask(0.0055) == [(1, 2)]
+    assert batch.requests(0.001) == [], "camera 0 may answer yet"
+    assert batch.requests(0.0055) == [(1, 2)]
     batch.add(1, frames(1, 2, 2), 0.0056)
     assert batch.wait_s(0.0056) == 0
     assert [ref.stream for ref in batch.take()] == ["1"] * 4
-    assert batch.to_ask(0.1) == [(1, 4)], "from now on at once"
+    assert batch.requests(0.1) == [(1, 4)], "from now on at once"
     batch.add(0, frames(0, 1), 0.1)
     batch.add(1, frames(1, 4, 4), 0.1)
     assert [ref.stream for ref in batch.take()] == ["0", "1", "1", "1"], (
@@ -77,26 +77,26 @@ def test_what_a_silent_camera_leaves_goes_to_the_others() -> None:
 
 
 def test_an_asking_without_an_answer_is_said_again() -> None:
-    batch = Batch(1, 4, WAIT_S)
-    batch.to_ask(0.0)
-    assert batch.to_ask(ASK_AGAIN_S / 2) == []
-    assert batch.to_ask(ASK_AGAIN_S + 0.01) == [(0, 4)]
-    assert batch.to_ask(ASK_AGAIN_S + 0.02) == []
+    batch = Batcher(1, 4, WAIT_S)
+    batch.requests(0.0)
+    assert batch.requests(ASK_AGAIN_S / 2) == []
+    assert batch.requests(ASK_AGAIN_S + 0.01) == [(0, 4)]
+    assert batch.requests(ASK_AGAIN_S + 0.02) == []
 
 
 def test_an_answer_that_comes_twice_is_only_more_frames() -> None:
-    batch = Batch(1, 2, WAIT_S)
-    batch.to_ask(0.0)
+    batch = Batcher(1, 2, WAIT_S)
+    batch.requests(0.0)
     batch.add(0, frames(0, 2), 0.0)
     batch.add(0, frames(0, 2, 2), 0.0)
     assert [len(batch.take()), len(batch.take()), len(batch.take())] == [2, 2, 0]
 
 
 def test_more_cameras_than_places_take_turns() -> None:
-    batch = Batch(6, 2, WAIT_S)
+    batch = Batcher(6, 2, WAIT_S)
     served: list[str] = []
     for turn in range(6):
-        for stream, most in batch.to_ask(turn * 1.0):
+        for stream, most in batch.requests(turn * 1.0):
             assert most == 1
             batch.add(stream, frames(stream, 1), turn * 1.0)
         served += [ref.stream for ref in batch.take()]
@@ -105,21 +105,21 @@ def test_more_cameras_than_places_take_turns() -> None:
 
 def test_a_slow_model_gets_fewer_frames_at_once() -> None:
     """Of 4 seconds each, as on a starved machine: one at a time, so that no run looks stuck."""
-    batch = Batch(1, 8, WAIT_S)
+    batch = Batcher(1, 8, WAIT_S)
     sizes = []
     for turn, second_each in enumerate([0.01, 4.0, 4.0, 1.2, 0.01, 0.01]):
-        ((_, most),) = batch.to_ask(turn * 1.0)
+        ((_, most),) = batch.requests(turn * 1.0)
         batch.add(0, frames(0, most), turn * 1.0)
         sizes.append(len(batch.take()))
-        batch.took(most, most * second_each)
+        batch.measured(most, most * second_each)
     assert sizes == [8, 8, 1, 1, 4, 8]
 
 
 def test_what_does_not_divide_evenly_goes_to_each_in_turn() -> None:
-    batch = Batch(3, 4, WAIT_S)
+    batch = Batcher(3, 4, WAIT_S)
     served = [0, 0, 0]
     for turn in range(6):
-        for stream, most in batch.to_ask(turn * 1.0):
+        for stream, most in batch.requests(turn * 1.0):
             batch.add(stream, frames(stream, most), turn * 1.0)
         for ref in batch.take():
             served[int(ref.stream)] += 1
@@ -141,7 +141,7 @@ class Made:
 
     def run(self, until_s: float) -> None:
         count = len(self.periods_s)
-        batch = Batch(count, self.size, WAIT_S)
+        batch = Batcher(count, self.size, WAIT_S)
         self.served, self.waited_s = [0] * count, [0.0] * count
         made_s: list[list[float]] = [[] for _ in range(count)]
         due_s = [period * (n + 1) / count for n, period in enumerate(self.periods_s)]
@@ -149,7 +149,7 @@ class Made:
         held: list[tuple[int, float]] = []
         now_s = 0.0
         while now_s < until_s:
-            asked |= dict(batch.to_ask(now_s))
+            asked |= dict(batch.requests(now_s))
             wait_s = batch.wait_s(now_s)
             if wait_s == 0:
                 for ref in batch.take():

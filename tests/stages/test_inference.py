@@ -65,7 +65,7 @@ STILL = {"skip_static": True}
 def test_each_stream_has_its_own_filter() -> None:
     subject = inference(Patch(), gate={}, yard={"filter": {"scores": {"car": 0.2}}})
     seen = subject.run([ref("gate", 0), ref("yard", 0)], [frame(5), frame(5)])
-    assert [one.found.class_ids.tolist() for one in seen] == [[0], [0, 1]]
+    assert [one.detections.class_ids.tolist() for one in seen] == [[0], [0, 1]]
     assert subject.runs == [2]
 
 
@@ -74,7 +74,7 @@ def test_static_frames_hold_what_was_found_and_say_so() -> None:
     subject = inference(model, gate=STILL)
     seen = subject.run([ref("gate", n) for n in range(4)], [frame(5)] * 4)
     assert [one.skipped for one in seen] == ["", "", "static", "static"]
-    assert {tuple(one.found.boxes_px[0]) for one in seen} == {(5, 10, 15, 20)}
+    assert {tuple(one.detections.boxes_px[0]) for one in seen} == {(5, 10, 15, 20)}
     assert subject.runs == [2], "the model saw two frames, in one run"
     assert [one.skipped for one in subject.run([ref("gate", 4)], [frame(5)])] == ["static"]
     assert subject.runs == []
@@ -87,7 +87,7 @@ def test_a_static_stream_beside_a_busy_one() -> None:
     refs = [ref("gate", 2), ref("road", 0), ref("gate", 3), ref("road", 1)]
     seen = subject.run(refs, [frame(5), frame(20), frame(5), frame(30)])
     assert [one.skipped for one in seen] == ["static", "", "static", ""]
-    assert [one.found.boxes_px[0, 0] for one in seen] == [5, 20, 5, 30]
+    assert [one.detections.boxes_px[0, 0] for one in seen] == [5, 20, 5, 30]
     assert model.saw == [[5, 5], [20, 30]]
 
 
@@ -100,7 +100,7 @@ def test_what_is_decided_does_not_depend_on_how_frames_fall_into_batches() -> No
         for start in range(0, len(places), size):
             numbers = range(start, min(start + size, len(places)))
             seen += subject.run([ref("gate", n) for n in numbers], [frame(places[n]) for n in numbers])
-        outcomes.add(tuple((one.skipped, *one.found.boxes_px[0]) for one in seen))
+        outcomes.add(tuple((one.skipped, *one.detections.boxes_px[0]) for one in seen))
     assert len(outcomes) == 1
     (outcome,) = outcomes
     assert sum(one[0] == "static" for one in outcome) > 20
@@ -111,7 +111,7 @@ def test_numbers_that_are_none_quarantine_the_frame_and_are_not_held() -> None:
     model.broken_at = 5
     subject = inference(model, gate=STILL)
     seen = subject.run([ref("gate", n) for n in range(3)], [frame(5)] * 3)
-    messages = [instances_of(ref("gate", n), one.found, one.skipped) for n, one in enumerate(seen)]
+    messages = [instances_of(ref("gate", n), one.detections, one.skipped) for n, one in enumerate(seen)]
     assert [message.skipped for message in messages] == [NOT_FINITE] * 3
     assert all(len(message.scores) == 0 for message in messages)
     model.broken_at = None
@@ -127,4 +127,4 @@ def test_a_model_that_goes_by_the_frames_numbers_gets_them() -> None:
 
     subject = inference(ByNumber(), gate=STILL)
     seen = subject.run([ref("gate", n) for n in range(3)], [frame(5), frame(25), frame(45)])
-    assert [one.found.boxes_px[0, 0] for one in seen] == [0, 1, 2]
+    assert [one.detections.boxes_px[0, 0] for one in seen] == [0, 1, 2]

@@ -83,8 +83,8 @@ def test_what_goes_with_the_frames_is_kept_in_order_through_two_batches() -> Non
     assert not subject.full
     subject.begin([ref("s0", 2)], [frame(2)])
     assert subject.full
-    assert [seen.found.boxes_px[0, 0] for seen in subject.finish()] == [0, 1]
-    assert [seen.found.boxes_px[0, 0] for seen in subject.finish()] == [2]
+    assert [seen.detections.boxes_px[0, 0] for seen in subject.finish()] == [0, 1]
+    assert [seen.detections.boxes_px[0, 0] for seen in subject.finish()] == [2]
     assert subject.begun == 0
 
 
