@@ -1,7 +1,7 @@
 """Mask AP of the shipped model on held-out scenes, clean and through H.264: `python benchmarks/masks.py`.
 
-Writes benchmarks/results/masks.json. Scenes have seeds that training never sees; of each scene one moment at
-random is taken. Besides the model it measures a faultless one, whose masks lose only what 28x28 cells lose.
+Writes benchmarks/results/masks.json. Scenes have seeds that training never sees; one random frame is
+taken of each scene. It also measures a perfect model, whose masks lose only what 28x28 cells lose.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ RESULT = Path(__file__).parent / "results" / "masks.json"
 
 
 def run(seed: int) -> list[Rendered]:
-    """Some consecutive frames at a random time of a scene; the model is measured on the last."""
+    """Consecutive frames at a random time of a scene; the model is measured on the last."""
     scene = Scene.from_seed(seed, width=WIDTH, height=HEIGHT, fps=FPS, duration_s=DURATION_S)
     last = int(np.random.default_rng(seed).integers(FRAMES, scene.frame_count))
     return [scene.frame(index) for index in range(last - FRAMES + 1, last + 1)]
 
 
 def segment(model: MaskRcnn, frames: list[Planes]) -> tuple[list[Detections], float]:
-    """What the model finds, frame by frame, and its CPU-milliseconds a frame."""
+    """What the model finds, frame by frame, and its CPU-ms per frame."""
     model.warm_up()
     began_s = time.process_time()
     found = [model.segment([frame])[0] for frame in frames]
@@ -62,17 +62,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     seeds = HELD_OUT_SEEDS[: options.scenes]
-    moments, clean, coded = [], [], []
+    truths, clean, coded = [], [], []
     for seed in seeds:
         frames = run(seed)
         planes = [Planes.from_rgb(frame.image) for frame in frames]
-        moments.append(frames[-1])
+        truths.append(frames[-1])
         clean.append(planes[-1])
         coded.append(through_h264(planes, CRF))
     model = MaskRcnn.load(options.weights, device="cpu", score=0.05, precision=options.precision)
     found, cpu_ms = segment(model, clean)
     found_coded, _ = segment(model, coded)
-    faultless = [oracle_detections(one, model.classes) for one in moments]
+    oracle = [oracle_detections(one, model.classes) for one in truths]
     result = {
         "scenes": len(seeds),
         "seeds": [seeds[0], seeds[-1]],
@@ -81,9 +81,9 @@ def main() -> None:
         "counted": {"visible_px": COUNTED_PX, "visible_share": COUNTED_SHARE},
         "cpu_ms_per_frame": round(cpu_ms, 1),
         "threads": options.threads,
-        "clean": average_precision(moments, found, model.classes),
-        f"h264_crf{CRF}": average_precision(moments, found_coded, model.classes),
-        "ceiling": average_precision(moments, faultless, model.classes),
+        "clean": average_precision(truths, found, model.classes),
+        f"h264_crf{CRF}": average_precision(truths, found_coded, model.classes),
+        "ceiling": average_precision(truths, oracle, model.classes),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")

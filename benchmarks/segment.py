@@ -1,9 +1,9 @@
-"""CPU time and throughput from uint8 1080p to instances, against torchvision: `python -m benchmarks.segment`.
+"""CPU time and throughput from uint8 1080p frames to instances, compared with torchvision.
 
-On a CPU every contender is a process of its own with two threads; they take turns, and each one's CPU time a frame
-is taken. With `--device cuda`: images a second by batch size, beside the floor of the arithmetic. With `--equality`:
-no times, but whether both find the same.
-Writes benchmarks/results/segment.json.
+`python -m benchmarks.segment` writes benchmarks/results/segment.json. On a CPU each contender is a process of its own
+with two threads; they take turns, and the CPU time per frame of each is measured. With `--device cuda`: images per
+second by batch size, beside the lower bound set by the arithmetic. With `--equality`: no times, but whether both find
+the same objects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.runtime.local_engine import QUIET_THREADS
 THREADS = 2
 BATCHES = (1, 4, 8, 16)
 PUBLISHED_GFLOP = {R50: 134.4, V2: 333.6}
-"""An image, as torchvision states it; it counts a multiplication and its addition as one."""
+"""Per image, as published by torchvision, which counts a multiplication with its addition as one operation."""
 EAGER = "torchvision eager"
 RESULT = measure.RESULTS / "segment.json"
 
@@ -41,7 +41,7 @@ RESULT = measure.RESULTS / "segment.json"
 
 
 def contender(name: str, how: str) -> None:
-    """The process of one contender: a line in, CPU-ms of one frame and its instances out."""
+    """The process of one contender: for each line with a number of frames it prints CPU-ms per frame and instances."""
     torch.set_num_threads(THREADS)
     cv2.setNumThreads(1)
     device = torch.device("cpu")
@@ -58,8 +58,8 @@ def contender(name: str, how: str) -> None:
 
 
 def on_cpu(name: str, rounds: int, frames: int) -> dict[str, Any]:
-    """Medians of interleaved rounds, CPU-ms a frame, and the ratios to torchvision."""
-    hows = [EAGER, "fp32", *(["bf16"] if cpu_has_bf16() else [])]
+    """Medians over interleaved rounds of CPU-ms per frame, and the ratios to torchvision."""
+    variants = [EAGER, "fp32", *(["bf16"] if cpu_has_bf16() else [])]
     command = [sys.executable, "-m", "benchmarks.segment", "--contender", name]
     running = {
         how: subprocess.Popen(
@@ -69,19 +69,19 @@ def on_cpu(name: str, rounds: int, frames: int) -> dict[str, Any]:
             text=True,
             env=QUIET_THREADS | os.environ,
         )
-        for how in hows
+        for how in variants
     }
-    times: dict[str, list[float]] = {how: [] for how in hows}
+    times: dict[str, list[float]] = {how: [] for how in variants}
     instances: dict[str, int] = {}
     try:
         for process in running.values():
-            _line(process)
+            _read_line(process)
         for _ in range(rounds):
             for how, process in running.items():
                 assert process.stdin is not None
                 process.stdin.write(f"{frames}\n")
                 process.stdin.flush()
-                spent_ms, instances[how] = json.loads(_line(process))
+                spent_ms, instances[how] = json.loads(_read_line(process))
                 times[how].append(spent_ms)
     finally:
         for process in running.values():
@@ -94,21 +94,21 @@ def on_cpu(name: str, rounds: int, frames: int) -> dict[str, Any]:
             "times_faster": round(median[EAGER] / median[how], 2),
             "instances": instances[how],
         }
-        for how in hows
+        for how in variants
     }
     measure.table(
-        f"{name}, 1080p, {THREADS} threads, CPU-ms a frame",
+        f"{name}, 1080p, {THREADS} threads, CPU-ms per frame",
         ("", "CPU-ms", "times faster", "instances"),
         [(how, row["cpu_ms"], row["times_faster"], row["instances"]) for how, row in rows.items()],
     )
     return rows
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise SystemExit("a contender has ended; its words are above")
+        raise SystemExit("a contender has ended; its output is above")
     return line
 
 
@@ -116,7 +116,7 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """TFLOP/s of a large product of matrices, the best of several."""
+    """TFLOP/s of a large matrix product, the best of several."""
     side = 8192
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best_s = min(_timed(lambda: left @ right) for _ in range(8))
@@ -132,7 +132,7 @@ def _timed(run: Any) -> float:
 
 
 def on_cuda(name: str, device: torch.device, rounds: int, compiled: bool) -> dict[str, Any]:
-    """Images a second by batch size; contenders take turns in one process."""
+    """Images per second by batch size; contenders take turns in one process."""
     models = {"ours": ours(name, device, torch.bfloat16)}
     if compiled:
         models["ours, compiled"] = ours(name, device, torch.bfloat16, compiled=True)
@@ -192,7 +192,7 @@ def main() -> None:
         result["equality"] = segment_equality.report(options.models or [STREET_MODEL, R50, V2])
     elif device.type == "cuda":
         if not torch.cuda.is_available():
-            raise SystemExit("there is no CUDA device here; nothing was measured")
+            raise SystemExit("there is no CUDA device; nothing was measured")
         models = options.models or [R50, V2]
         part = {name: on_cuda(name, device, options.rounds, options.compiled) for name in models}
         result["cuda"] = {"device": torch.cuda.get_device_name(device), "models": part}
@@ -207,7 +207,7 @@ def main() -> None:
     options.out.write_text(json.dumps(whole, indent=2) + "\n")
     print(f"\nwritten to {options.out}")
     if options.equality and not all(one["same"] for one in result["equality"].values()):
-        raise SystemExit("a model finds something else than torchvision's own forward")
+        raise SystemExit("a model does not find what torchvision's own forward finds")
 
 
 if __name__ == "__main__":

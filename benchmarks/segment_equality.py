@@ -1,11 +1,11 @@
-"""The worker's path against torchvision's own forward with its paste: the same weights, the same frame, float32.
+"""The worker's inference path against torchvision's own forward and paste: same weights, same frame, float32.
 
-Every instance of torchvision's is matched with one of ours of its class, then boxes, scores and masks are compared.
+Each instance of torchvision is matched with one of ours of its class, then boxes, scores and masks are compared.
 
-torchvision's paste rounds boxes to whole pixels, and the worker keeps masks as bytes. Where a corner lies within float
-error of a whole pixel, or a mask value of 0.5, both are a throw of the dice, and untrained weights give slivers
-half a pixel wide where one such pixel is a large part of the whole. So masks are compared before they become bytes,
-laid into torchvision's box of the pair; of the bytes it is asked that nothing but rounding sets them apart.
+torchvision's paste rounds boxes to whole pixels, and the worker stores masks as uint8. Where a corner lies within
+rounding error of a whole pixel, or a mask value of 0.5, the outcome is arbitrary; untrained weights give slivers half a
+pixel wide in which one such pixel is a large share. So masks are compared before they become uint8, pasted into
+torchvision's box of the pair, and uint8 masks may differ from those by rounding alone.
 """
 
 from __future__ import annotations
@@ -32,26 +32,25 @@ from pipeline.models.maskrcnn.preprocess import YuvPreprocessor
 from pipeline.transport.planes import Planes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
-"""What is asked of every instance: at least, at most, at least."""
+"""Required of every instance: at least, at most, at least."""
 ROUNDING = 0.5 / 255 + 1e-3
-"""How far a mask value that became a byte may be from torchvision's."""
+"""Largest difference of a uint8 mask value from torchvision's."""
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two answers for one frame agree; the worst of all instances.
+    """How far the results for one frame agree, for the worst instance.
 
     Attributes:
-        instances: of torchvision's.
-        ours: of the worker's.
+        instances: found by torchvision.
+        ours: found by the worker's path.
         matched: pairs of one class.
-        box_iou: least overlap of a pair's boxes.
+        box_iou: smallest IoU of a pair's boxes.
         score: largest difference of their scores.
-        mask_iou: least overlap of their masks, ours before they become bytes, both laid into the frame by
-            torchvision's paste.
-        mask_value: largest difference of mask values in the frame, 0..1, of the bytes.
-        bytes_iou: as `mask_iou`, of the bytes and in our own box: no part of what is asked.
+        mask_iou: smallest IoU of their masks, ours before they become uint8, both pasted by torchvision.
+        mask_value: largest difference of mask values in the frame, 0..1, of the uint8 masks.
+        bytes_iou: as `mask_iou`, of the uint8 masks in our own box; not required.
         smallest_px: pixels of the smallest mask that is not empty.
     """
 
@@ -67,39 +66,39 @@ class Agreement:
 
     @property
     def same(self) -> bool:
-        """Whether everything is as asked."""
+        """Whether all requirements hold."""
         everyone = self.matched == self.instances == self.ours
         alike = self.box_iou >= BOX_IOU and self.score <= SCORE and self.mask_iou >= MASK_IOU
         return everyone and alike and self.mask_value <= ROUNDING
 
 
 def agreement_of(name: str) -> Agreement:
-    """Runs both on one rendered frame. Of the model that ships instances from a score of 0.3 on are compared, too."""
+    """Runs both on one rendered frame. For the shipped model, instances from a score of 0.3 on are compared as well."""
     model = network(name)
     if name == STREET_MODEL:
         model.roi_heads.score_thresh = 0.3
     planes = frame(INPUT_SIZE) if name == STREET_MODEL else frame()
     ours = segmenter(copy.deepcopy(model), name, CPU, torch.float32)
-    grids = _overheard(ours)
+    grids = _recorded_masks(ours)
     (found,) = ours.segment([planes])
     return compare(found, grids[0], planes, _reference(model, name, planes))
 
 
-def _overheard(model: MaskRcnn) -> list[Tensor]:
-    """A list that gets the masks of each run of the network, (N, 28, 28) float32, before they become bytes."""
-    run, heard = model._network, list[Tensor]()
+def _recorded_masks(model: MaskRcnn) -> list[Tensor]:
+    """A list that receives the masks of each run of the network, (N, 28, 28) float32, before they become uint8."""
+    run, recorded = model._network, list[Tensor]()
 
-    def listening(*arguments: Any) -> Any:
+    def recording(*arguments: Any) -> Any:
         answer = run(*arguments)
-        heard.append(answer.masks)
+        recorded.append(answer.masks)
         return answer
 
-    model._network = listening  # type: ignore[assignment]
-    return heard
+    model._network = recording  # type: ignore[assignment]
+    return recorded
 
 
 def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
-    """torchvision's answer. The model that ships sees y u v, which torchvision's transform gets as if it were RGB."""
+    """torchvision's result. For the shipped model its transform gets YUV as if it were RGB."""
     if name == STREET_MODEL:
         scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
         model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
@@ -114,11 +113,11 @@ def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
 
 
 def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
-    """Matches instances one to one: of one class, the largest overlap with the nearest score first.
+    """Matches instances of one class one to one, those with the largest overlap and the most similar score first.
 
     Args:
         found: ours.
-        grids: (N, 28, 28) float32, the masks of `found` before they became bytes.
+        grids: (N, 28, 28) float32, the masks of `found` before they became uint8.
         planes: the frame.
         reference: torchvision's boxes, labels, scores and (N, 1, H, W) masks.
     """
@@ -126,10 +125,10 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
     as_bytes = torch.from_numpy(found.masks).float() / 255
     overlap = box_iou(reference["boxes"], boxes)
     apart = (reference["scores"][:, None] - scores[None]).abs()
-    strangers = reference["labels"][:, None] != torch.from_numpy(found.class_ids)[None] + 1
-    pairs = _matched(np.where(strangers, -np.inf, overlap - apart))
+    different_class = reference["labels"][:, None] != torch.from_numpy(found.class_ids)[None] + 1
+    pairs = _matched(np.where(different_class, -np.inf, overlap - apart))
 
-    def laid(mask: Tensor, box: Tensor) -> NDArray[np.float32]:
+    def pasted(mask: Tensor, box: Tensor) -> NDArray[np.float32]:
         size = (planes.height, planes.width)
         return np.asarray(paste_masks_in_image(mask[None, None], box[None], size)[0, 0], np.float32)
 
@@ -137,14 +136,14 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
     smallest = planes.width * planes.height
     for row, column in pairs:
         true, box = reference["masks"][row, 0].numpy(), reference["boxes"][row]
-        rounded = laid(as_bytes[column], box)
+        rounded = pasted(as_bytes[column], box)
         rows.append(
             (
                 float(overlap[row, column]),
                 float(apart[row, column]),
-                _iou(laid(grids[column], box) > 0.5, true > 0.5),
+                _iou(pasted(grids[column], box) > 0.5, true > 0.5),
                 float(np.abs(rounded - true).max()),
-                _iou(laid(as_bytes[column], boxes[column]) > 0.5, true > 0.5),
+                _iou(pasted(as_bytes[column], boxes[column]) > 0.5, true > 0.5),
             )
         )
         smallest = min(smallest, int(np.count_nonzero(true > 0.5)) or smallest)
@@ -162,9 +161,9 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
     )
 
 
-def _matched(likeness: NDArray[np.floating[Any]]) -> list[tuple[int, int]]:
-    """Rows and columns of pairs, the most alike first; each is in one pair at most."""
-    left = np.array(likeness, np.float64)
+def _matched(similarity: NDArray[np.floating[Any]]) -> list[tuple[int, int]]:
+    """Greedy matching: rows and columns of pairs, the most similar first; each is in at most one pair."""
+    left = np.array(similarity, np.float64)
     pairs = []
     while left.size and np.isfinite(left.max()):
         row, column = (int(place) for place in np.unravel_index(left.argmax(), left.shape))
@@ -174,7 +173,7 @@ def _matched(likeness: NDArray[np.floating[Any]]) -> list[tuple[int, int]]:
 
 
 def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Of two masks; 1 where both are empty."""
+    """IoU of two masks; 1 where both are empty."""
     union = int((one | other).sum())
     return 1.0 if union == 0 else int((one & other).sum()) / union
 

@@ -1,4 +1,4 @@
-"""What `benchmarks/segment.py` compares: torchvision's own forward and the worker's path, on the same weights."""
+"""The contenders of `benchmarks/segment.py`: torchvision's own forward and the worker's path, with the same weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ WIDTH, HEIGHT = 1920, 1080
 INSTANCES = 50
 LABELS = 91
 SCORE = 0.05
-"""Of untrained weights: low enough that 50 instances come out."""
+"""Threshold for untrained weights: low enough for 50 instances."""
 STREET_MODEL = "street"
 
 Run = Callable[[int], int]
-"""Takes a number of frames through one run of the network; returns how many instances there were."""
+"""Runs a batch of that many frames; returns the number of instances in one."""
 
 
 def frame(size: tuple[int, int] = (WIDTH, HEIGHT)) -> Planes:
@@ -61,9 +61,9 @@ def network(name: str) -> MaskRCNN:
 
 
 def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) -> Run:
-    """torchvision as its users run it: float image, transform, forward, every mask pasted into the frame.
+    """torchvision as it is commonly used: float image, transform, forward, every mask pasted into the frame.
 
-    The image is uint8 RGB (for `street` y u v) at full size; making it of the decoder's planes is not counted.
+    The image is uint8 RGB (YUV for `street`) at full size; the conversion from the decoder's planes is not measured.
     """
     model = network(name)
     planes = frame()
@@ -100,7 +100,7 @@ def ours(name: str, device: torch.device, precision: torch.dtype, *, compiled: b
 def segmenter(
     model: MaskRCNN, name: str, device: torch.device, precision: torch.dtype, *, compiled: bool = False
 ) -> MaskRcnn:
-    """The worker's model around the one that `network` made, which must not be used any more."""
+    """The worker's model around one that `network` made, which must not be used afterwards."""
     if name == STREET_MODEL:
         how: YuvPreprocessor | RgbPreprocessor = YuvPreprocessor()
     else:
@@ -112,6 +112,6 @@ def segmenter(
 
 
 def run_of(model: MaskRcnn) -> Run:
-    """One batch after another from the decoder's planes, as the worker does it."""
+    """Batches from the decoder's planes, as in a worker."""
     planes = frame()
     return lambda count: len(model.segment([planes] * count)[0].scores)
