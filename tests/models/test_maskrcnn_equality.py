@@ -1,6 +1,6 @@
 """At full size, on the same weights and the same frame in float32, the worker finds what torchvision's forward finds.
 
-The small networks of test_rcnn.py say the same of the parts, in a second.
+test_maskrcnn_network.py checks the same for the parts, with small networks in a second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""ONNX files of Mask R-CNNs, the list of models, and how fast they are."""
+"""Mask R-CNNs as ONNX files that find the same objects."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.cli.arguments import parse_numbers, parse_size
 from pipeline.config.schema import ModelConfig
 from pipeline.demo.clip import bundled_frames
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ModelError
 from pipeline.geometry.boxes import box_iou
-from pipeline.models import catalog, registry
-from pipeline.models.bench import bench
+from pipeline.models import registry
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import export as exporting
 from pipeline.models.maskrcnn.export import export
 from pipeline.models.maskrcnn.export_check import MAX_DETECTIONS, compare, match_detections
-from pipeline.models.onnx.model_file import metadata, metadata_entry
 from pipeline.transport.planes import Planes
 
 
@@ -88,79 +84,6 @@ def test_other_objects_than_in_pytorch_are_told_and_nothing_is_written(
     with pytest.raises(ModelError, match="the file was not written"):
         export(None, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
-
-
-def test_metadata_is_appended_as_the_format_has_it(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    graph = onnx.helper.make_graph([], "empty", [], [])
-    data = onnx.helper.make_model(graph).SerializeToString()
-    names = str({n: f"class {n}" for n in range(1, 91)})
-    (tmp_path / "a.onnx").write_bytes(data + metadata_entry("names", names) + metadata_entry("a", "b"))
-    read = onnx.load(str(tmp_path / "a.onnx"))
-    assert {prop.key: prop.value for prop in read.metadata_props} == {"names": names, "a": "b"}
-    assert ast.literal_eval(metadata(tmp_path / "a.onnx")["names"])[90] == "class 90"
-
-
-def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    rows = {row.name: row for row in catalog.list_models()}
-    assert set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion"}
-    assert rows["street"].classes == ("person", "bicycle", "car", "bus") and 1 < rows["street"].megabytes < 8
-    away = rows["maskrcnn_resnet50_fpn_v2"]
-    assert away.where == "not here: tallycam models pull maskrcnn_resnet50_fpn_v2"
-    assert len(away.classes) == 80 and away.licence == "BSD-3-Clause" and away.megabytes > 100
-
-
-def test_weights_that_are_no_model_or_ship_are_not_fetched() -> None:
-    assert "nothing to fetch" in catalog.pull_weights("street")
-    with pytest.raises(
-        ModelError, match="got yolo, expected maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2"
-    ):
-        catalog.pull_weights("yolo")
-    with pytest.raises(ModelError, match="motion is motion, expected a Mask R-CNN"):
-        catalog.maskrcnn_weights(ModelConfig(name="motion"))
-
-
-class Timed:
-    """Takes 10 ms for each batch and 5 for each frame, by its own clock; has no memory for 8."""
-
-    classes = ("person",)
-    device = "cpu"
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def warm_up(self) -> None:
-        pass
-
-    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        if len(frames) == 8:
-            raise torch.OutOfMemoryError
-        self.now_s += 0.010 + 0.005 * len(frames)
-        return [Detections.empty()] * len(frames)
-
-
-def test_the_bench_times_runs_and_goes_on_after_a_batch_that_does_not_fit() -> None:
-    model = Timed()
-    frame = Planes.from_rgb(np.zeros((32, 32, 3), np.uint8))
-    one, eight, four = bench(model, [frame], [1, 8, 4], 0.1, clock=lambda: model.now_s)
-    assert (one.batch, one.p50_ms, one.frames_per_s) == (1, pytest.approx(15), pytest.approx(1 / 0.015))
-    assert eight.trouble == "not enough memory"
-    assert (four.p50_ms, four.frames_per_s) == (pytest.approx(30), pytest.approx(4 / 0.03))
-    assert one.runs == 7 and four.runs == 4
-
-
-def test_sizes_and_numbers_that_are_none() -> None:
-    assert parse_size("1920x1080", "--size") == (1920, 1080)
-    assert parse_numbers("1, 4,8", "--batches") == [1, 4, 8]
-    for text in ("1920", "x", "0x5", "axb", "1920x1080x3"):
-        with pytest.raises(ConfigError, match="--size: got"):
-            parse_size(text, "--size")
-    for text in ("", "1,", "0", "a", "1;2"):
-        with pytest.raises(ConfigError, match="--batches: got"):
-            parse_numbers(text, "--batches")
 
 
 def answer(
