@@ -11,8 +11,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from pipeline.transport.messages import Camera, FrameRef
-from pipeline.transport.ring import Ring
+from pipeline.stages.pending_frame import PendingFrame
 
 MAX_WORKER_DEATHS = 2
 """A frame that was leased to this many workers when they died is quarantined: it probably killed them."""
@@ -20,45 +19,6 @@ REPLACED = "replaced"
 """A live source had a newer frame before any worker took this one."""
 QUARANTINED = "quarantined"
 """The frame was leased to `MAX_WORKER_DEATHS` workers when they died."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingFrame:
-    """A frame in a slot that has no sequence number yet.
-
-    Attributes:
-        slot: Slot of the ring.
-        epoch, index, pts_s, wall_s, camera: As in `FrameRef`.
-    """
-
-    slot: int
-    epoch: int
-    index: int
-    pts_s: float
-    wall_s: float
-    camera: Camera | None = None
-
-    def ref(self, seq: int, stream: str, ring: Ring) -> FrameRef:
-        """Message that identifies this frame and locates its pixels.
-
-        Args:
-            seq: Sequence number.
-            stream: Name of the stream.
-            ring: Ring that holds `slot`.
-        """
-        return FrameRef(
-            stream=stream,
-            epoch=self.epoch,
-            seq=seq,
-            index=self.index,
-            pts_s=self.pts_s,
-            wall_s=self.wall_s,
-            camera=self.camera,
-            slot=self.slot,
-            ring=ring.path,
-            width=ring.width,
-            height=ring.height,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from pipeline.metrics.stage_metrics import StreamMetrics
 from pipeline.stages.context import now
-from pipeline.stages.frame_queue import FrameQueue, PendingFrame
+from pipeline.stages.frame_queue import FrameQueue
+from pipeline.stages.pending_frame import PendingFrame
 from pipeline.transport.ring import Ring
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.sources.source import Source, SourceFrame

@@ -103,7 +103,7 @@ def _check() -> None:
             raise AssertionError(f"topology: {stage.name} reads {missing}, which no stage before it writes")
         seen.update(stage.writes)
     if unread := seen - {what for stage in STAGES for what in stage.reads} - set(OUTPUTS):
-        raise AssertionError(f"topology: nobody reads {unread}")
+        raise AssertionError(f"topology: no stage reads {unread}")
 
 
 _check()

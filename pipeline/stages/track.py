@@ -202,7 +202,7 @@ class Track:
             state.write_heat()
 
     def _finished(self) -> bool:
-        """Whether every stream is counted to its end, and every sink has been told so."""
+        """Whether every stream is counted to its end, and every sink has been notified."""
         return all(state.finished for state in self._states.values()) and all(
             requests.end_sent_s > 0 for requests in self._requests.values()
         )

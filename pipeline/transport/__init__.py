@@ -1,1 +1,1 @@
-"""What the processes say to each other, and how frames are shared."""
+"""Messages between the processes, and frames in shared memory."""

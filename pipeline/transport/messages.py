@@ -1,8 +1,7 @@
-"""Every message between the processes: frozen structs; shape, dtype and unit beside the field.
+"""Every message between the processes: frozen structs, with shape, dtype and unit beside each field.
 
-`wire.py` turns them into bytes. A field of type `Array` travels as a raw buffer after the header; its
-dtype and shape are checked against `ARRAYS` before an array is built. Letters in a shape are sizes that
-must agree within one message.
+`wire.py` converts them to bytes. A field of type `Array` travels as a raw buffer behind the header; its dtype and shape
+are checked against `ARRAYS` before an array is built. Letters in a shape are sizes that must agree within one message.
 """
 
 from __future__ import annotations
@@ -19,24 +18,23 @@ Array: TypeAlias = NDArray[Any]
 Spec: TypeAlias = tuple[str, tuple[str | int, ...]]
 
 APPEARANCE_SIZE = 24
-"""Numbers that say what an object looks like; `models/appearance.py` says which."""
+"""Length of an appearance descriptor; `models/appearance.py` computes it."""
 
 Camera: TypeAlias = tuple[int, float, float, float, float]
-"""Where a camera that moves looks: (origin, a, b, x, y). A spot of the scene that is at (u, v) in this frame was at
-(a u - b v + x, b u + a v + y) in the frame with the number `origin` in the source; pixels of the decoded frame.
-Frames of one epoch with the same origin can be compared; another origin means that the view was lost between them."""
+"""Pose of a moving camera as a similarity transform: (origin, a, b, x, y). A point of the scene at (u, v) in this frame
+was at (a u - b v + x, b u + a v + y) in the frame with number `origin` in the source; pixels of the decoded frame.
+Frames of one epoch with the same origin are comparable; the origin changes when the view was lost between them."""
 
 OK = ""
-"""`Instances.skipped` of a frame that the model has seen."""
+"""`Instances.skipped` of a frame that went through the model."""
 STATIC = "static"
-"""The same of a frame in which nothing moves: it holds the instances of an earlier one, and is counted."""
+"""`Instances.skipped` of a frame in which nothing moves: it repeats the instances of an earlier one, and is counted."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True, eq=False):
     """Base of all messages. `ARRAYS` maps an array field to (dtype, shape).
 
-    Fields that are added later stand at the end and have a default: what was logged before they were there is read
-    with it.
+    New fields are appended and have a default, with which older logs are read.
     """
 
     ARRAYS: ClassVar[dict[str, Spec]] = {}
@@ -49,11 +47,11 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     epoch: int
     """Rises when the source reconnects or its clock jumps."""
     seq: int
-    """Number of the frame among those handed on, without gaps over all epochs, from 0."""
+    """Sequence number from 0: consecutive over all epochs, for frames that are processed."""
     index: int
-    """Number of the frame in the source, from 0: gaps where frames were skipped or dropped."""
+    """Number of the frame in the source, from 0; skipped and dropped frames leave gaps."""
     pts_s: float
-    """Media time in seconds since the stream's first frame; never falls, also over epochs."""
+    """Media time in seconds since the stream's first frame; never decreases, not even between epochs."""
     wall_s: float
     """Unix time at which the frame was decoded."""
     slot: int
@@ -61,10 +59,10 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     ring: str
     """Path that a process of this host maps to read the ring."""
     width: int
-    """Pixels, as shown (rotation applied)."""
+    """Pixels, as displayed (rotation applied)."""
     height: int
     camera: Camera | None = None
-    """None where the camera is not followed (`tracker.camera_motion`)."""
+    """None for a fixed camera (`streams.NAME.camera`)."""
 
 
 class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -87,8 +85,8 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     width: int
     height: int
     skipped: str = OK
-    """Why the model did not see this frame, or empty: `quarantined`; `static`: nothing moved, the instances are those
-    of an earlier frame; `not_finite`: it did, but returned nothing except NaN or infinite values."""
+    """Why the frame has no detections of its own, or empty: `quarantined`; `static`: nothing moved, the instances are
+    those of an earlier frame; `not_finite`: the model returned nothing except NaN or infinite values."""
     boxes_px: Array
     """(N, 4) float32: x0 y0 x1 y1 in pixels of the decoded frame."""
     scores: Array
@@ -98,8 +96,8 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     masks: Array
     """(N, 28, 28) uint8: mask probability 0..255, spread over the box."""
     appearances: Array | None = None
-    """(N, 24) uint8: colours of the pixels inside the mask (`models/appearance.py`); all 0 where there were too few to
-    tell. None: not looked at."""
+    """(N, 24) uint8: colour histograms of the pixels inside each mask (`models/appearance.py`); all 0 if there were too
+    few. None: not computed."""
     camera: Camera | None = None
     """As in `FrameRef`."""
 
@@ -118,7 +116,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """The tracked objects of one frame and the counts so far: all that the sink draws."""
+    """The tracked objects of one frame and the counts so far: everything that is drawn."""
 
     ARRAYS: ClassVar[dict[str, Spec]] = {
         "ids": ("int64", ("n",)),
@@ -136,7 +134,7 @@ class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     pts_s: float
     wall_s: float
     ids: Array
-    """(N,) int64: identity of the object within the stream; only objects seen in this very frame."""
+    """(N,) int64: id of the object within the stream. Only objects detected in this frame are listed."""
     boxes_px: Array
     scores: Array
     class_ids: Array
@@ -150,17 +148,17 @@ class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     unique: dict[str, int] = {}
     """Class -> unique objects so far."""
     crossed: tuple[str, ...] = ()
-    """Lines crossed in this frame (drawn lit up for a moment)."""
+    """Lines crossed in this frame; they are highlighted for a moment."""
     camera: Camera | None = None
     """As in `FrameRef`."""
 
 
 class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """A worker asks a stream's decoder for work. One `Leases` answers it; asking again replaces it."""
+    """A worker requests frames from a stream's decoder. One `Leases` answers it; a further request replaces it."""
 
     worker: str
     incarnation: int
-    """Rises when the worker is started again: what its earlier life had leased is leased again."""
+    """Rises when the worker is restarted: frames leased to the earlier incarnation are leased again."""
     frames: int
     """Largest number of frames to lease."""
 
@@ -178,7 +176,7 @@ class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     stream: str
     incarnation: int
     next_seq: int
-    """First frame that the sender has not finished with; -1: a sink that does not know."""
+    """First frame that the sender has not finished with; -1: a sink that has just started and does not know."""
     last_index: int = -1
     """Number in the source of the frame before `next_seq`."""
     epoch: int = 0
@@ -207,7 +205,7 @@ class RingInfo(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     sample_aspect: tuple[int, int] = (1, 1)
     """Width and height of a displayed pixel relative to each other."""
     live: bool = False
-    """Whether frames come at their own pace and are lost if nobody takes them."""
+    """Whether frames come at their own pace, and are lost if they are not taken in time."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -218,14 +216,14 @@ class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class Released(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """`sink` needs the pixels of no frame up to and including `seq`: their slots are free."""
+    """`sink` is done with the pixels of all frames up to and including `seq`: their slots are free."""
 
     stream: str
     seq: int
 
 
 class Want(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """A sink asks for `Tracks` from `next_seq` on, at most `credit` of them."""
+    """A sink requests `Tracks` from `next_seq` on, at most `credit` of them."""
 
     stream: str
     incarnation: int
@@ -234,12 +232,12 @@ class Want(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """The stream has no frame `frames` or later. From a sink: and its output is closed."""
+    """The stream ends before frame `frames`. From a sink: and its output is closed."""
 
     stream: str
     frames: int
     complete: bool = True
-    """False: a file was left before its end. No last decisions are made, so that the run can be resumed."""
+    """False: the source was stopped before its end. Pending decisions are left open, so that the run can be resumed."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,20 +265,20 @@ class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """`starting`, `preparing`, `ready`, `slow`, `done` or `failed`."""
     report: Report
     error: str = ""
-    """One line, where `state` is `failed`."""
+    """One line, if `state` is `failed`."""
     exit_code: int = 0
-    """What the command is to return, where `state` is `failed`."""
+    """Exit code for the command, if `state` is `failed` because of something that the user can fix."""
 
 
 class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """The supervisor asks a process to end in order: no new frames, finish what is under way."""
+    """The supervisor asks a process to end in order."""
 
     drain: bool
-    """True: finish what is under way first. False: end now."""
+    """True: start nothing new and finish the frames in flight. False: end now."""
 
 
 KINDS: tuple[type[Message], ...] = (
     FrameRef, Instances, Tracks, Ask, Leases, Hello, RingInfo, Accepted, Released, Want, EndOfStream,
     Beat, Stop,
 )  # fmt: skip
-"""The place in this table is the kind byte on the wire: append only."""
+"""The position in this table is the kind byte on the wire: append only."""

@@ -1,4 +1,4 @@
-"""ZeroMQ sockets as the stages use them: one bound hub or one connected peer, whole messages only.
+"""ZeroMQ sockets as the stages use them: a bound ROUTER, connected DEALERs, whole messages only.
 
 Flow control is credit-based: a reader states how much it takes (`Ask`, `Want`), so a queue never exceeds the credit
 granted. ZeroMQ's high-water mark is only a safety net.

@@ -5,7 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.stages.frame_queue import FrameQueue, PendingFrame, WorkerRestart
+from pipeline.stages.frame_queue import FrameQueue, WorkerRestart
+from pipeline.stages.pending_frame import PendingFrame
 
 
 def fill(frame_queue: FrameQueue, index: int) -> bool:

@@ -1,0 +1,47 @@
+"""A decoded frame in its slot, before it has a sequence number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.transport.messages import Camera, FrameRef
+from pipeline.transport.ring import Ring
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFrame:
+    """A frame in a slot that has no sequence number yet.
+
+    Attributes:
+        slot: Slot of the ring.
+        epoch, index, pts_s, wall_s, camera: As in `FrameRef`.
+    """
+
+    slot: int
+    epoch: int
+    index: int
+    pts_s: float
+    wall_s: float
+    camera: Camera | None = None
+
+    def ref(self, seq: int, stream: str, ring: Ring) -> FrameRef:
+        """Message that identifies this frame and locates its pixels.
+
+        Args:
+            seq: Sequence number.
+            stream: Name of the stream.
+            ring: Ring that holds `slot`.
+        """
+        return FrameRef(
+            stream=stream,
+            epoch=self.epoch,
+            seq=seq,
+            index=self.index,
+            pts_s=self.pts_s,
+            wall_s=self.wall_s,
+            camera=self.camera,
+            slot=self.slot,
+            ring=ring.path,
+            width=ring.width,
+            height=ring.height,
+        )
