@@ -143,7 +143,7 @@ class TrackerConfig(ConfigModel):
     )
     hold_s: float = Field(0.7, gt=0, description="seconds for which a lost track is kept")
     confirm_s: float = Field(
-        0.35, ge=0, description="seconds for which an object must be seen before it is counted"
+        0.25, ge=0, description="seconds for which an object must be seen before it is counted"
     )
     join_s: float = Field(
         6.0, ge=0, description="longest gap over which track fragments of one object are stitched, in seconds"

@@ -10,7 +10,8 @@ from pipeline.counting.rule import among
 from pipeline.counting.track_observations import TrackObservation
 from pipeline.tracking.base import Tracker
 from pipeline.tracking.camera import CameraTransform
-from pipeline.tracking.objects import CountedObject, ObjectRegistry
+from pipeline.tracking.identities import CountedObject
+from pipeline.tracking.objects import ObjectRegistry
 from pipeline.tracking.observation import Observation
 from pipeline.tracking.uncertainty import margin
 
@@ -70,7 +71,7 @@ class CountedObjects:
             pts_s: Media time, seconds.
         """
         self._began_s = pts_s if self._began_s is None else self._began_s
-        self._registry.frame(size)
+        self._registry.frame(size, pts_s)
 
     def camera_transform(self, transform: CameraTransform) -> None:
         """Moves the positions of all objects with the camera.
@@ -172,11 +173,13 @@ class CountedObjects:
 
     def ambiguous(self) -> dict[str, int]:
         """As `ObjectTable.ambiguous`."""
-        return self._by_name(self._registry.ambiguous())
+        return self._by_name(self._registry.doubt().ambiguous)
 
     def uncertain(self) -> dict[str, int]:
         """As `ObjectTable.uncertain`."""
-        return {class_name: margin(count) for class_name, count in self.ambiguous().items()}
+        unique, doubt = self._registry.unique(), self._registry.doubt()
+        classes = sorted(unique.keys() | doubt.variance.keys())
+        return self._by_name({key: margin(doubt.variance[key], unique.get(key, 0)) for key in classes})
 
     def _name_of(self, counted: CountedObject) -> str:
         return self._class_names[counted.class_id]

@@ -26,8 +26,10 @@ from pipeline.geometry.masks import foot_points
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
 from pipeline.tracking.camera import CameraPose
+from pipeline.tracking.class_groups import groups_of
 from pipeline.tracking.duplicates import without_duplicates
 from pipeline.tracking.factory import make_tracker
+from pipeline.tracking.splits import without_splits
 from pipeline.transport.messages import OK, STATIC, Instances
 from pipeline.transport.totals import StreamTotals
 
@@ -57,7 +59,8 @@ class StreamCounter:
         rows: bool = True,
     ) -> None:
         moving = stream.camera == "moving"
-        self._tracker = make_tracker(tracker)
+        self._tracker = make_tracker(tracker, classes)
+        self._groups = groups_of(classes)
         self._objects = CountedObjects(tracker, self._tracker, classes, stream.classes, moving)
         self._rules = CountingRules(name, stream, self._objects)
         self._smoother = Smoother(0.0 if moving else tracker.smooth_s) if rows else None
@@ -81,7 +84,8 @@ class StreamCounter:
         size, dt_s = self._begin_frame(instances)
         if not self._use_appearance:
             instances = msgspec.structs.replace(instances, appearances=None)
-        instances = without_duplicates(instances)
+        instances = without_duplicates(instances, self._groups)
+        instances = without_splits(instances, self._expected(instances, size, dt_s), self._groups)
         scaled = in_first_frame(instances, size)
         feet_px = foot_points(scaled.boxes_px.astype(np.float64), scaled.masks)
         self._follow_camera(instances, size)
@@ -143,6 +147,10 @@ class StreamCounter:
         self._pts_s = instances.pts_s
         self._clock_s += dt_s
         return self._size, dt_s
+
+    def _expected(self, instances: Instances, size: tuple[int, int], dt_s: float) -> Floats:
+        """(M, 4) float64 x0 y0 x1 y1: where the established tracks should be, in the pixels of this frame."""
+        return self._tracker.expected(dt_s) * ([instances.width / size[0], instances.height / size[1]] * 2)
 
     def _follow_camera(self, instances: Instances, size: tuple[int, int]) -> None:
         """Moves tracks and objects along with a camera that moves."""

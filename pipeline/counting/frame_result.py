@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
-from pipeline.tracking.objects import CountedObject
+from pipeline.tracking.identities import CountedObject
 from pipeline.transport.messages import Instances, Tracks
 
 

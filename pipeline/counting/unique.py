@@ -52,13 +52,17 @@ class UniqueObjects(CountingRule):
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
         """See `CountingRule.observe`."""
-        return self._of_class(self._confirmed[object_id], class_name)
+        # an object that stood still may come back after its end: its event has been written and stays
+        confirmed = self._confirmed.get(object_id)
+        return () if confirmed is None else self._of_class(confirmed, class_name)
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        older, newer = self._confirmed.pop(object_id), self._confirmed[later]
-        self._confirmed[later] = older
+        older, newer = self._confirmed.pop(object_id, None), self._confirmed.pop(later)
         withdrawn = [newer.event.withdrawn()] if newer.there else []
+        if older is None:
+            return withdrawn
+        self._confirmed[later] = older
         return [*withdrawn, *self._of_class(older, self.stream.objects.class_of(later))]
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:

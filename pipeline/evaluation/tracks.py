@@ -100,6 +100,14 @@ class TrackScores:
     tolerance_frames: int
 
     @property
+    def wrae(self) -> float:
+        """Weighted relative absolute error of the unique counts in percent: the relative errors of the sequences, each
+        weighted by its number of frames (Han et al., DR.VIC: Decomposition and Reasoning for Video Individual
+        Counting, CVPR 2022)."""
+        frames = sum(one.frames for one in self.sequences)
+        return sum(one.frames * one.unique_error for one in self.sequences) / max(1, frames)
+
+    @property
     def lines(self) -> tuple[LineScore, ...]:
         """The crossings of each sequence that has lines."""
         return tuple(one.lines for one in self.sequences if one.lines is not None)

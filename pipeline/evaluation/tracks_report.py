@@ -26,7 +26,8 @@ def tracks_report(scores: TrackScores, subject: str, notes: tuple[str, ...] = ()
         Fact("IDF1", percent_text(total.idf1)),
         Fact("MOTA", percent_text(total.mota), f"{total.switches} identity switches"),
         Fact("unique-count error", percent_text(total.unique_error),
-             f"{total.unique_counted} counted, {total.unique_true} true", wrong=total.unique_off > 0),
+             f"{total.unique_counted} counted, {total.unique_true} true, WRAE {scores.wrae:.1f} %",
+             wrong=total.unique_off > 0),
     ]  # fmt: skip
     if scores.lines:
         true = sum(len(one.true) for one in scores.lines)
@@ -170,6 +171,7 @@ def _data(scores: TrackScores) -> dict[str, Any]:
         "kind": "tracks",
         "tolerance_frames": scores.tolerance_frames,
         **whole,
+        "wrae": scores.wrae,
         "sequences": {one.name: _sequence_data(one) for one in scores.sequences},
     }
 

@@ -21,10 +21,10 @@ STITCH_SAME_DISTANCE = 0.1
 """Difference of looks up to which they speak for joining two fragments."""
 STITCH_OTHER_DISTANCE = 0.15
 """And from which on they speak against it. Between the two they say nothing: cars of one colour follow each other."""
-STITCH_COST_PER_DISTANCE = 4.0
-"""Cost of a join, for each unit of the difference beyond these."""
-STITCH_COST_RANGE = (-0.4, 1.2)
-"""What looks can do to the cost of a join at the most: permit it, veto it."""
+STITCH_EVIDENCE_PER_DISTANCE = -16.0
+"""Evidence for a stitch, in nats, for each unit of the difference beyond these."""
+STITCH_EVIDENCE_RANGE = (-12.0, 1.6)
+"""What appearance can say about a stitch at the most."""
 LINK_SAME_DISTANCE = 0.08
 LINK_COST_PER_DISTANCE = 8.0
 LINK_COST_RANGE = (-0.5, 3.0)
@@ -131,14 +131,16 @@ def appearance_costs(seen: DetectionAppearances, rows: Any, old: TrackAppearance
     return costs
 
 
-def appearance_stitch_cost(one: Appearance, other: Appearance) -> float:
-    """What looks add to the cost of taking two fragments for one object: bounded; 0 where nothing is known."""
+def appearance_evidence(one: Appearance, other: Appearance) -> float:
+    """Log-likelihood ratio of one object and two, by what two fragments look like: bounded; 0 where nothing is
+    known."""
     trust = min(one.weight, other.weight, FULL_TRUST_WEIGHT) / FULL_TRUST_WEIGHT
     if trust == 0:
         return 0.0
     difference = float(np.abs(one.mean - other.mean).sum()) / _WHOLE
     beyond = min(difference - STITCH_SAME_DISTANCE, 0.0) + max(difference - STITCH_OTHER_DISTANCE, 0.0)
-    return trust * min(max(STITCH_COST_PER_DISTANCE * beyond, STITCH_COST_RANGE[0]), STITCH_COST_RANGE[1])
+    low, high = STITCH_EVIDENCE_RANGE
+    return trust * min(max(STITCH_EVIDENCE_PER_DISTANCE * beyond, low), high)
 
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:

@@ -16,7 +16,8 @@ from pipeline.geometry.masks import Masks
 from pipeline.geometry.plane import Floats
 from pipeline.tracking import kalman
 from pipeline.tracking.appearance_memory import DetectionAppearances, TrackAppearances, appearance_costs
-from pipeline.tracking.kalman import POSITION_NOISE
+from pipeline.tracking.border import came_in
+from pipeline.tracking.class_groups import Groups
 from pipeline.tracking.observation import touches
 from pipeline.transport.messages import Instances
 
@@ -32,9 +33,11 @@ MAX_SHAPE_COST = 3.7
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
-OVERLAP_WEIGHT = 4.1
-UNCERTAINTY_WEIGHT = 0.39
+OVERLAP_WEIGHT = 3.5
+UNCERTAINTY_WEIGHT = 0.3
 """Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
+CONFUSED_CLASS_COST = 0.8
+"""Added to the distance where the classes differ, but are of one group (`class_groups.py`)."""
 CLASS_CHANGE_COST = 3.4
 """Added to the distance where the classes differ: a flip is believed only where all else agrees."""
 WEAK_COST = 0.99
@@ -46,8 +49,19 @@ MASK_WEIGHT = 2.0
 """Of masks that do not agree, where several detections or several objects come into question."""
 NEUTRAL_MASK_IOU = 0.7
 """Agreement of masks, inside the overlap of their boxes, that speaks neither for a pair nor against it."""
+LONE_REACH = 4.0
+"""Distance up to which a detection and a new track that have no other are linked, in sizes of the object."""
+LONE_MARGIN = 1.5
+"""How many times as far every other one must be."""
+LONE_SHAPE_TOLERANCE = 0.25
+"""Logarithm of the ratio of widths or heights, whichever is less, up to which they are alike."""
+LONE_COST = MAX_COST - 0.1
 MAX_DENSE_PAIRS = 10_000
 """More than so many are not looked at one by one."""
+
+LOCALISATION_NOISE = 0.091
+"""Standard deviation of a detected centre, in object sizes, where a box may be half hidden: larger than the noise of
+the filter, which learns what the clean boxes of a stream scatter."""
 
 _REACH = float(np.sqrt(2 * MAX_COST))
 """Standard deviations beyond which the place alone costs `MAX_COST`."""
@@ -61,6 +75,7 @@ class Measurements:
         cxcywh_px: (N, 4) centre x, centre y, width, height, pixels.
         scores: (N,) 0..1.
         class_ids: (N,).
+        groups: (N,) the groups of these.
         weak: (N,) whether too weak to begin a track.
         edges: (N, 4) whether the box touches the left, top, right, bottom border of the frame.
         seen: what they look like; None: nobody has looked.
@@ -70,18 +85,20 @@ class Measurements:
     cxcywh_px: Floats
     scores: Floats
     class_ids: NDArray[np.int16]
+    groups: NDArray[np.int16]
     weak: NDArray[np.bool_]
     edges: NDArray[np.bool_]
     seen: DetectionAppearances | None = None
     masks: Masks | None = None
 
     @classmethod
-    def of(cls, instances: Instances) -> Measurements:
+    def of(cls, instances: Instances, groups: Groups) -> Measurements:
         boxes_px = instances.boxes_px.astype(np.float64)
         return cls(
             cxcywh_px=kalman.measurements(boxes_px),
             scores=instances.scores.astype(np.float64),
             class_ids=instances.class_ids,
+            groups=groups[instances.class_ids],
             weak=instances.scores < MIN_INITIATION_SCORE,
             edges=touches(boxes_px, (instances.width, instances.height)),
             seen=None
@@ -99,8 +116,13 @@ class Predictions:
         mean: (M, 4) predicted box, as `Measurements.cxcywh_px`.
         variance: (M, 4) variance of `mean`, square pixels.
         class_ids: (M,).
+        groups: (M,) the groups of these.
         edges: (M, 4) borders that each touched when it was last seen.
+        fresh: (M,) whether each began in the last frame.
         new: (M,) whether too few sightings tell its speed.
+        leaving: (M, 4) pixels by which each has gone out over the left, top, right, bottom border since the last
+            frame; 0 where it does not.
+        noise: (4,) variance of measurements, as shares of the squared size.
         looks: what they look like.
         masks: (M, 28, 28), their last ones.
     """
@@ -108,8 +130,12 @@ class Predictions:
     mean: Floats
     variance: Floats
     class_ids: NDArray[np.int16]
+    groups: NDArray[np.int16]
     edges: NDArray[np.bool_]
     new: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    leaving: Floats
+    noise: Floats
     appearances: TrackAppearances
     masks: Masks
 
@@ -118,15 +144,17 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
     """All pairs whose cost is below `MAX_COST`: rows of `new` (K,), rows of `old` (K,), costs (K,)."""
     rows, columns = _gate(new, old)
     if not len(rows):
-        return rows, columns, np.zeros(0)
+        return _with_lone_pairs(new, old, rows, columns, np.zeros(0))
     measured, expected = new.cxcywh_px[rows], old.mean[columns]
-    noise = 2.25 * POSITION_NOISE**2 * (measured[:, 2] * measured[:, 3])
+    noise = 2.25 * LOCALISATION_NOISE**2 * (measured[:, 2] * measured[:, 3])
     off = measured - expected
     moved = _moved(off, new.edges, old.edges, rows, columns)
     predicted = old.variance[columns, :2]
     variance = predicted + noise[:, None]
     away = moved * moved / variance
     costs: Floats = 0.5 * (away[:, 0] + away[:, 1])
+    if old.leaving.any():
+        costs[_came_in(off, new, old, rows, columns)] = MAX_COST
     fair = (costs < MAX_COST).nonzero()[0]
     if len(fair) < len(rows):
         rows, columns, costs = rows[fair], columns[fair], costs[fair]
@@ -138,14 +166,50 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
         (UNCERTAINTY_WEIGHT / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
         + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, predicted, old.new[columns]))
-        + CLASS_CHANGE_COST * (new.class_ids[rows] != old.class_ids[columns])
+        + CONFUSED_CLASS_COST * (new.class_ids[rows] != old.class_ids[columns])
+        + (CLASS_CHANGE_COST - CONFUSED_CLASS_COST) * (new.groups[rows] != old.groups[columns])
         + WEAK_COST * new.weak[rows]
     )
     if new.seen is not None:
         costs += appearance_costs(new.seen, rows, old.appearances, columns)
     good = costs < MAX_COST
-    rows, columns, costs = rows[good], columns[good], costs[good]
-    return _with_mask_costs(new, old, rows, columns, costs)
+    rows, columns, costs = _with_mask_costs(new, old, rows[good], columns[good], costs[good])
+    return _with_lone_pairs(new, old, rows, columns, costs)
+
+
+def _with_lone_pairs(
+    new: Measurements, old: Predictions, rows: Rows, columns: Rows, costs: Floats
+) -> tuple[Rows, Rows, Floats]:
+    """The same pairs, and those of a detection and a new track that are far from each other, but have nobody else.
+
+    What moves by more than its own length between two frames overlaps nothing, and its velocity is known only when
+    it has been linked once. A pair is taken if each is the other's nearest, by far, and they are alike in size.
+    """
+    detections = (~new.weak).copy()
+    detections[rows] = False
+    tracks = old.fresh.copy()
+    tracks[columns] = False
+    row, column = detections.nonzero()[0], tracks.nonzero()[0]
+    if not len(row) or not len(column) or len(row) * len(column) > MAX_DENSE_PAIRS:
+        return rows, columns, costs
+    one, other = new.cxcywh_px[row][:, None], old.mean[column][None]
+    size = 1.5 * np.sqrt(one[..., 2] * one[..., 3])
+    away = np.hypot(one[..., 0] - other[..., 0], one[..., 1] - other[..., 1]) / size
+    unlike = np.abs(np.log(one[..., 2:] / other[..., 2:])).min(axis=-1) > LONE_SHAPE_TOLERANCE
+    unlike |= new.groups[row][:, None] != old.groups[column]
+    away[unlike | (away > LONE_REACH)] = np.inf
+    near = away.min(axis=1, keepdims=True), away.min(axis=0, keepdims=True)
+    clear = (away <= np.minimum(*near)) & np.isfinite(away)
+    rivals = (away < LONE_MARGIN * near[0]).sum(axis=1, keepdims=True) + (away < LONE_MARGIN * near[1]).sum(
+        axis=0
+    )
+    first, second = (clear & (rivals <= 2)).nonzero()
+    if not len(first):
+        return rows, columns, costs
+    found = np.concatenate([rows, row[first]]), np.concatenate([columns, column[second]])
+    order = np.lexsort((found[1], found[0]))
+    every = np.concatenate([costs, np.full(len(first), LONE_COST)])
+    return found[0][order], found[1][order], every[order]
 
 
 def _with_mask_costs(
@@ -166,7 +230,7 @@ def _gate(new: Measurements, old: Predictions) -> tuple[Rows, Rows]:
     """Pairs close enough, on both axes, that their cost, without looks, may be below `MAX_COST`; none such is left
     out. By rows of `new`, then of `old`."""
     area = np.sqrt(new.cxcywh_px[:, 2:3] * new.cxcywh_px[:, 3:4])
-    reach = (_REACH * POSITION_NOISE * 1.5) * area + new.cxcywh_px[:, 2:] / 2
+    reach = (_REACH * LOCALISATION_NOISE * 1.5) * area + new.cxcywh_px[:, 2:] / 2
     low, high = new.cxcywh_px[:, :2] - reach, new.cxcywh_px[:, :2] + reach
     reach = _REACH * np.sqrt(old.variance[:, :2]) + old.mean[:, 2:] / 2
     first, last = old.mean[:, :2] - reach, old.mean[:, :2] + reach
@@ -217,6 +281,15 @@ def _moved(off: Floats, touch: Touching, touched: Touching, rows: Rows, columns:
         low, high = np.abs(off[some, :2] - half[some]), np.abs(off[some, :2] + half[some])
         moved[some] = np.where(cut[:, 2:], low, np.where(cut[:, :2], high, moved[some]))
     return moved
+
+
+def _came_in(off: Floats, new: Measurements, old: Predictions, rows: Rows, columns: Rows) -> Rows:
+    """Which of the pairs, with `off` as in `_moved`, take what comes in for what goes out."""
+    some = (new.edges[rows] & (old.leaving[columns] > 0)).any(axis=1).nonzero()[0]
+    row, column = rows[some], columns[some]
+    sd = np.sqrt(old.variance[column, :2] + old.noise[:2] * kalman.area_of(new.cxcywh_px[row]))
+    result: Rows = some[came_in(off[some], old.leaving[column], new.edges[row], sd)]
+    return result
 
 
 def _overlap(

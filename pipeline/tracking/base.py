@@ -45,6 +45,9 @@ class Tracker(Protocol):
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """Links the instances of the next frame, `dt_s` media seconds (0 or more) after the last one given."""
 
+    def expected(self, dt_s: float) -> Floats:
+        """(M, 4) x0 y0 x1 y1: where the established tracks should be `dt_s` media seconds after the last frame."""
+
     def forget(self, track: int) -> None:
         """Ends a track now: its object goes on as another one."""
 

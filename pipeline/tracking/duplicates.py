@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.tracking.class_groups import Groups
 from pipeline.transport.messages import Instances
 
 COVERED = 0.6
@@ -24,15 +25,16 @@ FILLS = 0.97
 """Part of its box that a mask fills, from which on it tells no more than the box: detectors without masks."""
 
 
-def without_duplicates(instances: Instances) -> Instances:
-    """The instances, less those that repeat better ones. The order of the others stays."""
+def without_duplicates(instances: Instances, groups: Groups) -> Instances:
+    """The instances, less those that repeat better ones of their group of classes. The order of the others stays."""
+    group = groups[instances.class_ids]
     count = len(instances.scores)
     if count < 2:
         return instances
     scale = SIDE_CELLS / max(instances.width, instances.height)
     shape = (int(np.ceil(instances.height * scale)), int(np.ceil(instances.width * scale)))
     corners = _cells(instances.boxes_px * scale, shape)
-    tells = _meet(corners, instances.class_ids)
+    tells = _meet(corners, group)
     if not tells.any():
         return instances
     tells[tells] = (instances.masks[tells] >= 128).mean((1, 2)) < FILLS
@@ -43,7 +45,7 @@ def without_duplicates(instances: Instances) -> Instances:
             continue
         x0, y0, x1, y1 = corners[row].tolist()
         cells = cv2.resize(instances.masks[row], (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR) >= 128
-        canvas = covered.setdefault(int(instances.class_ids[row]), np.zeros(shape, bool))
+        canvas = covered.setdefault(int(group[row]), np.zeros(shape, bool))
         there = canvas[y0:y1, x0:x1]
         area = np.count_nonzero(cells)
         if area and np.count_nonzero(there & cells) >= COVERED * area:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking.base import Tracker
+from pipeline.tracking.class_groups import groups_of
 from pipeline.tracking.tracker import KalmanTracker
 
 
-def make_tracker(config: TrackerConfig) -> Tracker:
-    """The tracker that the configuration names."""
+def make_tracker(config: TrackerConfig, classes: Sequence[str]) -> Tracker:
+    """The tracker that the configuration names, for a model with these class names."""
+    groups = groups_of(classes)
     if config.engine == "norfair":
         from pipeline.tracking.norfair_tracker import NorfairTracker
 
-        return NorfairTracker(config)
-    return KalmanTracker(config)
+        return NorfairTracker(config, groups)
+    return KalmanTracker(config, groups)

@@ -29,6 +29,7 @@ from pipeline.tracking.base import (
     outside_now,
 )
 from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.class_groups import Groups
 from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import Instances
 
@@ -106,6 +107,7 @@ class _AssociationCost(Distance):
             of.cxcywh_px[rows],
             of.scores[rows],
             of.class_ids[rows],
+            of.groups[rows],
             of.weak[rows],
             of.edges[rows],
             seen,
@@ -113,12 +115,17 @@ class _AssociationCost(Distance):
         )
         kept = np.array([item.filter.row for item in objects])
         lasts = [item.last_detection.data for item in objects]
+        edges = np.array([last.of.edges[last.row] for last in lasts])
         old = Predictions(
             mean=self._bank.mean[kept],
             variance=self._bank.variance[kept],
             class_ids=np.array([last.of.class_ids[last.row] for last in lasts]),
-            edges=np.array([last.of.edges[last.row] for last in lasts]),
+            groups=np.array([last.of.groups[last.row] for last in lasts]),
+            edges=edges,
             new=np.array([item.hit_counter <= _lives(STEADY_OBSERVATIONS) for item in objects]),
+            fresh=np.array([item.hit_counter <= _lives(2) and item.age == 1 for item in objects]),
+            leaving=self._bank.leaving(kept, edges),
+            noise=self._bank.noise.measurement,
             appearances=self._bank.appearances.only(kept),
             masks=np.stack([_mask(last) for last in lasts]),
         )
@@ -144,7 +151,8 @@ class _Norfair(Norfair):
 class NorfairTracker:
     """A `Tracker`."""
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig, groups: Groups) -> None:
+        self._groups = groups
         self._lifetime = TrackLifetime(config.hold_s)
         self._motion = KalmanFilter()
         self._norfair = _Norfair(
@@ -165,7 +173,7 @@ class NorfairTracker:
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """As `Tracker.update`."""
         self._predict(dt_s, (instances.width, instances.height))
-        new = Measurements.of(instances)
+        new = Measurements.of(instances, self._groups)
         found = [
             Detection(points=place.reshape(2, 2), data=_Origin(row, new))
             for row, place in enumerate(new.cxcywh_px)
@@ -186,7 +194,7 @@ class NorfairTracker:
         old = [item for item in seen if item.age > 0]
         of = [item.last_detection.data.row for item in old]
         kept = np.array([item.filter.row for item in old], np.int64)
-        self._motion.update(kept, new.cxcywh_px[of], new.scores[of])
+        self._motion.update(kept, new.cxcywh_px[of], new.scores[of], new.edges[of])
         seen.sort(key=lambda item: item.initializing_id)
         own = np.array([item.filter.row for item in seen], np.int64)
         rows = np.array([item.last_detection.data.row for item in seen], np.int64)
@@ -198,6 +206,12 @@ class NorfairTracker:
             self._motion.velocity[own],
             self._motion.appearances.of(own),
         )
+
+    def expected(self, dt_s: float) -> Floats:
+        """As `Tracker.expected`."""
+        items: Sequence[Any] = self._norfair.tracked_objects
+        rows = [item.filter.row for item in items if not item.is_initializing]
+        return self._motion.expected(np.array(sorted(rows), np.int64), dt_s)
 
     def forget(self, track: int) -> None:
         """As `Tracker.forget`."""

@@ -1,100 +1,34 @@
-"""Unique objects: tracks that are confirmed, with their class by vote, and fragments joined into one object.
+"""Unique objects: tracks that are confirmed, with their class by vote, and fragments stitched into one object.
 
-A track is confirmed once it has been seen for `confirm_s`, at least three times, with enough score in all, and
-not as the shadow of another track (a second box on the same object). Only then is it decided whether it goes
-on an object that was lost before: where the object should be by then, how far it can have walked, and how
-alike the sizes are. What happened to the track before is told afterwards, under the object's id.
+A track that is confirmed (`confirmation.py`) is either the rest of an object that was lost, or another one. All lost
+objects compete for it, and all tracks that began since compete for each of them (`stitching.py` gives the likelihood
+ratio of each pair); it is another one if that is likelier than all of them together. What happened to the track
+before is told afterwards, under the object's id.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass, field
-from math import inf
+from collections import Counter
+from math import exp
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking import uncertainty
-from pipeline.tracking.appearance_memory import UNKNOWN, Appearance, appearance_stitch_cost
+from pipeline.tracking.appearance_memory import Appearance, appearance_evidence
+from pipeline.tracking.birth_rate import BirthRate
 from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.confirmation import MIN_OBSERVATIONS, is_confirmed, is_nearly_confirmed
+from pipeline.tracking.identities import CountedObject, Track, has_moved
 from pipeline.tracking.observation import Observation, outward
-from pipeline.tracking.stitching import Speed, leading, left_frame, stitch_cost
+from pipeline.tracking.stitching import STILL_S, Speed, is_still, left_frame, stitch_evidence
 
-MIN_OBSERVATIONS = 3
-MIN_SCORE_SUM = 3.9
-"""Sum of the scores of all sightings of a confirmed track."""
-MIN_SCORE_SUM_S = 0.5
-"""What so many seconds of sure sightings would give is enough where it is less: at low frame rates."""
-MIN_MEAN_SCORE = 0.45
-"""Mean score of the sightings of a confirmed track."""
-MIN_SEEN_SHARE = 0.3
-"""Share of the frames since it began in which a track must have been seen to be confirmed."""
-MAX_SHADOWED_SHARE = 0.28
-"""Share of its sightings from which on a track that lies on another one is its shadow."""
-MAX_PENDING = 256
-"""Sightings kept of a track that is not confirmed: the latest."""
+MAX_TENTATIVE_S = 3.0
+"""A track that is not confirmed within this time is judged from then on as a new one."""
 LATE_CONFIRM_S = 2.0
 """How long after a track has ended a successor may still be confirmed."""
-
-MAX_STITCH_LATE_COST = 1.2
-"""Cost of a join up to which an object that was lost in sight of the camera, and never came back, is taken for one
-that appeared in sight of the camera meanwhile."""
-
-
-@dataclass(slots=True)
-class Track:
-    """One track of the tracker, not or not yet an object by itself."""
-
-    first: Observation
-    last: Observation
-    speed_px_s: Speed
-    since: int = 0
-    """Number of the frame in which it began."""
-    seen: int = 0
-    score: float = 0.0
-    shadowed: int = 0
-    height_px: float = 0.0
-    object_id: int | None = None
-    votes: Counter[int] = field(default_factory=Counter)
-    appearance: Appearance = UNKNOWN
-    waiting: deque[Observation] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
-    first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
-
-    @property
-    def lasted_s(self) -> float:
-        """Media seconds from its first sighting to its last."""
-        return self.last.frame_time.pts_s - self.first.frame_time.pts_s
-
-
-@dataclass(slots=True)
-class CountedObject:
-    """One confirmed object."""
-
-    id: int
-    track: int
-    last: Observation
-    last_s: float
-    speed_px_s: Speed
-    votes: Counter[int]
-    first: Observation
-    first_speed_px_s: Speed
-    final: int
-    """Its id when all is known: that of the object it was found to go on, or its own."""
-    appearance: Appearance = UNKNOWN
-    score: float = 0.0
-    """Sum of the scores of all its sightings."""
-    ambiguous_decisions: int = 0
-    """Joins, and decisions that there was none, that might as well have been the other way."""
-    joined: bool = False
-    """Whether it was found, late, to go on another one."""
-
-    @property
-    def class_id(self) -> int:
-        return leading(self.votes)
-
-    @property
-    def ambiguous(self) -> int:
-        """Decisions about it that might as well have been the other way: joins, and that it is an object at all."""
-        return self.ambiguous_decisions + (self.score < uncertainty.SURE_SCORE_SUM)
+MAX_STILL = 200
+"""Objects that stood still when they were lost and are kept for as long as the stream lasts: the latest."""
+MIN_ODDS = 0.02
+"""Odds below which a stitch is not thought of."""
 
 
 class ObjectRegistry:
@@ -107,37 +41,35 @@ class ObjectRegistry:
         self._tracks: dict[int, Track] = {}
         self._seen_s: dict[int, float] = {}
         self._objects: dict[int, CountedObject] = {}
+        self._still: dict[int, CountedObject] = {}
+        """Retired objects that may come back in their place."""
+        self._births = BirthRate()
+        self._began_s: float | None = None
+        self._now_s = 0.0
         self._next = 1
         self._frames = 0
         self._retired: Counter[int] = Counter()
-        self._ambiguous: Counter[int] = Counter()
-        """Class -> doubtful decisions about what is not kept any more."""
+        self._doubt = uncertainty.Doubt()
+        """About what is not kept any more."""
 
-    def frame(self, size: tuple[int, int]) -> None:
-        """A frame of (width, height) pixels begins that the model has seen."""
+    def frame(self, size: tuple[int, int], pts_s: float) -> None:
+        """A frame of (width, height) pixels begins that the model has seen, at `pts_s` media seconds."""
+        if self._began_s is None:
+            self._began_s = self._now_s = pts_s
+        self._births.advance(max(0.0, pts_s - self._now_s), size)
+        self._now_s = pts_s
         self._frames += 1
         self._size = size
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
         """The camera has moved: what is compared with what comes is told in the pixels of the new frame."""
         for track in self._tracks.values():
-            track.first, track.last = (
-                camera_transform.observation(track.first),
-                camera_transform.observation(track.last),
-            )
-            track.speed_px_s = camera_transform.speed(track.speed_px_s)
-            track.first_speed_px_s = camera_transform.speed(track.first_speed_px_s)
-            track.height_px *= camera_transform.scale
-        for counted in self._objects.values():
-            counted.first, counted.last = (
-                camera_transform.observation(counted.first),
-                camera_transform.observation(counted.last),
-            )
-            counted.speed_px_s = camera_transform.speed(counted.speed_px_s)
-            counted.first_speed_px_s = camera_transform.speed(counted.first_speed_px_s)
+            track.transform(camera_transform)
+        for counted in (*self._objects.values(), *self._still.values()):
+            counted.transform(camera_transform)
 
     def height_px(self, number: int, height_px: float) -> float:
-        """Height of a track's object, smoothed over about its last ten sightings."""
+        """Height of a track's object, smoothed over about its last ten observations."""
         track = self._tracks.get(number)
         if track is None:
             return height_px
@@ -153,8 +85,10 @@ class ObjectRegistry:
         shadow: bool,
         now_s: float,
     ) -> Track:
-        """Takes one sighting of a track."""
+        """Takes one observation of a track."""
         track = self._tracks.get(number)
+        if track is not None and track.object_id is None and track.lasted_s > MAX_TENTATIVE_S:
+            track = None  # what was not believed for so long says nothing about what is there now
         if track is None:
             track = self._tracks[number] = Track(observation, observation, speed_px_s, self._frames)
         track.last, track.speed_px_s, track.height_px = observation, speed_px_s, observation.height_px
@@ -171,42 +105,42 @@ class ObjectRegistry:
         else:
             counted = self._objects[track.object_id]
             counted.votes[observation.class_id] += observation.score  # type: ignore[assignment]
-            counted.last, counted.last_s, counted.speed_px_s = observation, now_s, speed_px_s
-            counted.appearance = appearance
             counted.score += observation.score
+            self._now_at(counted, track, now_s)
         return track
 
     def confirm(self, number: int, now_s: float) -> CountedObject | None:
         """Makes a track an object, or the rest of one, if it deserves it. `counted.track` is the track before."""
         track = self._tracks[number]
-        if (
-            track.seen < MIN_OBSERVATIONS
-            or track.lasted_s < self._config.confirm_s - 1e-6
-            or track.score < max(self._min_score_sum(track), MIN_MEAN_SCORE * track.seen)
-            or track.seen < MIN_SEEN_SHARE * (self._frames - track.since + 1)
-            or track.shadowed > MAX_SHADOWED_SHARE * track.seen
-        ):
+        if not is_confirmed(track, self._frames, self._config.confirm_s):
             return None
-        counted, cost = self._predecessor(track)
+        odds = self._predecessors(track)
+        new = 1 / (1 + sum(odds.values()))
+        counted = self._resumed(odds) if new <= 0.5 else None
         if counted is None:
             counted = CountedObject(
-                self._next,
-                number,
-                track.last,
-                now_s,
-                track.speed_px_s,
-                Counter(),
-                track.first,
-                track.first_speed_px_s,
-                self._next,
+                id=self._next,
+                track=number,
+                last=track.last,
+                last_s=now_s,
+                speed_px_s=track.speed_px_s,
+                votes=Counter(),
+                first=track.first,
+                first_speed_px_s=track.first_speed_px_s,
+                final=self._next,
+                place=track.first,
+                birth_weight=new,
             )
+            self._births.add(track.first, self._age_s(track.first), new)
             self._objects[counted.id] = counted
             self._next += 1
-        counted.ambiguous_decisions += uncertainty.is_ambiguous(cost)
+        else:
+            self._births.lost(counted.last, True)
+        counted.doubt += uncertainty.variance(new)
+        counted.ambiguous += uncertainty.is_ambiguous(new)
         counted.score += track.score
         counted.votes.update(track.votes)
-        counted.last, counted.last_s, counted.speed_px_s = track.last, now_s, track.speed_px_s
-        counted.appearance = track.appearance
+        self._now_at(counted, track, now_s)
         track.object_id = counted.id
         return counted
 
@@ -215,10 +149,10 @@ class ObjectRegistry:
         return self._objects[number]
 
     def expired(self, now_s: float) -> list[int]:
-        """Objects that nothing can be joined to any more, in the order of their ids. Forgets dead tracks."""
+        """Objects that nothing can be stitched to any more, in the order of their ids. Forgets dead tracks."""
         limit_s = self._config.hold_s + self._config.join_s + LATE_CONFIRM_S
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
-            self._ambiguous += self._nearly_confirmed(self._tracks[number])
+            self._doubt.add_track(self._tracks[number], self._nearly(self._tracks[number]))
             del self._tracks[number], self._seen_s[number]
         return sorted(counted.id for counted in self._objects.values() if now_s - counted.last_s > limit_s)
 
@@ -228,26 +162,28 @@ class ObjectRegistry:
         lost = self._objects[number]
         if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
-        best, least = None, uncertainty.AMBIGUOUS_LATE_COST
-        for counted in self._objects.values():
-            gap_s = counted.first.frame_time.pts_s - lost.last.frame_time.pts_s
-            if (
-                0 < gap_s <= self._config.join_s
-                and not counted.joined
-                and not counted.first.edges
-                and not left_frame(lost, gap_s, self._size)
-                and (cost := self._stitch_cost(lost, counted, gap_s)) < least
-            ):
-                best, least = counted, cost
-        if best is None:
+        odds = {
+            counted.id: self._odds(lost, counted)
+            for counted in self._objects.values()
+            if not counted.stitched and not counted.first.edges
+        }
+        odds = {key: value for key, value in odds.items() if value > MIN_ODDS}
+        if not odds:
             return None
-        lost.ambiguous_decisions += 1
-        if least >= MAX_STITCH_LATE_COST:
+        none = 1 / (1 + sum(odds.values()))
+        lost.doubt += uncertainty.variance(none)
+        lost.ambiguous += uncertainty.is_ambiguous(none)
+        if none > 0.5:
             return None
+        best = self._objects[max(odds, key=lambda key: odds[key])]
         best.votes.update(lost.votes)
-        best.final, best.joined = lost.final, True
+        best.final, best.stitched = lost.final, True
         best.score += lost.score
-        best.ambiguous_decisions += lost.ambiguous_decisions
+        best.doubt += lost.doubt
+        best.ambiguous += lost.ambiguous
+        self._births.lost(lost.last, True)
+        self._births.add(best.first, self._age_s(best.first), -best.birth_weight)
+        best.birth_weight = 0.0
         del self._objects[number]
         return best
 
@@ -261,65 +197,84 @@ class ObjectRegistry:
         return sorted(self._objects)
 
     def retire(self, number: int) -> None:
-        """Keeps nothing of an object but that it was there."""
+        """Keeps nothing of an object but that it was there, and where if it stood still."""
         counted = self._objects.pop(number)
+        self._births.lost(counted.last, False)
+        if counted.still_s >= STILL_S:
+            self._still[number] = counted
+            if len(self._still) <= MAX_STILL:
+                return
+            counted = self._still.pop(next(iter(self._still)))
         self._retired[counted.class_id] += 1
-        self._ambiguous[counted.class_id] += counted.ambiguous
+        self._doubt.add_object(counted)
 
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
         counts = self._retired.copy()
-        for counted in self._objects.values():
+        for counted in (*self._objects.values(), *self._still.values()):
             counts[counted.class_id] += 1
         return dict(counts)
 
-    def ambiguous(self) -> dict[int, int]:
-        """Class -> decisions about them that might as well have been the other way (`uncertainty.py`)."""
-        counts = self._ambiguous.copy()
-        for counted in self._objects.values():
-            counts[counted.class_id] += counted.ambiguous
+    def doubt(self) -> uncertainty.Doubt:
+        """About all decisions behind `unique`."""
+        doubt = self._doubt.copy()
+        for counted in (*self._objects.values(), *self._still.values()):
+            doubt.add_object(counted)
         for track in self._tracks.values():
-            counts += self._nearly_confirmed(track)
-        return dict(counts)
+            doubt.add_track(track, self._nearly(track))
+        return doubt
 
-    def _stitch_cost(self, lost: CountedObject, found: CountedObject | Track, gap_s: float) -> float:
-        """What it costs that `found` goes on `lost`: where, how large, and what it looks like."""
-        return stitch_cost(lost, found, gap_s, self._size, self._moving) + appearance_stitch_cost(
-            lost.appearance, found.appearance
+    def _now_at(self, counted: CountedObject, track: Track, now_s: float) -> None:
+        counted.last, counted.last_s, counted.speed_px_s = track.last, now_s, track.speed_px_s
+        counted.appearance = track.appearance
+        if has_moved(counted.place, track.last):
+            counted.place, counted.moved = track.last, True
+
+    def _nearly(self, track: Track) -> bool:
+        return is_nearly_confirmed(track, self._frames, self._config.confirm_s)
+
+    def _age_s(self, observation: Observation) -> float:
+        return observation.frame_time.pts_s - (self._began_s or 0.0)
+
+    def _odds(self, lost: CountedObject, found: CountedObject | Track) -> float:
+        """Odds that `found` goes on `lost` against that it was born where it began; 0: impossible."""
+        gap_s = found.first.frame_time.pts_s - lost.last.frame_time.pts_s
+        if gap_s <= 0 or (gap_s > self._config.join_s and not is_still(lost, found)):
+            return 0.0
+        if isinstance(found, CountedObject) and left_frame(lost, gap_s, self._size):
+            return 0.0
+        density = self._births.density(found.first)
+        evidence = stitch_evidence(lost, found, gap_s, density, self._births.hidden, self._size, self._moving)
+        if evidence < -20:
+            return 0.0
+        return exp(min(evidence + appearance_evidence(lost.appearance, found.appearance), 20.0))
+
+    def _predecessors(self, track: Track) -> dict[int, float]:
+        """Id -> odds of the lost objects that a track may go on, against that it is another one."""
+        odds = {}
+        for counted in (*self._still.values(), *self._objects.values()) if self._config.join_s > 0 else ():
+            if (value := self._odds(counted, track)) > MIN_ODDS:
+                odds[counted.id] = value / (1 + self._claims(counted, track))
+        return odds
+
+    def _resumed(self, odds: dict[int, float]) -> CountedObject:
+        """The likeliest of some lost objects, which is not lost any more."""
+        best = max(odds, key=lambda number: odds[number])
+        if best in self._still:
+            self._objects[best] = self._still.pop(best)
+        return self._objects[best]
+
+    def _claims(self, counted: CountedObject, track: Track) -> float:
+        """Odds of all other tracks that may go on a lost object: what they claim, `track` has to share (one round of
+        the message passing of Williams and Lau, Approximate evaluation of marginal association probabilities with
+        belief propagation, IEEE Trans. Aerospace and Electronic Systems, 2014)."""
+        newest = track.last.frame_time.seq
+        rivals = (
+            other
+            for other in self._tracks.values()
+            if other is not track
+            and other.object_id is None
+            and other.seen >= MIN_OBSERVATIONS
+            and other.last.frame_time.seq == newest
         )
-
-    def _min_score_sum(self, track: Track) -> float:
-        """`MIN_SCORE_SUM`, or what `MIN_SCORE_SUM_S` come to at the frame rate of the track's life."""
-        frames = self._frames - track.since
-        if track.lasted_s <= 0 or not frames:
-            return MIN_SCORE_SUM
-        return min(MIN_SCORE_SUM, MIN_SCORE_SUM_S * frames / track.lasted_s)
-
-    def _nearly_confirmed(self, track: Track) -> Counter[int]:
-        """Class -> 1 of a track that came near to being an object and is none."""
-        if (
-            track.object_id is not None
-            or track.seen < MIN_OBSERVATIONS
-            or track.shadowed > MAX_SHADOWED_SHARE * track.seen
-        ):
-            return Counter()
-        score, mean = (
-            uncertainty.NEARLY_SHARE * self._min_score_sum(track),
-            uncertainty.NEARLY_MEAN_SHARE * MIN_MEAN_SCORE,
-        )
-        near = track.lasted_s >= uncertainty.NEARLY_SHARE * self._config.confirm_s and track.score >= max(
-            score, mean * track.seen
-        )
-        return Counter({leading(track.votes): 1} if near else ())
-
-    def _predecessor(self, track: Track) -> tuple[CountedObject | None, float]:
-        """The object that a track goes on, if any, and what it costs that it goes on the likeliest one."""
-        best, least = None, inf
-        for counted in self._objects.values():
-            gap_s = track.first.frame_time.pts_s - counted.last.frame_time.pts_s
-            if (
-                0 < gap_s <= self._config.join_s
-                and (cost := self._stitch_cost(counted, track, gap_s)) < least
-            ):
-                best, least = counted, cost
-        return (best if least < 1.0 else None), least
+        return sum(self._odds(counted, other) for other in rivals)

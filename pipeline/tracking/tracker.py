@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.masks import MASK_SIZE
+from pipeline.geometry.plane import Floats
 from pipeline.tracking.assignment import assign
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, Rows, association_costs
 from pipeline.tracking.base import (
@@ -28,6 +29,7 @@ from pipeline.tracking.base import (
     outside_now,
 )
 from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.class_groups import Groups
 from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import Instances
 
@@ -35,9 +37,11 @@ from pipeline.transport.messages import Instances
 class KalmanTracker:
     """All tracks of one stream as rows of arrays, the oldest first."""
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig, groups: Groups) -> None:
+        self._groups = groups
         self._lifetime = TrackLifetime(config.hold_s)
         self._motion = KalmanFilter()
+        self._step_s = 0.0
         self._next = 1
         self._numbers = np.zeros(0, np.int64)
         self._seen = np.zeros(0, np.int64)
@@ -48,23 +52,26 @@ class KalmanTracker:
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
         """As `Tracker.update`."""
+        self._step_s = dt_s
         self._predict(dt_s, (instances.width, instances.height))
-        new = Measurements.of(instances)
+        new = Measurements.of(instances, self._groups)
         matched, found = self._match(new)
-        self._motion.update(matched, new.cxcywh_px[found], new.scores[found])
-        self._seen[matched] += 1
-        self._unseen_s[matched] = 0.0
-        self._class_ids[matched] = new.class_ids[found]
-        self._edges[matched] = new.edges[found]
         order = np.argsort(matched)
         matched, found = matched[order], found[order]
         begun = ~new.weak
         begun[found] = False
         fresh = begun.nonzero()[0]
+        known = len(self._numbers)
         if len(fresh):
-            matched = np.concatenate([matched, len(self._numbers) + np.arange(len(fresh))])
-            found = np.concatenate([found, fresh])
             self._begin(new, fresh)
+        self._motion.update(matched, new.cxcywh_px[found], new.scores[found], new.edges[found])
+        self._seen[matched] += 1
+        self._unseen_s[matched] = 0.0
+        self._class_ids[matched] = new.class_ids[found]
+        self._edges[matched] = new.edges[found]
+        if len(fresh):
+            matched = np.concatenate([matched, known + np.arange(len(fresh))])
+            found = np.concatenate([found, fresh])
         if new.masks is not None:
             self._masks[matched] = new.masks[found]
         if new.seen is not None:
@@ -75,6 +82,10 @@ class KalmanTracker:
             self._motion.velocity[matched],
             self._motion.appearances.of(matched),
         )
+
+    def expected(self, dt_s: float) -> Floats:
+        """As `Tracker.expected`."""
+        return self._motion.expected(self._seen >= ESTABLISHED_OBSERVATIONS, dt_s)
 
     def forget(self, track: int) -> None:
         """As `Tracker.forget`."""
@@ -105,8 +116,12 @@ class KalmanTracker:
             motion.mean,
             motion.variance,
             self._class_ids,
+            self._groups[self._class_ids],
             self._edges,
             young,
+            (self._seen == 1) & (self._unseen_s <= self._step_s + 1e-9),
+            motion.leaving(slice(None), self._edges),
+            motion.noise.measurement,
             motion.appearances,
             self._masks,
         )

@@ -1,16 +1,9 @@
-"""By how much a unique count may be off: the decisions that might as well have been taken the other way.
+"""By how much a unique count may be off: the variance of the decisions behind it.
 
-A count of unique objects is a sum of decisions: whether a track is an object at all, and whether it goes on one that
-was lost before. Most are clear. A decision is *doubtful* if
-
-- a track was joined to a lost object, or not, at a cost near the limit (`AMBIGUOUS_COST`);
-- an object was joined late, or was not, at a cost near the limit (`AMBIGUOUS_LATE_COST`);
-- an object is confirmed, but not beyond doubt (`SURE_SCORE_SUM`), or a track came near to it and was not
-  (`NEARLY_SHARE`).
-
-`margin` makes of their number N what stands behind the sign in `34 ± 2`: the square root of N plus a tenth of N.
-A doubtful decision that is wrong makes the count one too high or one too low. Where that falls out by chance, errors
-add up as the square root of N; the tenth is for scenes in which it mostly falls out the same way.
+A count of unique objects is a sum of decisions, each of which is right with a probability that is known when it is
+taken: whether a track is another object or the rest of a lost one (`objects.py`), and whether it is an object at all
+(`confirmation.py`). A decision with probability p adds p (1 - p) to the variance of the count. `margin` makes of the
+variance what stands behind the sign in `34 ± 2`.
 
 What nobody could have decided is not in it: objects that the model does not see, or takes for others all the time.
 `benchmarks/counting.py` says in what share of its scenes the truth lies within the margin.
@@ -18,26 +11,70 @@ What nobody could have decided is not in it: objects that the model does not see
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from math import sqrt
 
-AMBIGUOUS_COST = (0.75, 1.35)
-"""Costs of a join between which it is doubtful; at 1 it is decided."""
-AMBIGUOUS_LATE_COST = 1.7
-"""Cost up to which it is doubtful whether an object that is over was seen again as another one; one that is taken for
-that always is."""
+from pipeline.tracking.identities import CountedObject, Track
+from pipeline.tracking.stitching import leading
+
+AMBIGUOUS = 0.1
+"""A decision is ambiguous if each way has at least this probability."""
 SURE_SCORE_SUM = 8.0
-"""Sum of the scores of all sightings of an object that is beyond doubt."""
-NEARLY_SHARE = 0.5
-"""Part of the score and of the time that confirm a track, from which on it is doubtful that it was not."""
-NEARLY_MEAN_SHARE = 0.9
-"""The same of the mean score."""
+"""Sum of the scores of all observations of an object that is beyond doubt."""
+WEAK_VARIANCE = 0.2
+"""Variance of an object that is not, and of a track that nearly was one."""
+MARGIN_SIGMAS = 1.6
+"""Standard deviations in the margin, where decisions are wrong independently of each other."""
+COMMON_SHARE = 0.3
+"""Part of the variance that is added: in some scenes they are mostly wrong in the same way."""
+UNSEEN_SHARE = 0.04
+"""Part of the count that is added: objects that the detector saw too little of for any decision."""
 
 
-def is_ambiguous(cost: float) -> bool:
-    """Whether it is doubtful that a track was, or was not, joined to a lost object at this cost."""
-    return AMBIGUOUS_COST[0] < cost < AMBIGUOUS_COST[1]
+def variance(probability: float) -> float:
+    """Of a decision that is taken with this probability."""
+    return probability * (1 - probability)
 
 
-def margin(ambiguous: int) -> int:
-    """By how many objects a count with so many doubtful decisions may be off."""
-    return round(sqrt(ambiguous) + 0.1 * ambiguous)
+def is_ambiguous(probability: float) -> bool:
+    """Whether a decision might as well have been the other way."""
+    return AMBIGUOUS < probability < 1 - AMBIGUOUS
+
+
+def margin(variance_sum: float, count: int) -> int:
+    """By how many objects a count may be off.
+
+    Args:
+        variance_sum: variance of the decisions behind it.
+        count: the count.
+    """
+    return round(MARGIN_SIGMAS * sqrt(variance_sum) + COMMON_SHARE * variance_sum + UNSEEN_SHARE * count)
+
+
+@dataclass(slots=True)
+class Doubt:
+    """About a unique count.
+
+    Attributes:
+        variance: class -> variance of the count.
+        ambiguous: class -> decisions that might as well have been the other way.
+    """
+
+    variance: Counter[int] = field(default_factory=Counter)
+    ambiguous: Counter[int] = field(default_factory=Counter)
+
+    def copy(self) -> Doubt:
+        return Doubt(self.variance.copy(), self.ambiguous.copy())
+
+    def add_object(self, counted: CountedObject) -> None:
+        """What is not sure about one object: that it is one, and whether it was another one before."""
+        weak = counted.score < SURE_SCORE_SUM
+        self.variance[counted.class_id] += counted.doubt + WEAK_VARIANCE * weak  # type: ignore[assignment]
+        self.ambiguous[counted.class_id] += counted.ambiguous + weak
+
+    def add_track(self, track: Track, nearly: bool) -> None:
+        """A track that is no object, and whether it nearly was one."""
+        if nearly:
+            self.variance[leading(track.votes)] += WEAK_VARIANCE  # type: ignore[assignment]
+            self.ambiguous[leading(track.votes)] += 1

@@ -15,13 +15,13 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.tracking.appearance_memory import (
     LINK_COST_RANGE,
     MAX_UNCROWDED_OVERLAP,
-    STITCH_COST_RANGE,
+    STITCH_EVIDENCE_RANGE,
     UNKNOWN,
     Appearance,
     DetectionAppearances,
     TrackAppearances,
     appearance_costs,
-    appearance_stitch_cost,
+    appearance_evidence,
     crowded,
 )
 from pipeline.transport.messages import APPEARANCE_SIZE, Instances
@@ -128,12 +128,12 @@ def test_looks_that_are_not_known_change_nothing() -> None:
         assert np.array_equal(plain.update(frame).tracks.ids, blank.update(zeros).tracks.ids)
 
 
-def test_what_looks_cost_is_bounded_and_needs_sightings() -> None:
+def test_evidence_of_appearance_is_bounded_and_needs_observations() -> None:
     same, other = Appearance(look_of(0).astype(float), 10.0), Appearance(look_of(1).astype(float), 10.0)
-    assert appearance_stitch_cost(same, same) == STITCH_COST_RANGE[0]
-    assert appearance_stitch_cost(same, other) == STITCH_COST_RANGE[1]
-    assert appearance_stitch_cost(same, UNKNOWN) == 0.0
-    assert 0 < appearance_stitch_cost(same, Appearance(other.mean, 0.1)) < 0.1
+    assert appearance_evidence(same, same) == STITCH_EVIDENCE_RANGE[1]
+    assert appearance_evidence(same, other) == STITCH_EVIDENCE_RANGE[0]
+    assert appearance_evidence(same, UNKNOWN) == 0.0
+    assert -0.5 < appearance_evidence(same, Appearance(other.mean, 0.1)) < 0
 
 
 def test_a_crowded_sighting_hardly_changes_a_look() -> None:

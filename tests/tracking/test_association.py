@@ -27,6 +27,7 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
         cxcywh_px=places(found),
         scores=random.uniform(0, 1, found),
         class_ids=random.integers(0, 2, found).astype(np.int16),
+        groups=np.zeros(found, np.int16),
         weak=random.random(found) < 0.3,
         edges=borders(found),
     )
@@ -40,7 +41,11 @@ def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measure
         variance=random.uniform(1, 900, (kept, 4)),
         class_ids=random.integers(0, 2, kept).astype(np.int16),
         edges=borders(kept),
+        groups=np.zeros(kept, np.int16),
         new=random.random(kept) < 0.4,
+        fresh=np.zeros(kept, np.bool_),
+        leaving=random.uniform(0, 8, (kept, 4)) * (random.random((kept, 4)) < 0.3),
+        noise=np.full(4, 0.03**2),
         appearances=appearances,
         masks=random.integers(0, 256, (kept, MASK_SIZE, MASK_SIZE)).astype(np.uint8),
     )
@@ -69,14 +74,23 @@ def test_a_pair_costs_the_same_alone_and_in_a_crowd() -> None:
     assert len(rows) > 15
     for row, column, cost in zip(rows, columns, costs, strict=True):
         one = Measurements(
-            new.cxcywh_px[[row]], new.scores[[row]], new.class_ids[[row]], new.weak[[row]], new.edges[[row]]
+            new.cxcywh_px[[row]],
+            new.scores[[row]],
+            new.class_ids[[row]],
+            new.groups[[row]],
+            new.weak[[row]],
+            new.edges[[row]],
         )
         other = Predictions(
             old.mean[[column]],
             old.variance[[column]],
             old.class_ids[[column]],
+            old.groups[[column]],
             old.edges[[column]],
             old.new[[column]],
+            old.fresh[[column]],
+            old.leaving[[column]],
+            old.noise,
             old.appearances.only([column]),
             old.masks[[column]],
         )
@@ -96,14 +110,18 @@ def test_two_in_one_place_are_told_apart_by_their_masks() -> None:
     appearances.add(2)
     nothing = np.zeros(2, np.int16), np.zeros((2, 4), np.bool_)
     new = Measurements(
-        place, np.ones(2), nothing[0], np.zeros(2, np.bool_), nothing[1], None,
+        place, np.ones(2), nothing[0], nothing[0], np.zeros(2, np.bool_), nothing[1], None,
         np.stack([half("right"), half("left")]),
     )  # fmt: skip
     old = Predictions(
         place,
         np.full((2, 4), 9.0),
+        nothing[0],
         *nothing,
         np.zeros(2, np.bool_),
+        np.zeros(2, np.bool_),
+        np.zeros((2, 4)),
+        np.full(4, 0.03**2),
         appearances,
         np.stack([half("left"), half("right")]),
     )

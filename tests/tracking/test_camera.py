@@ -98,7 +98,7 @@ def test_what_was_known_moves_along_and_back_again() -> None:
     motion = KalmanFilter()
     motion.add(np.array([[100.0, 80.0, 20.0, 50.0], [30.0, 40.0, 10.0, 10.0]]))
     motion.predict(0.04)
-    motion.update(np.array([0, 1]), motion.mean + 2.0, np.ones(2))
+    motion.update(np.array([0, 1]), motion.mean + 2.0, np.ones(2), np.zeros((2, 4), np.bool_))
     before = [array.copy() for array in (motion.mean, motion.velocity, motion.variance)]
     there = CameraTransform(complex(0.0, 2.0), complex(5.0, -3.0))  # a quarter turn, twice as large
     back = CameraTransform(1 / there.rotation, -there.translation / there.rotation)

@@ -10,6 +10,8 @@ from pipeline.transport.messages import Instances
 
 ELLIPSE = np.hypot(*np.mgrid[-1 : 1 : MASK_SIZE * 1j, -1 : 1 : MASK_SIZE * 1j]) <= 1.0
 
+GROUPS = np.arange(10, dtype=np.int16)
+
 
 def frame(*found: tuple[tuple[float, float, float, float], float, int], masks: object = None) -> Instances:
     count = len(found)
@@ -25,7 +27,7 @@ def frame(*found: tuple[tuple[float, float, float, float], float, int], masks: o
 
 
 def scores(instances: Instances) -> list[float]:
-    return [round(float(score), 2) for score in without_duplicates(instances).scores]
+    return [round(float(score), 2) for score in without_duplicates(instances, GROUPS).scores]
 
 
 LEFT, RIGHT, BOTH = (100, 100, 140, 200), (136, 100, 176, 200), (100, 100, 176, 200)
@@ -66,12 +68,12 @@ def test_what_stays_is_some_of_what_came_in_its_order_and_the_best_always_stays(
     found: list[tuple[float, float, float, float, float]],
 ) -> None:
     instances = frame(*(((x, y, x + w, y + h), score, 0) for x, y, w, h, score in found))
-    kept = without_duplicates(instances)
+    kept = without_duplicates(instances, GROUPS)
     rows = [box.tolist() for box in kept.boxes_px]
     before = iter(box.tolist() for box in instances.boxes_px)
     assert all(row in before for row in rows)
     assert len(kept.masks) == len(kept.scores) == len(rows)
     if found:
         assert kept.scores.max() == instances.scores.max()
-    again = without_duplicates(kept)
+    again = without_duplicates(kept, GROUPS)
     assert len(again.scores) == len(kept.scores)

@@ -1,4 +1,4 @@
-"""What it costs that one fragment goes on another one."""
+"""Evidence that one fragment goes on another one, against chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.tracking.observation import FrameTime, Observation, touched
-from pipeline.tracking.stitching import Speed, left_frame, stitch_cost
+from pipeline.tracking.stitching import Speed, left_frame, stitch_evidence
 from tests.counting.counting_scenes import HEIGHT, WIDTH
 
 STILL: Speed = (0.0, 0.0, 0.0, 0.0)
@@ -26,6 +26,8 @@ class Fragment:
     speed_px_s: Speed = STILL
     first_speed_px_s: Speed = STILL
     votes: Counter[int] = field(default_factory=lambda: Counter({0: 1}))
+    still_s: float = 0.0
+    moved: bool = True
 
 
 def seen(
@@ -52,27 +54,41 @@ def fragment(observation: Observation, speed: float = 0.0) -> Fragment:
     return Fragment(observation, observation, moving, moving)
 
 
-def test_who_goes_on_where_he_should_be_costs_least() -> None:
+def evidence(lost: Fragment, found: Fragment, gap_s: float = 1.0, births: float = 0.002) -> float:
+    return stitch_evidence(lost, found, gap_s, births, 0.5, FRAME)
+
+
+def test_an_object_that_reappears_where_it_should_be_has_most_evidence() -> None:
     lost = fragment(seen(200), speed=50)
-    costs = [
-        stitch_cost(lost, fragment(seen(200 + away, at_s=1.0), 50), 1.0, FRAME) for away in (38, 80, 160)
-    ]
-    assert costs == sorted(costs) and costs[0] < 0.2 < 1 < costs[2]
+    found = [evidence(lost, fragment(seen(200 + away, at_s=1.0), 50)) for away in (38, 80, 160)]
+    assert found == sorted(found, reverse=True) and found[0] > 2 and found[2] < 0
 
 
-def test_another_height_another_class_and_another_way_cost_more() -> None:
+def test_another_size_another_class_and_another_direction_speak_against_it() -> None:
     lost, found = fragment(seen(200), 50), fragment(seen(240, at_s=1.0), 50)
-    plain = stitch_cost(lost, found, 1.0, FRAME)
-    small = fragment(seen(240, size=(12, 30), at_s=1.0), 50)
-    assert stitch_cost(lost, small, 1.0, FRAME) > plain + 0.3
-    assert stitch_cost(lost, replace(found, votes=Counter({2: 1})), 1.0, FRAME) > plain + 0.3
-    assert stitch_cost(lost, fragment(found.first, -50), 1.0, FRAME) > plain
+    plain = evidence(lost, found)
+    assert evidence(lost, fragment(seen(240, size=(12, 30), at_s=1.0), 50)) < plain - 2
+    assert evidence(lost, replace(found, votes=Counter({2: 1}))) < plain - 1
+    assert evidence(lost, fragment(found.first, -50)) < plain
+
+
+def test_the_same_gap_is_stitched_in_an_empty_scene_and_not_where_many_begin() -> None:
+    lost, found = fragment(seen(200), 50), fragment(seen(255, at_s=1.5), 50)
+    assert evidence(lost, found, 1.5, births=0.001) > 0 > evidence(lost, found, 1.5, births=0.5)
+
+
+@pytest.mark.parametrize("gap_s", [6.0, 60.0, 600.0])
+def test_what_stands_still_comes_back_however_long_it_was_hidden(gap_s: float) -> None:
+    parked = replace(fragment(seen(200)), still_s=5.0)
+    again = replace(fragment(seen(201, at_s=gap_s)), moved=False)
+    assert evidence(parked, again, gap_s) > 2
+    assert evidence(parked, replace(again, moved=True), gap_s) < evidence(parked, again, gap_s)
 
 
 def test_who_has_gone_out_over_the_border_is_nobody_else() -> None:
     lost = fragment(seen(10), speed=-60)
     assert lost.last.edges == "l"
-    assert stitch_cost(lost, fragment(seen(14, at_s=1.0)), 1.0, FRAME) == inf
+    assert evidence(lost, fragment(seen(14, at_s=1.0))) == -inf
 
 
 def test_who_was_walking_out_has_left_by_the_time_another_one_appears() -> None:
@@ -85,8 +101,8 @@ def test_who_was_walking_out_has_left_by_the_time_another_one_appears() -> None:
 
 def test_a_box_without_area_is_no_error() -> None:
     lost, found = fragment(seen(200, size=(0, 0))), fragment(seen(200, size=(0, 0), at_s=1.0))
-    assert stitch_cost(lost, found, 1.0, FRAME) < 1
-    assert stitch_cost(lost, fragment(seen(500, at_s=1.0)), 1.0, FRAME) > 1
+    assert evidence(lost, found) > 0
+    assert evidence(lost, fragment(seen(500, at_s=1.0))) < 0
 
 
 @given(
@@ -96,13 +112,15 @@ def test_a_box_without_area_is_no_error() -> None:
     gap_s=st.floats(0.04, 3.0),
     size=st.floats(20, 90),
 )
-def test_the_mirror_costs_the_same(x: float, away: float, speed: float, gap_s: float, size: float) -> None:
-    def cost(sign: int) -> float:
+def test_the_mirror_image_has_the_same_evidence(
+    x: float, away: float, speed: float, gap_s: float, size: float
+) -> None:
+    def mirrored(sign: int) -> float:
         def at(place: float) -> float:
             return place if sign > 0 else WIDTH - place
 
         lost = fragment(seen(at(x), size=(size / 2, size)), sign * speed)
         found = fragment(seen(at(x + away), at_s=gap_s), sign * speed)
-        return stitch_cost(lost, found, gap_s, FRAME)
+        return evidence(lost, found, gap_s)
 
-    assert cost(1) == pytest.approx(cost(-1))
+    assert mirrored(1) == pytest.approx(mirrored(-1))

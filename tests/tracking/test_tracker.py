@@ -15,9 +15,11 @@ from pipeline.tracking.factory import make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances
 from tests.counting.test_counter import crowd
 
+CLASSES = ("person", "bicycle", "car", "bus")
+
 
 def linked(engine: str, frames: list[Frame], **config: float) -> list[TrackMatches]:
-    tracker = make_tracker(TrackerConfig.model_validate({"engine": engine, **config}))
+    tracker = make_tracker(TrackerConfig.model_validate({"engine": engine, **config}), CLASSES)
     return [
         tracker.update(instances(frame, seq, seq / FPS), 1 / FPS if seq else 0.0)
         for seq, frame in enumerate(frames)
@@ -35,7 +37,7 @@ def test_both_engines_link_the_same_tracks(seed: int) -> None:
 
 @pytest.mark.parametrize("engine", ["own", "norfair"])
 def test_a_forgotten_track_goes_on_as_another_one(engine: str) -> None:
-    tracker: Tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}))
+    tracker: Tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}), CLASSES)
     numbers = []
     for seq in range(20):
         if seq == 10:
@@ -67,7 +69,7 @@ def test_assignment_costs_as_little_as_the_hungarian_method_on_the_whole_matrix(
 @pytest.mark.parametrize("engine", ["own", "norfair"])
 @pytest.mark.parametrize(("heights_a_second", "fps"), [(2.0, 5), (2.5, 5), (4.0, 10), (3.0, 25)])
 def test_one_who_runs_is_one_track_at_any_frame_rate(engine: str, heights_a_second: float, fps: int) -> None:
-    tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}))
+    tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}), CLASSES)
     numbers = set()
     for seq in range(2 * fps):
         runner = Thing((100 + 100 * heights_a_second * seq / fps, 300), size=(40, 100))
