@@ -15,6 +15,9 @@ from pipeline.models.model_info import ModelInfo
 def list_models(files: Sequence[Path] = ()) -> list[ModelInfo]:
     """The models that have a name, then those in `files`.
 
+    Args:
+        files: model files to list as well.
+
     Raises:
         ModelError: one of the files is not a model.
     """
@@ -36,6 +39,9 @@ def list_models(files: Sequence[Path] = ()) -> list[ModelInfo]:
 def pull_weights(name: str) -> str:
     """Downloads published weights, once.
 
+    Args:
+        name: a value of `model.name`.
+
     Returns:
         Where they are, for display.
 
@@ -52,6 +58,9 @@ def pull_weights(name: str) -> str:
 
 def maskrcnn_weights(config: ModelConfig) -> Path | None:
     """The file with the weights of a Mask R-CNN, to be exported; None for the one that ships.
+
+    Args:
+        config: the `model` part of a configuration.
 
     Raises:
         ModelError: the model is no Mask R-CNN, or its weights cannot be downloaded.

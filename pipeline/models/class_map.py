@@ -43,6 +43,10 @@ class ClassMap:
         return cls(tuple(classes), indices)
 
     def lookup(self, channels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N,) int64: index into `names` for each of (N,) output channels; -1 where there is no such class."""
+        """(N,) int64: index into `names` for each of (N,) output channels; -1 where there is no such class.
+
+        Args:
+            channels: (N,) int64, numbers of output channels.
+        """
         known = (channels >= 0) & (channels < len(self.indices))
         return np.where(known, self.indices[np.where(known, channels, 0)], -1).astype(np.int64)

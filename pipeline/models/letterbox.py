@@ -152,12 +152,20 @@ class Letterbox:
             out[channel, : self.inner_height, self.inner_width :] = BLACK_YUV[channel]
 
     def to_frame(self, boxes: Floats) -> Floats:
-        """(N, 4) x0 y0 x1 y1 from pixels of the input to pixels of the frame."""
+        """(N, 4) x0 y0 x1 y1 from pixels of the input to pixels of the frame.
+
+        Args:
+            boxes: (N, 4) float32.
+        """
         moved = boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
         return moved / np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float32)
 
     def to_input(self, boxes_px: Floats) -> Floats:
-        """(N, 4) x0 y0 x1 y1 from pixels of the frame to pixels of the input."""
+        """(N, 4) x0 y0 x1 y1 from pixels of the frame to pixels of the input.
+
+        Args:
+            boxes_px: (N, 4) float32.
+        """
         scaled = boxes_px * np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float32)
         return scaled + np.array([self.left, self.top, self.left, self.top], np.float32)
 

@@ -60,5 +60,9 @@ def interpolate_rows(rows: Floats, at: Floats) -> Floats:
 
 
 def sigmoid_uint8(logits: Floats) -> NDArray[np.uint8]:
-    """Logits as probabilities scaled to 0..255."""
+    """Logits as probabilities scaled to 0..255.
+
+    Args:
+        logits: float32 of any shape.
+    """
     return np.asarray(np.rint(255.0 / (1.0 + np.exp(-logits.clip(-30, 30)))), np.uint8)

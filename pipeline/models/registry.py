@@ -95,6 +95,9 @@ MODEL_KINDS = (
 def load(config: ModelConfig) -> Segmenter:
     """The model of a configuration, on its device and ready to run.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Raises:
         ModelError: no such model, not a model, or it cannot run here.
     """
@@ -110,6 +113,9 @@ def prepare(config: ModelConfig) -> Path | None:
 
     Called before a run starts its stages: a stage that waits for a download would look stuck to the supervisor.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Returns:
         The file with the weights; None where there is nothing to download.
 
@@ -123,6 +129,9 @@ def prepare(config: ModelConfig) -> Path | None:
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """The class names of a model, from a file's metadata alone wherever that suffices.
+
+    Args:
+        config: the `model` part of a configuration.
 
     Raises:
         ModelError: as `load`.
@@ -149,6 +158,9 @@ def infos() -> list[ModelInfo]:
 def kind(config: ModelConfig) -> str:
     """Name of the kind of model that a configuration selects.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Raises:
         ModelError: as `find`.
     """
@@ -157,6 +169,9 @@ def kind(config: ModelConfig) -> str:
 
 def find(config: ModelConfig) -> ModelKind:
     """The row of the table that a configuration selects, or a row made of an entry point or an import path.
+
+    Args:
+        config: the `model` part of a configuration.
 
     Raises:
         ModelError: an unknown name or file name ending, or a missing file.

@@ -148,6 +148,9 @@ class MotRecording:
 def read_detections(path: Path) -> NDArray[np.float64]:
     """Rows of a MOTChallenge file.
 
+    Args:
+        path: the file.
+
     Returns:
         (N, 7) float64: frame, id, left, top, width, height, score; a missing score is 1.
 
@@ -188,6 +191,9 @@ def path_of(config: ModelConfig) -> Path:
 def is_log(path: Path) -> bool:
     """Whether a path is an instances log (by its first bytes) or a folder that contains one.
 
+    Args:
+        path: the file or folder.
+
     Raises:
         ModelError: it cannot be read.
     """
@@ -199,6 +205,9 @@ def is_log(path: Path) -> bool:
 
 def load(config: ModelConfig) -> Segmenter:
     """The recording of `model.name: replay:PATH`.
+
+    Args:
+        config: whose `name` is `replay:PATH`.
 
     Raises:
         ModelError: it cannot be read, or contains no frame.
@@ -213,6 +222,9 @@ def load(config: ModelConfig) -> Segmenter:
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """Class names of a log, reading at most one frame of it; for a detections file the configured one, or `person`.
+
+    Args:
+        config: whose `name` is `replay:PATH`.
 
     Raises:
         ModelError: the file cannot be read, or more than one name is given for a file without classes.

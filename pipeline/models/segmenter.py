@@ -39,7 +39,12 @@ class StreamSegmenter(Segmenter, Protocol):
     """A model that keeps state for each stream, so it is told which frame of which stream it sees."""
 
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
-        """As `segment`, with stream, epoch, sequence number and media time of each frame in `refs`."""
+        """As `segment`, with stream, epoch, sequence number and media time of each frame in `refs`.
+
+        Args:
+            refs: of the frames: stream, epoch, sequence number, media time.
+            frames: the batch, as for `segment`.
+        """
 
 
 class PipelinedSegmenter(Segmenter, Protocol):
@@ -58,7 +63,11 @@ class PipelinedSegmenter(Segmenter, Protocol):
     def busy(self) -> bool: ...
 
     def begin(self, frames: Sequence[Planes]) -> None:
-        """Submits a batch. Its planes must stay valid until `finish` has returned its results."""
+        """Submits a batch. Its planes must stay valid until `finish` has returned its results.
+
+        Args:
+            frames: the batch, as for `segment`.
+        """
 
     def finish(self) -> list[Detections]:
         """Collects the oldest pending batch: one `Detections` per frame, in order."""

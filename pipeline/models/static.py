@@ -66,7 +66,7 @@ class StaticGate:
             luma: (H, W) uint8, read only.
             pts_s: its media time.
         """
-        small = downscale(luma)
+        small = downscale_luma(luma)
         if self._reference is None or has_motion(small, self._reference, self._config):
             self._inferences = 0
         elif self._inferences >= 2:
@@ -90,7 +90,7 @@ class StaticGate:
         self.detections = self.detections if found is None else found
 
 
-def downscale(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def downscale_luma(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A frame at most `MAX_WIDTH` wide. Each pixel is the mean of a square; a remainder at two edges is cut off.
 
     Args:
@@ -124,7 +124,12 @@ def has_motion(small: NDArray[np.uint8], reference: NDArray[np.uint8], config: S
 
 
 def same_objects(first: Detections, second: Detections) -> bool:
-    """Whether two results show the same objects at the same places."""
+    """Whether two results show the same objects at the same places.
+
+    Args:
+        first: N instances of a frame.
+        second: M instances of a later frame.
+    """
     if len(first.scores) != len(second.scores):
         return False
     same = box_iou(first.boxes_px.astype(np.float64), second.boxes_px.astype(np.float64)) >= SAME_IOU

@@ -16,7 +16,7 @@ from pipeline.config.schema import ModelConfig, MotionConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.detections import Detections
-from pipeline.models.motion.background import gradient_agreement
+from pipeline.models.motion.background_model import gradient_agreement
 from pipeline.models.motion.blobs import Blob, components, split_group
 from pipeline.models.motion.motion_model import MotionSegmenter
 from pipeline.models.motion.object_size import ObjectSize, ObjectSizeModel

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config.schema import StaticConfig
 from pipeline.models.detections import Detections
-from pipeline.models.static import Decision, StaticGate, downscale, has_motion, same_objects
+from pipeline.models.static import Decision, StaticGate, downscale_luma, has_motion, same_objects
 
 INFER, REUSE, DEFER = Decision.INFER, Decision.REUSE, Decision.DEFER
 FPS = 8
@@ -122,7 +122,7 @@ def test_a_clock_that_goes_back_and_a_new_resolution_are_looked_at() -> None:
 @pytest.mark.parametrize("shape", [(1080, 1920), (719, 1279), (48, 64), (3, 2000), (2000, 3)])
 def test_small_pictures_of_any_frame(shape: tuple[int, int]) -> None:
     luma = np.full(shape, 77, np.uint8)
-    small = downscale(luma)
+    small = downscale_luma(luma)
     assert small.shape[1] <= 320 or shape[0] < 7
     assert (small == 77).all() and not np.shares_memory(small, luma)
     assert not has_motion(small, small, StaticConfig())

@@ -66,6 +66,9 @@ def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
 def load_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Reads a file that `save_weights` wrote.
 
+    Args:
+        path: the file.
+
     Returns:
         Tensor name -> float32, and the class names.
 

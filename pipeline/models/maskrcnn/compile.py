@@ -26,7 +26,11 @@ ImageStageFunction = Callable[[Tensor], tuple[list[Tensor], list[Tensor]]]
 
 
 def batch_sizes(most: int) -> list[int]:
-    """The padded batch sizes for batches of at most `most` frames: 1, 2, 4, 8 and so on."""
+    """The padded batch sizes for batches of at most `most` frames: 1, 2, 4, 8 and so on.
+
+    Args:
+        most: frames in a batch at most.
+    """
     sizes = [1]
     while sizes[-1] < most:
         sizes.append(2 * sizes[-1])
@@ -53,7 +57,12 @@ class CompiledImageStage:
         settings.recompile_limit = max(settings.recompile_limit, MAX_SHAPES)
 
     def is_compiled(self, count: int, size: tuple[int, int]) -> bool:
-        """Whether batches of `count` images of `size` (width, height) are compiled already."""
+        """Whether batches of `count` images of `size` (width, height) are compiled already.
+
+        Args:
+            count: images in a batch.
+            size: width and height of the input, pixels.
+        """
         return (batch_sizes(count)[-1], size[1], size[0]) in self._shapes
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -33,7 +33,11 @@ class HostOutput:
 
 
 def copy_to_host(outputs: Sequence[NetworkOutput]) -> list[HostOutput]:
-    """Copies the outputs of several runs of the network with a single transfer, since each one waits for the device."""
+    """Copies the outputs of several runs of the network with a single transfer, since each one waits for the device.
+
+    Args:
+        outputs: of one or more runs.
+    """
     if not outputs:
         return []
     parts = []

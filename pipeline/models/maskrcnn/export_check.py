@@ -123,7 +123,12 @@ def match_detections(expected: ArrayTuple, actual: ArrayTuple) -> tuple[list[tup
 
 
 def noise_images(width: int, height: int) -> list[NDArray[np.float32]]:
-    """Two (1, 3, H, W) float32 images, 0..1: pixel noise, and noise in large patches."""
+    """Two (1, 3, H, W) float32 images, 0..1: pixel noise, and noise in large patches.
+
+    Args:
+        width: pixels.
+        height: pixels.
+    """
     rng = np.random.default_rng(0)
     fine = rng.random((1, 3, height, width), np.float32)
     patches = rng.random((3, height // 32, width // 32), np.float32)

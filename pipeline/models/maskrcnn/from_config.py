@@ -19,6 +19,9 @@ from pipeline.models.segmenter import Segmenter
 def load(config: ModelConfig) -> Segmenter:
     """The model, on its device. Published weights are downloaded where they are missing.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Raises:
         ModelError: the file is missing, damaged or of another network; there is no such device; no network.
     """
@@ -40,6 +43,9 @@ def load(config: ModelConfig) -> Segmenter:
 def weights_file(config: ModelConfig) -> Path | None:
     """The file with the weights, downloaded where need be; None for the weights that ship.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Raises:
         ModelError: it cannot be downloaded.
     """
@@ -49,6 +55,9 @@ def weights_file(config: ModelConfig) -> Path | None:
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """Class names: known for published weights, else read from the file's metadata, else from its tensors.
 
+    Args:
+        config: the `model` part of a configuration.
+
     Raises:
         ModelError: the file cannot be read, or holds no class names.
     """
@@ -57,10 +66,10 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     path = config.path or STREET_FILE
     if path.suffix.lower() == ".safetensors" and (names := _safetensors_classes(path)):
         return names
-    from pipeline.models.maskrcnn.checkpoint import class_map, read_checkpoint
+    from pipeline.models.maskrcnn.weight_file import class_map, read_weight_file
 
-    checkpoint = read_checkpoint(path)
-    return class_map(path, checkpoint.labels, checkpoint.names, config.classes).names
+    weights = read_weight_file(path)
+    return class_map(path, weights.labels, weights.names, config.classes).names
 
 
 def infos() -> list[ModelInfo]:

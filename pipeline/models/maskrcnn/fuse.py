@@ -78,7 +78,11 @@ class FusedConv2d(nn.Module):
 
 
 def pack(module: nn.Module) -> None:
-    """Makes every fused convolution in `module` use packed weights. They must not change afterwards."""
+    """Makes every fused convolution in `module` use packed weights. They must not change afterwards.
+
+    Args:
+        module: what `fuse` returned.
+    """
     for one in module.modules():
         if isinstance(one, FusedConv2d):
             one.packs = True

@@ -68,7 +68,12 @@ def level_assignment(pool: MultiScaleRoIAlign, strides: tuple[int, ...]) -> Leve
 
 
 def stacked_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    """Two linear layers of one input as one, their outputs one after the other."""
+    """Two linear layers of one input as one, their outputs one after the other.
+
+    Args:
+        first: N outputs.
+        second: M outputs.
+    """
     merged = nn.Linear(1, 1)
     merged.weight = nn.Parameter(torch.cat((first.weight, second.weight)))
     merged.bias = nn.Parameter(torch.cat((first.bias, second.bias)))
@@ -84,6 +89,9 @@ def upsampling_conv(conv: nn.ConvTranspose2d) -> nn.Conv2d:
     """A transposed 2x2 convolution of stride 2 as four 1x1 convolutions, one for each of the four output pixels.
 
     The output pixels of a transposed convolution with kernel = stride do not overlap, so they are independent.
+
+    Args:
+        conv: 2x2, stride 2.
     """
     assert conv.bias is not None
     weight = conv.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)

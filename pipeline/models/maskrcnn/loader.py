@@ -12,10 +12,10 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from pipeline.errors import ModelError
 from pipeline.models.class_map import ClassMap
-from pipeline.models.maskrcnn.checkpoint import Checkpoint, class_map, read_checkpoint
 from pipeline.models.maskrcnn.compact_net import build_compact_net
 from pipeline.models.maskrcnn.compact_weights import FORMAT, load_weights, set_weights
 from pipeline.models.maskrcnn.preprocess import Preprocessor, RgbPreprocessor, YuvPreprocessor
+from pipeline.models.maskrcnn.weight_file import WeightFile, class_map, read_weight_file
 from pipeline.models.maskrcnn.zoo import R50, STREET_FILE, V2
 
 _BUILDERS = {R50: maskrcnn_resnet50_fpn, V2: maskrcnn_resnet50_fpn_v2}
@@ -48,11 +48,11 @@ def load_network(
         model = build_compact_net(len(own_names), score=score, nms=nms)
         set_weights(model, tensors, path)
         return model.eval(), ClassMap.from_names(dict(enumerate(own_names, 1))), YuvPreprocessor()
-    checkpoint = read_checkpoint(path)
-    if checkpoint.network not in _BUILDERS:
+    weights = read_weight_file(path)
+    if weights.network not in _BUILDERS:
         raise ModelError(f"{path}: holds no format, expected {FORMAT}, as `tallycam train` writes")
-    classes = class_map(path, checkpoint.labels, checkpoint.names, names)
-    model = _torchvision_model(checkpoint, score, nms)
+    classes = class_map(path, weights.labels, weights.names, names)
+    model = _torchvision_model(weights, score, nms)
     transform = model.transform
     preprocessor = RgbPreprocessor(
         transform.min_size[0], transform.max_size, transform.image_mean, transform.image_std
@@ -71,20 +71,20 @@ def _is_compact(path: Path) -> bool:
         return True
 
 
-def _torchvision_model(checkpoint: Checkpoint, score: float, nms: float) -> MaskRCNN:
+def _torchvision_model(weights: WeightFile, score: float, nms: float) -> MaskRCNN:
     with torch.device("meta"):  # no time is spent on initialising weights that are overwritten
-        model = _BUILDERS[checkpoint.network](
+        model = _BUILDERS[weights.network](
             weights=None,
             weights_backbone=None,
-            num_classes=checkpoint.labels,
+            num_classes=weights.labels,
             box_score_thresh=score,
             box_nms_thresh=nms,
         )
     # Its anchors were created on the meta device: they are no weights, so the checkpoint does not fill them.
     model.rpn.anchor_generator = AnchorGenerator(_ANCHOR_SIZES_PX, (_ASPECT_RATIOS,) * len(_ANCHOR_SIZES_PX))
     model.to_empty(device="cpu")
-    set_weights(model, checkpoint.tensors, checkpoint.path)
-    if _WITHOUT_EPSILON in checkpoint.path.name:
+    set_weights(model, weights.tensors, weights.path)
+    if _WITHOUT_EPSILON in weights.path.name:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eps = 0.0

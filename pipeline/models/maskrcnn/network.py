@@ -2,7 +2,7 @@
 
 Differences from `MaskRCNN.forward`: batch norms, sums and activations are fused into the convolutions (`fuse.py`);
 objectness and offsets of the anchors come from one convolution; boxes are decoded only where they are needed
-(`regions.py`); regions are pooled by `roi_align.py`; the mask head computes the mask of the detected class alone and
+(`proposals.py`); regions are pooled by `roi_align.py`; the mask head computes the mask of the detected class alone and
 leaves it at 28x28.
 """
 
@@ -26,7 +26,7 @@ from pipeline.models.maskrcnn.heads import (
     stacked_linear,
     upsampling_conv,
 )
-from pipeline.models.maskrcnn.regions import Regions, detect, propose
+from pipeline.models.maskrcnn.proposals import Regions, detect, propose
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid
 
 CHANNELS_LAST = torch.channels_last
@@ -122,7 +122,12 @@ class Network:
         self._mask_bias = mask_logits.bias.detach().to(device=device, dtype=torch.float32)
 
     def is_compiled(self, count: int, size: tuple[int, int]) -> bool:
-        """Whether `count` images of `size` (width, height) can be processed without compiling first."""
+        """Whether `count` images of `size` (width, height) can be processed without compiling first.
+
+        Args:
+            count: images in a batch.
+            size: width and height of the input, pixels.
+        """
         return self.compiled is None or self.compiled.is_compiled(count, size)
 
     @torch.inference_mode()
@@ -140,7 +145,11 @@ class Network:
         return ImageFeatures(images, features, rpn_outputs, done)
 
     def busy(self, features: ImageFeatures) -> bool:
-        """Whether the device is still computing these features."""
+        """Whether the device is still computing these features.
+
+        Args:
+            features: what `start` returned.
+        """
         return features.done is not None and not features.done.query()  # type: ignore[no-untyped-call]
 
     def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> NetworkOutput:

@@ -27,7 +27,12 @@ class Preprocessor(Protocol):
     """How frames become the input of a model."""
 
     def letterbox(self, width: int, height: int) -> tuple[Letterbox, tuple[int, int]]:
-        """Where a frame of this size lies in the input, and width and height of the input."""
+        """Where a frame of this size lies in the input, and width and height of the input.
+
+        Args:
+            width: of the frame, pixels.
+            height: of the frame, pixels.
+        """
 
     def preprocess_cpu(self, frames: Sequence[Planes], letterbox: Letterbox, size: tuple[int, int]) -> Tensor:
         """The input for frames of one size, computed on the CPU.
@@ -147,7 +152,13 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
 
 
 def split_planes(frames: Tensor, width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The planes of frames: (B, bytes) to (B, H, W) luma and twice (B, ceil(H/2), ceil(W/2)) chroma."""
+    """The planes of frames: (B, bytes) to (B, H, W) luma and twice (B, ceil(H/2), ceil(W/2)) chroma.
+
+    Args:
+        frames: (B, bytes) uint8.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
+    """
     luma, part = width * height, chroma(width) * chroma(height)
     y, u, v = torch.split(frames, [luma, part, part], dim=1)
     small = (len(frames), chroma(height), chroma(width))

@@ -34,7 +34,11 @@ class LevelAssignment:
     canonical_level: int
 
     def levels(self, boxes: Tensor) -> Tensor:
-        """(R,) int64: index into `strides` for (R, 4) boxes in pixels of the input."""
+        """(R,) int64: index into `strides` for (R, 4) boxes in pixels of the input.
+
+        Args:
+            boxes: (R, 4) float32, x0 y0 x1 y1.
+        """
         lowest = self.strides[0].bit_length() - 1
         sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
         level = torch.floor(self.canonical_level + torch.log2(sides / self.canonical_scale) + 1e-6)

@@ -58,6 +58,9 @@ class Uploader:
         """Starts to bring frames of one size to the device.
 
         On CUDA it returns before they have arrived. The planes are not needed any more after the call.
+
+        Args:
+            frames: of one size.
         """
         width, height = frames[0].width, frames[0].height
         letterbox, size = self._preprocessor.letterbox(width, height)
@@ -74,7 +77,11 @@ class Uploader:
 
     @torch.inference_mode()
     def finish(self, upload: Upload) -> Tensor:
-        """The network's input: (B, 3, H, W) on the device, in its precision, channels last."""
+        """The network's input: (B, 3, H, W) on the device, in its precision, channels last.
+
+        Args:
+            upload: what `start` returned.
+        """
         if upload.images is not None:
             return upload.images
         assert upload.raw is not None and upload.copied is not None
@@ -88,7 +95,12 @@ class Uploader:
 
 
 def flatten(frames: Sequence[Planes], out: NDArray[np.uint8]) -> None:
-    """Copies the planes y u v of each frame into a row of `out`, (B, bytes) uint8."""
+    """Copies the planes y u v of each frame into a row of `out`, (B, bytes) uint8.
+
+    Args:
+        frames: B frames of one size.
+        out: (B, bytes) uint8, overwritten.
+    """
     for frame, row in zip(frames, out, strict=True):
         whole = Planes.view(row, frame.width, frame.height)
         for source, target in ((frame.y, whole.y), (frame.u, whole.u), (frame.v, whole.v)):

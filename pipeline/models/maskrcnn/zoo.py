@@ -37,7 +37,11 @@ class PublishedWeights:
 
 
 def published_weights(name: str) -> PublishedWeights:
-    """The weights of one of `PUBLISHED`, as torchvision's weights API describes them."""
+    """The weights of one of `PUBLISHED`, as torchvision's weights API describes them.
+
+    Args:
+        name: one of `PUBLISHED`.
+    """
     import torch
     from torchvision.models import get_model_weights
 

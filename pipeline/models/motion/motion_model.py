@@ -1,7 +1,7 @@
 """`motion`: what moves before a fixed camera, without weights and without a GPU.
 
-A frame is scaled down, `background.py` computes the foreground, `blobs.py` finds the objects in it and splits groups,
-and each object's mask is resampled to the grid of its box.
+A frame is scaled down, `background_model.py` computes the foreground, `blobs.py` finds the objects in it and splits
+groups, and each object's mask is resampled to the grid of its box.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.errors import ModelError
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.model_info import ModelInfo
-from pipeline.models.motion.background import BackgroundModel
+from pipeline.models.motion.background_model import BackgroundModel
 from pipeline.models.motion.blobs import Blob, clean_mask, components, split_group
 from pipeline.models.motion.object_size import ObjectSizeModel
 from pipeline.transport.messages import FrameRef
@@ -114,7 +114,7 @@ class _Camera:
         if seq < self.next_seq:
             return self._last  # late: its place in time is over
         self.next_seq = seq + 1
-        picture = downscale(frame)
+        picture = downscale_frame(frame)
         foreground = self._background.foreground(picture, pts_s)
         self._last = Detections.empty() if foreground is None else self._objects(foreground, frame)
         return self._last
@@ -133,10 +133,10 @@ class _Camera:
             if not blob.touches_border(width, height):
                 self._sizes.add(blob.foot, blob.width, blob.height, blob.area)
         self._background.learn(occupied)
-        return to_detections(blobs, (width, height), frame, min_area)
+        return blobs_to_detections(blobs, (width, height), frame, min_area)
 
 
-def downscale(frame: Planes) -> NDArray[np.uint8]:
+def downscale_frame(frame: Planes) -> NDArray[np.uint8]:
     """Converts a frame to the resolution of the motion model.
 
     Args:
@@ -155,7 +155,9 @@ def downscale(frame: Planes) -> NDArray[np.uint8]:
     return np.asarray(bgr, np.uint8)
 
 
-def to_detections(blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, min_area: float) -> Detections:
+def blobs_to_detections(
+    blobs: Sequence[Blob], size: tuple[int, int], frame: Planes, min_area: float
+) -> Detections:
     """Blobs as instances of a frame, the largest first.
 
     Args:

@@ -40,7 +40,7 @@ LabelMap = NDArray[np.uint8]
 """(H, W): i + 1 where object i is visible, 0 elsewhere."""
 
 
-class RenderedInstance(Protocol):
+class LabelledInstance(Protocol):
     """One object of a rendered frame."""
 
     @property
@@ -55,7 +55,7 @@ class RenderedInstance(Protocol):
         """Share of the object that is neither occluded nor outside the picture, 0..1."""
 
 
-class RenderedFrame(Protocol):
+class LabelledFrame(Protocol):
     """A rendered frame with its ground truth."""
 
     @property
@@ -67,10 +67,10 @@ class RenderedFrame(Protocol):
         """(H, W): `label` of the visible instance, 0 where there is none."""
 
     @property
-    def instances(self) -> Sequence[RenderedInstance]: ...
+    def instances(self) -> Sequence[LabelledInstance]: ...
 
 
-RenderFunction = Callable[[int], Iterable[Sequence[RenderedFrame]]]
+RenderFunction = Callable[[int], Iterable[Sequence[LabelledFrame]]]
 """From the seed of a scene to some runs of consecutive frames of it, deterministic and of one even size. The last
 frame of a run is the example; those before it are there for the video encoder."""
 
@@ -90,7 +90,7 @@ class TrainingExample:
     class_ids: NDArray[np.int64]
 
 
-def example_of(frame: RenderedFrame, classes: Sequence[str]) -> TrainingExample:
+def example_of(frame: LabelledFrame, classes: Sequence[str]) -> TrainingExample:
     """A rendered frame with those of its objects that are visible enough to be learnt, renumbered.
 
     Args:

@@ -20,7 +20,7 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
-from pipeline.models.training.dataset import RenderedFrame
+from pipeline.models.training.dataset import LabelledFrame
 
 COUNTED_PX = 64
 COUNTED_SHARE = 0.25
@@ -28,7 +28,7 @@ MAX_DETECTIONS = 100
 """Per frame, as in COCO."""
 
 
-def oracle_detections(frame: RenderedFrame, classes: Sequence[str]) -> Detections:
+def oracle_detections(frame: LabelledFrame, classes: Sequence[str]) -> Detections:
     """The detections of a perfect model: true boxes, true masks on the 28 x 28 grid. Their AP is the upper bound.
 
     Args:
@@ -51,7 +51,7 @@ def oracle_detections(frame: RenderedFrame, classes: Sequence[str]) -> Detection
 
 
 def average_precision(
-    frames: Sequence[RenderedFrame], found: Sequence[Detections], classes: Sequence[str]
+    frames: Sequence[LabelledFrame], found: Sequence[Detections], classes: Sequence[str]
 ) -> dict[str, float | dict[str, float]]:
     """COCO mask AP of detections.
 

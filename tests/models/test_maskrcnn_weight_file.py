@@ -25,9 +25,9 @@ from pipeline.models import registry
 from pipeline.models.coco_classes import COCO
 from pipeline.models.download import download
 from pipeline.models.maskrcnn import zoo
-from pipeline.models.maskrcnn.checkpoint import CLASSIFIER, class_map, read_checkpoint
 from pipeline.models.maskrcnn.fuse import FusedConv2d
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.weight_file import CLASSIFIER, class_map, read_weight_file
 from pipeline.models.maskrcnn.zoo import R50, V2
 
 
@@ -54,11 +54,11 @@ def refused(path: Path, **config: object) -> str:
 
 def test_network_is_told_from_the_names_of_tensors(tmp_path: Path) -> None:
     torch.save(stub(), tmp_path / "a.pth")
-    assert read_checkpoint(tmp_path / "a.pth").network == R50
+    assert read_weight_file(tmp_path / "a.pth").network == R50
     save_file(
         stub() | {"backbone.fpn.inner_blocks.0.1.running_mean": torch.zeros(1)}, tmp_path / "b.safetensors"
     )
-    assert read_checkpoint(tmp_path / "b.safetensors").network == V2
+    assert read_weight_file(tmp_path / "b.safetensors").network == V2
 
 
 def test_weights_are_found_inside_a_training_checkpoint(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_weights_are_found_inside_a_training_checkpoint(tmp_path: Path) -> None:
     parallel = {f"module.{name}": value for name, value in stub().items()}
     args = argparse.Namespace(lr=0.02)
     torch.save({"model": parallel, "epoch": 25, "args": args, "classes": ["cat", "dog", "hen"]}, path)
-    weights = read_checkpoint(path)
+    weights = read_weight_file(path)
     assert weights.network == R50 and weights.labels == 4
     assert weights.names == ("cat", "dog", "hen")
 
@@ -78,7 +78,7 @@ def test_names_of_tensors_from_before_torchvision_0_13_are_understood(tmp_path: 
         "roi_heads.mask_head.mask_fcn4.weight": "roi_heads.mask_head.3.0.weight",
     }
     torch.save(stub(**{name: torch.zeros(1) for name in old}), tmp_path / "old.pth")
-    tensors = read_checkpoint(tmp_path / "old.pth").tensors
+    tensors = read_weight_file(tmp_path / "old.pth").tensors
     assert set(old.values()) <= set(tensors) and not set(old) & set(tensors)
 
 

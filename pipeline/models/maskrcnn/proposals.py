@@ -123,7 +123,12 @@ def detect(
 
 
 def clip_to_image(boxes: Tensor, limits: Tensor) -> Tensor:
-    """Clips (..., 4) boxes to frames of (..., 2) width and height."""
+    """Clips (..., 4) boxes to frames of (..., 2) width and height.
+
+    Args:
+        boxes: (..., 4) float32, x0 y0 x1 y1.
+        limits: (..., 2) float32, width and height.
+    """
     return torch.minimum(boxes.clamp(min=0), torch.cat((limits, limits), -1))
 
 

@@ -50,7 +50,7 @@ BACKGROUND_NAMES = ("background", "__background__")
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class WeightFile:
     """Content of a weight file.
 
     Attributes:
@@ -68,8 +68,11 @@ class Checkpoint:
     names: tuple[str, ...] | None
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_weight_file(path: Path) -> WeightFile:
     """Reads a `.pth` (a state dict, or a checkpoint that contains one) or `.safetensors`.
+
+    Args:
+        path: the file.
 
     Raises:
         ModelError: the file is missing or damaged, or its weights are of another kind of network.
@@ -93,7 +96,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds numbers that are not finite; the file is damaged")
-    return Checkpoint(path, network, {name: value.float() for name, value in tensors.items()}, labels, names)
+    return WeightFile(path, network, {name: value.float() for name, value in tensors.items()}, labels, names)
 
 
 def class_map(
@@ -139,7 +142,11 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]
 
 
 def names_in_metadata(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Class names in the metadata of a safetensors file: a JSON list under `classes` or `names`; None without."""
+    """Class names in the metadata of a safetensors file: a JSON list under `classes` or `names`; None without.
+
+    Args:
+        metadata: key -> value.
+    """
     for key in ("classes", "names"):
         try:
             names = json.loads(metadata.get(key, "null"))
