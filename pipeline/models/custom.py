@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.config.schema import ModelConfig
+from pipeline.errors import ModelError, TallycamError
+from pipeline.models.segmenter import Segmenter
 
 
 def import_object(path: str, *, local: bool = False) -> Callable[..., Any]:
@@ -37,8 +39,30 @@ def import_object(path: str, *, local: bool = False) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def check_segmenter(path: str, model: object) -> None:
-    """Checks a model of the user's once after loading, so that a mistake is reported before the run and not during it.
+def load_external(path: str, config: ModelConfig) -> Segmenter:
+    """Creates a model that is not Tallycam's own.
+
+    Args:
+        path: import path of its factory.
+        config: what the factory takes.
+
+    Raises:
+        ModelError: it cannot be imported, its factory raises an exception, or what it returns is no `Segmenter`.
+    """
+    factory = import_object(path, local=True)
+    try:
+        model: Segmenter = factory(config)
+    except TallycamError:
+        raise
+    except Exception as error:  # a factory of the user's may raise anything
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(f"model.name: {path} could not be created: {what[:300]}") from error
+    _check_segmenter(path, model)
+    return model
+
+
+def _check_segmenter(path: str, model: object) -> None:
+    """Checks a model once after loading, so that a mistake is reported before the run and not during it.
 
     Args:
         path: its import path, for messages.

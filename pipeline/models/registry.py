@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.custom import check_segmenter, import_object
+from pipeline.models.custom import import_object, load_external
 from pipeline.models.model_info import ModelInfo
 from pipeline.models.segmenter import Segmenter
 
@@ -102,9 +102,9 @@ def load(config: ModelConfig) -> Segmenter:
         ModelError: no such model, not a model, or it cannot run here.
     """
     found = find(config)
-    model: Segmenter = import_object(found.load, local=found.external)(config)
     if found.external:
-        check_segmenter(found.load, model)
+        return load_external(found.load, config)
+    model: Segmenter = import_object(found.load)(config)
     return model
 
 

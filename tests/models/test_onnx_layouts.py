@@ -439,6 +439,17 @@ def test_an_onnx_family_of_an_installed_package_is_asked_first(
     assert load(yolo_free).classes == ("class0",), "other exports keep their family"
 
 
+def test_a_fault_of_an_installed_family_is_one_line_with_its_name(
+    tmp_path: Path, install_package: InstallPackage
+) -> None:
+    code = CORNER.replace("        names = [name", "        names = model.nonsense\n        names = [name")
+    group = {layout_table.ENTRY_POINTS: {"corner": "corner_layout:CornerLayout"}}
+    install_package("corner_layout", code, group)
+    with pytest.raises(ModelError, match="the ONNX family CornerLayout failed: AttributeError") as caught:
+        load(corners(tmp_path / "c.onnx", [[0, 0, 9, 9, 0.9]]))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [

@@ -296,6 +296,7 @@ def test_classes_may_be_known_only_when_the_model_is_made(module: Callable[[str,
         ("", "nowhere.at_all:Model", "nowhere.at_all cannot be imported: No module named 'nowhere'"),
         ("x = (", "mine:Model", "mine cannot be imported: SyntaxError"),
         ("Model = 5", "mine:Model", "no class or function Model"),
+        ("def Model(config):\n return {}['level']", "mine:Model", "could not be created: KeyError: 'level'"),
         (
             "class Model:\n def __init__(s, c): pass",
             "mine:Model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, TallycamError
 from pipeline.models.onnx.layout import OnnxLayout, ProbedModel
 from pipeline.models.onnx.maskrcnn_layout import MaskRcnnLayout
 from pipeline.models.onnx.rfdetr_layout import RfDetrLayout
@@ -31,7 +31,14 @@ def find_layout(model: ProbedModel) -> OnnxLayout:
     """
     layouts = (*installed_layouts(), *LAYOUTS)
     for layout in layouts:
-        if (matched := layout.match(model)) is not None:
+        try:
+            matched = layout.match(model)
+        except TallycamError:
+            raise
+        except Exception as error:  # a family of another package may raise anything
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{model.path}: the ONNX family {layout.__name__} failed: {what}") from error
+        if matched is not None:
             return matched
     found = ", ".join(f"{name} {list(value.shape)}" for name, value in model.outputs.items())
     known = "; ".join(layout.DESCRIPTION for layout in layouts)
