@@ -175,6 +175,19 @@ class FixedSizeLayout(BaseLayout):
         return self.input_hw
 
 
+def nothing_usable(rows: int, lost: int, finite: NDArray[np.bool_]) -> bool:
+    """Whether an output says nothing about its frame because of NaN or infinity.
+
+    That is the case if no row has a score, or if none that reached the score threshold is finite.
+
+    Args:
+        rows: of the output: anchors, queries or objects.
+        lost: rows that are not finite, those that did not reach the threshold included.
+        finite: (N,) bool, for the rows that reached the threshold.
+    """
+    return lost > 0 and (lost == rows or (len(finite) > 0 and not finite.any()))
+
+
 def normalize_into(
     image: NDArray[np.uint8], out: NDArray[Any], mean: ArrayLike = 0.0, std: ArrayLike = 1.0
 ) -> None:

@@ -27,7 +27,14 @@ from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox, clip_boxes
 from pipeline.models.mask_grid import Floats, resample_mask
-from pipeline.models.onnx.layout import MAX_DETECTIONS, BaseLayout, Outputs, ProbedModel, normalize_into
+from pipeline.models.onnx.layout import (
+    MAX_DETECTIONS,
+    BaseLayout,
+    Outputs,
+    ProbedModel,
+    normalize_into,
+    nothing_usable,
+)
 from pipeline.models.onnx.model_file import weight_shape
 from pipeline.transport.planes import Planes
 
@@ -88,7 +95,7 @@ class MaskRcnnLayout(BaseLayout):
         masks = masks[:, 0] if masks.ndim == 4 else masks
         finite = np.isfinite(boxes).all(axis=1) & np.isfinite(masks).all(axis=(1, 2))
         lost += len(finite) - int(np.count_nonzero(finite))
-        if lost and (lost == len(scores) or (not finite.any() and len(finite))):
+        if nothing_usable(len(scores), lost, finite):
             return Detections.empty(non_finite=lost, invalid=True)
         if not finite.all():
             rows, boxes, masks = rows[finite], boxes[finite], masks[finite]

@@ -26,7 +26,14 @@ from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox, clip_boxes
 from pipeline.models.mask_grid import resample_mask, sigmoid_uint8
-from pipeline.models.onnx.layout import MAX_DETECTIONS, FixedSizeLayout, Outputs, ProbedModel, normalize_into
+from pipeline.models.onnx.layout import (
+    MAX_DETECTIONS,
+    FixedSizeLayout,
+    Outputs,
+    ProbedModel,
+    normalize_into,
+    nothing_usable,
+)
 from pipeline.transport.planes import Planes
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -89,7 +96,7 @@ class RfDetrLayout(FixedSizeLayout):
         finite = np.isfinite(outputs[self.boxes_name][row][queries]).all(axis=1)
         finite &= np.isfinite(masks[queries]).all(axis=(1, 2))
         lost += len(finite) - int(np.count_nonzero(finite))
-        if lost and (lost == len(scores) or (not finite.any() and len(finite))):
+        if nothing_usable(len(scores), lost, finite):
             return Detections.empty(non_finite=lost, invalid=True)
         queries = queries[finite]
         centers = outputs[self.boxes_name][row][queries]

@@ -25,7 +25,14 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox, clip_boxes
 from pipeline.models.mask_grid import Floats, grid_coordinates, interpolate_rows, sigmoid_uint8
-from pipeline.models.onnx.layout import MAX_DETECTIONS, FixedSizeLayout, Outputs, ProbedModel, normalize_into
+from pipeline.models.onnx.layout import (
+    MAX_DETECTIONS,
+    FixedSizeLayout,
+    Outputs,
+    ProbedModel,
+    normalize_into,
+    nothing_usable,
+)
 from pipeline.transport.planes import Planes
 
 GREY = 114
@@ -244,7 +251,7 @@ class YoloLayout(FixedSizeLayout):
         candidates = np.ascontiguousarray(rows[confidence >= self.score])
         finite = np.isfinite(candidates).all(axis=1)
         lost += len(finite) - int(np.count_nonzero(finite))
-        if lost and (lost == len(rows) or (not finite.any() and len(finite))):
+        if nothing_usable(len(rows), lost, finite):
             return Detections.empty(non_finite=lost, invalid=True)
         decoded = decode(candidates[finite], self.head, len(prototypes), self.score)
         class_ids = self.class_map.lookup(decoded.class_ids)
