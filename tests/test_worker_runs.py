@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline.records.log import read_log
-from tests.running import FPS, HEIGHT, WIDTH, scene, summary, tallycam, write_clip, write_log
+from tests.running import FPS, HEIGHT, ROOT, WIDTH, scene, summary, tallycam, write_clip, write_log
 
 
 @pytest.mark.slow
@@ -103,9 +104,9 @@ def test_a_model_slower_than_its_leases_loses_no_frame_and_none_counts_twice(
     write_clip(tmp_path / "clip.mp4", 24)
     (tmp_path / "slow.py").write_text(SLOW_MODEL)
     (tmp_path / "sitecustomize.py").write_text(
-        "import pipeline.stages.decode as decode\ndecode.LEASE_TIMEOUT_S = 0.25\n"
+        "import pipeline.stages.frame_server as frame_server\nframe_server.LEASE_TIMEOUT_S = 0.25\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     config = {
         "model": {"name": "slow:Slow", "workers": 2, "options": {"seen": str(tmp_path / "seen")}},
         "streams": {"gate": {"source": str(tmp_path / "clip.mp4")}},
@@ -146,7 +147,7 @@ def test_a_row_that_is_not_finite_costs_no_frame_and_is_told(
 ) -> None:
     write_clip(tmp_path / "clip.mp4", 24)
     (tmp_path / "broken_row.py").write_text(BROKEN_ROW_MODEL)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     config = {
         "model": {"name": "broken_row:BrokenRow"},
         "streams": {"gate": {"source": str(tmp_path / "clip.mp4")}},

@@ -1,4 +1,4 @@
-"""Tracks of four public sequences from their public detections, at the settings that ship, against their truth."""
+"""Tracks of six public sequences from their public detections, at the settings that ship, against their truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from pipeline.evaluation.detections import track_file
 from pipeline.evaluation.track_files import pair
 from pipeline.evaluation.tracks import score_tracks, vertical_lines
 
-RATES = {"TUD-Stadtmitte": 25.0, "PETS09-S2L1": 7.0, "KITTI-17": 10.0, "ETH-Sunnyday": 14.0}
+RATES = {
+    "TUD-Stadtmitte": 25.0,
+    "PETS09-S2L1": 7.0,
+    "KITTI-17": 10.0,
+    "ETH-Sunnyday": 14.0,
+    "ADL-Rundle-8": 30.0,
+    "ETH-Pedcross2": 14.0,
+}
 STILL = {"TUD-Stadtmitte": (640, 480), "PETS09-S2L1": (768, 576), "KITTI-17": (1224, 370)}
 """Sizes of the frames where the camera stands still."""
 
@@ -37,6 +44,7 @@ def test_public_detections_are_tracked_and_counted_better_than_by_any_peer(
         ]
     )
     total = scores.total
-    assert scores.line_f1 > 95
-    assert total.hota > 48 and total.idf1 > 66
-    assert total.unique_off <= 0.2 * total.unique_true
+    # the best of SORT, ByteTrack, OC-SORT, BoT-SORT and C-BIoU on the same boxes: 96.7, 39.1, 51.6 and 43.2 %
+    assert scores.line_f1 > 96.7
+    assert total.hota > 39.1 and total.idf1 > 51.6
+    assert total.unique_off <= 0.432 * total.unique_true
