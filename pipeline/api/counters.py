@@ -28,6 +28,10 @@ class _NoObjects:
     def uncertain(self) -> dict[str, int]:
         return {}
 
+    def may_return(self, object_id: int) -> bool:
+        """See `ObjectTable.may_return`."""
+        return False
+
     def class_of(self, object_id: int) -> str:
         raise LookupError(object_id)
 

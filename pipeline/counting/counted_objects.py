@@ -163,6 +163,10 @@ class CountedObjects:
         """Number of ids given so far: they run from 1 to this."""
         return self._registry.count
 
+    def may_return(self, object_id: int) -> bool:
+        """See `ObjectTable.may_return`."""
+        return self._registry.may_return(object_id)
+
     def class_of(self, object_id: int) -> str:
         """See `ObjectTable.class_of`."""
         return self._name_of(self._registry.get(object_id))

@@ -34,6 +34,9 @@ class ObjectTable(Protocol):
     def uncertain(self) -> dict[str, int]:
         """Class -> by how many objects `unique` may be off, as in 34 ± 2."""
 
+    def may_return(self, object_id: int) -> bool:
+        """Whether an object that has ended is still known, and is observed again should it reappear in its place."""
+
     def class_of(self, object_id: int) -> str:
         """Class of an active or lost object, by vote over all its observations.
 
@@ -197,6 +200,9 @@ class CountingRule:
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """The object has ended: drop its state.
+
+        One that stood still when it was lost may reappear much later in the same place. Then `observe` follows, without
+        `confirm`; see `ObjectTable.may_return`.
 
         Args:
             object_id: Also one of a class that the stream does not count, or that this rule never received.

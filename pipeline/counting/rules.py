@@ -56,7 +56,8 @@ class CountingRules:
         if self._stream.wanted(class_name):
             self._stream.observe(object_id, class_name, observation)
         for rule in self._told(class_name):
-            self._collect(rule.observe(object_id, class_name, observation, arriving), events)
+            if found := rule.observe(object_id, class_name, observation, arriving):
+                self._collect(found, events)
         return events
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> list[CountEvent]:

@@ -42,6 +42,8 @@ class UniqueObjects(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._confirmed: dict[int, _Confirmed] = {}
+        self._lost: dict[int, _Confirmed] = {}
+        """Objects that are gone but may come back: they stood still when they were lost."""
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.confirm`."""
@@ -52,23 +54,26 @@ class UniqueObjects(CountingRule):
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
         """See `CountingRule.observe`."""
-        # an object that stood still may come back after its end: its event has been written and stays
         confirmed = self._confirmed.get(object_id)
-        return () if confirmed is None else self._of_class(confirmed, class_name)
+        if confirmed is None:
+            confirmed = self._confirmed[object_id] = self._lost.pop(object_id)
+        return () if confirmed.class_name == class_name else self._of_class(confirmed, class_name)
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        older, newer = self._confirmed.pop(object_id, None), self._confirmed.pop(later)
+        older, newer = self._confirmed.pop(object_id), self._confirmed[later]
         withdrawn = [newer.event.withdrawn()] if newer.there else []
-        if older is None:
-            return withdrawn
         self._confirmed[later] = older
         return [*withdrawn, *self._of_class(older, self.stream.objects.class_of(later))]
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """See `CountingRule.end`."""
         confirmed = self._confirmed.pop(object_id, None)
-        return () if confirmed is None else self._of_class(confirmed, class_name)
+        if confirmed is None:
+            return ()
+        self._lost[object_id] = confirmed
+        self._lost = {key: one for key, one in self._lost.items() if self.stream.objects.may_return(key)}
+        return self._of_class(confirmed, class_name)
 
     def totals(self) -> Mapping[str, Any]:
         """`unique`: class -> objects; `uncertain`: class -> by how many that may be off, as in 34 ± 2; `doubtful`:

@@ -243,10 +243,17 @@ class ZoneCounter:
             # The band never reaches 0 or 1: an object must be able to be inside, and outside, for certain.
             low, high = max(least - BORDER, least / 2), min(least + BORDER, (least + 1) / 2)
             return share >= least, not low < share < high
-        place = observation.foot if self._config.anchor == "foot" else observation.center
-        deep = polygon_depth(self._polygon, place)
+        x, y = place = observation.foot if self._config.anchor == "foot" else observation.center
         # In a zone narrower than the band of a tall object nothing would ever be certain.
-        return deep > 0, abs(deep) > min(BORDER * observation.height_px, self._widest_band)
+        band = min(BORDER * observation.height_px, self._widest_band)
+        left, top, right, bottom = self._box
+        if max(left - x, x - right, top - y, y - bottom) > band:
+            return (
+                False,
+                True,
+            )  # most objects: farther from the bounding box than the band is wide, which is quick to tell
+        depth = polygon_depth(self._polygon, place)
+        return depth > 0, abs(depth) > band
 
     def _share(self, observation: Observation) -> float:
         """Fraction of the mask that is inside, 0..1."""

@@ -208,6 +208,10 @@ class ObjectRegistry:
         self._retired[counted.class_id] += 1
         self._doubt.add_object(counted)
 
+    def may_return(self, number: int) -> bool:
+        """Whether a retired object is kept, because it stood still, and goes on under its id should it reappear."""
+        return number in self._still
+
     def unique(self) -> dict[int, int]:
         """Class -> objects so far."""
         counts = self._retired.copy()

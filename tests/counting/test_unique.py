@@ -124,3 +124,22 @@ def test_the_table_says_by_how_many_a_count_may_be_off(seconds: float) -> None:
     unique = "0 ± 1" if seconds < 1 else "1"
     assert totals.live["unique"] == f"person {unique}"
     assert ("unique objects", "person", unique) in totals.tables[0].rows
+
+
+def parked_and_hidden() -> list[Frame]:
+    """A car that stands, is hidden for 20 s, and is taken for a bus when it is seen again."""
+    car, bus = Thing((300, 300), (80.0, 50.0), class_id=2), Thing((300, 300), (80.0, 50.0), class_id=3)
+    return [[car]] * 200 + [[]] * 500 + [[bus]] * 400 + [[]] * 500 + [[bus]] * 100
+
+
+@pytest.mark.parametrize("classes", [("car", "bus"), ("car",), ("bus",)])
+def test_an_object_that_comes_back_after_its_end_keeps_its_event_and_may_still_be_corrected(
+    classes: tuple[str, ...],
+) -> None:
+    subject = counter(classes=classes)
+    events: list[CountEvent] = []
+    for seq, frame in enumerate(parked_and_hidden()):
+        events += subject.update(instances(frame, seq, seq / FPS)).events
+        assert by_class(events) == counted(subject)
+    events += subject.finish()
+    assert by_class(events) == counted(subject)
