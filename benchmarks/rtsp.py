@@ -28,8 +28,7 @@ from tests.video.media import rtsp_server, write_rtsp_clip
 
 
 def size_of(out: Path) -> int:
-    path = out / "log" / "street.log"
-    return path.stat().st_size if path.exists() else 0
+    return sum(path.stat().st_size for path in (out / "log" / "street").glob("*.log"))
 
 
 def grown(out: Path, before: int, by: int) -> bool:

@@ -99,6 +99,11 @@ def scene(folder: Path, frames: int, **changes: Any) -> Path:
     return path
 
 
+def log_size(out: Path, stream: str = "gate") -> int:
+    """Bytes in the instances log of a stream."""
+    return sum(path.stat().st_size for path in (out / "log" / stream).glob("*.log"))
+
+
 class Command:
     """A running `tallycam` command.
 

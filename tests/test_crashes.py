@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.running import STAGES, Command, counts, frames_of, scene, summary, tallycam, wait_until
+from tests.running import STAGES, Command, counts, frames_of, log_size, scene, summary, tallycam, wait_until
 
 FRAMES = 400
 
@@ -28,8 +28,7 @@ def events(out: Path) -> list[tuple[Any, ...]]:
 
 
 def logged(out: Path, size: int) -> bool:
-    path = out / "log" / "gate.log"
-    return path.exists() and path.stat().st_size > size
+    return log_size(out) > size
 
 
 def test_every_frame_is_counted_and_drawn_once(undisturbed: tuple[Path, Path]) -> None:
@@ -53,7 +52,7 @@ def test_counts_after_two_kills_are_those_of_a_run_without_one(
     """One kill early in the run, and one late."""
     config, calm = undisturbed
     out = tmp_path / "out"
-    whole = (calm / "log" / "gate.log").stat().st_size
+    whole = log_size(calm)
     name = f"{stage}/0" if stage in ("segment", "track") else f"{stage}/gate"
     with Command("run", config, "--out", out, "--tracks", out / "rows.txt") as command:
         for part in (0.1, 0.6):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Command, command_line, frames_of, scene, summary, tallycam, wait_until
+from tests.running import Command, command_line, frames_of, log_size, scene, summary, tallycam, wait_until
 
 FRAMES = 250
 
@@ -29,8 +29,7 @@ def runtime(tmp_path: Path) -> Path:
 
 
 def counted_some(out: Path) -> bool:
-    path = out / "log" / "gate.log"
-    return path.exists() and path.stat().st_size > 60_000
+    return log_size(out) > 60_000
 
 
 def nothing_left(command: Command, pids: list[int]) -> None:
@@ -199,7 +198,9 @@ def test_a_finished_run_leaves_its_results_and_nothing_else(tmp_path: Path, runt
         nothing_left(command, [])
     found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     results = {"summary.json", "events.db", "gate.mp4", "gate-heatmap.png"}
-    log = {"log/run.log", "log/gate.log", "log/gate.heat", "log/gate.jpg"}
+    log = {"log/run.log", "log/gate.heat", "log/gate.jpg"}
+    log |= {f"log/gate/{name}" for name in ("000000000000.log", "latest.checkpoint", ".lock")}
+    log |= {f"events.spool/0/{name}" for name in ("00000001.events", ".lock")}
     assert found == results | log | {"run.json", "run.lock", "config.json"}
 
 

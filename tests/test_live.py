@@ -10,7 +10,7 @@ import pytest
 from pipeline.demo.clip import DEMO_VIDEO
 from pipeline.records.log import read_log
 from tests.conftest import ROOT
-from tests.running import Command, frames_of, summary, wait_until
+from tests.running import Command, frames_of, log_size, summary, wait_until
 from tests.video.media import rtsp_missing, rtsp_server, write_rtsp_clip
 
 pytestmark = [
@@ -26,8 +26,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def size_of(out: Path) -> int:
-    path = out / "log" / "street.log"
-    return path.stat().st_size if path.exists() else 0
+    return log_size(out, "street")
 
 
 def grown(out: Path, before: int, by: int = 20_000) -> bool:

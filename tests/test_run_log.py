@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.running import Command, scene, summary, tallycam, wait_until
+from tests.running import Command, log_size, scene, summary, tallycam, wait_until
 
 FRAMES = 150
 NOISY_MODEL = """
@@ -102,22 +102,24 @@ def test_json_lines_on_standard_error_and_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_deaths_and_restarts_are_told_with_their_reason_and_what_was_leased_again(tmp_path: Path) -> None:
-    config = scene(tmp_path, 400)
+    config = scene(tmp_path, 1200)
     out = tmp_path / "out"
     with Command("run", config, "--out", out) as command:
-        wait_until(lambda: (out / "log" / "gate.log").exists())
+        wait_until(lambda: log_size(out))
         for name in ("segment/0", "track/0"):
             killed = command.kill(name)
             command.stage(name, not_pid=killed)
         code, _, err = command.finish()
     assert code == 0, err
-    assert summary(out)["frames"]["processed"] == 400
+    assert summary(out)["frames"]["processed"] == 1200
     for name in ("segment/0", "track/0"):
         words = rf"{name}: died \(signal 9 \(SIGKILL\)\); restarted, 1 of 5 restarts within 300 s"
         assert said(out, words)
         assert re.search(rf"WARNING {words}", err), "and shown on the terminal"
     assert said(out, r"decode/gate: (segment/0|track) was restarted: frames? [0-9, ]+ leased again")
-    assert said(out, r"track/0 \[gate\]: counted \d+ frames of the log again in \S+ s")
+    assert said(
+        out, r"track/0 \[gate\]: goes on after frame \d+: \d+ frames of the log counted again in \S+ s"
+    )
 
 
 @pytest.mark.slow
@@ -140,7 +142,7 @@ def test_a_run_goes_on_while_its_supervisor_is_stopped_and_nobody_reads_the_log(
     out = tmp_path / "out"
     with Command("run", with_model(tmp_path, NOISY_MODEL), "--out", out, folder=tmp_path) as command:
         command.stage("sink/gate")
-        wait_until(lambda: (out / "log" / "gate.log").exists())
+        wait_until(lambda: log_size(out))
         command.popen.send_signal(signal.SIGSTOP)
         wait_until(lambda: (out / "gate.mp4").exists(), what="the video to be finished")
         command.popen.send_signal(signal.SIGCONT)
@@ -153,7 +155,7 @@ def test_a_run_goes_on_while_its_supervisor_is_stopped_and_nobody_reads_the_log(
 def test_what_stages_do_after_their_supervisor_was_killed_is_in_the_log(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with Command("run", scene(tmp_path, 400, realtime=True), "--out", out) as command:
-        wait_until(lambda: (out / "log" / "gate.log").exists())
+        wait_until(lambda: log_size(out))
         pids = command.children()
         command.popen.kill()
         command.popen.wait()
@@ -167,7 +169,7 @@ def test_what_stages_do_after_their_supervisor_was_killed_is_in_the_log(tmp_path
 def test_lines_are_counted_by_stage_and_level(tmp_path: Path) -> None:
     config, out = scene(tmp_path, 400, realtime=True), tmp_path / "out"
     with Command("run", config, "--out", out) as command:
-        wait_until(lambda: (out / "log" / "gate.log").exists())
+        wait_until(lambda: log_size(out))
         command.stage("sink/gate", not_pid=command.kill("sink/gate"))
         shown = wait_until(lambda: _lines_shown(out, 'level="warning",stage="sink"'), what="the metric")
         command.popen.send_signal(signal.SIGTERM)

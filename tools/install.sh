@@ -40,8 +40,8 @@ fi
 
 if "$venv/bin/python" -m pip install --quiet uv; then
     # shellcheck disable=SC2086  # no words when empty
-    "$venv/bin/uv" pip install --python "$venv/bin/python" ${index:+$index --index-strategy unsafe-best-match} "$@" &&
-        exit 0
+    "$venv/bin/uv" pip install --compile-bytecode --python "$venv/bin/python" \
+        ${index:+$index --index-strategy unsafe-best-match} "$@" && exit 0
     echo "uv could not install; trying pip"
 fi
 # shellcheck disable=SC2086

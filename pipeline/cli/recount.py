@@ -13,9 +13,7 @@ from pipeline.cli.options import ConfigPath, JsonFile, Overrides
 def recount(
     log: Annotated[
         Path,
-        typer.Argument(
-            metavar="LOG", help="The instances log of a run, DIR/log/STREAM.log.", show_default=False
-        ),
+        typer.Argument(metavar="LOG", help="The instances log of a run, DIR/log/STREAM.", show_default=False),
     ],
     config: ConfigPath,
     overrides: Overrides = None,

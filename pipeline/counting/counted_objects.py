@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.config.schema import TrackerConfig
 from pipeline.counting.rule import among
 from pipeline.counting.track_observations import TrackObservation
+from pipeline.records.state import AttributeState
 from pipeline.tracking.base import Tracker
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.identities import CountedObject
@@ -38,7 +39,7 @@ class ObjectUpdate:
     arriving: bool = False
 
 
-class CountedObjects:
+class CountedObjects(AttributeState):
     """The objects of one stream. Implements `rule.ObjectTable`.
 
     Args:
@@ -48,6 +49,8 @@ class CountedObjects:
         wanted: classes that the stream counts; None: all.
         moving: whether the camera moves.
     """
+
+    STATE = ("_registry", "_began_s")
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ the instances is enough to go on after a crash, and to count the past again with
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -19,12 +20,15 @@ from pipeline.counting.counted_objects import CountedObjects, ObjectUpdate
 from pipeline.counting.frame_result import FrameResult, TrackRow, tracks_of
 from pipeline.counting.heat import HeatMap
 from pipeline.counting.rule import CountingRule
+from pipeline.counting.rule_state import StateOf, plain, sections_of
 from pipeline.counting.rules import CountingRules
 from pipeline.counting.smoothing import Smoother
 from pipeline.counting.track_observations import in_first_frame, track_observations
 from pipeline.geometry.masks import foot_points
 from pipeline.geometry.plane import Floats
+from pipeline.records.checkpoint import SectionKey, digest
 from pipeline.records.event import CountEvent
+from pipeline.records.state import State, StateError, Stateful, attributes, encode_state, set_attributes
 from pipeline.tracking.camera import CameraPose
 from pipeline.tracking.class_groups import groups_of
 from pipeline.tracking.duplicates import without_duplicates
@@ -34,6 +38,14 @@ from pipeline.transport.messages import OK, STATIC, Instances
 from pipeline.transport.totals import StreamTotals
 
 _Rule = TypeVar("_Rule", bound=CountingRule)
+
+
+log = logging.getLogger(__name__)
+
+_TRACKING = "tracking"
+_VERSION = 1
+"""Of the layout of the state of tracking; rises when it changes."""
+_STATE = ("_tracker", "_objects", "_smoother", "_camera_pose", "_size", "_pts_s", "_clock_s", "_final")
 
 
 class StreamCounter:
@@ -72,6 +84,10 @@ class StreamCounter:
         self._clock_s = 0.0
         """Media time that has passed, seconds; unlike `pts_s` it never goes back."""
         self._final: dict[int, int] = {}
+        self._unsaved: set[str] = set()
+        self._tracking_key = SectionKey(
+            _VERSION, digest(plain([tracker, list(classes), stream.camera, rows]))
+        )
 
     def update(self, instances: Instances) -> FrameResult:
         """Counts the next frame.
@@ -103,6 +119,39 @@ class StreamCounter:
         tracks = tracks_of(instances, visible, feet_px * scale, self._rules.drawn(), events)
         rows = self._smoother.due(self._pts_s) if self._smoother else []
         return FrameResult(tracks, events, rows)
+
+    required_sections = (_TRACKING,)
+    """Sections of a checkpoint without which nothing can be restored."""
+
+    def section_keys(self) -> dict[str, SectionKey]:
+        """Section of a checkpoint -> what has to agree for it to be restored in this counter."""
+        return {name: key for name, (key, _) in self._stateful_sections().items()}
+
+    def sections(self) -> dict[str, tuple[SectionKey, State]]:
+        """The state after the last frame, for `encode_checkpoint`: it must be encoded before the next frame."""
+        found = {}
+        for name, (key, content) in self._stateful_sections().items():
+            state = content.state()
+            rule = name.partition("/")[0]
+            if rule in self._rules.from_outside and not self._can_be_encoded(rule, state):
+                continue
+            found[name] = key, state
+        return found
+
+    def restore(self, states: Mapping[str, State]) -> None:
+        """Continues from a checkpoint, before the first frame.
+
+        Args:
+            states: section -> its state. Rules whose sections are missing begin with nothing counted.
+
+        Raises:
+            StateError: a state is of another version.
+            KeyError: a section of `required_sections` is missing.
+        """
+        self._restore_tracking(states[_TRACKING])
+        for name, (_, content) in self._stateful_sections().items():
+            if name in states and name != _TRACKING:
+                content.restore(states[name])
 
     def finish(self) -> list[CountEvent]:
         """Ends the stream: decides the outcome of objects lost shortly before, and returns their events."""
@@ -136,6 +185,33 @@ class StreamCounter:
     def final_ids(self) -> dict[int, int]:
         """Id of every object as in the rows -> its final id: the oldest of those that turned out to be one object."""
         return {number: self._final.get(number, number) for number in range(1, self._objects.count + 1)}
+
+    def _stateful_sections(self) -> dict[str, tuple[SectionKey, Stateful]]:
+        tracking = StateOf(self._tracking_state, self._restore_tracking)
+        rules = sections_of([("stream", self._rules.stream.parts()), *self._rules.parts()])
+        return {_TRACKING: (self._tracking_key, tracking), **rules}
+
+    def _can_be_encoded(self, rule: str, state: State) -> bool:
+        """Whether the state of a rule from another package can be saved; the first failure is logged."""
+        try:
+            encode_state(state)
+        except StateError as error:
+            if rule not in self._unsaved:
+                self._unsaved.add(rule)
+                log.warning("what the rule %s has counted is lost with a restart: %s", rule, error)
+            return False
+        return True
+
+    def _tracking_state(self) -> State:
+        return attributes(self, _STATE) | {"stream": self._rules.stream.state()}
+
+    def _restore_tracking(self, state: State) -> None:
+        state = dict(state)
+        stream = state.pop("stream")
+        set_attributes(self, _STATE, state)
+        self._rules.stream.restore(stream)
+        if self._size is not None:
+            self._rules.begin(self._size)
 
     def _begin_frame(self, instances: Instances) -> tuple[tuple[int, int], float]:
         """Size of the stream's first frame, and the media seconds since the frame before."""

@@ -10,10 +10,12 @@ import numpy as np
 
 from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
+from pipeline.records.state import checkpointed
 from pipeline.tracking.identities import CountedObject
 from pipeline.transport.messages import Instances, Tracks
 
 
+@checkpointed
 @dataclass(frozen=True, slots=True)
 class TrackRow:
     """One confirmed object in one frame, for track files, including frames before it was confirmed.

@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.config.schema import GroundConfig
 from pipeline.geometry.plane import Floats
 from pipeline.geometry.points import Xy
+from pipeline.records.state import AttributeState
 from pipeline.tracking.observation import Observation
 
 WINDOW_S = 1.0
@@ -48,13 +49,15 @@ def homography(points: Floats, places: Floats) -> Floats:
     return np.append(solved, 1.0).reshape(3, 3)
 
 
-class Ground:
+class Ground(AttributeState):
     """Measures the speeds of objects on the ground.
 
     Args:
         config: the calibration; points are fractions of the frame.
         frame: width and height of the frame in pixels.
     """
+
+    STATE = ("_past",)
 
     def __init__(self, config: GroundConfig, frame: tuple[int, int]) -> None:
         points = np.array(config.points, np.float64)

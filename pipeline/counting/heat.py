@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.counting.rule import CountingRule
+from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.geometry.plane import Floats
 from pipeline.geometry.points import Xy
 from pipeline.records.event import CountEvent
+from pipeline.records.state import AttributeState, State
 from pipeline.tracking.observation import Observation
 
 COLUMNS = 128
@@ -18,12 +20,14 @@ MAX_GAP_S = 3.0
 """After a longer gap between two observations the path between them is unknown, and its time is not counted."""
 
 
-class HeatGrid:
+class HeatGrid(AttributeState):
     """Seconds that objects spent in each cell, by class.
 
     Args:
         frame: width and height in pixels.
     """
+
+    STATE = ("_seconds", "_last")
 
     def __init__(self, frame: tuple[int, int]) -> None:
         self._cell = frame[0] / COLUMNS
@@ -91,6 +95,17 @@ class HeatMap(CountingRule):
         if self._grid is not None:
             self._grid.end(object_id)
         return ()
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`."""
+        return {"": RulePart("", StateOf(self._state, self._restore))}
+
+    def _state(self) -> State:
+        return {} if self._grid is None else self._grid.state()
+
+    def _restore(self, state: State) -> None:
+        if self._grid is not None:
+            self._grid.restore(state)
 
     def heat(self) -> Mapping[str, Floats]:
         """Class -> (rows, columns) float64: object-seconds in each cell so far; not to be changed."""

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.rule_state import RulePart
 from pipeline.counting.zones import INSIDE
 from pipeline.records.event import CountEvent
+from pipeline.records.state import AttributeState, checkpointed
 from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Journey:
     class_name: str
@@ -22,7 +25,7 @@ class _Journey:
     stops: int = 1
 
 
-class Journeys:
+class Journeys(AttributeState):
     """The first and the last line or zone that each object met. Bounded by the number of lines and zones.
 
     Leaving a zone and entering it again is one stay there; crossing a line twice is a journey there and back.
@@ -30,6 +33,8 @@ class Journeys:
     Args:
         lines, zones: their names; ` (line)` and ` (zone)` are added to a name that is used for both.
     """
+
+    STATE = ("_under_way", "_over")
 
     def __init__(self, lines: Iterable[str], zones: Iterable[str]) -> None:
         lines, zones = set(lines), set(zones)
@@ -81,8 +86,8 @@ class Journeys:
         if journey is None:
             return
         if rest is not None:
-            journey.class_name, journey.last = rest.class_name, rest.last
             again = rest.first == journey.last and rest.first in self._areas
+            journey.class_name, journey.last = rest.class_name, rest.last
             journey.stops += rest.stops - again
         self._under_way[later] = journey
 
@@ -119,6 +124,11 @@ class OriginDestination(CountingRule):
         """See `CountingRule.end`."""
         self._journeys.end(object_id)
         return ()
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`."""
+        config = self.stream.config
+        return {"": RulePart([set(config.lines), set(config.zones)], self._journeys)}
 
     def totals(self) -> Mapping[str, Any]:
         """`od`: origin -> destination -> class -> objects."""

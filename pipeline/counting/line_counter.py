@@ -25,6 +25,7 @@ import numpy as np
 from pipeline.config.schema import LineConfig
 from pipeline.geometry.points import Xy
 from pipeline.geometry.polyline import Polyline
+from pipeline.records.state import AttributeState, checkpointed
 from pipeline.tracking.observation import Observation
 
 PATH_POINTS = 64
@@ -37,6 +38,7 @@ STEP_S = 1.0
 """Longest time between two observations over which the motion between them is extrapolated."""
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Crosser:
     """State of one object relative to the line.
@@ -68,13 +70,15 @@ class _Crosser:
     last: Observation | None = None
 
 
-class LineCounter:
+class LineCounter(AttributeState):
     """Detects crossings of one line by all objects.
 
     Args:
         config: the line, in fractions of the frame.
         frame: width and height of the frame in pixels.
     """
+
+    STATE = ("_crossers",)
 
     def __init__(self, config: LineConfig, frame: tuple[int, int]) -> None:
         self._config = config

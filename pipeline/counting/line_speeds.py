@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent
+from pipeline.records.state import State, checkpointed
 from pipeline.transport.totals import Table
+
+checkpointed(QuantileSketch)
 
 EDGES_KMH = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 130.0)
 """Bucket edges of the speed for Prometheus."""
@@ -27,6 +31,19 @@ class LineSpeeds(CountingRule):
         if event.kind == "line" and event.speed_kmh is not None:
             classes = self._speeds[event.name]
             classes.setdefault(event.class_name, QuantileSketch(EDGES_KMH)).add(event.speed_kmh)
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`: one for each line."""
+        config = self.stream.config
+        return {
+            name: RulePart([config.ground, line], self._part(name)) for name, line in config.lines.items()
+        }
+
+    def _part(self, line: str) -> StateOf:
+        def put(state: State) -> None:
+            self._speeds[line] = state["speeds"]
+
+        return StateOf(lambda: {"speeds": self._speeds[line]}, put)
 
     def totals(self) -> Mapping[str, Any]:
         """`speeds`: line -> class -> `count` of measured crossings, `median_kmh`, `p85_kmh`, `p95_kmh`."""

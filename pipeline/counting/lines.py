@@ -8,8 +8,10 @@ from typing import Any
 
 from pipeline.counting.line_counter import LineCounter
 from pipeline.counting.rule import CountedStream, CountingRule, among
+from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent
+from pipeline.records.state import State
 from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
@@ -62,6 +64,23 @@ class Lines(CountingRule):
             if left is not None and self._counts(name, class_name):
                 events.append(self._crossed(name, left[0], class_name, object_id, left[1]))
         return events
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`: one for each line."""
+        return {name: RulePart(line, self._part(name)) for name, line in self._config.items()}
+
+    def _part(self, line: str) -> StateOf:
+        def take() -> State:
+            counter = self._counters.get(line)  # there is none before the first frame that the model has seen
+            return {"counter": counter and counter.state(), "counted": self._counted[line]}
+
+        def put(state: State) -> None:
+            if state["counter"] is not None:
+                self._counters[line].restore(state["counter"])
+            self._counted[line] = state["counted"]
+            self._shown = None
+
+        return StateOf(take, put)
 
     def crossings(self) -> Crossings:
         """Crossings so far, for every class configured or seen. The returned mapping is not modified later."""

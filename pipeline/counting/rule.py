@@ -16,8 +16,10 @@ from typing import Any, ClassVar, Protocol
 from pipeline.config.fields import ConfigModel
 from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import Ground
+from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Series
 from pipeline.records.event import Change, CountEvent
+from pipeline.records.state import State, attributes, set_attributes
 from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
@@ -75,6 +77,28 @@ class CountedStream:
         self.frame = frame
         if self.config.ground is not None:
             self._ground = Ground(self.config.ground, frame)
+
+    def state(self) -> State:
+        """See `Stateful.state`; the ground's is a section of its own."""
+        return {"frame": self.frame, "seen": set(self.seen)}
+
+    def restore(self, state: State) -> None:
+        """See `Stateful.restore`."""
+        self.begin(state["frame"])
+        self.seen |= state["seen"]
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """State that is lost with a change of the configuration; as `CountingRule.parts`."""
+        if self.config.ground is None:
+            return {}
+        return {"ground": RulePart(self.config.ground, StateOf(self._ground_state, self._restore_ground))}
+
+    def _ground_state(self) -> State:
+        return {} if self._ground is None else self._ground.state()
+
+    def _restore_ground(self, state: State) -> None:
+        if self._ground is not None:
+            self._ground.restore(state)
 
     def wanted(self, class_name: str) -> bool:
         """Whether the stream counts a class.
@@ -243,6 +267,18 @@ class CountingRule:
         """Fields of the message `Tracks` that hold what the annotated video shows of this rule. Called for each frame:
         must be cheap, and must not return anything that changes later."""
         return {}
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """The state of the rule, for checkpoints: parts that are restored, or lost, each by itself.
+
+        Default: one part with all attributes that are not those of `CountingRule`. They have to be plain values, NumPy
+        arrays, collections of these, or dataclasses marked `@checkpointed` (`records/state.py`). Of a rule whose
+        state cannot be saved, what it has counted is lost when a process has to be started again, except in
+        recordings, which are counted again from the beginning.
+        """
+        own = [name for name in vars(self) if name not in ("stream", "name", "settings")]
+        content = StateOf(lambda: attributes(self, own), lambda state: set_attributes(self, own, state))
+        return {"": RulePart([type(self).__module__, type(self).__qualname__, self.settings], content)}
 
     def event(
         self,

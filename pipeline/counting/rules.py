@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pipeline.config.schema import StreamConfig
 from pipeline.counting.rule import CountedStream, CountingRule, ObjectTable
+from pipeline.counting.rule_state import RulePart
 from pipeline.counting.rule_table import make_rules
 from pipeline.records.event import CountEvent
 from pipeline.records.summary import plain
@@ -106,6 +107,20 @@ class CountingRules:
         for rule in self._rules:
             fields |= rule.drawn()
         return fields
+
+    def parts(self) -> list[tuple[str, Mapping[str, RulePart]]]:
+        """Name of each rule that ships or is configured, and the parts of its state."""
+        return [(rule.name, rule.parts()) for rule in (*self._built_in, *self._others)]
+
+    @property
+    def from_outside(self) -> tuple[str, ...]:
+        """Names of the rules that the configuration adds."""
+        return tuple(rule.name for rule in self._others)
+
+    @property
+    def stream(self) -> CountedStream:
+        """What all rules share."""
+        return self._stream
 
     def listen(self, kind: type[_Rule]) -> _Rule:
         """Adds a rule, which receives every call from now on. Its totals are left out of `summary.json`.

@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.counting.frame_result import TrackRow
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState, checkpointed
 
 REACH = 2.5
 """Rows farther away than this many standard deviations have no weight."""
@@ -24,6 +25,7 @@ LEAST_WEIGHT = 0.1
 """Lower bound for the score in the weight."""
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Run:
     """The rows of one object that are still needed.
@@ -37,12 +39,14 @@ class _Run:
     done: int = 0
 
 
-class Smoother:
+class Smoother(AttributeState):
     """Smooths the rows of one stream.
 
     Args:
         smooth_s: standard deviation of the Gaussian, seconds; 0 leaves boxes as they are.
     """
+
+    STATE = ("_runs",)
 
     def __init__(self, smooth_s: float) -> None:
         self._smooth_s = smooth_s

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent
+from pipeline.records.state import attributes, checkpointed, set_attributes
 from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Confirmed:
     """What is known of one object's event.
@@ -56,12 +59,17 @@ class UniqueObjects(CountingRule):
         """See `CountingRule.observe`."""
         confirmed = self._confirmed.get(object_id)
         if confirmed is None:
-            confirmed = self._confirmed[object_id] = self._lost.pop(object_id)
+            confirmed = self._lost.pop(object_id, None)
+            if confirmed is None:  # confirmed before the stream counted other classes, see `parts`
+                return ()
+            self._confirmed[object_id] = confirmed
         return () if confirmed.class_name == class_name else self._of_class(confirmed, class_name)
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        older, newer = self._confirmed.pop(object_id), self._confirmed[later]
+        older, newer = self._confirmed.pop(object_id, None), self._confirmed.get(later)
+        if older is None or newer is None:  # as in `observe`
+            return ()
         withdrawn = [newer.event.withdrawn()] if newer.there else []
         self._confirmed[later] = older
         return [*withdrawn, *self._of_class(older, self.stream.objects.class_of(later))]
@@ -74,6 +82,12 @@ class UniqueObjects(CountingRule):
         self._lost[object_id] = confirmed
         self._lost = {key: one for key, one in self._lost.items() if self.stream.objects.may_return(key)}
         return self._of_class(confirmed, class_name)
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`."""
+        names = ("_confirmed", "_lost")
+        content = StateOf(lambda: attributes(self, names), lambda state: set_attributes(self, names, state))
+        return {"": RulePart(self.stream.config.classes, content)}
 
     def totals(self) -> Mapping[str, Any]:
         """`unique`: class -> objects; `uncertain`: class -> by how many that may be off, as in 34 ± 2; `doubtful`:

@@ -22,7 +22,10 @@ from pipeline.config.schema import ZoneConfig
 from pipeline.geometry.masks import mask_cells
 from pipeline.geometry.plane import points_in_polygon, polygon_depth
 from pipeline.metrics.quantiles import Histogram, QuantileSketch
+from pipeline.records.state import AttributeState, checkpointed
 from pipeline.tracking.observation import Observation
+
+checkpointed(QuantileSketch)
 
 BORDER = 0.1
 """Half width of the hysteresis band: in heights of the object, or as a fraction of its mask."""
@@ -41,6 +44,7 @@ class Passage(NamedTuple):
     dwell_s: float | None
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Stay:
     """One object, inside or outside.
@@ -57,6 +61,7 @@ class _Stay:
     appeared: bool
 
 
+@checkpointed
 @dataclass(slots=True)
 class _Numbers:
     """Totals of one class."""
@@ -87,12 +92,14 @@ class _Numbers:
         }
 
 
-class ZoneCounter:
+class ZoneCounter(AttributeState):
     """Follows all objects with respect to one zone.
 
     Args:
         config: the zone, in fractions of the frame.
     """
+
+    STATE = ("_stays", "_numbers")
 
     def __init__(self, config: ZoneConfig) -> None:
         self._config = config

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.counting.rule import CountedStream, CountingRule, among
+from pipeline.counting.rule_state import RulePart
 from pipeline.counting.zone_counter import Passage, ZoneCounter
 from pipeline.metrics.series import Kind, Sample, Series
 from pipeline.records.event import CountEvent
@@ -72,6 +73,10 @@ class Zones(CountingRule):
         for counter in self._counters.values():
             counter.end(object_id)
         return ()
+
+    def parts(self) -> Mapping[str, RulePart]:
+        """See `CountingRule.parts`: one for each zone."""
+        return {name: RulePart(self._config[name], counter) for name, counter in self._counters.items()}
 
     def totals(self) -> Mapping[str, Any]:
         """`zones`: zone -> class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s` (median and 95th percentile

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor, log2
 
 EXACT_VALUES = 512
@@ -34,6 +34,7 @@ class Histogram:
     total: float
 
 
+@dataclass(slots=True)
 class QuantileSketch:
     """Distribution of non-negative values: quantiles, and a cumulative histogram with fixed bucket edges.
 
@@ -41,14 +42,16 @@ class QuantileSketch:
         edges: rising upper edges of the buckets of `histogram`, without the infinite one.
     """
 
-    def __init__(self, edges: tuple[float, ...] = ()) -> None:
-        self.count = 0
-        self.total = 0.0
-        self._edges = edges
-        self._buckets = [0] * (len(edges) + 1)
-        self._exact: list[float] | None = []
-        """All values in rising order, until there are too many of them."""
-        self._bins: Counter[int] = Counter()
+    edges: tuple[float, ...] = ()
+    count: int = field(default=0, init=False)
+    total: float = field(default=0.0, init=False)
+    _buckets: list[int] = field(init=False)
+    _exact: list[float] | None = field(default_factory=list, init=False)
+    """All values in rising order, until there are too many of them."""
+    _bins: Counter[int] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        self._buckets = [0] * (len(self.edges) + 1)
 
     def add(self, value: float) -> None:
         """Adds a value.
@@ -58,7 +61,7 @@ class QuantileSketch:
         """
         self.count += 1
         self.total += value
-        self._buckets[bisect_left(self._edges, value)] += 1
+        self._buckets[bisect_left(self.edges, value)] += 1
         if self._exact is not None:
             insort(self._exact, value)
             if len(self._exact) > EXACT_VALUES:
@@ -94,7 +97,7 @@ class QuantileSketch:
     def histogram(self) -> Histogram:
         """The cumulative histogram over the edges given at construction."""
         sums, so_far = [], 0
-        for edge, count in zip((*self._edges, float("inf")), self._buckets, strict=True):
+        for edge, count in zip((*self.edges, float("inf")), self._buckets, strict=True):
             so_far += count
             sums.append((edge, so_far))
         return Histogram(tuple(sums), self.total)

@@ -13,7 +13,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +20,7 @@ import msgspec
 from sqlalchemy.exc import DataError, IntegrityError
 
 from pipeline.errors import TallycamError
+from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
 from pipeline.records.events import EventStore, parse_url
 from pipeline.records.framing import RecordError
@@ -67,27 +67,6 @@ class Store(Protocol):
         """Closes its connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryState:
-    """Progress of delivery.
-
-    Attributes:
-        backlog: events that are in the spool and not delivered.
-        oldest_wall_s: Unix time of the first of them; None where there are none.
-        delivered: events written by this process, those written again included.
-        rejected: events that the database refused for what they hold; they are in `rejected.jsonl` of the spool.
-        error: why delivery fails at the moment, one line; empty where it does not.
-        failing_since_s: Unix time since which it fails; None where it does not.
-    """
-
-    backlog: int = 0
-    oldest_wall_s: float | None = None
-    delivered: int = 0
-    rejected: int = 0
-    error: str = ""
-    failing_since_s: float | None = None
-
-
 class Delivery:
     """Delivers the events of one spool.
 
@@ -97,6 +76,9 @@ class Delivery:
         on_notice: called with one line for each loss or rejection.
         jitter: gives numbers from 0 to 1, so that many installations do not come back at the same moment.
         clock: Unix time.
+
+    Attributes:
+        folder: of the spool.
     """
 
     def __init__(
@@ -107,7 +89,7 @@ class Delivery:
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._folder, self._open_store, self._on_notice = folder, open_store, on_notice
+        self.folder, self._open_store, self._on_notice = folder, open_store, on_notice
         self._jitter, self._clock = jitter, clock
         self._number = 0
         self._file: SpoolFile | None = None
@@ -124,7 +106,7 @@ class Delivery:
 
         Args:
             stop: set by another thread.
-            drain_s: longest time to go on after `stop`, seconds; draining also ends at the first failure.
+            drain_s: longest time to go on after `stop`, seconds; draining also ends with the first failure after it.
         """
         while not stop.is_set():
             until_s = time.monotonic() + self.step()
@@ -133,8 +115,10 @@ class Delivery:
                 with contextlib.suppress(RecordError, OSError):  # the next step fails too, and reports it
                     self._refresh()
         end_s = time.monotonic() + drain_s
-        while self.state.backlog and not self.state.error and time.monotonic() < end_s:
+        while True:  # at least one attempt, also where the last one failed
             self.step()
+            if not self.state.backlog or self.state.error or time.monotonic() >= end_s:
+                break
         self.close()
 
     def step(self) -> float:
@@ -189,7 +173,7 @@ class Delivery:
             self._write(store, events[middle:])
 
     def _reject(self, event: CountEvent, error: Exception) -> None:
-        with (self._folder / "rejected.jsonl").open("ab") as file:
+        with (self.folder / "rejected.jsonl").open("ab") as file:
             file.write(msgspec.json.encode(event, enc_hook=str) + b"\n")
         self._update(rejected=self.state.rejected + 1)
         self._on_notice(f"event {event.key!r} is refused by the database: {_line(error)}")
@@ -200,7 +184,7 @@ class Delivery:
             if self._file is None and not self._open_next():
                 break
             assert self._file is not None
-            is_complete = any(number > self._number for number, _ in spool_files(self._folder))
+            is_complete = any(number > self._number for number, _ in spool_files(self.folder))
             batch = self._file.next()  # after the look for a later file: only then is None the end
             for line in self._file.damage:
                 self._on_notice(line)
@@ -213,7 +197,7 @@ class Delivery:
 
     def _open_next(self) -> bool:
         """Goes on to the next file once all of this one is delivered, and deletes those before this one."""
-        later = [(number, path) for number, path in spool_files(self._folder) if number > self._number]
+        later = [(number, path) for number, path in spool_files(self.folder) if number > self._number]
         for number, path in later:
             try:
                 file = SpoolFile(path)
@@ -225,7 +209,7 @@ class Delivery:
             if self._file is not None:
                 self._file.close()
             done, self._number, self._file = self._number, number, file
-            for earlier, old in spool_files(self._folder):
+            for earlier, old in spool_files(self.folder):
                 if (
                     earlier < done
                 ):  # the one before is kept: a power cut may cost a database its last transactions
@@ -250,7 +234,7 @@ class Delivery:
     def _refresh(self) -> None:
         """Counts what is not delivered."""
         count, oldest_s = len(self._pending), self._pending[0].wall_s if self._pending else None
-        files = [one for one in spool_files(self._folder) if one[0] >= max(1, self._number)]
+        files = [one for one in spool_files(self.folder) if one[0] >= max(1, self._number)]
         for number, path in files:
             here, first_s = self._backlog_of(number, path, is_last=number == files[-1][0])
             count += here

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
+from pipeline.records.state import checkpointed
+
 Change = Literal["new", "corrected", "withdrawn", "internal"]
 """What an event does to the database:
 
@@ -18,6 +20,7 @@ same rows in the end, which is what makes at-least-once delivery safe.
 """
 
 
+@checkpointed
 @dataclass(frozen=True, slots=True)
 class CountEvent:
     """An object crossed a line, entered or left a zone, was confirmed as a new unique object, or whatever else a

@@ -1,20 +1,14 @@
 """State of tracking and counting as bytes, without pickle: what a checkpoint holds.
 
-A class whose state belongs into a checkpoint is `Stateful`. Its two methods are short with the helpers of this module:
+A class whose state belongs into a checkpoint is `Stateful`; mostly it names the attributes that are its state:
 
-    class LineCounter:
+    class LineCounter(AttributeState):
         STATE = ("_counts", "_tracks", "_clock_s")
 
-        def state(self) -> State:
-            return attributes(self, self.STATE)
-
-        def restore(self, state: State) -> None:
-            set_attributes(self, self.STATE, state)
-
 Values may be numbers and text of Python and NumPy, arrays, lists, tuples, sets, dicts with any keys, `Counter`,
-`deque`, and instances of dataclasses that are marked `@checkpointed`. An array or instance that is referred to several
-times is stored once, and is one object again when restored. Encoding is deterministic: equal states that were reached
-in the same way give equal bytes.
+`deque`, and instances of dataclasses that are marked `@checkpointed`. An instance that is referred to several times is
+one object again when restored; frozen ones are so where they are equal. Arrays are copied. Encoding is deterministic:
+equal states give equal bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,6 +28,7 @@ State: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 _ALIGN = 8
 _MAX_DEPTH = 64
+_Document = tuple[Any, list[tuple[str, list[int]]], list[Any]]
 _KINDS: dict[str, type[Any]] = {}
 """Names of the dataclasses that may be restored."""
 
@@ -108,6 +103,24 @@ def set_attributes(owner: object, names: Iterable[str], state: Mapping[str, Any]
             setattr(owner, name, state[name])
 
 
+class AttributeState:
+    """A class whose state is some of its attributes.
+
+    Attributes:
+        STATE: their names. Attributes that follow from the constructor's arguments are left out.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    def state(self) -> State:
+        """See `Stateful.state`."""
+        return attributes(self, self.STATE)
+
+    def restore(self, state: State) -> None:
+        """See `Stateful.restore`."""
+        set_attributes(self, self.STATE, state)
+
+
 def encode_state(state: State) -> bytes:
     """Serialises a state: a MessagePack tree, then the buffers of its arrays.
 
@@ -118,7 +131,8 @@ def encode_state(state: State) -> bytes:
         StateError: it holds an unsupported type, is nested too deeply, or contains itself.
     """
     writer = _Writer()
-    tree = msgspec.msgpack.encode([writer.value(state, 0), writer.shapes])
+    root = writer.value(state, 0)
+    tree = msgspec.msgpack.encode([root, writer.shapes, writer.pool])
     parts = [len(tree).to_bytes(8, "little"), tree, bytes(-len(tree) % _ALIGN)]
     for buffer in writer.buffers:
         parts += (buffer, bytes(-len(buffer) % _ALIGN))
@@ -139,8 +153,8 @@ def decode_state(data: bytes) -> State:
     """
     try:
         end = 8 + int.from_bytes(data[:8], "little")
-        tree, shapes = msgspec.msgpack.decode(data[8:end], type=tuple[Any, list[tuple[str, list[int]]]])
-        state = _Reader(data, end + -(end - 8) % _ALIGN, shapes).value(tree)
+        tree, shapes, pool = msgspec.msgpack.decode(data[8:end], type=_Document)
+        state = _Reader(data, end + -(end - 8) % _ALIGN, shapes, pool).value(tree)
     except (
         msgspec.MsgspecError,
         KeyError,
@@ -157,14 +171,25 @@ def decode_state(data: bytes) -> State:
 
 
 class _Writer:
-    """Makes a tree of lists: `[tag, ...]` for every type that MessagePack does not distinguish."""
+    """Makes a tree of lists: `[tag, ...]` for every type that MessagePack does not distinguish.
+
+    What cannot change is stored by value, once for equal values: arrays, and frozen dataclasses, which go to `pool`.
+    Other dataclasses are stored by identity, once for each object. So the bytes tell nothing of which equal values
+    happen to be one object.
+    """
 
     def __init__(self) -> None:
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
         self.buffers: list[bytes] = []
+        self.pool: list[Any] = []
+        self._arrays: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+        self._pooled: dict[bytes, int] = {}
+        self._places: dict[int, int] = {}
+        """Id of a frozen instance -> its place in the pool."""
         self._seen: dict[int, int] = {}
+        self._objects = 0
         self._kept: list[object] = []
-        """Objects whose ids are in `_seen`: an id may be used again once its object is gone."""
+        """Objects whose ids are known: an id may be used again once its object is gone."""
         self._unfinished: set[int] = set()
 
     def value(self, value: Any, depth: int) -> Any:
@@ -173,11 +198,11 @@ class _Writer:
         if value is None or type(value) in (bool, int, float, str, bytes):
             return value
         if isinstance(value, np.ndarray):
-            return self._once(value, lambda: self._array(value))
+            return self._array(value)
         if isinstance(value, np.generic):
             return ["n", value.dtype.str, value.tobytes()]
         if type(value).__name__ in _KINDS:
-            return self._once(value, lambda: self._instance(value, depth))
+            return self._instance(value, depth)
         return self._container(value, depth)
 
     def _container(self, value: Any, depth: int) -> list[Any]:
@@ -194,25 +219,15 @@ class _Writer:
             return [tag, *(part for pair in pairs for part in pair)]
         raise StateError(f"{kind.__module__}.{kind.__name__} has no place in a state; mark it @checkpointed")
 
-    def _once(self, value: object, encoded: Any) -> list[Any]:
-        number = self._seen.get(id(value))
-        if number is None:
-            self._seen[id(value)] = number = len(self._kept)
-            self._kept.append(value)
-            self._unfinished.add(number)
-            tree = list(encoded())
-            self._unfinished.remove(number)
-            return tree
-        if number in self._unfinished:
-            raise StateError(f"{type(value).__name__} holds itself")
-        return ["r", number]
-
     def _array(self, value: np.ndarray[Any, Any]) -> list[Any]:
         if value.dtype.hasobject:
             raise StateError("an array of objects has no place in a state")
-        self.shapes.append((value.dtype.str, value.shape))
-        self.buffers.append(np.ascontiguousarray(value).tobytes())
-        return ["a", len(self.shapes) - 1]
+        key = value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes()
+        if (number := self._arrays.get(key)) is None:
+            number = self._arrays[key] = len(self.shapes)
+            self.shapes.append(key[:2])
+            self.buffers.append(key[2])
+        return ["a", number]
 
     def _instance(self, value: Any, depth: int) -> list[Any]:
         kind = type(value)
@@ -220,39 +235,67 @@ class _Writer:
             raise StateError(
                 f"{kind.__module__}.{kind.__name__} has no place in a state; mark it @checkpointed"
             )
+        if id(value) in self._unfinished:
+            raise StateError(f"{kind.__name__} holds itself")
+        if id(value) in self._places:
+            return ["p", self._places[id(value)]]
+        if id(value) in self._seen:
+            return ["r", self._seen[id(value)]]
+        frozen = kind.__dataclass_params__.frozen
+        if not frozen:
+            self._seen[id(value)] = self._objects
+            self._objects += 1
+        self._kept.append(value)
+        self._unfinished.add(id(value))
         fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-        return [
+        tree = [
             "o",
             kind.__name__,
             *(part for name, one in fields for part in (name, self.value(one, depth + 1))),
         ]
+        self._unfinished.remove(id(value))
+        if not frozen:
+            return tree
+        key = msgspec.msgpack.encode(tree)
+        if key not in self._pooled:
+            self._pooled[key] = len(self.pool)
+            self.pool.append(tree)
+        self._places[id(value)] = self._pooled[key]
+        return ["p", self._pooled[key]]
 
 
 class _Reader:
     """Inverse of `_Writer`. References are numbered in the order in which writing of the objects began."""
 
-    def __init__(self, data: bytes, start: int, shapes: list[tuple[str, list[int]]]) -> None:
+    def __init__(self, data: bytes, start: int, shapes: list[tuple[str, list[int]]], pool: list[Any]) -> None:
         self._objects: list[Any] = []
         self._arrays: list[np.ndarray[Any, Any]] = []
+        self._pool: list[Any] = []
         offset = start
         for dtype, shape in shapes:
             count = int(np.prod(shape, dtype=object)) if shape else 1
             kind = np.dtype(dtype)
             array = np.frombuffer(data, kind, count, offset) if count else np.zeros(0, kind)
-            self._arrays.append(array.reshape(shape).copy())
+            self._arrays.append(array.reshape(shape))
             offset += array.nbytes + -array.nbytes % _ALIGN
+        for tree in pool:
+            self._pool.append(self._instance(tree[1:]))
 
     def value(self, tree: Any) -> Any:
         if not isinstance(tree, list):
             return tree
         tag, *parts = tree
-        if tag in ("a", "o"):
+        if tag == "a":
+            return self._arrays[parts[0]].copy()
+        if tag == "o":
             place = len(self._objects)
             self._objects.append(None)
-            self._objects[place] = self._arrays[parts[0]] if tag == "a" else self._instance(parts)
+            self._objects[place] = self._instance(parts)
             return self._objects[place]
         if tag == "r":
             return self._objects[parts[0]]
+        if tag == "p":
+            return self._pool[parts[0]]
         if tag == "n":
             return np.frombuffer(parts[1], np.dtype(parts[0]))[0]
         if tag == "q":

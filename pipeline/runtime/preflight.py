@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.config.schema import Config, FilterConfig, StreamConfig
 from pipeline.counting.rule_table import check_rules
 from pipeline.errors import ConfigError, SourceError
 from pipeline.models import registry
+from pipeline.redact import redact
 from pipeline.sinks.sink_table import check_sinks
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
@@ -35,9 +37,7 @@ def check(config: Config) -> tuple[str, ...]:
             "streams.run: DIR/log/run.log is the log of the whole run; give the stream another name"
         )
     if config.output.events is not None:
-        from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
-
-        parse_url(config.output.events)
+        _check_events(config.output.events)
     check_sinks(config)
     classes = registry.classes_of(config.model)
     check_filter(classes, "model.filter", config.model.filter)
@@ -45,6 +45,24 @@ def check(config: Config) -> tuple[str, ...]:
         check_classes(classes, name, stream)
         check_rules(name, stream)
     return classes
+
+
+def _check_events(url: str) -> None:
+    """Checks what no waiting will mend. A database that is away, locked or refuses a password does not stop a run."""
+    from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
+
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql" and importlib.util.find_spec("psycopg") is None:
+        raise ConfigError(
+            f"output.events: {redact(url)} needs the package psycopg; pip install 'psycopg[binary]'"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+        folder = Path(parsed.database).absolute().parent
+        if not folder.is_dir():
+            raise ConfigError(
+                f"output.events: {redact(url)}: events cannot be opened: there is no folder {folder}; make it, or give "
+                "another path"
+            )
 
 
 def check_classes(known: tuple[str, ...], name: str, stream: StreamConfig) -> None:

@@ -23,7 +23,7 @@ DISCARDED = ".replaced.done"
 """The same after that, while it is being removed."""
 
 _OF_A_RUN = ("summary.json", "config.json", "prometheus-targets.json", "demo.json")
-_DATABASE = ("events.db", "events.db-wal", "events.db-shm", "events.db-journal")
+_DATABASE = ("events.db", "events.db-wal", "events.db-shm", "events.db-journal", "events.spool")
 _VIDEO_PARTS = r"\.(mp4\.part|mp4\.joining|last\.mp4|\d{3,}\.mp4)"
 
 

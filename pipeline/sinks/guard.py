@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
 from pipeline.sinks.sink import VideoInfo
 from pipeline.transport.messages import Tracks
@@ -230,6 +231,14 @@ class GuardedEvents:
         batch = [event for event in events if event.change != "internal"]
         if batch:
             self._guard.offer(lambda sink: sink.write_events(batch), len(batch))
+
+    @property
+    def state(self) -> DeliveryState:
+        """Nothing is known of what the sink does with its events."""
+        return DeliveryState()
+
+    def sync(self) -> None:
+        """Nothing is on disk."""
 
     def close(self) -> None:
         """Lets the sink finish, which takes at most `CLOSE_S`."""

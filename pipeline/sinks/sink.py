@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
 from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes
@@ -28,6 +29,7 @@ class SinkContext:
         out: Folder of the results.
         run: Identifier of the run.
         classes: Class names of the model; `Tracks.class_ids` index them.
+        total: Number of streams or tracking processes in the run.
     """
 
     name: str
@@ -37,6 +39,7 @@ class SinkContext:
     out: Path
     run: str
     classes: tuple[str, ...]
+    total: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,24 @@ class EventSink(Closable, Protocol):
     def write_events(self, events: Sequence[CountEvent]) -> None:
         """Takes events, in the order in which they were counted.
 
-        An event comes at least once: after a restart those of the whole log come again. `CountEvent.key` together with
-        the run names an event, and `CountEvent.change` says whether it is new, corrected or withdrawn.
+        An event may come more than once: after a restart those of the last seconds come again. `CountEvent.key`
+        together with the run names an event, and `CountEvent.change` says whether it is new, corrected or withdrawn.
         """
 
 
 class ManagedEventSink(EventSink, Protocol):
     """An event sink as `track` sees it: one of this package, or one of another behind a guard."""
+
+    @property
+    def state(self) -> DeliveryState:
+        """Progress of delivery."""
+
+    def sync(self) -> None:
+        """Waits until events are on disk that were passed on and are not delivered.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
 
     def closed(self) -> bool:
         """Whether all that was buffered when `close` was called is written."""

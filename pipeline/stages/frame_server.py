@@ -141,9 +141,7 @@ class FrameServer:
             ref = frame.ref(seq, self._name, self._ring)
             router.send(self._track, instances_of(ref, Detections.empty(), QUARANTINED))
         if self._reader.done and not self._queue.waiting:
-            # Nothing of a live source is left for a resumed run: its last decisions are made in any case.
-            complete = self._reader.ended or self._source.info.live
-            end = EndOfStream(stream=self._name, frames=self._queue.next_seq, complete=complete)
+            end = EndOfStream(stream=self._name, frames=self._queue.next_seq, complete=self._reader.ended)
             router.send(self._track, end)
 
     def answers_wait(self) -> bool:

@@ -1,76 +1,55 @@
 """The state of one stream in `track`: sequence, log, counter, track rows, and the tracks that its sink may ask for.
 
-There are no sockets here. The state is a pure function of the instances log and the configuration: after a crash the
-log is replayed, and everything is as it was.
+There are no sockets here. The state is a pure function of the instances log and the configuration. After a crash the
+newest checkpoint is restored and the frames logged after it are counted again, and everything is as it was.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+import numpy as np
 
 from pipeline.counting.counter import StreamCounter
-from pipeline.counting.frame_result import TrackRow
+from pipeline.counting.frame_result import TrackRow, tracks_of
+from pipeline.errors import TallycamError
+from pipeline.records.checkpoint import Position, SectionKey
 from pipeline.records.event import CountEvent
+from pipeline.records.framing import RecordError
 from pipeline.records.heat import heat_path, write_heat
-from pipeline.records.log import LogHeader, LogWriter, read_log
+from pipeline.records.recovery import Recovery
 from pipeline.records.rows import Row, RowWriter, rows_path
+from pipeline.records.state import State
 from pipeline.stages.context import StageContext, now
+from pipeline.stages.sequencer import Sequencer
+from pipeline.stages.stream_log import Sections, StreamLog
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
 from pipeline.transport.totals import StreamTotals
+from pipeline.video.sources.kinds import is_recording
 
 log = logging.getLogger(__name__)
 
 KEPT_TRACKS = 512
 """`Tracks` kept for a sink that is restarted: more than any ring has slots."""
-
-
-class Sequencer:
-    """Puts frames back into sequence and leaves out those that come twice.
-
-    Args:
-        next_seq: First frame expected.
-    """
-
-    def __init__(self, next_seq: int) -> None:
-        self.next_seq = next_seq
-        self._early: dict[int, Instances] = {}
-
-    def take(self, instances: Instances) -> list[Instances]:
-        """Takes a frame in any order; duplicates are ignored.
-
-        Args:
-            instances: Of the frame.
-
-        Returns:
-            Frames that are now in sequence.
-        """
-        if instances.seq >= self.next_seq:
-            self._early.setdefault(instances.seq, instances)
-        ready: list[Instances] = []
-        while (one := self._early.pop(self.next_seq, None)) is not None:
-            ready.append(one)
-            self.next_seq += 1
-        return ready
-
-    @property
-    def waiting(self) -> int:
-        """Frames that arrived ahead of sequence."""
-        return len(self._early)
+_STREAM = "stream"
+_STREAM_KEY = SectionKey(1, "")
 
 
 class StreamState:
-    """Counts one stream. An existing log is replayed first.
+    """Counts one stream, from where the last process stopped.
 
     Args:
         context: Of the process.
         name: The stream.
+        beat: Called while frames of the log are counted again, so that the process does not look stuck.
+        write_events: Writes `events` to disk at once, and clears them.
+        sync_events: Waits until the events written are on disk.
 
     Raises:
-        RecordError: The log is of another run, or damaged.
+        RecordError: The log is of another run, or damaged, and the stream is a recording.
         OutputError: A file cannot be written.
 
     Attributes:
@@ -82,47 +61,56 @@ class StreamState:
         finished: All frames are counted, and the last decisions are made.
     """
 
-    def __init__(self, context: StageContext, name: str) -> None:
+    def __init__(
+        self,
+        context: StageContext,
+        name: str,
+        beat: Callable[[], object] = lambda: None,
+        write_events: Callable[[], None] = lambda: None,
+        sync_events: Callable[[], None] = lambda: None,
+    ) -> None:
         self._context, self.name = context, name
         self._config = context.config.streams[name]
-        self.path = context.out / "log" / f"{name}.log"
-        self._log: LogWriter | None = None
+        self._recording = is_recording(self._config)
+        self._write_events = write_events
+        self._log = StreamLog(
+            context.out,
+            name,
+            context.classes,
+            context.run,
+            recording=self._recording,
+            sync_events=sync_events,
+        )
         self._rows = (
             RowWriter(rows_path(context.tracks, name, len(context.config.streams)))
             if context.tracks
             else None
         )
-        self._counter = StreamCounter(
-            name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
-        )
+        self._counter = self._new_counter()
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         self.events: list[CountEvent] = []
         self.skipped: dict[str, int] = {}
-        self.last: Instances | None = None
+        self.last: Position | None = None
         self.ending: EndOfStream | None = None
         self.finished = False
-        self._sequencer = Sequencer(0)
-        if self.path.exists():
-            self._replay()
-
-    def _replay(self) -> None:
-        began_s = now()
-        _, records = read_log(self.path)
-        for instances in records:
-            self._count(instances)
+        self._next_seq = 0
+        self._recover(beat)
         self._sequencer = Sequencer(self.next_seq)
-        words = "counted %d frames of the log again in %.1f s"
-        log.info(words, self.next_seq, now() - began_s, extra={"stream": self.name})
 
     @property
     def next_seq(self) -> int:
-        """First frame that is not in the log."""
-        return 0 if self.last is None else self.last.seq + 1
+        """First frame that is not counted."""
+        return self._next_seq
 
     @property
     def waiting(self) -> int:
         """Frames that wait for an earlier one."""
         return self._sequencer.waiting
+
+    @property
+    def unlogged(self) -> int:
+        """Frames counted by this process that found no room in the log."""
+        return self._log.lost
 
     def totals(self) -> StreamTotals:
         """The counts so far."""
@@ -141,18 +129,14 @@ class StreamState:
         """
         ready = self._sequencer.take(instances)
         for one in ready:
-            if self._log is None:
-                header = LogHeader(
-                    stream=self.name,
-                    classes=self._context.classes,
-                    width=one.width,
-                    height=one.height,
-                    run=self._context.run,
-                )
-                self._log = LogWriter(self.path, header)
-            self._log.append(one)
+            self._log.append(one, self._flushed_sections, self.last)
             self._count(one)
         return len(ready)
+
+    def keep(self) -> None:
+        """Takes a checkpoint when one is due. Called regularly."""
+        if self.last is not None and self._rows is None:
+            self._log.keep(self._flushed_sections, self.last)
 
     def end(self, end: EndOfStream) -> None:
         """Notes the end of the stream. Final decisions are made once all frames are counted.
@@ -166,13 +150,12 @@ class StreamState:
         self.finished = True
         words = "all %d frames counted" if end.complete else "stopped; %d frames counted"
         log.info(words, end.frames, extra={"stream": self.name})
+        self._keep_now()
         if end.complete:
             self.events += self._counter.finish()
         if self._rows is not None:
             self._add_rows(self._counter.last_rows())
             self._rows.finish(self._counter.final_ids())
-        if self._log is not None:
-            self._log.sync()
         self.write_heat()
 
     def write_heat(self) -> None:
@@ -193,20 +176,103 @@ class StreamState:
         return [self.tracks[i] for i in range(first, min(len(self.tracks), first + most))]
 
     def close(self) -> None:
-        """Closes the files."""
-        if self._log is not None:
-            self._log.close()
+        """Takes a last checkpoint, unless the stream has ended, and closes the files."""
+        if not self.finished:
+            self._keep_now()
+        self._log.close()
         if self._rows is not None:
             self._rows.close()
 
+    def _new_counter(self) -> StreamCounter:
+        context = self._context
+        return StreamCounter(
+            self.name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
+        )
+
+    def _recover(self, beat: Callable[[], object]) -> None:
+        """Restores the newest checkpoint, and counts the frames again that were logged after it."""
+        began_s, extra = now(), {"stream": self.name}
+        recovery = self._start()
+        if recovery.checkpoint is not None:
+            self._restore(recovery.checkpoint.states)
+            position = recovery.checkpoint.header.position
+            self.last, self._next_seq = position, position.seq + 1
+            for instances in self._log.before(self._next_seq, self._config.slots):
+                self.tracks.append(
+                    tracks_of(instances, [], np.zeros((0, 2)), {}, [])
+                )  # in case they are asked for
+        replayed = 0
+        for instances in recovery.records:
+            self._count(instances)
+            replayed += 1
+            beat()
+        if recovery.checkpoint is None and not replayed:
+            return
+        assert self.last is not None
+        words = "goes on after frame %d: %d frames of the log counted again in %.1f s"
+        log.info(words, self.next_seq - 1, replayed, now() - began_s, extra=extra)
+
+    def _start(self) -> Recovery:
+        """Where to go on. Of a stream without end, at most one segment is counted again."""
+        wanted = self._section_keys()
+        required = tuple(wanted) if self._recording else (_STREAM, *self._counter.required_sections)
+        if self._rows is not None:  # the file of rows is written anew, from the first frame on
+            wanted, required = {}, (_STREAM,)
+        recovery = self._log.recover(wanted, required)
+        if recovery.checkpoint is not None or self._recording or self._rows is not None:
+            return recovery
+        try:
+            first_seq, records = self._log.newest_segment()
+        except RecordError:
+            return recovery
+        if first_seq:
+            log.warning(
+                "no checkpoint can be used; counts begin anew with frame %d, where the newest segment of the log "
+                "begins; `tallycam recount` counts all of it",
+                first_seq,
+                extra={"stream": self.name},
+            )
+        return Recovery(None, records, first_seq)
+
+    def _restore(self, states: Mapping[str, State]) -> None:
+        rest = dict(states)
+        own = rest.pop(_STREAM)
+        try:
+            skipped: dict[str, int] = own["skipped"]
+            self._counter.restore(rest)
+        except (TallycamError, KeyError) as error:
+            raise RecordError(
+                f"{self._log.folder}: the checkpoint cannot be restored ({error}); delete `latest.checkpoint` there"
+            ) from None
+        self.skipped = dict(skipped)
+
+    def _section_keys(self) -> dict[str, SectionKey]:
+        return {_STREAM: _STREAM_KEY, **self._counter.section_keys()}
+
+    def _sections(self) -> Sections:
+        if self._rows is not None:
+            return {}
+        own: State = {"skipped": dict(self.skipped)}
+        return {_STREAM: (_STREAM_KEY, own), **self._counter.sections()}
+
+    def _flushed_sections(self) -> Sections:
+        """The state, once the events that belong to it are written."""
+        self._write_events()
+        return self._sections()
+
+    def _keep_now(self) -> None:
+        if self.last is not None:
+            self._log.keep(self._flushed_sections, self.last, at_once=True)
+
     def _count(self, instances: Instances) -> None:
-        step = self._counter.update(instances)
-        self.tracks.append(step.tracks)
-        self.events += step.events
-        self.last = instances
+        result = self._counter.update(instances)
+        self.tracks.append(result.tracks)
+        self.events += result.events
+        self.last = Position.of(instances)
+        self._next_seq = instances.seq + 1
         if instances.skipped:
             self.skipped[instances.skipped] = self.skipped.get(instances.skipped, 0) + 1
-        self._add_rows(step.rows)
+        self._add_rows(result.rows)
 
     def _add_rows(self, rows: Iterable[TrackRow]) -> None:
         if self._rows is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from pipeline.metrics.event_metrics import EventMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.sinks.sink import ManagedEventSink, SinkContext
 from pipeline.sinks.sink_table import event_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.stream_state import StreamState
-from pipeline.stages.topology import tracker_of
+from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
 
@@ -49,6 +50,7 @@ class Track:
         self._hello_s = 0.0
         self._written_s = 0.0
         self._shown_s = 0.0
+        self._delivery_s = 0.0
         self._heat_s = now()
 
     def run(self, endpoints: Endpoints) -> None:
@@ -61,7 +63,15 @@ class Track:
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(self._report, now())
         sinks = self._event_sinks(metrics)
-        self._states = {name: StreamState(self._context, name) for name in self._names}
+        events = EventMetrics(metrics.registry, self._context.index)
+        for name in self._names:
+            self._states[name] = StreamState(
+                self._context,
+                name,
+                beat=lambda: heartbeat.beat(self._report, now()),
+                write_events=lambda: self._write_events(sinks, at_once=True),
+                sync_events=lambda: _sync(sinks),
+            )
         router = RouterSocket(endpoints.track(self._context.index))
         decoders = {
             name: DealerSocket(endpoints.stream(index), self._context.identity)
@@ -93,18 +103,29 @@ class Track:
                     state.end(state.ending)
             self._send_tracks(router, metrics)
             self._write_events(sinks)
+            for state in self._states.values():
+                state.keep()
             self._show_counts(metrics)
+            self._show_delivery(sinks, events)
             self._write_heat()
         self._write_events(sinks, at_once=True)
-        self._close(sinks, heartbeat)
         for state in self._states.values():
             state.close()
+        self._close(sinks, heartbeat)
+        self._show_delivery(sinks, events)
         heartbeat.done(self._report())
 
     def _event_sinks(self, metrics: StageMetrics) -> Sequence[ManagedEventSink]:
         context = self._context
         where = SinkContext(
-            "", "", context.index, context.incarnation, context.out, context.run, context.classes
+            name="",
+            stream="",
+            index=context.index,
+            incarnation=context.incarnation,
+            out=context.out,
+            run=context.run,
+            classes=context.classes,
+            total=trackers(context.config),
         )
         return event_sinks(context.config, where, metrics.sink)
 
@@ -194,6 +215,19 @@ class Track:
         for name, state in self._states.items():
             metrics.counts(name, state.totals().series)
 
+    def _show_delivery(self, sinks: Sequence[ManagedEventSink], metrics: EventMetrics) -> None:
+        if now() - self._delivery_s < SHOW_COUNTS_S:
+            return
+        self._delivery_s = now()
+        states = [sink.state for sink in sinks]
+        oldest = [state.oldest_wall_s for state in states if state.oldest_wall_s is not None]
+        metrics.show(
+            sum(state.backlog for state in states),
+            max(0.0, time.time() - min(oldest)) if oldest else 0.0,
+            failing=any(state.error for state in states),
+            rejected=sum(state.rejected for state in states),
+        )
+
     def _write_heat(self) -> None:
         if now() - self._heat_s < HEAT_S:
             return
@@ -212,3 +246,8 @@ class Track:
         for name, state in self._states.items():
             report.streams[name] = state.totals()
         return report
+
+
+def _sync(sinks: Sequence[ManagedEventSink]) -> None:
+    for sink in sinks:
+        sink.sync()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState, checkpointed
 from pipeline.transport.messages import APPEARANCE_SIZE
 
 STITCH_SAME_DISTANCE = 0.1
@@ -42,6 +43,7 @@ _WHOLE = 2 * 255 * 6
 """Sum of the differences of two looks that have nothing in common."""
 
 
+@checkpointed
 @dataclass(frozen=True, slots=True)
 class Appearance:
     """What one object looks like: the mean over its sightings, the latest most.
@@ -77,13 +79,15 @@ class DetectionAppearances:
         return some
 
 
-class TrackAppearances:
+class TrackAppearances(AttributeState):
     """What all tracks of a stream look like, one row each.
 
     Attributes:
         means: (M, 24) float64, as in `Appearance`.
         weights: (M,) float64.
     """
+
+    STATE = ("means", "weights")
 
     def __init__(self) -> None:
         self.means = np.zeros((0, APPEARANCE_SIZE))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState, Stateful
 from pipeline.tracking.appearance_memory import Appearance
 from pipeline.tracking.association import Rows
 from pipeline.tracking.camera import CameraTransform
@@ -39,7 +40,7 @@ class TrackMatches:
     appearances: list[Appearance]
 
 
-class Tracker(Protocol):
+class Tracker(Stateful, Protocol):
     """Links instances over the frames of one stream. Deterministic; knows no clock but `dt_s`."""
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
@@ -55,8 +56,10 @@ class Tracker(Protocol):
         """The camera has moved since the last frame given; comes before `update`."""
 
 
-class TrackLifetime:
+class TrackLifetime(AttributeState):
     """How long a track that is not seen is looked for; at low frame rates at least twice."""
+
+    STATE = ("_step_s",)
 
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s

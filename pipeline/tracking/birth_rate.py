@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from math import exp
 
+from pipeline.records.state import AttributeState
 from pipeline.tracking.observation import Observation
 
 PRIOR_BIRTHS = 1.0
@@ -30,8 +31,10 @@ PRIOR_HIDDEN = 0.5
 """Before anything is known: so many objects were lost inside the frame, and that share of them was hidden."""
 
 
-class BirthRate:
+class BirthRate(AttributeState):
     """Births of one stream. Weights decay, as does the time over which they were collected."""
+
+    STATE = ("_size", "_age_s", "_time_s", "_births", "_lost", "_back")
 
     def __init__(self) -> None:
         self._size = (1, 1)

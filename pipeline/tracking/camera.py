@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.geometry.plane import Floats
 from pipeline.geometry.points import Xy
+from pipeline.records.state import AttributeState
 from pipeline.tracking.observation import Observation
 from pipeline.transport.messages import Camera
 
@@ -74,8 +75,10 @@ class CameraTransform:
         return after.real, after.imag
 
 
-class CameraPose:
+class CameraPose(AttributeState):
     """Where the camera of one stream looked in the last frame."""
+
+    STATE = ("_last",)
 
     def __init__(self) -> None:
         self._last: tuple[int, Camera] | None = None

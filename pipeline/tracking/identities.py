@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from pipeline.records.state import checkpointed
 from pipeline.tracking.appearance_memory import UNKNOWN, Appearance
 from pipeline.tracking.birth_rate import size_px
 from pipeline.tracking.camera import CameraTransform
@@ -17,6 +18,7 @@ STILL_DISTANCE = 0.15
 """An object that stays within this distance, in sizes, stands still."""
 
 
+@checkpointed
 @dataclass(slots=True)
 class Track:
     """One track of the tracker, not or not yet an object by itself."""
@@ -54,6 +56,7 @@ class Track:
         self.height_px *= camera.scale
 
 
+@checkpointed
 @dataclass(slots=True)
 class CountedObject:
     """One confirmed object."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState
 from pipeline.tracking.appearance_memory import TrackAppearances
 from pipeline.tracking.border import outward_steps
 from pipeline.tracking.camera import CameraTransform
@@ -43,7 +44,7 @@ def area_of(place: Floats) -> Floats:
     return result
 
 
-class KalmanFilter:
+class KalmanFilter(AttributeState):
     """State of all objects, one row each.
 
     Attributes:
@@ -52,6 +53,20 @@ class KalmanFilter:
         spread: (N, 4) float64, variance of `mean`.
         looks: what they look like.
     """
+
+    STATE = (
+        "mean",
+        "velocity",
+        "variance",
+        "_cross_covariance",
+        "_velocity_variance",
+        "_coasting",
+        "_innovation",
+        "_cut",
+        "_step_s",
+        "noise",
+        "appearances",
+    )
 
     def __init__(self) -> None:
         self.mean = np.zeros((0, 4))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState
 
 POSITION_NOISE = 0.05
 """Standard deviation of a detected centre, in object sizes, before anything is learnt."""
@@ -46,7 +47,7 @@ _CLIPPED_VARIANCE = 0.97
 """Variance of a standard normal variable that is cut off at `MAX_INNOVATION`."""
 
 
-class StreamNoise:
+class StreamNoise(AttributeState):
     """Variances of one stream, as shares of the squared object size.
 
     Attributes:
@@ -54,6 +55,17 @@ class StreamNoise:
         process: (4,) variance Q of the change of their velocities within one second.
         initial: (4,) variance of unknown velocities, per second squared.
     """
+
+    STATE = (
+        "_seen",
+        "_squares",
+        "_products",
+        "_count",
+        "_log_measurement",
+        "_log_process",
+        "measurement",
+        "process",
+    )
 
     def __init__(self) -> None:
         self.initial = np.array([INITIAL_SPEED, INITIAL_SPEED, INITIAL_GROWTH, INITIAL_GROWTH]) ** 2

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from norfair.distances import Distance
 from norfair.filter import FilterFactory
-from norfair.tracker import Detection
+from norfair.tracker import Detection, TrackedObject
 from norfair.tracker import Tracker as Norfair
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.masks import MASK_SIZE, Masks
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import State, attributes, set_attributes
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
 from pipeline.tracking.base import (
     ESTABLISHED_OBSERVATIONS,
@@ -148,6 +149,22 @@ class _Norfair(Norfair):
         return candidates[good].tolist(), objects[good].tolist()
 
 
+_STATE = ("_lifetime", "_motion", "_unseen_s", "_numbers", "_next")
+_ORIGINAL = ("cxcywh_px", "scores", "class_ids", "groups", "weak", "edges")
+_DERIVED = ("_obj_factory", "last_detection", "past_detections", "filter", "global_id")
+
+
+def _object_state(item: Any) -> State:
+    """One of Norfair's objects: its own attributes, its row in the filter, and the one row of its last detection that
+    later costs depend on."""
+    origin = item.last_detection.data
+    row = slice(origin.row, origin.row + 1)
+    last: State = {name: getattr(origin.of, name)[row] for name in _ORIGINAL}
+    last["masks"] = None if origin.of.masks is None else origin.of.masks[row]
+    own = {name: value for name, value in vars(item).items() if name not in _DERIVED}
+    return {**own, "row": item.filter.row, "last": last, "points": item.last_detection.points}
+
+
 class NorfairTracker:
     """A `Tracker`."""
 
@@ -206,6 +223,35 @@ class NorfairTracker:
             self._motion.velocity[own],
             self._motion.appearances.of(own),
         )
+
+    def state(self) -> State:
+        """See `Stateful.state`."""
+        return attributes(self, _STATE) | {
+            "factory": [self._norfair._obj_factory.count, self._norfair._obj_factory.initializing_count],
+            "objects": [_object_state(item) for item in self._norfair.tracked_objects],
+        }
+
+    def restore(self, state: State) -> None:
+        """See `Stateful.restore`."""
+        state = dict(state)
+        factory, objects = state.pop("factory"), state.pop("objects")
+        set_attributes(self, _STATE, state)
+        self._norfair._obj_factory.count, self._norfair._obj_factory.initializing_count = factory
+        self._norfair.tracked_objects = [self._object(one) for one in objects]
+
+    def _object(self, state: State) -> TrackedObject:
+        """One of Norfair's objects from its state."""
+        state = dict(state)
+        row, last, points = state.pop("row"), state.pop("last"), state.pop("points")
+        origin = _Origin(0, Measurements(**last))
+        made = TrackedObject.__new__(TrackedObject)
+        vars(made).update(state)
+        made._obj_factory = self._norfair._obj_factory
+        made.last_detection = Detection(points=points, data=origin)
+        made.past_detections, made.global_id = [], made.id
+        made.filter = _KalmanRow.__new__(_KalmanRow)
+        made.filter._bank, made.filter.row = self._motion, row
+        return made
 
     def expected(self, dt_s: float) -> Floats:
         """As `Tracker.expected`."""

@@ -12,6 +12,7 @@ from collections import Counter
 from math import exp
 
 from pipeline.config.schema import TrackerConfig
+from pipeline.records.state import AttributeState
 from pipeline.tracking import uncertainty
 from pipeline.tracking.appearance_memory import Appearance, appearance_evidence
 from pipeline.tracking.birth_rate import BirthRate
@@ -31,8 +32,23 @@ MIN_ODDS = 0.02
 """Odds below which a stitch is not thought of."""
 
 
-class ObjectRegistry:
+class ObjectRegistry(AttributeState):
     """All tracks and objects of one stream that still matter. Times are seconds of the stream's clock."""
+
+    STATE = (
+        "_size",
+        "_tracks",
+        "_seen_s",
+        "_objects",
+        "_still",
+        "_births",
+        "_began_s",
+        "_now_s",
+        "_next",
+        "_frames",
+        "_retired",
+        "_doubt",
+    )
 
     def __init__(self, config: TrackerConfig, moving: bool = False) -> None:
         self._config = config

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.geometry.plane import Floats
 from pipeline.geometry.points import Xy
+from pipeline.records.state import checkpointed
 
 
+@checkpointed
 @dataclass(frozen=True, slots=True)
 class FrameTime:
     """Which frame, and when: the fields of the message of the same names."""
@@ -23,6 +25,7 @@ class FrameTime:
     wall_s: float
 
 
+@checkpointed
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One object seen in one frame.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.geometry.plane import Floats
+from pipeline.records.state import AttributeState
 from pipeline.tracking.assignment import assign
 from pipeline.tracking.association import MAX_COST, Measurements, Predictions, Rows, association_costs
 from pipeline.tracking.base import (
@@ -34,8 +35,21 @@ from pipeline.tracking.kalman import KalmanFilter
 from pipeline.transport.messages import Instances
 
 
-class KalmanTracker:
+class KalmanTracker(AttributeState):
     """All tracks of one stream as rows of arrays, the oldest first."""
+
+    STATE = (
+        "_lifetime",
+        "_motion",
+        "_step_s",
+        "_next",
+        "_numbers",
+        "_seen",
+        "_unseen_s",
+        "_class_ids",
+        "_edges",
+        "_masks",
+    )
 
     def __init__(self, config: TrackerConfig, groups: Groups) -> None:
         self._groups = groups

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import sqrt
 
+from pipeline.records.state import checkpointed
 from pipeline.tracking.identities import CountedObject, Track
 from pipeline.tracking.stitching import leading
 
@@ -52,6 +53,7 @@ def margin(variance_sum: float, count: int) -> int:
     return round(MARGIN_SIGMAS * sqrt(variance_sum) + COMMON_SHARE * variance_sum + UNSEEN_SHARE * count)
 
 
+@checkpointed
 @dataclass(slots=True)
 class Doubt:
     """About a unique count.

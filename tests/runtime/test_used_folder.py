@@ -19,7 +19,7 @@ from pipeline.runtime.run_files import (
     set_aside,
     written_files,
 )
-from tests.running import Command, counts, frames_of, scene, summary, tallycam, wait_until
+from tests.running import Command, counts, frames_of, log_size, scene, summary, tallycam, wait_until
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -211,9 +211,7 @@ def test_a_run_that_is_stopped_before_it_has_started_leaves_everything_as_it_was
 def test_a_service_always_resumes_also_the_first_time(tmp_path: Path) -> None:
     config, out = scene(tmp_path, 200, realtime=True), tmp_path / "out"
     with Command("run", config, "--out", out, "--resume") as command:
-        wait_until(
-            lambda: (out / "log" / "gate.log").exists() and (out / "log" / "gate.log").stat().st_size > 60_000
-        )
+        wait_until(lambda: log_size(out) > 60_000)
         command.popen.send_signal(signal.SIGTERM)
         code, shown, err = command.finish()
     assert (code, "--resume goes on" in shown) == (0, True), err

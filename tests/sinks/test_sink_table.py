@@ -14,7 +14,7 @@ import yaml
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError
 from pipeline.sinks.sink_table import SINKS, check_sinks
-from tests.running import Command, counts, scene, summary, tallycam, wait_until
+from tests.running import Command, counts, log_size, scene, summary, tallycam, wait_until
 
 RECORDER = '''
 """A sink that writes down what it gets."""
@@ -150,7 +150,7 @@ def test_a_sink_in_a_file_of_ones_own_needs_no_package_and_its_errors_are_counte
     own = {"mine": {"use": "my_sink:Recorder", "file": str(tmp_path / "seen"), "fail_from": 3}}
     config, out = with_sinks(scene(tmp_path, 400, realtime=True), own), tmp_path / "out"
     with Command("run", config, "--out", out, folder=tmp_path) as command:
-        wait_until(lambda: (out / "log" / "gate.log").exists())
+        wait_until(lambda: log_size(out))
         failed = wait_until(
             lambda: _metric(out, "sink/gate", "tallycam_sink_errors_total"), what="the metric"
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.redact import shown
 from pipeline.video.sources.address import (
@@ -113,6 +114,18 @@ def examples() -> str:
     """The kinds of address there are, for help and error messages."""
     *first, last = (kind.example for kind in SOURCE_KINDS)
     return f"{', '.join(first)} or {last}"
+
+
+def is_recording(stream: StreamConfig) -> bool:
+    """Whether a stream comes to an end and can be read again: every frame of it counts, whatever happens.
+
+    Args:
+        stream: its configuration. One whose source does not exist (any more) is no recording.
+    """
+    try:
+        return find_kind(stream.source).replayable and not stream.realtime and not stream.loop
+    except SourceError:
+        return False
 
 
 def find_kind(address: str) -> SourceKind:
