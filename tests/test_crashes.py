@@ -83,7 +83,7 @@ def test_a_run_whose_supervisor_was_killed_is_resumed_exactly(
         wait_until(
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), what="the stages to end"
         )
-    code, _, err = tallycam("run", config, "--out", out, "--resume")
+    code, _, err = tallycam("run", config, "--out", out)
     assert code == 0, err
     assert counts(out) == counts(calm)
     assert events(out) == events(calm)

@@ -58,7 +58,7 @@ def test_a_signal_finishes_the_video_and_the_summary_and_leaves_nothing(
     processed = summary(out)["frames"]["processed"]
     assert 0 < processed < FRAMES
     assert frames_of(out / "gate.mp4") == processed
-    assert f"gate: stopped at {processed} of {FRAMES} frames; --resume goes on" in shown
+    assert f"gate: stopped at {processed} of {FRAMES} frames; the next run in the folder goes on" in shown
     assert "Results so far are in" in shown
     assert json.loads((out / "summary.json").read_text())["complete"] is False
     stopped = summary(out)["stopped"]

@@ -28,7 +28,8 @@ def run(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the run in DIR where it stopped, or begin one if DIR holds none."
+            "--resume",
+            help="Go on with the run in DIR also where a recording is counted with another configuration from here on.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -63,7 +64,7 @@ def run(
         raise ConfigError(f"--engine: got {engine}, expected local")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other; give one of them")
-    existing = Existing.RESUME if resume else Existing.OVERWRITE if overwrite else Existing.REFUSE
+    existing = Existing.RESUME if resume else Existing.OVERWRITE if overwrite else Existing.CONTINUE
     shown = ["output.live.enabled=true"] if show else []
     loaded = load(config, [*(overrides or ()), *shown], source)
     console = Console()

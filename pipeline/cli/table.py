@@ -155,7 +155,7 @@ def notes(streams: dict[str, StreamView]) -> list[str]:
     lines = []
     for name, view in streams.items():
         if not view.ended:
-            lines.append(f"{name}: stopped at {view.stopped_at()}; --resume goes on")
+            lines.append(f"{name}: stopped at {view.stopped_at()}; the next run in the folder goes on")
         if view.damaged:
             lines.append(
                 f"{name}: {view.damaged} damaged parts of the source were left out; last: {view.trouble}"

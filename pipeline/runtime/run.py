@@ -13,6 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.errors import TallycamError
 from pipeline.models import registry
 from pipeline.records.summary import build, write_json
+from pipeline.runtime.continuation import named
 from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
@@ -36,7 +37,7 @@ def run(
     out: Path,
     *,
     tracks: Path | None = None,
-    existing: Existing = Existing.REFUSE,
+    existing: Existing = Existing.CONTINUE,
     on_tick: Callable[[list[ProcessState]], None] = lambda entries: None,
     log: LogSettings = DEFAULT_LOG,
 ) -> dict[str, StreamView]:
@@ -60,7 +61,7 @@ def run(
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
     out, tracks = out.absolute(), tracks and tracks.absolute()
-    check_folder(config, out, existing)
+    changed = check_folder(config, out, existing)
     classes = check(config)
     registry.prepare(config.model)
     for name, stream in config.streams.items():
@@ -73,7 +74,7 @@ def run(
                 opened.keep()
             on_tick(entries)
 
-        _log_start(opened)
+        _log_start(opened, changed)
         supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector), keep_then_show)
         failure = supervisor.run()
         streams = views(supervisor.entries)
@@ -109,11 +110,13 @@ def _write_results(
     write_heatmaps(config, opened.out)
 
 
-def _log_start(opened: Run) -> None:
+def _log_start(opened: Run, changed: list[str]) -> None:
     sources = ", ".join(f"{name} from {stream.source}" for name, stream in opened.spec.config.streams.items())
     words = "run %s of Tallycam %s %s: %s; results in %s"
     how = "goes on" if opened.resumed else "started"
     logger.info(words, opened.spec.run, __version__, how, sources, opened.out)
+    if opened.resumed and changed:
+        logger.warning("goes on with another configuration: %s changed", named(changed))
 
 
 def _log_end(run_id: str, streams: dict[str, StreamView], failure: TallycamError | None) -> None:

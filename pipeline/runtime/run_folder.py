@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError
 from pipeline.files import unwritable, writing
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
-from pipeline.redact import MASK, is_secret
+from pipeline.runtime.continuation import changes_since, check_continuation, without_secrets
 from pipeline.runtime.run_files import (
     IDENTITY,
     EarlierRun,
@@ -47,8 +47,10 @@ _ELSEWHERE = "give another folder with --out"
 class Existing(Enum):
     """What to do with a run whose results are in the folder already."""
 
-    REFUSE = "refuse"
+    CONTINUE = "continue"
+    """Go on with it, unless a recording would be counted with two configurations or nothing is left."""
     RESUME = "resume"
+    """Go on with it in any case."""
     OVERWRITE = "overwrite"
 
 
@@ -122,7 +124,7 @@ class Run:
         self._lock.close()
 
 
-def check_folder(config: Config, out: Path, existing: Existing) -> None:
+def check_folder(config: Config, out: Path, existing: Existing) -> list[str]:
     """Refuses a folder before anything is done for a run that may not write there. Touches nothing.
 
     Args:
@@ -130,23 +132,25 @@ def check_folder(config: Config, out: Path, existing: Existing) -> None:
         out: Its folder.
         existing: What to do with a run that is there.
 
+    Returns:
+        Settings that have changed since the run that goes on.
+
     Raises:
-        ConfigError: The folder holds a run and `existing` is `REFUSE`, another command is writing there, or files would
-            be replaced that are not of a run.
+        ConfigError: A recording would be counted with two configurations, another command is writing there, or files
+            would be replaced that are not of a run.
+        NothingLeftError: The run in the folder is complete.
     """
     with contextlib.suppress(OSError), (out / "run.lock").open() as lock:
         _lock(lock, out)
-    _usable(config, out, existing)
+    earlier = _usable(config, out, existing)
+    return changes_since(config, out) if earlier and existing is not Existing.OVERWRITE else []
 
 
 def _usable(config: Config, out: Path, existing: Existing) -> EarlierRun | None:
     """The run whose results are in the folder, if there is one; refuses as `check_folder`."""
     earlier = read_earlier_run(out)
-    if earlier is not None and existing is Existing.REFUSE:
-        raise ConfigError(
-            f"{out}: holds {earlier} already; --resume goes on with it, --overwrite replaces it, and another --out "
-            "leaves it alone"
-        )
+    if earlier is not None and existing is Existing.CONTINUE:
+        check_continuation(config, out, earlier)
     if earlier is None and (foreign := foreign_file(out, config.streams)) is not None:
         raise ConfigError(
             f"{foreign}: is in the way, and not of a run that could go on; move it, or {_ELSEWHERE}"
@@ -166,7 +170,7 @@ def open_run(
     classes: tuple[str, ...],
     tracks: Path | None = None,
     *,
-    existing: Existing = Existing.REFUSE,
+    existing: Existing = Existing.CONTINUE,
     log: LogSettings = DEFAULT_LOG,
 ) -> Run:
     """Opens the folder of a run.
@@ -179,11 +183,12 @@ def open_run(
         out: The folder, an absolute path.
         classes: Class names of the model.
         tracks: File for MOTChallenge rows, if they are wanted; an absolute path.
-        existing: What to do with a run that is there. To resume a run where there is none begins one.
+        existing: What to do with a run that is there; where there is none, one begins.
         log: Form and level of the log.
 
     Raises:
         ConfigError: As `check_folder`.
+        NothingLeftError: As `check_folder`.
         OutputError: The folder cannot be written.
     """
     rows = _rows(config, tracks)
@@ -198,7 +203,7 @@ def open_run(
             earlier = _usable(config, out, existing)
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            resumed = earlier if existing is Existing.RESUME else None
+            resumed = None if existing is Existing.OVERWRITE else earlier
             if earlier is not None and resumed is None:
                 undo.callback(put_back, out)
                 set_aside(out, written_files(out, earlier.streams, earlier.tracks))
@@ -236,20 +241,11 @@ def _write_identity(
     spec = RunSpec(config, out, name, classes, tracks, log.file_level, log.form)
     run = Run(spec, endpoints, _LIVES * lives, started_s, lock, _kept=resumed is not None)
     with writing(out, _ELSEWHERE):
-        write_json(out / "config.json", _without_secrets(config.model_dump(mode="json")))
+        write_json(out / "config.json", without_secrets(config))
         write_json(out / IDENTITY, identity)
         spec.write(run.spec_path)
         (endpoints.folder / "pid").write_text(str(os.getpid()))
     return run
-
-
-def _without_secrets(value: Any, name: str = "") -> Any:
-    """A configuration with the values of settings such as `password` masked; `write_json` masks those within URLs."""
-    if isinstance(value, dict):
-        return {key: _without_secrets(part, key) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(part, name) for part in value]
-    return MASK if isinstance(value, str) and is_secret(name) else value
 
 
 def _rows(config: Config, tracks: Path | None) -> list[Path]:

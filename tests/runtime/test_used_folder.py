@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from pipeline.config.schema import Config
+from pipeline.records.summary import write_json
+from pipeline.runtime.continuation import changes_since, check_continuation, named, without_secrets
 from pipeline.runtime.run_files import (
     ASIDE,
     DISCARDED,
+    EarlierRun,
     discard,
     put_back,
     read_earlier_run,
@@ -40,6 +46,12 @@ def run_of(out: Path, *streams: str, run: str = "r1") -> None:
             f"log/{stream}.log", f"log/{stream}/000000000000.log", f"log/{stream}.heat", f"log/{stream}.jpg",
         ):  # fmt: skip
             (out / name).write_text(f"{name} of {run}")
+
+
+def counted_events(out: Path) -> dict[str, int]:
+    """Kind -> rows in the database."""
+    with contextlib.closing(sqlite3.connect(out / "events.db")) as database:
+        return dict(database.execute("select kind, count(*) from events group by kind"))
 
 
 def others(out: Path) -> dict[str, bytes]:
@@ -122,15 +134,51 @@ def test_a_replaced_run_stays_replaced_when_its_removal_is_interrupted(tmp_path:
     discard(tmp_path)
 
 
-def test_a_used_folder_is_refused_with_both_ways_out(tmp_path: Path) -> None:
+def test_where_nothing_is_left_to_count_that_is_said_and_nothing_changes(tmp_path: Path) -> None:
     config, out = scene(tmp_path, 20), tmp_path / "out"
     assert tallycam("run", config, "--out", out)[0] == 0
     before = content(out)
     code, _, err = tallycam("run", config, "--out", out)
+    assert code == 0
+    assert len(err.splitlines()) == 1
+    assert "(gate) is complete, nothing is left to count; --overwrite counts anew" in err
+    assert content(out) == before
+
+
+def test_a_recording_is_not_counted_with_two_configurations(tmp_path: Path) -> None:
+    config, out = scene(tmp_path, 20), tmp_path / "out"
+    assert tallycam("run", config, "--out", out)[0] == 0
+    before = content(out)
+    moved = ("--set", "streams.gate.lines.middle.deadband=0.3", "--set", "output.video.codec=none")
+    code, _, err = tallycam("run", config, "--out", out, *moved)
     assert code == 2
     assert len(err.splitlines()) == 1
-    assert "(gate)" in err and "--resume" in err and "--overwrite" in err
+    assert "streams.gate.lines.middle.deadband changed since" in err and "output" not in err
+    assert "--overwrite counts anew" in err and "--resume goes on" in err
     assert content(out) == before
+    assert tallycam("run", config, "--out", out, *moved, "--resume")[0] == 0
+
+
+def test_changes_are_told_by_their_keys_and_passwords_are_none(tmp_path: Path) -> None:
+    def config(password: str, fps: float, *lines: str) -> Config:
+        points = {name: {"points": [[0, 0], [1, 1]]} for name in lines}
+        stream = {"source": f"rtsp://u:{password}@h/x", "fps": fps, "lines": points}
+        return Config.model_validate({"model": {"name": "street"}, "streams": {"gate": stream}})
+
+    write_json(tmp_path / "config.json", without_secrets(config("secret1", 5, "a", "b")))
+    assert "secret1" not in (tmp_path / "config.json").read_text()
+    assert changes_since(config("secret2", 5, "a", "b"), tmp_path) == []
+    now = config("secret2", 10, "a", "c")
+    assert changes_since(now, tmp_path) == [
+        "streams.gate.fps",
+        "streams.gate.lines.b",
+        "streams.gate.lines.c",
+    ]
+    earlier = EarlierRun("r", 1, 0.0, ("gate",))
+    assert check_continuation(now, tmp_path, earlier), "a camera goes on"
+    assert named([str(number) for number in range(8)]) == "0, 1, 2, 3, 4 and 3 more"
+    (tmp_path / "config.json").write_text("{")
+    assert changes_since(now, tmp_path) == []
 
 
 @pytest.mark.slow
@@ -208,19 +256,26 @@ def test_a_run_that_is_stopped_before_it_has_started_leaves_everything_as_it_was
 
 
 @pytest.mark.slow
-def test_a_service_always_resumes_also_the_first_time(tmp_path: Path) -> None:
+def test_a_camera_goes_on_counting_also_with_another_configuration(tmp_path: Path) -> None:
     config, out = scene(tmp_path, 200, realtime=True), tmp_path / "out"
-    with Command("run", config, "--out", out, "--resume") as command:
+    with Command("run", config, "--out", out) as command:
         wait_until(lambda: log_size(out) > 60_000)
         command.popen.send_signal(signal.SIGTERM)
         code, shown, err = command.finish()
-    assert (code, "--resume goes on" in shown) == (0, True), err
+    assert (code, "the next run in the folder goes on" in shown) == (0, True), err
     first = summary(out)
-    code, _, err = tallycam("run", config, "--out", out, "--resume")
+    code, _, err = tallycam("run", config, "--out", out, "--set", "streams.gate.zones.square.by=mask")
     assert code == 0, err
+    assert "goes on with another configuration: streams.gate.zones.square.by changed" in err
     whole = summary(out)
     assert whole["frames"]["processed"] > first["frames"]["processed"] > 0
     assert json.loads((out / "summary.json").read_text())["complete"] is True
+    assert whole["unique"]["person"] > first["unique"]["person"] > 0
+    events = counted_events(out)
+    assert events["unique"] == whole["unique"]["person"]
+    assert events["line"] == sum(
+        sum(directions.values()) for line in whole["lines"].values() for directions in line.values()
+    )
     assert frames_of(out / "gate.mp4") == whole["frames"]["processed"], (
         "the first part of the video is still there"
     )
