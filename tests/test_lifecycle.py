@@ -104,7 +104,8 @@ def test_stages_of_a_killed_supervisor_finish_the_video_and_leave_nothing(
 def test_a_stage_that_is_killed_too_often_ends_the_run_with_code_4(
     config: Path, tmp_path: Path, runtime: Path
 ) -> None:
-    arguments = ("run", config, "--out", tmp_path / "out", "--set", "restarts.starts=1")
+    settings = ("--set", "restarts.starts=1", "--set", "streams.gate.realtime=false")
+    arguments = ("run", config, "--out", tmp_path / "out", *settings)
     with Command(*arguments, runtime=runtime) as command:
         first = command.kill("segment/0")
         os.kill(command.stage("segment/0", not_pid=first), signal.SIGKILL)

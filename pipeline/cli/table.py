@@ -17,6 +17,7 @@ from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.transport.messages import STATIC
 from pipeline.transport.totals import Table as CountedTable
+from pipeline.video.sources.source import CONNECTING, RETRYING, STALLED
 
 COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("stream", "left"), ("progress", "left"), ("fps in", "right"), ("fps out", "right"),
@@ -77,8 +78,9 @@ class LiveTable:
             for name, view in views(entries).items():
                 of = f" of {view.frames}" if view.frames else ""
                 left = f", {_time(left_s)} left" if (left_s := _left_s(view)) else ""
+                away = f", source {view.state}" if view.state in (CONNECTING, STALLED, RETRYING) else ""
                 self._say(
-                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}; {_first(view)}"
+                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}{away}; {_first(view)}"
                 )
 
     def _say(self, line: str) -> None:
@@ -179,6 +181,8 @@ def _title(entries: Iterable[ProcessState], spent_s: float) -> str:
 
 
 def _progress(view: StreamView) -> RenderableType:
+    if view.state in (CONNECTING, STALLED, RETRYING):
+        return Text(f"{view.state} {_time(max(0.0, time.time() - view.since_s))}", style="yellow")
     if view.live or not view.frames:
         return Text(f"{'live ' if view.live else ''}{_time(view.pts_s)}")
     left_s = _left_s(view)

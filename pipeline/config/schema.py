@@ -229,7 +229,10 @@ class RestartConfig(ConfigModel):
     """When a process is considered dead, and how often it is restarted."""
 
     heartbeat_s: float = Field(
-        30.0, gt=0, description="seconds without a heartbeat after which a process is killed"
+        3.0,
+        gt=0,
+        description="seconds without a heartbeat after which a process is killed; those in which others had the "
+        "processors do not count",
     )
     starts: int = Field(5, ge=0, description="restarts allowed for one process within `within_s`")
     within_s: float = Field(300.0, gt=0, description="period of the restart budget, in seconds")

@@ -37,6 +37,9 @@ BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 _STAGE = ("stage", "stream")
 
+SOURCE_STATES = ("connecting", "connected", "stalled", "retrying", "ended")
+"""As in `pipeline.video.sources.source`."""
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series for each counter has no use here
 
 
@@ -248,6 +251,18 @@ class StreamMetrics:
             counter.inc(now - before)
         self._source_shown = shown
 
+    def source_state(self, state: str, since_s: float) -> None:
+        """Sets the state of this process's source.
+
+        Args:
+            state: The present one.
+            since_s: Unix time since which it is.
+        """
+        stream = self._labels[1]
+        for name in SOURCE_STATES:
+            self._families.source_state.labels(stream, name).set(name == state)
+        self._families.source_state_since.labels(stream).set(since_s)
+
     # Created at first use, so that a stage exports only what it has.
 
     @cached_property
@@ -320,6 +335,12 @@ class _Families:
         self.slots_used = gauge("ring_slots_used", "Slots of the frame ring that hold a frame under way.")
         self.queue = gauge("queue_frames", "Frames that wait for the stage.")
         self.credits = gauge("credits", "Frames that the stage may still send, or has asked for.")
+        self.source_state = gauge(
+            "source_state", "1 for the state that the source is in.", ("stream", "state")
+        )
+        self.source_state_since = gauge(
+            "source_state_since_seconds", "Unix time since which the source is in its state.", ("stream",)
+        )
         self.up = gauge("process_up", "1 while the process runs.", ("process",))
         self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))
         self.sink_errors = counter("sink_errors", "Calls of a sink that failed.", ("stage", "sink"))

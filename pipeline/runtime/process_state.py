@@ -7,7 +7,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from pipeline.config.schema import RestartConfig
+from pipeline.errors import TallycamError
 from pipeline.runtime.local_engine import Handle
+from pipeline.runtime.process_clock import STOPPED, WAITS_FOR_DISK, starved_s, state_of, waited_s
 from pipeline.stages.topology import Process
 from pipeline.transport.messages import Report
 
@@ -15,8 +17,16 @@ START_S = 180.0
 """Time until the first heartbeat of a process: it imports its libraries."""
 PREPARE_S = 1800.0
 """Silence allowed to a process that announced long work: a model is compiled, an engine is built."""
-SLOW_FACTOR = 10
-"""A process that announced slow work may be silent for this many times `restarts.heartbeat_s`."""
+SLOW_S = 30.0
+"""Silence allowed to a process that announced slow work."""
+SLOW_FACTOR = 10.0
+"""Silence allowed to a model, in multiples of the time that it is expected to take."""
+WATCH_S = 0.8
+"""Silence from which on a process is looked at more closely: several heartbeats are missing."""
+STOPPED_S = 2.0
+"""Silence allowed to a process that was stopped by a signal, or by a debugger."""
+DISK_S = 60.0
+"""Silence allowed to a process that waits for a disk."""
 
 
 class RestartBudget:
@@ -43,15 +53,16 @@ class RestartBudget:
         return f"{len(self._restarts_s)} of {self._config.starts} restarts within {self._config.within_s:g} s"
 
 
-def silence_limit_s(state: str, config: RestartConfig) -> float:
+def silence_limit_s(state: str, config: RestartConfig, batch_s: float = 0.0) -> float:
     """Longest silence, in seconds, before a process counts as hung.
 
     Args:
         state: As in `messages.Beat`.
         config: With the limit for ordinary work.
+        batch_s: Seconds that the batch under way is expected to take, in `segment`.
     """
-    limits = {"starting": START_S, "preparing": PREPARE_S, "slow": SLOW_FACTOR * config.heartbeat_s}
-    return max(config.heartbeat_s, limits.get(state, 0.0))
+    limits = {"starting": START_S, "preparing": PREPARE_S, "slow": SLOW_S}
+    return max(config.heartbeat_s, limits.get(state, 0.0), SLOW_FACTOR * batch_s)
 
 
 def exit_reason(status: int) -> str:
@@ -86,6 +97,10 @@ class ProcessState:
         was_ready: Whether any incarnation was ready.
         stuck: It was killed because it fell silent.
         ended: It has ended and is not started again.
+        failure: Why it, and its stream with it, has ended.
+        given_up: Why it used up its restarts; None once it works again.
+        retry_s: Monotonic time at which it is tried again nevertheless.
+        waited: As of `process_clock.waited_s`, at the last heartbeat or a little later.
     """
 
     process: Process
@@ -101,6 +116,53 @@ class ProcessState:
     was_ready: bool = False
     stuck: bool = False
     ended: bool = False
+    failure: TallycamError | None = None
+    given_up: TallycamError | None = None
+    retry_s: float | None = None
+    waited: dict[str, float] = field(default_factory=dict)
+    _waited_of_s: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended for good."""
+        return self.ended and self.retry_s is None
+
+    def hear(self, now_s: float) -> None:
+        """Notes a heartbeat.
+
+        Args:
+            now_s: Monotonic time.
+        """
+        self.heard_s = now_s
+
+    def stuck_because(self, now_s: float, config: RestartConfig) -> str:
+        """Why the process counts as hung; empty where it does not, or was found before.
+
+        Silence during which other processes had the processors does not count.
+
+        Args:
+            now_s: Monotonic time.
+            config: With the limit for ordinary work.
+        """
+        silent_s = now_s - self.heard_s
+        if self.stuck or silent_s < WATCH_S:
+            return ""
+        if self._waited_of_s != self.heard_s:  # the first look since that heartbeat
+            self._waited_of_s, self.waited = self.heard_s, waited_s(self.handle.pid)
+        state = state_of(self.handle.pid)
+        if state == STOPPED and silent_s > STOPPED_S:
+            self.stuck = True
+            return f"stopped by a signal, and no heartbeat for {silent_s:.1f} s"
+        limit_s = silence_limit_s(self.state, config, self.report.values.get("batch_s", 0.0))
+        if state == WAITS_FOR_DISK:
+            limit_s = max(limit_s, DISK_S)
+        if silent_s <= limit_s:
+            return ""
+        counted_s = silent_s - starved_s(self.waited, waited_s(self.handle.pid))
+        if counted_s <= limit_s:
+            return ""
+        self.stuck = True
+        return f"no heartbeat for {silent_s:.1f} s while {self.state}"
 
     @property
     def dropped(self) -> Counter[str]:
@@ -126,4 +188,5 @@ class ProcessState:
         self.incarnation += 1
         self.state, self.stuck = "starting", False
         self.started_s = self.heard_s = now_s
+        self.ended, self.retry_s = False, None
         self.handle = handle

@@ -33,6 +33,8 @@ class StreamView:
         pts_s: media time of the last frame.
         queued: frames under way.
         ended: the source came to its end; False while it goes on, and where the run was stopped before.
+        state: of the source, one of `video.sources.source.STATES`; empty before it is known.
+        since_s: Unix time since which it is in that state.
     """
 
     decoded: int = 0
@@ -52,6 +54,8 @@ class StreamView:
     pts_s: float = 0.0
     queued: int = 0
     ended: bool = True
+    state: str = ""
+    since_s: float = 0.0
 
     def as_summary(self, source: str) -> StreamSummary:
         """The stream's part of `summary.json`.
@@ -127,6 +131,8 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         view.duration_s = values.get("duration_s", 0.0)
         view.queued = int(values.get("used", 0))
         view.ended = bool(values.get("ended", 0))
+        view.state = report.texts.get("state", "")
+        view.since_s = values.get("since_s", 0.0)
     elif process.stage.name == "track":
         for name, counts in report.streams.items():
             result[name].counts = counts

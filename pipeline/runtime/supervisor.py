@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipeline.errors import StageError, TallycamError
+from pipeline.errors import SourceError, StageError, TallycamError
 from pipeline.logs.destinations import LineCounter, run_log_path
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.runtime.local_engine import Engine
-from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason, silence_limit_s
+from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason
 from pipeline.runtime.run_folder import Run
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Stop
 from pipeline.transport.sockets import Poller, RouterSocket
+from pipeline.video.sources.kinds import is_recording
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ FAILED_DRAIN_S = 3.0
 STOP_S = 10.0
 """Time that stages have to leave their loops after a request to stop, before they are killed."""
 TICK_S = 0.1
+PAUSE_S = 1.0
+"""A tick that takes so much longer is a pause of this process, in which it could hear nobody."""
+SLOW_RETRY_S = 60.0
+"""How often a process is tried again that has used up its restarts, in a run without end."""
 
 
 class StageFailure(TallycamError):
@@ -58,6 +63,7 @@ class Supervisor:
         self._stopping_s: float | None = None
         self._ports: dict[str, int] = {}
         self._all_were_ready = False
+        self._endless = not all(is_recording(stream) for stream in self._config.streams.values())
 
     @property
     def entries(self) -> list[ProcessState]:
@@ -89,7 +95,11 @@ class Supervisor:
                 for process in processes(self._config):
                     self._start(process)
                 while not self._all_ended():
+                    before_s = time.monotonic()
                     poller.wait(TICK_S)
+                    if (paused_s := time.monotonic() - before_s - TICK_S) > PAUSE_S:
+                        for entry in self.entries:  # this process was stopped, or the machine slept
+                            entry.heard_s += paused_s
                     self._listen(router)
                     self._look_after(router)
                     self._stop_in_order(router)
@@ -102,6 +112,10 @@ class Supervisor:
                     entry.handle.kill()
                     entry.handle.wait()
                 logging.getLogger().removeHandler(counter)
+        if self._failure is None:
+            self._failure = next(
+                (why for entry in self.entries if (why := entry.failure or entry.given_up)), None
+            )
         return self._failure
 
     def _start(self, process: Process) -> None:
@@ -118,11 +132,11 @@ class Supervisor:
                 continue
             if beat.incarnation != entry.incarnation:
                 continue
-            entry.heard_s = time.monotonic()
+            entry.hear(time.monotonic())
             self._note_state(entry, beat.state)
             if beat.state == "failed":
                 if beat.exit_code:
-                    self._fail(StageFailure(beat.error, beat.exit_code), entry)
+                    self._note_failure(StageFailure(beat.error, beat.exit_code), entry)
                 continue
             entry.report = beat.report
             port = int(beat.report.values.get("metrics_port", 0))
@@ -132,6 +146,9 @@ class Supervisor:
 
     def _note_state(self, entry: ProcessState, state: str) -> None:
         before, entry.state = entry.state, state
+        if state == "ready" and entry.given_up is not None:
+            log.warning("works again", extra=_about(entry))
+            entry.given_up = None
         if state == "ready" and before in ("starting", "preparing"):
             entry.was_ready = True
             spent_s = entry.heard_s - entry.started_s
@@ -140,54 +157,84 @@ class Supervisor:
     def _look_after(self, router: RouterSocket) -> None:
         """Kills stuck processes, and starts dead ones again while their budget lasts."""
         for entry in self.entries:
+            now_s = time.monotonic()
+            if entry.retry_s is not None and now_s >= entry.retry_s and self._stopping_s is None:
+                self._restart(entry, now_s)
             if entry.ended:
                 continue
-            now_s = time.monotonic()
             status = entry.handle.poll()
             if status is None:
                 self._kill_if_stuck(entry, now_s)
                 continue
             self._listen(router)  # its last beat may still lie in the socket
-            if entry.state == "done" or self._stopping_s is not None or self._failure is not None:
+            ending = self._stopping_s is not None or self._failure is not None
+            if entry.state == "done" or entry.failure is not None or ending:
                 entry.ended = True
                 if status and entry.state != "failed":
                     log.info("died while the run was ending: %s", exit_reason(status), extra=_about(entry))
             elif entry.budget.allow(now_s):
-                entry.restarted(self._engine.start(entry.process, entry.incarnation + 1), now_s)
+                self._restart(entry, now_s)
                 words = "died (%s); restarted, %s"
                 log.warning(words, exit_reason(status), entry.budget, extra=_about(entry))
             else:
-                entry.ended = True
                 last = f"signal {-status}" if status < 0 else f"exit status {status}"
                 text = f"ended {entry.restarts + 1} times (last: {last}); see {run_log_path(self._run.out)}"
-                self._fail(StageError(f"{entry.process.name} {text}"), entry)
+                self._give_up(entry, StageError(f"{entry.process.name} {text}"), now_s)
+
+    def _restart(self, entry: ProcessState, now_s: float) -> None:
+        entry.restarted(self._engine.start(entry.process, entry.incarnation + 1), now_s)
+
+    def _give_up(self, entry: ProcessState, error: TallycamError, now_s: float) -> None:
+        """What happens when a process has used up its restarts: it takes its streams down, not the run. Where a stream
+        has no end, the process is tried again once in a while."""
+        entry.ended = True
+        if self._endless:
+            log.error(
+                "%s; tried again every %.0f s", error, SLOW_RETRY_S, extra=_about(entry) | {"shown": True}
+            )
+            entry.given_up, entry.retry_s = error, now_s + SLOW_RETRY_S
+            return
+        self._note_failure(error, entry)
+
+    def _note_failure(self, error: TallycamError, entry: ProcessState) -> None:
+        """Ends the stream of a process, or the run where all streams need the process or there is one stream only. A
+        source that is not there is the matter of its stream in any case."""
+        alone = len(self._config.streams) == 1
+        if entry.process.stream and (error.exit_code == SourceError.exit_code or not alone):
+            log.error("%s", error, extra=_about(entry) | {"shown": True})
+            entry.failure = error
+            for other in self.entries:
+                if other is not entry and other.process.stream == entry.process.stream:
+                    other.failure = other.failure or error
+                    other.handle.kill()
+            return
+        self._fail(error, entry)
 
     def _kill_if_stuck(self, entry: ProcessState, now_s: float) -> None:
-        silent_s = now_s - entry.heard_s
-        if entry.stuck or silent_s <= silence_limit_s(entry.state, self._config.restarts):
-            return
-        entry.stuck = True
-        log.warning(
-            "stuck: no heartbeat for %.1f s while %s; killed", silent_s, entry.state, extra=_about(entry)
-        )
-        entry.handle.kill()  # found dead in one of the next ticks
+        if why := entry.stuck_because(now_s, self._config.restarts):
+            log.warning("stuck: %s; killed", why, extra=_about(entry))
+            entry.handle.kill()  # found dead in one of the next ticks
 
     def _stop_in_order(self, router: RouterSocket) -> None:
         """Asks the decoders to stop if the run has to end early; stops all others once no decoder is left."""
         now_s = time.monotonic()
         if (self._signals or self._failure) and self._stopping_s is None:
             self._stopping_s = now_s
+            for entry in self.entries:
+                entry.retry_s = None
             why = "an error" if self._failure else signal.Signals(self._signals[0]).name
             log.info("stopping because of %s: frames under way are finished first", why)
         if self._stopping_s is not None:
             for entry in self._of_stage("decode"):
                 self._tell(router, entry, drain=True)
-        decoding = any(not entry.ended for entry in self._of_stage("decode"))
+        decoding = any(not entry.over for entry in self._of_stage("decode"))
         late = self._stopping_s is not None and now_s - self._stopping_s > self._drain_s()
         if decoding and not late and len(self._signals) < 2:
             return
         if not decoding and self._stopping_s is None:
             self._stopping_s = now_s
+            for entry in self.entries:
+                entry.retry_s = None
         for entry in self.entries:
             if not entry.ended:
                 self._tell(router, entry, drain=False)
@@ -213,7 +260,7 @@ class Supervisor:
         return [entry for entry in self.entries if entry.process.stage.name == name]
 
     def _all_ended(self) -> bool:
-        return all(entry.ended for entry in self.entries)
+        return all(entry.over for entry in self.entries)
 
     def _fail(self, error: TallycamError, entry: ProcessState) -> None:
         """Ends the run with an error. The first one is the reason, and the last line that the command prints."""

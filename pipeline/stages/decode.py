@@ -18,16 +18,19 @@ from pipeline.logs.libav import show_libav_warnings
 from pipeline.metrics.stage_metrics import StageMetrics, StreamMetrics
 from pipeline.redact import redact
 from pipeline.stages.context import StageContext, now
+from pipeline.stages.decode_totals import LATE
 from pipeline.stages.frame_queue import QUARANTINED, REPLACED, FrameQueue
 from pipeline.stages.frame_reader import NO_SLOT, FrameReader
 from pipeline.stages.frame_server import GATHER_S, FrameServer
 from pipeline.stages.heartbeat import Heartbeat
+from pipeline.stages.source_opener import SourceOpener
 from pipeline.transport.messages import Hello, Report
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
+from pipeline.video.sources.kinds import is_recording
 from pipeline.video.sources.registry import open_source
-from pipeline.video.sources.source import FramePosition, Source
+from pipeline.video.sources.source import CONNECTING, FramePosition, Source, SourceState
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class Decode:
     def __init__(self, context: StageContext) -> None:
         self._context = context
         self._name, self._config = context.stream()
+        self._recording = is_recording(self._config)
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._hellos: dict[str, tuple[bytes, Hello]] = {}
@@ -51,20 +55,15 @@ class Decode:
         cv2.setNumThreads(1)
         show_libav_warnings()
         metrics = StageMetrics("decode")
-        stream_metrics = metrics.stream(self._name, (REPLACED, NO_SLOT, QUARANTINED))
+        stream_metrics = metrics.stream(self._name, (REPLACED, NO_SLOT, QUARANTINED, LATE))
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(Report, now())
-        # At the start of a run a source that cannot be opened is reported before anything waits for it.
-        source = self._open() if self._context.incarnation == 0 else None
         with RouterSocket(endpoints.stream(self._context.index)) as router:
             poller = Poller([router], [self._wake])
-            while len(self._hellos) < 2:
-                if not heartbeat.beat(Report, now()) or heartbeat.draining:
-                    return
-                poller.wait(0.1)
-                for peer, message in router.receive_all():
-                    if isinstance(message, Hello):
-                        self._hellos[message.stage] = peer, message
+            source = self._wait_for_source(router, poller, heartbeat, stream_metrics)
+            if source is None:
+                self._stop.set()
+                return
             reader, server = self._begin(source, stream_metrics)
             heartbeat.ready()
             while heartbeat.beat(server.report, now()) and not server.finished():
@@ -104,22 +103,60 @@ class Decode:
         )
         return source
 
-    def _begin(self, source: Source | None, metrics: StreamMetrics) -> tuple[FrameReader, FrameServer]:
-        """Starts reading at the first frame that anyone needs.
+    def _wait_for_source(
+        self, router: RouterSocket, poller: Poller, heartbeat: Heartbeat, metrics: StreamMetrics
+    ) -> Source | None:
+        """Opens the source at the first frame that `track` or `sink` needs; None: the run stops before it is open."""
+        opener: SourceOpener | None = None
+
+        def report() -> Report:
+            state = opener.state if opener else SourceState(CONNECTING, began_s)
+            metrics.source_state(state.name, state.since_s)
+            values = {"live": float(not self._recording), "since_s": state.since_s}
+            return Report(values=values, texts={"state": state.name, "error": state.why})
+
+        began_s = time.time()
+        while opener is None or (opener.source is None and opener.error is None):
+            if not heartbeat.beat(report, now()) or heartbeat.draining:
+                return None
+            poller.wait(0.1)
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+            for peer, message in router.receive_all():
+                if isinstance(message, Hello):
+                    self._hellos[message.stage] = peer, message
+            if opener is None and len(self._hellos) == 2:
+                opener = self._opener()
+        if opener.error is not None:
+            raise opener.error
+        return opener.source
+
+    def _opener(self) -> SourceOpener:
+        first, position = self._first_needed()
+        return SourceOpener(
+            lambda: self._open(first.last_index + 1, position),
+            retry=not self._recording,
+            stop=self._stop,
+            on_done=lambda: os.eventfd_write(self._wake, 1),
+        )
+
+    def _first_needed(self) -> tuple[Hello, FramePosition | None]:
+        """The stage that is farther behind, and the last frame that it has finished with."""
+        _, track = self._hellos["track"]
+        _, sink = self._hellos["sink"]
+        first = track if sink.next_seq < 0 or track.next_seq <= sink.next_seq else sink
+        position = FramePosition(first.last_index, first.pts_s, first.epoch) if first.next_seq > 0 else None
+        return first, position
+
+    def _begin(self, source: Source, metrics: StreamMetrics) -> tuple[FrameReader, FrameServer]:
+        """Starts reading.
 
         Args:
-            source: Open at its beginning, or None.
+            source: Open at the first frame that anyone needs.
             metrics: Of the stream.
         """
         track_peer, track = self._hellos["track"]
-        _, sink = self._hellos["sink"]
-        first = track if sink.next_seq < 0 or track.next_seq <= sink.next_seq else sink
-        last = FramePosition(first.last_index, first.pts_s, first.epoch)
-        position = last if first.next_seq > 0 else None
-        if source is None or position is not None:
-            if source is not None:
-                source.close()
-            source = self._open(first.last_index + 1, position)
+        first, position = self._first_needed()
         info = source.info
         next_seq, epoch, pts_s = first.next_seq, 0, 0.0
         if info.live and position is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.stage_metrics import StreamMetrics
@@ -10,12 +11,23 @@ from pipeline.stages.context import now
 from pipeline.stages.frame_queue import FrameQueue
 from pipeline.stages.frame_reader import FrameReader
 from pipeline.transport.messages import Report
-from pipeline.video.sources.source import Source
+from pipeline.video.sources.source import (
+    CONNECTED,
+    ENDED,
+    RETRYING,
+    STALLED,
+    Source,
+    SourceState,
+)
 
 log = logging.getLogger(__name__)
 
 LATE = "late"
 """A live source had a newer frame before the reader took this one."""
+
+
+STALLED_S = 1.0
+"""Without a frame for this long, a live source is stalled."""
 
 
 class DecodeTotals:
@@ -35,6 +47,8 @@ class DecodeTotals:
         self._source, self._queue, self._reader = source, queue, reader
         self._metrics, self._slots = metrics, slots
         self._shown: dict[str, int] = {}
+        self._decoded, self._decoded_s = 0, time.time()
+        self._last_state = SourceState(CONNECTED, self._decoded_s)
         self._drop_log = SumLog("frames dropped", now())
         self._damage_log = SumLog("damaged parts of the source left out", now())
 
@@ -49,7 +63,7 @@ class DecodeTotals:
         self._metrics.slots(self._queue.used, self._slots)
         self._metrics.queue(self._queue.waiting)
         self._metrics.source(stats.reconnects, stats.errors, stats.retimed)
-        for reason, frames in dict(self._queue.dropped).items():
+        for reason, frames in self.dropped().items():
             self._metrics.dropped(reason, frames - self._shown.get(reason, 0))
             self._shown[reason] = frames
 
@@ -64,6 +78,23 @@ class DecodeTotals:
             log.info(line)
         if line := self._damage_log.due({"errors": stats.errors}, now(), at_once=at_once):
             log.info("%s; last: %s", line, stats.last_error)
+
+    def _state(self) -> SourceState:
+        """State of the source; `since_s` is when it last changed."""
+        stats, now_s = self._source.stats, time.time()
+        if stats.decoded != self._decoded:
+            self._decoded, self._decoded_s = stats.decoded, now_s
+        if self._reader.done:
+            name, since_s, why = ENDED, now_s, ""
+        elif stats.lost_s:
+            name, since_s, why = RETRYING, stats.lost_s, stats.lost_why
+        elif self._source.info.live and now_s - self._decoded_s > STALLED_S:
+            name, since_s, why = STALLED, self._decoded_s, ""
+        else:
+            name, since_s, why = CONNECTED, now_s, ""
+        if name != self._last_state.name:
+            self._last_state = SourceState(name, since_s, why)
+        return SourceState(name, self._last_state.since_s, why)
 
     def report(self) -> Report:
         """The report of the heartbeat."""
@@ -81,10 +112,13 @@ class DecodeTotals:
             "duration_s": info.duration_s or 0.0,
             "ended": float(self._reader.ended),
         }
+        state = self._state()
+        values["since_s"] = state.since_s
+        self._metrics.source_state(state.name, state.since_s)
         return Report(
             frames_in=stats.decoded,
             frames_out=self._queue.next_seq,
             dropped=self.dropped(),
             values=values,
-            texts={"error": stats.last_error, "kind": info.kind},
+            texts={"error": stats.last_error, "kind": info.kind, "state": state.name, "why": state.why},
         )

@@ -84,6 +84,8 @@ class Segment:
         self._begun: deque[tuple[float, list[tuple[FrameRef, Ring]]]] = deque()
         """Batches that are begun: monotonic time, and the frames with their rings."""
         self._finished_s = 0.0
+        self._expected_s = 0.0
+        """Seconds that the batch begun last should take."""
         self._frame_s = 0.0
         """Seconds of the model for each frame of the last batch."""
 
@@ -151,9 +153,10 @@ class Segment:
             return
         start_s = now()
         planes = [ring.planes(ref.slot) for ref, ring in held]
+        self._expected_s = self._frame_s * len(planes)
         if inference.prepares(planes):
             heartbeat.preparing(self._report)
-        elif self._frame_s * len(planes) > SLOW_S:
+        elif self._expected_s > SLOW_S:
             heartbeat.slow(self._report)
         inference.begin([ref for ref, _ in held], planes)
         self._begun.append((start_s, held))
@@ -213,6 +216,7 @@ class Segment:
             "busy_s": self._busy_s,
             "ms_per_frame": 1e3 * self._busy_s / max(1, self._frames),
             "warm_up_s": self._warm_up_s,
+            "batch_s": max(1.0, self._expected_s),
             "rows_not_finite": sum(self._non_finite.values()),
         }
         return Report(

@@ -120,12 +120,13 @@ def is_recording(stream: StreamConfig) -> bool:
     """Whether a stream comes to an end and can be read again: every frame of it counts, whatever happens.
 
     Args:
-        stream: its configuration. One whose source does not exist (any more) is no recording.
+        stream: its configuration. A path that does not exist (any more) is one of a recording.
     """
     try:
-        return find_kind(stream.source).replayable and not stream.realtime and not stream.loop
+        replayable = find_kind(stream.source).replayable
     except SourceError:
-        return False
+        replayable = scheme_of(stream.source) in ("", "file")
+    return replayable and not stream.realtime and not stream.loop
 
 
 def find_kind(address: str) -> SourceKind:

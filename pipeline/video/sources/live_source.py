@@ -16,6 +16,7 @@ from av.container import InputContainer
 
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
+from pipeline.video.sources.backoff import retry_delay_s
 from pipeline.video.sources.decoder import decode_packet, live_packets, reason, video_stream
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.media_clock import MediaClock
@@ -24,8 +25,6 @@ from pipeline.video.sources.stream_info import fps_or_default, nominal_fps, raw_
 
 log = logging.getLogger(__name__)
 
-BACKOFF_S = (0.25, 0.5, 1.0)
-"""Delays between attempts to reconnect; the last one repeats, so that a returning server is found soon."""
 OPEN_TIMEOUT_S = 20.0
 """Longest wait for the first picture: cameras that save bandwidth send a keyframe only every ten seconds or so."""
 NO_PICTURE_S = 30.0
@@ -135,9 +134,7 @@ class LiveSource(BaseSource):
             self._changed.notify_all()
 
     def _keep_connected(self, container: InputContainer | None) -> None:
-        attempt = 0
         while not self.ended:
-            decoded_before = self.stats.decoded
             try:
                 with container or self._open_input() as connection:
                     lost = SourceError(f"{self.request.shown}: {self._read(connection)}")
@@ -148,11 +145,11 @@ class LiveSource(BaseSource):
                 self._fail(lost)
                 return
             self.stats.last_error = str(lost)
+            self.stats.lost_why = str(lost)
             if self._lost_s is None and not self.ended:  # failed attempts to come back are not news
-                self._lost_s = time.monotonic()
+                self._lost_s, self.stats.lost_s = time.monotonic(), time.time()
                 log.warning("source lost: %s", lost)
-            attempt = 0 if self.stats.decoded > decoded_before else attempt + 1
-            self._closed.wait(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+            self._closed.wait(retry_delay_s(time.monotonic() - (self._lost_s or time.monotonic())))
 
     def _read(self, container: InputContainer) -> str:
         """Reads one connection until it ends, and returns why it ended."""
@@ -199,7 +196,7 @@ class LiveSource(BaseSource):
             self.stats.reconnects += 1
             if self._lost_s is not None:  # a warning, too: it ends what the one before began
                 log.warning("source back after %.1f s", now_s - self._lost_s)
-                self._lost_s = None
+                self._lost_s, self.stats.lost_s, self.stats.lost_why = None, 0.0, ""
         converter, timeline = self._converter, self._timeline
         pts_s = timeline.next(raw_s, now_s, reconnected=reconnected)
         self.stats.retimed = timeline.retimed

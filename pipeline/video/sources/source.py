@@ -38,6 +38,32 @@ class SourceInfo:
     sample_aspect: tuple[int, int] = (1, 1)
 
 
+CONNECTING, CONNECTED, STALLED, RETRYING, ENDED = STATES = (
+    "connecting",
+    "connected",
+    "stalled",
+    "retrying",
+    "ended",
+)
+"""States of a source: opened for the first time; frames come; none come, but the connection stands; away, and tried
+again; over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """State of a source.
+
+    Attributes:
+        name: one of `STATES`.
+        since_s: Unix time.
+        why: of `retrying`: one line, without passwords.
+    """
+
+    name: str
+    since_s: float
+    why: str = ""
+
+
 @dataclass(slots=True)
 class SourceStats:
     """Counters of a source; written by the thread that reads it, readable from any thread.
@@ -50,6 +76,8 @@ class SourceStats:
         retimed: frames whose media time is interpolated, since their timestamps repeated or went back.
         skipped: reason -> frames decoded but not delivered: `fps`, `skip`, `late`.
         last_error: the most recent problem in one line, without passwords; empty if there was none.
+        lost_s: Unix time at which the connection of a live source was lost that has not come back; 0 otherwise.
+        lost_why: why, and why it cannot be re-established; one line without passwords.
     """
 
     decoded: int = 0
@@ -59,6 +87,8 @@ class SourceStats:
     retimed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
+    lost_s: float = 0.0
+    lost_why: str = ""
 
     def count_skipped(self, reason: str) -> None:
         """Counts one frame that was decoded but is not delivered."""
