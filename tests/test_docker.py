@@ -139,6 +139,11 @@ def test_tallycam_counts_in_what_the_camera_plays() -> None:
     assert f"http://127.0.0.1:{config.metrics.port}/metrics" in str(SERVICES["tallycam"]["healthcheck"])
 
 
+def test_prometheus_may_read_the_targets_that_tallycam_writes() -> None:
+    sets = [word for word in command("tallycam") if word.startswith("output.group=")]
+    assert sets == [f"output.group={group}" for group in SERVICES["tallycam"]["group_add"]]
+
+
 def test_prometheus_finds_the_targets_that_tallycam_writes() -> None:
     (job,) = yaml.safe_load((ROOT / "docker/prometheus.yml").read_text())["scrape_configs"]
     out = command("tallycam")[command("tallycam").index("--out") + 1]

@@ -203,6 +203,9 @@ class OutputConfig(ConfigModel):
     sinks: dict[Name, SinkConfig] = Field(
         {}, description="further sinks for frames and events; docs/sinks.md"
     )
+    group: str | int | None = Field(
+        None, description="name or number of a group that may read the results; default: their owner alone"
+    )
 
     @field_validator("sinks", mode="before")
     @classmethod

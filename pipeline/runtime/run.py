@@ -17,6 +17,7 @@ from pipeline.runtime.continuation import named
 from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
+from pipeline.runtime.private import private_results
 from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.runtime.run_folder import Existing, Run, check_folder, open_run
@@ -32,6 +33,7 @@ class NotStartedError(TallycamError):
     exit_code = 130
 
 
+@private_results
 def run(
     config: Config,
     out: Path,

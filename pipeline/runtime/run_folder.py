@@ -22,6 +22,7 @@ from pipeline.files import unwritable, writing
 from pipeline.records.rows import check_rows, rows_path
 from pipeline.records.summary import write_json
 from pipeline.runtime.continuation import changes_since, check_continuation, without_secrets
+from pipeline.runtime.private import protect
 from pipeline.runtime.run_files import (
     IDENTITY,
     EarlierRun,
@@ -201,6 +202,11 @@ def open_run(
             _lock(lock, out)
             recover(out)
             earlier = _usable(config, out, existing)
+            protect(
+                config,
+                (out, out / "log"),
+                written_files(out, earlier.streams, earlier.tracks) if earlier else (),
+            )
             folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_runtime_folder()))
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             resumed = None if existing is Existing.OVERWRITE else earlier
