@@ -15,6 +15,9 @@ def main() -> None:
     """Runs the command. Ctrl-C ends it without a traceback, also while modules are still being imported."""
     signal.signal(signal.SIGINT, _interrupted)
     try:
+        from pipeline.cli.hidden_arguments import hide_passwords
+
+        hide_passwords()  # before the slow imports
         from pipeline.cli.app import main as run_command
 
         run_command()

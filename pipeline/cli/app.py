@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,16 +13,38 @@ from typer.core import TyperGroup
 from pipeline import __version__
 from pipeline.cli import audit, check, demo, evaluate, image, models, recount, run, track, train
 from pipeline.errors import TallycamError
+from pipeline.redact import redact
 
 ORDER = ("run", "check", "recount", "demo", "image", "track", "evaluate", "audit", "models", "train")
 """The commands as `--help` lists them: the most used first."""
 
 
 class Commands(TyperGroup):
-    """Lists the commands in `ORDER`; Typer alone would put groups before commands."""
+    """Lists the commands in `ORDER`; Typer alone would put groups before commands.
+
+    Mistakes on the command line are told without the passwords that they quote.
+    """
 
     def list_commands(self, ctx: object) -> list[str]:
         return [name for name in ORDER if name in self.commands]
+
+    def make_context(self, *words: Any, **settings: Any) -> Any:
+        with _without_passwords():
+            return super().make_context(*words, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _without_passwords():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _without_passwords() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # those of Typer, whose base class is not public
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = redact(message)  # type: ignore[attr-defined]
+        raise
 
 
 app = typer.Typer(
@@ -60,5 +84,5 @@ def main() -> None:
     try:
         app(prog_name="tallycam")
     except TallycamError as error:
-        print(f"tallycam: {error}", file=sys.stderr)
+        print(f"tallycam: {redact(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
