@@ -26,6 +26,7 @@ from prometheus_client import (
 from pipeline import __version__
 from pipeline.errors import ConfigError
 from pipeline.metrics.count_metrics import CountCollector
+from pipeline.metrics.rejected import RejectedCollector
 from pipeline.metrics.series import Series
 
 SECONDS_BUCKETS = (
@@ -58,6 +59,7 @@ class StageMetrics:
         self._streams: dict[str, StreamMetrics] = {}
         self._server: tuple[WSGIServer, threading.Thread] | None = None
         self.registry.register(self._counts)
+        self.registry.register(RejectedCollector(stage))
         ProcessCollector(registry=self.registry)
         self._families.build.labels(stage, __version__).set(1)
 

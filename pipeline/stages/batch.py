@@ -122,9 +122,15 @@ class Batcher:
             self._size = max(1, min(self._largest, int(LONGEST_RUN_S * frames / spent_s)))
 
     def take(self) -> list[FrameRef]:
-        """Removes and returns the batch. Frames of one stream are in the order in which they came."""
+        """Removes and returns the batch. Frames of one stream are in the order in which they came; one that is to go
+        through the model alone is a batch by itself."""
         self._exhausted.clear()
         # Where the batch does not divide evenly, another stream gets the odd frame next time.
         self._order = deque(sorted(self._order, key=lambda stream: self._in_batch[stream]))
         self._in_batch.clear()
-        return [self._frames.popleft() for _ in range(min(self._size, len(self._frames)))]
+        batch: list[FrameRef] = []
+        while self._frames and len(batch) < self._size:
+            if batch and (batch[0].alone or self._frames[0].alone):
+                break
+            batch.append(self._frames.popleft())
+        return batch

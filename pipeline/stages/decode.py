@@ -23,6 +23,7 @@ from pipeline.stages.frame_queue import QUARANTINED, REPLACED, FrameQueue
 from pipeline.stages.frame_reader import NO_SLOT, FrameReader
 from pipeline.stages.frame_server import GATHER_S, FrameServer
 from pipeline.stages.heartbeat import Heartbeat
+from pipeline.stages.message_check import MessageCheck
 from pipeline.stages.source_opener import SourceOpener
 from pipeline.transport.messages import Hello, Report
 from pipeline.transport.ring import Ring
@@ -115,7 +116,7 @@ class Decode:
             values = {"live": float(not self._recording), "since_s": state.since_s}
             return Report(values=values, texts={"state": state.name, "error": state.why})
 
-        began_s = time.time()
+        began_s, check = time.time(), MessageCheck(self._context.config)
         while opener is None or (opener.source is None and opener.error is None):
             if not heartbeat.beat(report, now()) or heartbeat.draining:
                 return None
@@ -123,7 +124,7 @@ class Decode:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
             for peer, message in router.receive_all():
-                if isinstance(message, Hello):
+                if check.for_decoder(peer, message, self._name) and isinstance(message, Hello):
                     self._hellos[message.stage] = peer, message
             if opener is None and len(self._hellos) == 2:
                 opener = self._opener()
@@ -172,7 +173,16 @@ class Decode:
             source, ring, queue, metrics, stop=self._stop, camera=camera, epoch=epoch, pts_s=pts_s
         )
         server = FrameServer(
-            self._name, self._config, source, ring, queue, reader, metrics, track_peer, track.incarnation
+            self._name,
+            self._config,
+            source,
+            ring,
+            queue,
+            reader,
+            metrics,
+            track_peer,
+            track.incarnation,
+            self._context,
         )
 
         def wake() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pipeline.stages.pending_frame import PendingFrame
@@ -143,12 +144,15 @@ class FrameQueue:
                 result.append((seq, entry.frame))
             return result
 
-    def worker_seen(self, worker: str, incarnation: int) -> WorkerRestart | None:
+    def worker_seen(
+        self, worker: str, incarnation: int, killers: Collection[int] | None = None
+    ) -> WorkerRestart | None:
         """Notes which incarnation of a worker is alive; the frames of an earlier one are leased again.
 
         Args:
             worker: Name of the process.
             incarnation: Rises with each restart.
+            killers: Frames that may have killed the earlier one; None: any of those leased to it.
 
         Returns:
             What happened to those frames if the worker was restarted, otherwise None.
@@ -161,10 +165,19 @@ class FrameQueue:
             restart = WorkerRestart()
             for seq, entry in self._in_flight.items():
                 if entry.leased and entry.worker == worker and entry.incarnation < incarnation:
-                    entry.deaths += 1
+                    entry.deaths += killers is None or seq in killers
                     again = self._lease_again(seq, entry)
                     (restart.again if again else restart.quarantined).append(seq)
             return restart
+
+    def is_suspect(self, seq: int) -> bool:
+        """Whether a worker died with a frame, which the next one should work on by itself.
+
+        Args:
+            seq: Sequence number.
+        """
+        with self._condition:
+            return (entry := self._in_flight.get(seq)) is not None and entry.deaths > 0
 
     def undelivered(self, seqs: list[int]) -> None:
         """Takes back leases that did not reach their worker.
@@ -241,6 +254,13 @@ class FrameQueue:
         """Sequence number of the next frame, which is how many have been numbered."""
         with self._condition:
             return self._next_seq
+
+    @property
+    def plausible_to(self) -> int:
+        """Highest position that another stage can have: frames numbered here or known to be accepted, and those that an
+        earlier incarnation may have had in flight."""
+        with self._condition:
+            return max(self._next_seq, self._accepted_to) + self._slots
 
     @property
     def released_to(self) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 
 from pipeline.config.schema import StreamConfig
+from pipeline.metrics.rejected import IMPOSSIBLE, reject
 from pipeline.metrics.stage_metrics import StreamMetrics
 from pipeline.models.detections import Detections
-from pipeline.stages.context import HELLO_S, now
+from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.decode_totals import DecodeTotals
 from pipeline.stages.frame_queue import QUARANTINED, FrameQueue
 from pipeline.stages.frame_reader import FrameReader
 from pipeline.stages.instances import instances_of
+from pipeline.stages.message_check import MessageCheck
+from pipeline.stages.quarantine import keep_frame
 from pipeline.transport.messages import (
     Accepted,
     Ask,
@@ -48,6 +51,7 @@ class FrameServer:
         metrics: Of the stream.
         track: Identity of `track` on the socket.
         track_incarnation: Its incarnation.
+        context: Of the process.
 
     Attributes:
         sink_closed: The sink has written all frames and closed its output.
@@ -64,10 +68,12 @@ class FrameServer:
         metrics: StreamMetrics,
         track: bytes,
         track_incarnation: int,
+        context: StageContext,
     ) -> None:
         self._name, self._config, self._source = name, config, source
         self._ring, self._queue, self._reader, self._metrics = ring, queue, reader, metrics
         self._track, self._track_incarnation = track, track_incarnation
+        self._out, self._check = context.out, MessageCheck(context.config)
         self._first_seq = queue.next_seq
         self._totals = DecodeTotals(source, queue, reader, metrics, config.slots)
         self._asks: dict[str, tuple[bytes, Ask]] = {}
@@ -82,9 +88,15 @@ class FrameServer:
         Args:
             router: Socket that it came from, for the answer.
             peer: Identity of the sender.
-            message: From a worker, `track` or `sink`; other kinds are ignored.
+            message: From a worker, `track` or `sink`; what cannot be right is counted and ignored.
         """
-        if isinstance(message, Ask):
+        if not self._check.for_decoder(peer, message, self._name):
+            return
+        position = message.seq + 1 if isinstance(message, Accepted | Released) else 0
+        position = message.next_seq if isinstance(message, Hello) else position
+        if position > self._queue.plausible_to:
+            reject(IMPOSSIBLE)
+        elif isinstance(message, Ask):
             self._note_worker(message)
             self._asks[message.worker] = (peer, message)
         elif isinstance(message, Accepted):
@@ -116,7 +128,10 @@ class FrameServer:
                 self._ring.publish(frame.slot, frame.epoch, seq)
             del self._asks[worker]
             self._served_s = now()
-            refs = tuple(frame.ref(seq, self._name, self._ring) for seq, frame in leased)
+            refs = tuple(
+                frame.ref(seq, self._name, self._ring, alone=self._queue.is_suspect(seq))
+                for seq, frame in leased
+            )
             if router.send(peer, Leases(frames=refs)):
                 self._metrics.frames_out(len(leased))
             else:
@@ -174,7 +189,7 @@ class FrameServer:
         return waiting > 0 and now() - self._served_s > GATHER_S
 
     def _note_worker(self, ask: Ask) -> None:
-        restart = self._queue.worker_seen(ask.worker, ask.incarnation)
+        restart = self._queue.worker_seen(ask.worker, ask.incarnation, ask.killers)
         if restart is None:
             return
         if restart.again:
@@ -182,6 +197,11 @@ class FrameServer:
         if restart.quarantined:
             words = "%s quarantined: workers died with it, %s again"
             log.warning(words, _frames(restart.quarantined), ask.worker)
+            for seq, frame in self._queue.quarantined():
+                if seq in restart.quarantined:
+                    planes = self._ring.planes(frame.slot)
+                    why = f"workers died with it, {ask.worker} again"
+                    keep_frame(self._out, frame.ref(seq, self._name, self._ring), planes, why)
 
     def _note_track(self, peer: bytes, hello: Hello) -> None:
         if self._track_incarnation != hello.incarnation:

@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from pipeline.logs.sums import SumLog
+from pipeline.metrics.rejected import rejected
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.stages.context import StageContext
 from pipeline.transport.messages import Beat, Report, Stop
@@ -51,6 +53,7 @@ class Heartbeat:
         self._idle_since_s: float | None = None
         self._draining = False
         self._port = 0
+        self._rejected_log = SumLog("messages rejected", time.monotonic())
         if context.config.metrics.enabled:
             self._port = metrics.serve(context.config.metrics.host, context.metrics_port)
         threading.Thread(target=_exit_after, args=(self._parent,), daemon=True).start()
@@ -107,6 +110,8 @@ class Heartbeat:
             return False
         if now_s - self._last_s >= BEAT_S:
             self._last_s = now_s
+            if line := self._rejected_log.due(rejected(), now_s):
+                log.warning("%s", line)
             self._send(self._state, report())
         return True
 

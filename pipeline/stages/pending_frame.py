@@ -24,13 +24,14 @@ class PendingFrame:
     wall_s: float
     camera: Camera | None = None
 
-    def ref(self, seq: int, stream: str, ring: Ring) -> FrameRef:
+    def ref(self, seq: int, stream: str, ring: Ring, *, alone: bool = False) -> FrameRef:
         """Message that identifies this frame and locates its pixels.
 
         Args:
             seq: Sequence number.
             stream: Name of the stream.
             ring: Ring that holds `slot`.
+            alone: As in `FrameRef`.
         """
         return FrameRef(
             stream=stream,
@@ -40,6 +41,7 @@ class PendingFrame:
             pts_s=self.pts_s,
             wall_s=self.wall_s,
             camera=self.camera,
+            alone=alone,
             slot=self.slot,
             ring=ring.path,
             width=ring.width,

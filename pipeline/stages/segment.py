@@ -9,6 +9,7 @@ from collections import deque
 import cv2
 
 from pipeline.logs.sums import SumLog
+from pipeline.metrics.rejected import UNKNOWN_STREAM, reject
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.models import registry
 from pipeline.models.filters import with_lowest_score
@@ -18,6 +19,7 @@ from pipeline.stages.context import StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
+from pipeline.stages.running_batch import RunningBatch
 from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
 from pipeline.transport.ring import Ring, RingError
@@ -70,6 +72,8 @@ class Segment:
         self._context = context
         self._config = context.config
         self._streams = {name: index for index, name in enumerate(context.config.streams)}
+        self._names = list(context.config.streams)
+        self._running: RunningBatch | None = None
         self._rings = Rings()
         self._frames = 0
         self._busy_s = 0.0
@@ -112,6 +116,7 @@ class Segment:
         log.info(words, name, model.device, len(model.classes), self._warm_up_s)
         inference = Inference(model, self._config)
         identity = self._context.identity
+        self._running = RunningBatch(endpoints.folder / f"segment-{self._context.index}.running")
         decoders = [DealerSocket(endpoints.stream(i), identity) for i in self._streams.values()]
         tracks = [DealerSocket(endpoints.track(i), identity) for i in range(trackers(self._config))]
         poller = Poller(decoders)
@@ -124,8 +129,7 @@ class Segment:
             now() - worked_s > 0.5, now()
         ):
             for index, frames in batch.requests(now()):
-                ask = Ask(worker=self._context.name, incarnation=self._context.incarnation, frames=frames)
-                decoders[index].send(ask)
+                decoders[index].send(self._ask(index, frames))
             if (wait_s := batch.wait_s(now())) > 0:
                 if inference.begun and not inference.busy:
                     batch.measured(*self._finish(inference, tracks, metrics))
@@ -135,7 +139,7 @@ class Segment:
                 poller.wait(min(wait_s, DEVICE_POLL_S) if inference.begun else wait_s)
                 for index, decoder in enumerate(decoders):
                     for message in decoder.receive_all():
-                        if isinstance(message, Leases):
+                        if isinstance(message, Leases) and self._believed(index, message):
                             batch.add(index, message.frames, now())
                 continue
             self._begin(inference, batch.take(), heartbeat)
@@ -145,7 +149,26 @@ class Segment:
             worked_s = now()
             self._log_drops()
         self._log_drops(at_once=True)
+        self._running.close()
         heartbeat.done(self._report())
+
+    def _ask(self, stream: int, frames: int) -> Ask:
+        killers = None
+        if self._running is not None and self._running.killers is not None:
+            killers = self._running.killers.get(self._names[stream], ())
+        return Ask(
+            worker=self._context.name,
+            incarnation=self._context.incarnation,
+            frames=frames,
+            killers=killers,
+        )
+
+    def _believed(self, stream: int, leases: Leases) -> bool:
+        """Whether leases are of the stream whose decoder sent them."""
+        if all(ref.stream == self._names[stream] for ref in leases.frames):
+            return True
+        reject(UNKNOWN_STREAM)
+        return False
 
     def _begin(self, inference: Inference, refs: list[FrameRef], heartbeat: Heartbeat) -> None:
         held = [(ref, ring) for ref in refs if (ring := self._rings.get(ref)) is not None]
@@ -158,6 +181,8 @@ class Segment:
             heartbeat.preparing(self._report)
         elif self._expected_s > SLOW_S:
             heartbeat.slow(self._report)
+        if self._running is not None:
+            self._running.begin(ref for ref, _ in held)
         inference.begin([ref for ref, _ in held], planes)
         self._begun.append((start_s, held))
 
@@ -171,6 +196,8 @@ class Segment:
         """
         began_s, held = self._begun.popleft()
         inferred = inference.finish()
+        if self._running is not None:
+            self._running.finish()
         # A batch that was begun while the previous one was computed took the time since the end of that one.
         spent_s, self._finished_s = now() - max(began_s, self._finished_s), now()
         self._busy_s += spent_s

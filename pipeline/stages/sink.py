@@ -11,6 +11,7 @@ import cv2
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.quantiles import QuantileSketch
+from pipeline.metrics.rejected import UNKNOWN_STREAM, reject
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.sinks.frame_writer import FrameWriter
 from pipeline.sinks.sink import ManagedFrameSink, SinkContext, VideoInfo
@@ -84,7 +85,9 @@ class Sink:
                 if isinstance(message, RingInfo):
                     self._attach(message)
             for message in track.receive_all():
-                if isinstance(message, Tracks):
+                if getattr(message, "stream", None) != self._name:
+                    reject(UNKNOWN_STREAM)
+                elif isinstance(message, Tracks):
                     self._pending.append(message)
                 elif isinstance(message, EndOfStream):
                     self._end = message

@@ -20,6 +20,7 @@ from pipeline.records.checkpoint import Position, SectionKey
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
 from pipeline.records.heat import heat_path, write_heat
+from pipeline.records.log_check import usable_rows
 from pipeline.records.recovery import Recovery
 from pipeline.records.rows import Row, RowWriter, rows_path
 from pipeline.records.state import State
@@ -127,6 +128,9 @@ class StreamState:
         Returns:
             Number of frames counted.
         """
+        # as when the log is read: what is counted now is what is counted again
+        if (good := usable_rows(instances, len(self._context.classes))) is not None:
+            instances = instances.only(good)
         ready = self._sequencer.take(instances)
         for one in ready:
             self._log.append(one, self._flushed_sections, self.last)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from pipeline.metrics.event_metrics import EventMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
+from pipeline.records.log_header import LogHeader
 from pipeline.sinks.sink import ManagedEventSink, SinkContext
 from pipeline.sinks.sink_table import event_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
+from pipeline.stages.message_check import MessageCheck
 from pipeline.stages.stream_state import StreamState
 from pipeline.stages.topology import tracker_of, trackers
-from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Report, Want
+from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Message, Report, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
 
 WRITE_EVENTS_S = 0.25
@@ -44,6 +46,10 @@ class Track:
         self._indices = [i for i in range(len(streams)) if tracker_of(i, context.config) == context.index]
         self._names = [streams[i] for i in self._indices]
         self._states: dict[str, StreamState] = {}
+        self._check = MessageCheck(context.config)
+        self._headers = {
+            name: LogHeader(stream=name, classes=context.classes, width=1, height=1) for name in self._names
+        }
         self._requests: dict[str, _Requests] = {}
         self._frames_in = 0
         self._frames = 0
@@ -87,11 +93,15 @@ class Track:
             progressed: set[str] = set()
             for name, decoder in decoders.items():
                 for message in decoder.receive_all():
+                    if not self._may_be(message):
+                        continue
                     if isinstance(message, Instances):
                         self._take(message, progressed, metrics)
                     elif isinstance(message, EndOfStream):
                         self._states[name].end(message)
             for peer, message in router.receive_all():
+                if not self._may_be(message):
+                    continue
                 if isinstance(message, Instances):
                     self._take(message, progressed, metrics)
                 elif isinstance(message, Want):
@@ -114,6 +124,10 @@ class Track:
         self._close(sinks, heartbeat)
         self._show_delivery(sinks, events)
         heartbeat.done(self._report())
+
+    def _may_be(self, message: Message) -> bool:
+        next_seq = {name: state.next_seq for name, state in self._states.items()}
+        return self._check.for_track(message, self._headers, next_seq)
 
     def _event_sinks(self, metrics: StageMetrics) -> Sequence[ManagedEventSink]:
         context = self._context

@@ -63,6 +63,8 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     height: int
     camera: Camera | None = None
     """None for a fixed camera (`streams.NAME.camera`)."""
+    alone: bool = False
+    """The frame may have killed a worker: it goes through the model by itself."""
 
 
 class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -161,6 +163,8 @@ class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Rises when the worker is restarted: frames leased to the earlier incarnation are leased again."""
     frames: int
     """Largest number of frames to lease."""
+    killers: tuple[int, ...] | None = None
+    """Frames of this stream that the model of the earlier incarnation was working on when it died; None: not known."""
 
 
 class Leases(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -15,6 +15,8 @@ from typing import Self
 
 import zmq
 
+from pipeline.errors import WireError
+from pipeline.metrics.rejected import UNDECODABLE, reject
 from pipeline.transport import wire
 from pipeline.transport.messages import Message
 
@@ -123,17 +125,15 @@ class RouterSocket(_Socket):
             most: Limit on the number of multipart messages read.
 
         Yields:
-            Identity of the sender, and one message.
-
-        Raises:
-            WireError: A message cannot be decoded.
+            Identity of the sender, and one message. What cannot be decoded is counted and left out.
         """
         for _ in range(most):
             if not self._readable():
                 return
             peer, *together = self.socket.recv_multipart(zmq.NOBLOCK)
             for data in together:
-                yield peer, wire.decode(data)
+                if (message := _decoded(data)) is not None:
+                    yield peer, message
 
 
 class DealerSocket(_Socket):
@@ -167,19 +167,25 @@ class DealerSocket(_Socket):
         return True
 
     def receive_all(self, most: int = 1024) -> Iterable[Message]:
-        """Yields the messages that are ready, without waiting.
+        """Yields the messages that are ready, without waiting. What cannot be decoded is counted and left out.
 
         Args:
             most: Limit on the number of multipart messages read.
-
-        Raises:
-            WireError: A message cannot be decoded.
         """
         for _ in range(most):
             if not self._readable():
                 return
             for data in self.socket.recv_multipart(zmq.NOBLOCK):
-                yield wire.decode(data)
+                if (message := _decoded(data)) is not None:
+                    yield message
+
+
+def _decoded(data: bytes) -> Message | None:
+    try:
+        return wire.decode(data)
+    except WireError:
+        reject(UNDECODABLE)
+        return None
 
 
 class Poller:

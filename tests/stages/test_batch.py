@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +203,13 @@ def test_nobody_starves(periods_s: list[float], size: int, live: bool) -> None:
     share = runs * min(size, len(periods_s) if live else size) / len(periods_s)
     for period, served in zip(periods_s, made.served, strict=True):
         assert served >= 0.5 * min(3.0 / period - 2, share)
+
+
+def test_a_frame_that_may_have_killed_a_worker_is_a_batch_by_itself() -> None:
+    batch = Batcher(2, 4, WAIT_S)
+    batch.requests(0.0)
+    first, suspect, last = frames(0, 3)
+    batch.add(0, [first, msgspec.structs.replace(suspect, alone=True), last], 0.001)
+    batch.add(1, frames(1, 1), 0.001)
+    taken = [[(ref.stream, ref.seq) for ref in batch.take()] for _ in range(4)]
+    assert taken == [[("0", 0)], [("0", 1)], [("0", 2), ("1", 0)], []]

@@ -82,6 +82,20 @@ def test_a_frame_that_kills_its_worker_twice_is_quarantined_and_counted() -> Non
     assert frame_queue.quarantined() == []
 
 
+def test_only_the_frames_that_the_model_had_are_suspects_and_they_go_alone() -> None:
+    frame_queue = FrameQueue(4, live=False)
+    for index in range(3):
+        fill(frame_queue, index)
+    frame_queue.worker_seen("segment/0", 0)
+    assert seqs(frame_queue.lease("segment/0", 0, 3, 0.0)) == [0, 1, 2]
+    assert frame_queue.worker_seen("segment/0", 1, killers=(1,)) == WorkerRestart(again=[0, 1, 2])
+    assert [frame_queue.is_suspect(seq) for seq in range(3)] == [False, True, False]
+    assert seqs(frame_queue.lease("segment/0", 1, 3, 0.0)) == [0, 1, 2]
+    assert frame_queue.worker_seen("segment/0", 2, killers=(1,)) == WorkerRestart(
+        again=[0, 2], quarantined=[1]
+    )
+
+
 def test_a_lease_that_takes_too_long_is_given_to_another() -> None:
     frame_queue = FrameQueue(2, live=False)
     fill(frame_queue, 0)

@@ -197,6 +197,8 @@ class World:
 
     def run(self, config: Config) -> None:
         class Ends:
+            folder = Path("/nowhere")
+
             def stream(self, index: int) -> str:
                 return f"stream {index}"
 
