@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
 from pipeline.config.regions import FilterConfig, GroundConfig, LineConfig, ZoneConfig
+from pipeline.config.retention import RetentionConfig
 from pipeline.redact import learn
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OutputConfig",
     "Point",
     "RestartConfig",
+    "RetentionConfig",
     "RuleConfig",
     "SinkConfig",
     "StaticConfig",
@@ -250,6 +252,7 @@ class Config(ConfigModel):
     output: OutputConfig = OutputConfig()
     metrics: MetricsConfig = MetricsConfig()
     restarts: RestartConfig = RestartConfig()
+    retention: RetentionConfig = RetentionConfig()
 
     @model_validator(mode="after")
     def _learn_passwords(self) -> Config:

@@ -11,7 +11,9 @@ from types import FrameType
 
 from pipeline.errors import SourceError, StageError, TallycamError
 from pipeline.logs.destinations import LineCounter, run_log_path
+from pipeline.metrics.disk_metrics import DiskMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
+from pipeline.runtime.housekeeping import Housekeeping
 from pipeline.runtime.local_engine import Engine
 from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason
 from pipeline.runtime.run_folder import Run
@@ -85,7 +87,9 @@ class Supervisor:
         """
         metrics = StageMetrics("supervisor")
         counter = LineCounter(metrics.log_line)
-        with metrics, RouterSocket(self._run.endpoints.supervisor) as router, self._signals_caught():
+        tidying = Housekeeping(self._config, self._run.out, DiskMetrics(metrics.registry))
+        socket = RouterSocket(self._run.endpoints.supervisor)
+        with metrics, socket as router, self._signals_caught(), tidying:
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port

@@ -75,7 +75,7 @@ class VideoFile:
         last = [self._path] if self._path.exists() else []
         if self._parts and concat_parts([*self._parts, *last], self._path):
             for part in self._parts:
-                part.unlink()
+                part.unlink(missing_ok=True)  # it may have had its time
         log.info("video %s closed", self._path)
 
     def closed(self) -> bool:
