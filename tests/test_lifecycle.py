@@ -13,11 +13,13 @@ import pytest
 from tests.running import Command, command_line, frames_of, log_size, scene, summary, tallycam, wait_until
 
 FRAMES = 250
+LONG = 1500
+"""Frames of a clip that is played at its own speed and does not end during a test: a minute."""
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scene(tmp_path_factory.mktemp("scene"), FRAMES, realtime=True)
+    return scene(tmp_path_factory.mktemp("scene"), LONG, realtime=True)
 
 
 @pytest.fixture
@@ -56,13 +58,13 @@ def test_a_signal_finishes_the_video_and_the_summary_and_leaves_nothing(
         assert code == 0, err
         nothing_left(command, pids)
     processed = summary(out)["frames"]["processed"]
-    assert 0 < processed < FRAMES
+    assert 0 < processed < LONG
     assert frames_of(out / "gate.mp4") == processed
-    assert f"gate: stopped at {processed} of {FRAMES} frames; the next run in the folder goes on" in shown
+    assert f"gate: stopped at {processed} of {LONG} frames; the next run in the folder goes on" in shown
     assert "Results so far are in" in shown
     assert json.loads((out / "summary.json").read_text())["complete"] is False
     stopped = summary(out)["stopped"]
-    assert (stopped["frames"], stopped["of"]) == (processed, FRAMES)
+    assert (stopped["frames"], stopped["of"]) == (processed, LONG)
     assert stopped["media_s"] == pytest.approx(processed / 25, abs=0.5)
 
 
@@ -218,9 +220,9 @@ def test_counting_without_video_writes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_when_nobody_reads_what_it_prints(config: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
     """As with `tallycam run ... | head -1`, or a terminal that was closed under `nohup`."""
-    out = tmp_path / "out"
+    config, out = scene(tmp_path, FRAMES, realtime=True), tmp_path / "out"
     with Command("run", config, "--out", out) as command:
         assert command.popen.stdout is not None
         command.popen.stdout.close()

@@ -273,7 +273,7 @@ def parse_url(url: str) -> URL:
         backend = ""
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(
-            f"output.events: got {redact(url)!r}, expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            f"output.events: got {redact(url)!r}, expected postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE"
         )
     return parsed
 
