@@ -13,6 +13,7 @@ from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
 from pipeline.config.regions import FilterConfig, GroundConfig, LineConfig, ZoneConfig
 from pipeline.config.retention import RetentionConfig
+from pipeline.config.time_zone import zone_of
 from pipeline.redact import learn
 
 __all__ = [
@@ -253,6 +254,16 @@ class Config(ConfigModel):
     metrics: MetricsConfig = MetricsConfig()
     restarts: RestartConfig = RestartConfig()
     retention: RetentionConfig = RetentionConfig()
+    time_zone: str | None = Field(
+        None,
+        description="time zone of the site, such as Europe/Berlin: days and hours begin by it; default: the machine's",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str | None) -> str | None:
+        zone_of(name)
+        return name
 
     @model_validator(mode="after")
     def _learn_passwords(self) -> Config:

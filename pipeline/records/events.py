@@ -83,6 +83,20 @@ EVENTS = Table(
 )
 
 
+_BY_HOUR = """SELECT run, stream, {hour} AS hour, kind, name, class_name, direction, count(*) AS count
+FROM events GROUP BY run, stream, {hour}, kind, name, class_name, direction"""
+_HOURS = {
+    "sqlite": (
+        "CREATE VIEW IF NOT EXISTS counts_by_hour AS "
+        + _BY_HOUR.format(hour="strftime('%Y-%m-%d %H:00:00', time)"),
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE VIEW counts_by_hour AS " + _BY_HOUR.format(hour="date_trunc('hour', time)"),
+    ),
+}
+"""The view `counts_by_hour`: hours in UTC, as `time` is stored."""
+
+
 class EventStore:
     """Writes count events of one run.
 
@@ -114,6 +128,8 @@ class EventStore:
                 _add_newer_columns(connection)
                 for index in EVENTS.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+                for statement in _HOURS[parsed.get_backend_name()]:
+                    connection.execute(text(statement))
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise self._failure("cannot be opened", error) from None

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.records.checkpoint import Position, SectionKey, encode_checkpoint, write_checkpoint
+from pipeline.records.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    Position,
+    SectionKey,
+    encode_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from pipeline.records.framing import RecordError
 from pipeline.records.log_header import LogHeader
 from pipeline.records.recovery import Recovery, recover
@@ -101,6 +109,28 @@ class StreamLog:
             )[1]
         except RecordError:
             return
+
+    def newest_checkpoint(self, wanted: Mapping[str, SectionKey]) -> Checkpoint | None:
+        """The newest checkpoint, for some of its sections; None where it cannot be used.
+
+        Args:
+            wanted: Section -> what has to agree for it to be used.
+        """
+        try:
+            return read_checkpoint(self.folder / LATEST, self._stream, wanted)
+        except CheckpointError:
+            return None
+
+    def last_logged(self) -> Position | None:
+        """The last frame in the log."""
+        try:
+            *_, last = read_range(
+                self.folder, segments(self.folder, lambda line: None)[-1].header.first_seq, key="seq",
+                on_damage=lambda line: None,
+            )[1]  # fmt: skip
+        except (RecordError, ValueError):
+            return None
+        return Position.of(last)
 
     def newest_segment(self) -> tuple[int, Iterator[Instances]]:
         """First frame of the newest segment, and the frames of it.

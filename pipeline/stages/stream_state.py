@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
+from pipeline.config.time_zone import zone_of
+from pipeline.counting.calendar import Calendar
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.frame_result import TrackRow, tracks_of
 from pipeline.errors import TallycamError
-from pipeline.records.checkpoint import Position, SectionKey
+from pipeline.records.checkpoint import Position, SectionKey, digest
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
 from pipeline.records.heat import heat_path, write_heat
@@ -37,6 +39,7 @@ KEPT_TRACKS = 512
 """`Tracks` kept for a sink that is restarted: more than any ring has slots."""
 _STREAM = "stream"
 _STREAM_KEY = SectionKey(1, "")
+_CALENDAR = "calendar"
 
 
 class StreamState:
@@ -88,6 +91,9 @@ class StreamState:
             else None
         )
         self._counter = self._new_counter()
+        zone = zone_of(context.config.time_zone)
+        self._calendar = None if self._recording else Calendar(zone)
+        self._calendar_key = SectionKey(1, digest(str(zone)))
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         self.events: list[CountEvent] = []
         self.skipped: dict[str, int] = {}
@@ -115,9 +121,12 @@ class StreamState:
 
     def totals(self) -> StreamTotals:
         """The counts so far."""
-        return msgspec.structs.replace(
-            self._counter.totals(), frames=self.next_seq, skipped=dict(self.skipped)
-        )
+        totals = self._counter.totals()
+        if self._calendar is not None:
+            summary = totals.summary | {"calendar": self._calendar.summary(totals.summary)}
+            series = (*totals.series, self._calendar.series(totals.summary))
+            totals = msgspec.structs.replace(totals, summary=summary, series=series)
+        return msgspec.structs.replace(totals, frames=self.next_seq, skipped=dict(self.skipped))
 
     def take(self, instances: Instances) -> int:
         """Logs and counts the frames that are now in sequence.
@@ -222,6 +231,8 @@ class StreamState:
         required = tuple(wanted) if self._recording else (_STREAM, *self._counter.required_sections)
         if self._rows is not None:  # the file of rows is written anew, from the first frame on
             wanted, required = {}, (_STREAM,)
+        elif not self._recording and self._carry_on(wanted, required):
+            return Recovery(None, iter(()), self._next_seq)
         recovery = self._log.recover(wanted, required)
         if recovery.checkpoint is not None or self._recording or self._rows is not None:
             return recovery
@@ -238,12 +249,36 @@ class StreamState:
             )
         return Recovery(None, records, first_seq)
 
+    def _carry_on(self, wanted: Mapping[str, SectionKey], required: Sequence[str]) -> bool:
+        """Whether the newest checkpoint is one of another tracker: then tracking begins anew, and its counts go on."""
+        checkpoint = self._log.newest_checkpoint(wanted)
+        if checkpoint is None or self._calendar is None or checkpoint.states.keys() >= set(required):
+            return False
+        if not checkpoint.states.keys() >= {_STREAM, _CALENDAR}:
+            return False
+        calendar = dict(checkpoint.states[_CALENDAR])
+        totals = calendar.pop("totals")
+        self._calendar.restore(calendar)
+        self._calendar.carry(totals)
+        self.skipped = dict(checkpoint.states[_STREAM]["skipped"])
+        last = self._log.last_logged() or checkpoint.header.position
+        self.last, self._next_seq = last, last.seq + 1
+        log.warning(
+            "tracking begins anew with frame %d, since its configuration has changed; counts since ever, today and in "
+            "this hour go on",
+            self._next_seq,
+            extra={"stream": self.name},
+        )
+        return True
+
     def _restore(self, states: Mapping[str, State]) -> None:
         rest = dict(states)
-        own = rest.pop(_STREAM)
+        own, calendar = rest.pop(_STREAM), rest.pop(_CALENDAR, None)
         try:
             skipped: dict[str, int] = own["skipped"]
             self._counter.restore(rest)
+            if self._calendar is not None and calendar is not None:
+                self._calendar.restore({key: value for key, value in calendar.items() if key != "totals"})
         except (TallycamError, KeyError) as error:
             raise RecordError(
                 f"{self._log.folder}: the checkpoint cannot be restored ({error}); delete `latest.checkpoint` there"
@@ -251,13 +286,17 @@ class StreamState:
         self.skipped = dict(skipped)
 
     def _section_keys(self) -> dict[str, SectionKey]:
-        return {_STREAM: _STREAM_KEY, **self._counter.section_keys()}
+        own = {_STREAM: _STREAM_KEY} | ({} if self._calendar is None else {_CALENDAR: self._calendar_key})
+        return own | self._counter.section_keys()
 
     def _sections(self) -> Sections:
         if self._rows is not None:
             return {}
-        own: State = {"skipped": dict(self.skipped)}
-        return {_STREAM: (_STREAM_KEY, own), **self._counter.sections()}
+        own: Sections = {_STREAM: (_STREAM_KEY, {"skipped": dict(self.skipped)})}
+        if self._calendar is not None:
+            calendar = self._calendar.state() | {"totals": self._counter.summary()}
+            own = {**own, _CALENDAR: (self._calendar_key, calendar)}
+        return {**own, **self._counter.sections()}
 
     def _flushed_sections(self) -> Sections:
         """The state, once the events that belong to it are written."""
@@ -269,6 +308,8 @@ class StreamState:
             self._log.keep(self._flushed_sections, self.last, at_once=True)
 
     def _count(self, instances: Instances) -> None:
+        if self._calendar is not None:
+            self._calendar.advance(instances.wall_s, self._counter.summary)
         result = self._counter.update(instances)
         self.tracks.append(result.tracks)
         self.events += result.events

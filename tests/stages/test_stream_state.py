@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -196,20 +197,35 @@ def test_a_moved_line_makes_a_recording_count_from_its_beginning_and_a_camera_go
         assert sum(one["entries"] for one in zones.values()) > 0
 
 
-def test_a_camera_with_another_tracker_counts_one_segment_again_and_not_a_week(
-    life: Life, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_camera_with_another_tracker_begins_anew_and_its_counts_since_ever_go_on(
+    life: Life, caplog: pytest.LogCaptureFixture, lost: bool
 ) -> None:
     life.config = config(live=True)
     first = life.begin()
     life.counted(first, FRAMES)
     first.close()
+    before = first.totals().summary["calendar"]["ever"]
     life.config = config(live=True).model_copy(
         update={"tracker": life.config.tracker.model_copy(update={"confirm_s": 0.7})}
     )
+    if lost:
+        (life.out / "log" / "gate" / LATEST).unlink()
     second = life.begin()
     assert second.next_seq == len(FRAMES)
-    assert 0 < life.beats <= 75
-    assert any("counts begin anew with frame" in one.message for one in caplog.records)
+    if lost:
+        assert 0 < life.beats <= 75, "one segment at the most"
+        assert any("counts begin anew with frame" in one.message for one in caplog.records)
+        return
+    assert life.beats == 0 and len(caplog.records) == 1
+    assert any("tracking begins anew" in one.message for one in caplog.records)
+    after = second.totals().summary
+    assert after["calendar"]["ever"] == before and sum(before["unique"].values()) > 0
+    assert not after["unique"]
+    life.counted(second, [msgspec.structs.replace(one, seq=one.seq + len(FRAMES)) for one in FRAMES])
+    now = second.totals().summary
+    counted = [sum(one["unique"].values()) for one in (now["calendar"]["ever"], before, now)]
+    assert counted[0] == counted[1] + counted[2] > counted[1]
 
 
 def test_rows_of_tracks_are_written_anew_from_the_first_frame_on(life: Life) -> None:
