@@ -9,7 +9,8 @@ the instances is enough to go on after a crash, and to count the past again with
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -145,13 +146,16 @@ class StreamCounter:
             states: section -> its state. Rules whose sections are missing begin with nothing counted.
 
         Raises:
-            StateError: a state is of another version.
+            StateError: a state is of another version, or holds something else.
             KeyError: a section of `required_sections` is missing.
         """
-        self._restore_tracking(states[_TRACKING])
+        tracking = states[_TRACKING]
+        with _refusing(_TRACKING):
+            self._restore_tracking(tracking)
         for name, (_, content) in self._stateful_sections().items():
             if name in states and name != _TRACKING:
-                content.restore(states[name])
+                with _refusing(name):
+                    content.restore(states[name])
 
     def finish(self) -> list[CountEvent]:
         """Ends the stream: decides the outcome of objects lost shortly before, and returns their events."""
@@ -261,3 +265,12 @@ class StreamCounter:
                 self._final[later.id] = later.final
             events += self._rules.stitch(object_id, later.id, class_name, later.first)
         return events + self._rules.end(object_id, class_name)
+
+
+@contextmanager
+def _refusing(section: str) -> Iterator[None]:
+    """Reports a state that does not hold what it has to as one that cannot be restored."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise StateError(f"{section}: {type(error).__name__}: {error}") from None

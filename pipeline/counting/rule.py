@@ -97,7 +97,7 @@ class CountedStream:
         return {} if self._ground is None else self._ground.state()
 
     def _restore_ground(self, state: State) -> None:
-        if self._ground is not None:
+        if self._ground is not None and state:  # empty: no frame had been counted
             self._ground.restore(state)
 
     def wanted(self, class_name: str) -> bool:

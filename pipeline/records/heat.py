@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from safetensors.numpy import load_file, save
 from pipeline.files import write_bytes
 
 Floats = NDArray[np.float64]
+
+LONGEST_S = 1e12
+"""Largest sum in one cell: three hundred objects that never leave it for a century."""
 
 
 def heat_path(out: Path, stream: str) -> Path:
@@ -55,9 +59,24 @@ def read_heat(path: Path) -> dict[str, Floats]:
         path: the file; it need not exist.
 
     Returns:
-        Class -> (rows, columns) float64: object-seconds in each cell; empty without a readable file.
+        Class -> (rows, columns) float64: object-seconds in each cell; empty without a readable file, or if it holds
+        something else.
     """
     try:
-        return {name: cells.astype(np.float64) for name, cells in load_file(path).items()}
-    except (OSError, SafetensorError):
+        heat = load_file(path)
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        ValueError,
+    ):  # the latter two: a type that NumPy does not have
         return {}
+    if len({cells.shape for cells in heat.values()}) != 1 or not all(map(_is_heat, heat.values())):
+        return {}
+    return {name: cells.astype(np.float64) for name, cells in heat.items()}
+
+
+def _is_heat(cells: NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        whole = cells.dtype == np.float32 and cells.ndim == 2 and cells.size > 0
+        return whole and bool(((cells >= 0) & (cells <= LONGEST_S)).all())
