@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipeline.errors import SourceError, StageError, TallycamError
+from pipeline.errors import OutputError, SourceError, StageError, TallycamError
 from pipeline.logs.destinations import LineCounter, run_log_path
 from pipeline.metrics.disk_metrics import DiskMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
@@ -146,7 +146,10 @@ class Supervisor:
             port = int(beat.report.values.get("metrics_port", 0))
             if port and self._ports.get(beat.process) != port:
                 self._ports[beat.process] = port
-                self._run.write_targets(self._config.metrics.host, self._ports)
+                try:
+                    self._run.write_targets(self._config.metrics.host, self._ports)
+                except OutputError as error:  # Prometheus finds the others
+                    log.warning("%s", error)
 
     def _note_state(self, entry: ProcessState, state: str) -> None:
         before, entry.state = entry.state, state

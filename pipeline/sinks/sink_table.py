@@ -31,6 +31,7 @@ from pipeline.sinks.guard import (
     GuardedFrames,
     SinkCounts,
 )
+from pipeline.sinks.retried import RetriedSink
 from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
 
 ENTRY_POINTS = "tallycam.sinks"
@@ -47,6 +48,7 @@ class SinkKind:
         takes: `frames` or `events`.
         settings: Its part of a configuration.
         wanted: Whether a configuration wants it.
+        writes_files: Whether a full disk stops it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class SinkKind:
     takes: str
     settings: Callable[[Config], Any]
     wanted: Callable[[Config], bool]
+    writes_files: bool = False
 
 
 def _has_video(config: Config) -> bool:
@@ -67,6 +70,7 @@ SINKS = (
         takes="frames",
         settings=lambda config: None,
         wanted=lambda config: _has_video(config) or config.output.live.enabled,
+        writes_files=True,
     ),
     SinkKind(
         name="live",
@@ -81,6 +85,7 @@ SINKS = (
         takes="frames",
         settings=lambda config: config.output.video,
         wanted=_has_video,
+        writes_files=True,
     ),
     SinkKind(
         name="database",
@@ -106,7 +111,9 @@ def frame_sinks(
     Raises:
         TallycamError: A sink of this package cannot be opened.
     """
-    sinks = [cast(ManagedFrameSink, sink) for sink in _built_in(config, context, "frames")]
+    sinks: list[ManagedFrameSink] = [
+        _frame_sink(kind, config, context, counts) for kind in _wanted(config, "frames")
+    ]
     for name, (cls, settings) in _configured(config).items():
         if hasattr(cls, "write_frame"):
             guard = _guard(name, cls, settings, context, FRAMES_WAITING, counts)
@@ -118,7 +125,13 @@ def event_sinks(
     config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
 ) -> list[ManagedEventSink]:
     """Opens the sinks for the events of one tracking process; arguments and errors as of `frame_sinks`."""
-    sinks = [cast(ManagedEventSink, sink) for sink in _built_in(config, context, "events")]
+    sinks = [
+        cast(
+            ManagedEventSink,
+            _imported(kind.sink, kind.name)(kind.settings(config), _named(context, kind.name)),
+        )
+        for kind in _wanted(config, "events")
+    ]
     for name, (cls, settings) in _configured(config).items():
         if hasattr(cls, "write_events"):
             sinks.append(GuardedEvents(_guard(name, cls, settings, context, EVENT_BATCHES_WAITING, counts)))
@@ -134,12 +147,24 @@ def check_sinks(config: Config) -> None:
     _configured(config)
 
 
-def _built_in(config: Config, context: SinkContext, takes: str) -> list[Any]:
-    return [
-        _imported(kind.sink, kind.name)(kind.settings(config), _named(context, kind.name))
-        for kind in SINKS
-        if kind.takes == takes and kind.wanted(config)
-    ]
+def _wanted(config: Config, takes: str) -> list[SinkKind]:
+    """Rows of the table that a configuration wants."""
+    return [kind for kind in SINKS if kind.takes == takes and kind.wanted(config)]
+
+
+def _frame_sink(
+    kind: SinkKind, config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
+) -> ManagedFrameSink:
+    """A sink of this package; one that writes files is opened again after a failure, where the stream has no end."""
+    cls = _imported(kind.sink, kind.name)
+
+    def make(attempts: int = 0) -> ManagedFrameSink:
+        life = replace(_named(context, kind.name), incarnation=context.incarnation + attempts)
+        return cast(ManagedFrameSink, cls(kind.settings(config), life))
+
+    if not kind.writes_files:
+        return make()
+    return RetriedSink(f"{kind.name} of {context.stream}", make, counts(kind.name))
 
 
 def _guard(

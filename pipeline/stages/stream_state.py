@@ -17,7 +17,7 @@ from pipeline.config.time_zone import zone_of
 from pipeline.counting.calendar import Calendar
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.frame_result import TrackRow, tracks_of
-from pipeline.errors import TallycamError
+from pipeline.errors import OutputError, TallycamError
 from pipeline.records.checkpoint import Position, SectionKey, digest
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
@@ -174,7 +174,12 @@ class StreamState:
     def write_heat(self) -> None:
         """Writes where objects have been so far, from which the heat map is drawn."""
         if heat := self._counter.heat():
-            write_heat(heat_path(self._context.out, self.name), heat)
+            try:
+                write_heat(heat_path(self._context.out, self.name), heat)
+            except OutputError as error:
+                if self._recording:
+                    raise
+                log.warning("%s", error, extra={"stream": self.name})
 
     def tracks_from(self, next_seq: int, most: int) -> list[Tracks]:
         """Messages for a sink that has requested them.

@@ -167,7 +167,7 @@ def _metric(out: Path, process: str, name: str) -> float:
     for target in targets:
         if target["labels"]["process"] == process:
             with urllib.request.urlopen(f"http://{target['targets'][0]}/metrics") as answer:
-                found = re.search(rf"^{name}{{.*}} (\S+)", answer.read().decode(), re.MULTILINE)
+                found = re.search(rf'^{name}{{sink="mine",.*}} (\S+)', answer.read().decode(), re.MULTILINE)
             return float(found.group(1)) if found else 0.0
     return 0.0
 
