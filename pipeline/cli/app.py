@@ -11,11 +11,23 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline import __version__
-from pipeline.cli import audit, check, demo, evaluate, image, models, recount, run, track, train
+from pipeline.cli import audit, check, demo, evaluate, image, models, recount, run, service, track, train
 from pipeline.errors import TallycamError
 from pipeline.redact import redact
 
-ORDER = ("run", "check", "recount", "demo", "image", "track", "evaluate", "audit", "models", "train")
+ORDER = (
+    "run",
+    "check",
+    "recount",
+    "demo",
+    "service",
+    "image",
+    "track",
+    "evaluate",
+    "audit",
+    "models",
+    "train",
+)
 """The commands as `--help` lists them: the most used first."""
 
 
@@ -56,6 +68,7 @@ app.command()(run.run)
 app.command()(check.check)
 app.command()(recount.recount)
 app.command()(demo.demo)
+app.add_typer(service.app, name="service")
 app.command()(image.image)
 app.command()(track.track)
 app.add_typer(evaluate.app, name="evaluate")

@@ -17,6 +17,7 @@ from pipeline.runtime.housekeeping import Housekeeping
 from pipeline.runtime.local_engine import Engine
 from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason
 from pipeline.runtime.run_folder import Run
+from pipeline.runtime.service_manager import ServiceManager
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Stop
 from pipeline.transport.sockets import Poller, RouterSocket
@@ -89,7 +90,7 @@ class Supervisor:
         counter = LineCounter(metrics.log_line)
         tidying = Housekeeping(self._config, self._run.out, DiskMetrics(metrics.registry))
         socket = RouterSocket(self._run.endpoints.supervisor)
-        with metrics, socket as router, self._signals_caught(), tidying:
+        with metrics, socket as router, self._signals_caught(), tidying, ServiceManager() as manager:
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port
@@ -110,6 +111,7 @@ class Supervisor:
                     for entry in self.entries:
                         metrics.process(entry.process.name, up=not entry.ended, restarts=entry.restarts)
                     self._tick()
+                    manager.alive(time.monotonic())
                 self._listen(router)
             finally:
                 for entry in self.entries:
