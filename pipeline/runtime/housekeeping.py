@@ -42,6 +42,7 @@ SOON_S = 86_400.0
 _LEAVE_S = 5.0
 """How long the end of a run waits for a pass under way."""
 _FINISHED_VIDEO = r"\.\d{3,}\.mp4"
+_QUARANTINED = r"-\d{9,}\.(png|json)"
 
 
 class Housekeeping:
@@ -168,7 +169,10 @@ def stored_files(out: Path, stream: str, streams: tuple[str, ...]) -> Iterator[S
     for one in files_in(out, "video", [f"{stream}.*.mp4"]):
         if finished.fullmatch(one.path.name) and one.path not in videos:
             yield one
-    yield from files_in(out / "quarantine" / stream, "picture", ["*"])
+    kept = re.compile(re.escape(stream) + _QUARANTINED)
+    for one in files_in(out / "log" / "quarantine", "picture", [f"{stream}-*"]):
+        if kept.fullmatch(one.path.name):
+            yield one
 
 
 def _size(size_bytes: float) -> str:

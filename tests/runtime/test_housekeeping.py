@@ -48,7 +48,7 @@ class House:
                 f"{stream}.001.mp4",
                 f"{stream}.mp4",
                 f"{stream}.mp4.part",
-                f"quarantine/{stream}/17.jpg",
+                f"log/quarantine/{stream}-000000017.png",
             ):
                 self.put(name, age_days)
         for name in (
@@ -73,7 +73,12 @@ class House:
         return self.registry.get_sample_value(f"tallycam_{name}")
 
 
-DUE = {"log/gate/000000000000.log", "log/gate/000000000001.log", "gate.001.mp4", "quarantine/gate/17.jpg"}
+DUE = {
+    "log/gate/000000000000.log",
+    "log/gate/000000000001.log",
+    "gate.001.mp4",
+    "log/quarantine/gate-000000017.png",
+}
 
 
 def test_what_is_older_than_a_week_goes_and_counts_stay(
