@@ -50,6 +50,9 @@ def run(
     ] = LogLevel.WARNING,
 ) -> None:
     """Count in the streams of CONFIG: annotated video, events and a summary in DIR."""
+    from pipeline.runtime.limits import check_memory
+
+    check_memory()
     from rich.console import Console
 
     from pipeline.cli.table import LiveTable, final_table, notes, print_above

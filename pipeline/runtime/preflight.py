@@ -11,6 +11,7 @@ from pipeline.counting.rule_table import check_rules
 from pipeline.errors import ConfigError, SourceError
 from pipeline.models import registry
 from pipeline.redact import redact
+from pipeline.runtime.limits import raise_file_limit
 from pipeline.sinks.sink_table import check_sinks
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
@@ -28,10 +29,11 @@ def check(config: Config) -> tuple[str, ...]:
         The model's class names.
 
     Raises:
-        ConfigError: the URL of the events is not valid, a stream has a name that is taken, or a counting rule does not
-            exist or refuses its settings.
+        ConfigError: too few files may be open, the URL of the events is not valid, a stream has a name that is taken,
+            or a counting rule does not exist or refuses its settings.
         ModelError: the model cannot be read, or lacks a class.
     """
+    raise_file_limit(len(config.streams))
     if "run" in config.streams:
         raise ConfigError(
             "streams.run: DIR/log/run.log is the log of the whole run; give the stream another name"
