@@ -115,12 +115,13 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it may be a read-only file system by now
             (self.out / "prometheus-targets.json").unlink()
         if not self._kept:
             config = self.spec.config
-            remove_written(self.out, config.streams, _rows(config, self.spec.tracks))
-            put_back(self.out)
+            with contextlib.suppress(OSError):  # the next command in the folder completes it: `recover`
+                remove_written(self.out, config.streams, _rows(config, self.spec.tracks))
+                put_back(self.out)
         shutil.rmtree(self.endpoints.folder, ignore_errors=True)
         self._lock.close()
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipeline.config.schema import Config
 from pipeline.runtime.run_folder import Existing, check_folder, open_run
@@ -42,3 +45,22 @@ def test_the_identity_of_a_resumed_run_stays_and_its_processes_count_on(tmp_path
 def test_to_look_at_a_folder_changes_nothing(tmp_path: Path) -> None:
     check_folder(config_of(), tmp_path / "none", Existing.OVERWRITE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_folder_that_became_read_only_is_no_error_of_its_own_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    def refuse(path: Path, **settings: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with open_run(config_of(), tmp_path / "out", ("person",)) as run:
+        run.write_targets("", {"track/0": 9400})
+        if kept:
+            run.keep()
+        monkeypatch.setattr(Path, "unlink", refuse)
+        monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.undo()
+    assert not run.endpoints.folder.exists()
+    with open_run(config_of(), tmp_path / "out", ("person",), existing=Existing.RESUME):
+        pass  # and the next run can use it
