@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from pipeline.config.schema import ZoneConfig
+from pipeline.metrics.disk_metrics import DiskMetrics
+from pipeline.metrics.event_metrics import EventMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
 from tests.counting.counting_scenes import UPRIGHT, counter, play, walk
 
@@ -37,6 +39,9 @@ def exported() -> set[str]:
     metrics.stream("gate").queue(0)
     metrics.stream("gate").credits(0)
     metrics.stream("gate").source(0, 0)
+    metrics.stream("gate").source_state("connected", 0.0)
+    DiskMetrics(metrics.registry).show(0, 0.0)
+    EventMetrics(metrics.registry, 0).show(0, 0.0, failing=False, rejected=0)
     metrics.batch(1)
     metrics.process("decode/gate", up=True, restarts=0)
     outcome = play(counter({"door": UPRIGHT}, {"yard": YARD}), walk([(100, 300), (540, 300)], [4]))
@@ -78,7 +83,7 @@ def test_the_board_shows_what_was_asked_for() -> None:
     for name in (
         "line_crossings_total", "unique_objects", "zone_objects", "frames_in_total", "frames_out_total",
         "frames_dropped_total", "end_to_end_seconds_bucket", "processing_seconds_bucket", "ring_slots_used",
-        "queue_frames", "batch_size_sum", "restarts_total",
+        "queue_frames", "batch_size_sum", "restarts_total", "source_state", "events_waiting", "disk_free_bytes",
     ):  # fmt: skip
         assert f"tallycam_{name}" in text
     assert "[1h]" in text
