@@ -89,6 +89,10 @@ class StreamConfig(ConfigModel):
     timeout_s: float = Field(
         3.0, gt=0, description="seconds without data after which a live source is considered lost"
     )
+    rtsp_transport: Literal["tcp", "udp"] = Field(
+        "tcp",
+        description="how an RTSP camera sends its video; udp loses packets, and some cameras have nothing else",
+    )
     size: tuple[Pixels, Pixels] | None = Field(
         None, description="width, height of a camera or rendered scene, in pixels"
     )

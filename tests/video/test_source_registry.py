@@ -141,7 +141,7 @@ def test_faults_of_an_installed_source_are_told_in_one_line(plugin: Path) -> Non
 
 
 def test_an_unknown_scheme_names_the_nearest_known_ones(plugin: Path) -> None:
-    assert "did you mean rtsp: or rtsps:?" in refused("rstp://viewer:hunter2@host/x")
+    assert "did you mean rtsp: or rtmp:?" in refused("rstp://viewer:hunter2@host/x")
     assert "hunter2" not in refused("rstp://viewer:hunter2@host/x")
     assert "did you mean mycam:?" in refused("mycm:1")
     assert f"give {examples()}" in refused("xyz:1")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import SourceError
 from pipeline.redact import redact
 
+STDIN = "-"
+_PICTURES = (".jpg", ".jpeg", ".png")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)[:,]")
 """A comma ends a scheme, too: FFmpeg's `subfile,,start,0,...` is a protocol, not a file name."""
 
@@ -62,6 +65,75 @@ def url_with_host(address: str) -> str:
         raise SourceError(
             f"{redact(address)}: this URL has no valid host name; expected {scheme_of(address)}://HOST/..."
         )
+    return address
+
+
+def is_pipe(address: str) -> bool:
+    """Whether an address is `-` or a named pipe."""
+    if address == STDIN:
+        return True
+    try:
+        return stat.S_ISFIFO(local_path(address).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_snapshot(address: str) -> bool:
+    """Whether an address is that of a picture: an HTTP address that ends like one, or `snapshot:http://...`."""
+    scheme = scheme_of(address)
+    if scheme == "snapshot":
+        return True
+    if scheme not in ("http", "https"):
+        return False
+    try:
+        return urlsplit(address).path.lower().endswith(_PICTURES)
+    except ValueError:
+        return False  # no URL: reported by whoever opens it
+
+
+def snapshot_url(address: str) -> str:
+    """The HTTP address.
+
+    Raises:
+        SourceError: it is none.
+    """
+    url = address.removeprefix("snapshot:")
+    if scheme_of(url) not in ("http", "https"):
+        raise SourceError(f"{url}: expected snapshot:http://HOST/...")
+    return url_with_host(url)
+
+
+def udp_address(address: str) -> str:
+    """A UDP address: `udp://HOST:PORT`, or `udp://@:PORT` for any address of this machine.
+
+    Raises:
+        SourceError: it has no port.
+    """
+    host, _, rest = address.partition("://")[2].partition("/")[0].partition("?")[0].rpartition(":")
+    port = rest or host
+    if not port.isdecimal():
+        raise SourceError(f"{redact(address)}: expected udp://HOST:PORT, or udp://@:PORT for any address")
+    return address
+
+
+def srt_address(address: str) -> str:
+    """The address, where FFmpeg's SRT is part of PyAV.
+
+    Raises:
+        SourceError: it is not, which is so for the wheels of PyAV.
+    """
+    import av  # half a second: only where there is such an address
+
+    url_with_host(address)
+    try:
+        av.open("srt://", timeout=0.01).close()
+    except av.error.ProtocolNotFoundError:
+        raise SourceError(
+            f"{redact(address)}: this PyAV has no SRT; let ffmpeg pass it on (ffmpeg -i {redact(address)} "
+            "-c copy -f mpegts udp://127.0.0.1:5000), and give udp://127.0.0.1:5000"
+        ) from None
+    except (av.error.FFmpegError, OSError, ValueError):
+        pass  # it is there, and wants more of an address
     return address
 
 

@@ -19,9 +19,14 @@ from pipeline.video.sources.address import (
     device_number,
     is_file,
     is_folder,
+    is_pipe,
+    is_snapshot,
     local_path,
     path_text,
     scheme_of,
+    snapshot_url,
+    srt_address,
+    udp_address,
     url_with_host,
 )
 
@@ -36,7 +41,7 @@ class SourceKind:
     Attributes:
         name: of the kind, as in `SourceInfo.kind`.
         factory: `module:function` that opens it (`registry.Factory`); imported when a source of this kind is opened.
-        example: how an address of this kind is written, for help and error messages.
+        example: how an address of this kind is written, for help and error messages; empty for rarer kinds.
         schemes: address schemes of this kind; empty for paths.
         accepts: whether an address is of this kind; default: its scheme is one of `schemes`.
         target: the part of an address that the factory needs. Raises `SourceError` for a malformed address.
@@ -53,8 +58,8 @@ class SourceKind:
 
     @property
     def on_disk(self) -> bool:
-        """Whether addresses of this kind are paths of this machine."""
-        return not self.schemes
+        """Whether addresses of this kind are paths of this machine that can be opened at any time."""
+        return not self.schemes and self.replayable
 
     def matches(self, address: str) -> bool:
         """Whether an address is of this kind."""
@@ -62,6 +67,13 @@ class SourceKind:
 
 
 SOURCE_KINDS = (
+    SourceKind(
+        name="pipe",
+        factory="pipeline.video.sources.pipe:open_pipe",
+        example="",
+        accepts=is_pipe,
+        target=lambda address: address,
+    ),
     SourceKind(
         name="file",
         factory="pipeline.video.sources.video_file:open_file",
@@ -93,6 +105,42 @@ SOURCE_KINDS = (
         target=url_with_host,
     ),
     SourceKind(
+        name="snapshot",
+        factory="pipeline.video.sources.snapshot:SnapshotSource",
+        example="",
+        schemes=("snapshot",),
+        accepts=is_snapshot,
+        target=snapshot_url,
+    ),
+    SourceKind(
+        name="rtmp",
+        factory="pipeline.video.sources.network:open_network",
+        example="rtmp://HOST/...",
+        schemes=("rtmp", "rtmps"),
+        target=url_with_host,
+    ),
+    SourceKind(
+        name="udp",
+        factory="pipeline.video.sources.network:open_network",
+        example="udp://@:PORT",
+        schemes=("udp",),
+        target=udp_address,
+    ),
+    SourceKind(
+        name="tcp",
+        factory="pipeline.video.sources.network:open_network",
+        example="",
+        schemes=("tcp",),
+        target=url_with_host,
+    ),
+    SourceKind(
+        name="srt",
+        factory="pipeline.video.sources.network:open_network",
+        example="",
+        schemes=("srt",),
+        target=srt_address,
+    ),
+    SourceKind(
         name="url",
         factory="pipeline.video.sources.url:open_http",
         example="http(s)://HOST/...",
@@ -112,7 +160,7 @@ SOURCE_KINDS = (
 
 def examples() -> str:
     """The kinds of address there are, for help and error messages."""
-    *first, last = (kind.example for kind in SOURCE_KINDS)
+    *first, last = (kind.example for kind in SOURCE_KINDS if kind.example)
     return f"{', '.join(first)} or {last}"
 
 

@@ -20,6 +20,7 @@ from pipeline.video.sources.backoff import retry_delay_s
 from pipeline.video.sources.decoder import decode_packet, live_packets, reason, video_stream
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.media_clock import MediaClock
+from pipeline.video.sources.pacing import Pacer
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
 from pipeline.video.sources.stream_info import fps_or_default, nominal_fps, raw_time_s, sample_aspect
 
@@ -45,6 +46,8 @@ class LiveSource(BaseSource):
         open_input: opens the input, once for each connection. Raises `SourceError`.
         first: an input that is already open, for the first connection.
         open_timeout_s: longest wait for the first picture.
+        paced: frames come in bursts, and are delivered at the speed of their timestamps.
+        ends: the end of the input is that of the source: it is not opened again.
 
     Raises:
         SourceError: the input cannot be opened, or yields no picture within `open_timeout_s`.
@@ -57,9 +60,12 @@ class LiveSource(BaseSource):
         *,
         first: InputContainer | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
+        paced: bool = False,
+        ends: bool = False,
     ) -> None:
         super().__init__(request)
-        self._open_input = open_input
+        self._open_input, self._ends = open_input, ends
+        self._pacer = Pacer() if paced else None
         self._changed = threading.Condition()
         self._newest: SourceFrame | None = None
         self._failure: Exception | None = None
@@ -100,6 +106,7 @@ class LiveSource(BaseSource):
                         raise self._failure
                     self._changed.wait(0.1)  # setting `stop` notifies nobody, so poll it ten times a second
                 frame, self._newest = self._newest, None
+                self._changed.notify_all()
             if frame is None or self.ended:
                 return
             if self.config.stop_s is not None and frame.pts_s >= self.config.stop_s:
@@ -144,12 +151,22 @@ class LiveSource(BaseSource):
             if self._converter is None:
                 self._fail(lost)
                 return
+            if self._ends:
+                self._drain()
+                return
             self.stats.last_error = str(lost)
             self.stats.lost_why = str(lost)
             if self._lost_s is None and not self.ended:  # failed attempts to come back are not news
                 self._lost_s, self.stats.lost_s = time.monotonic(), time.time()
                 log.warning("source lost: %s", lost)
             self._closed.wait(retry_delay_s(time.monotonic() - (self._lost_s or time.monotonic())))
+
+    def _drain(self) -> None:
+        """Ends the source once its last frame has been taken."""
+        with self._changed:
+            while self._newest is not None and not self.ended:
+                self._changed.wait(0.1)
+        self.close()
 
     def _read(self, container: InputContainer) -> str:
         """Reads one connection until it ends, and returns why it ended."""
@@ -167,6 +184,9 @@ class LiveSource(BaseSource):
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)
                     if self._converter is None:
                         self._sample_aspect = sample_aspect(stream, frame)
+                    if self._pacer is not None and raw_s is not None:
+                        self._closed.wait(self._pacer.wait_s(raw_s, picture_s))
+                        picture_s = time.monotonic()
                     reconnected = stats is not self.stats
                     self._deliver(frame, raw_s, nominal_fps(stream), picture_s, reconnected=reconnected)
                     stats = self.stats

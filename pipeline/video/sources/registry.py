@@ -68,7 +68,11 @@ def _factory(kind: SourceKind) -> Factory:
         factory: Any = EntryPoint(kind.name, kind.factory, ENTRY_POINTS).load()
     except Exception as error:  # a module of another package may raise anything
         what = str(error) if isinstance(error, ImportError | AttributeError) else repr(error)
-        raise SourceError(f"{kind.example}: {kind.factory} cannot be imported: {shown(what, 200)}") from error
+        raise SourceError(
+            f"{kind.example or kind.name}: {kind.factory} cannot be imported: {shown(what, 200)}"
+        ) from error
     if not callable(factory):
-        raise SourceError(f"{kind.example}: {kind.factory} is no function; expected one that opens a source")
+        raise SourceError(
+            f"{kind.example or kind.name}: {kind.factory} is no function; expected one that opens a source"
+        )
     return factory  # type: ignore[no-any-return]

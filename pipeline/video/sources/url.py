@@ -22,15 +22,16 @@ _HLS_SILENCE_S = 20.0
 _URL_FAILED_READS = 3
 
 
-def url_options(kind: str, timeout_s: float) -> dict[str, str]:
+def url_options(kind: str, timeout_s: float, transport: str = "tcp") -> dict[str, str]:
     """FFmpeg's options for a URL.
 
     Args:
         kind: `rtsp` or `url`.
         timeout_s: longest wait for data. Of FFmpeg's several timeouts, `timeout` (microseconds) is the one that
             also ends the wait for a server that hangs.
+        transport: of RTSP's media, `tcp` or `udp`.
     """
-    own = RTSP_OPTIONS if kind == "rtsp" else URL_OPTIONS
+    own = RTSP_OPTIONS | {"rtsp_transport": transport} if kind == "rtsp" else URL_OPTIONS
     return own | {"timeout": str(round(timeout_s * 1e6))}
 
 
@@ -54,8 +55,9 @@ def open_http(request: SourceRequest) -> Source:
         timeout_s = max(request.config.timeout_s, _HLS_SILENCE_S)
         request = replace(request, config=request.config.model_copy(update={"timeout_s": timeout_s}))
     first = _connect(request, _PROBE)
+    paced = first.format.name == "hls"
     if first.duration is None or first.duration <= 0:
-        return LiveSource(request, lambda: _connect(request, _NO_PROBE), first=first)
+        return LiveSource(request, lambda: _connect(request, _NO_PROBE), first=first, paced=paced)
     first.close()
     timeout_s = request.config.timeout_s
     opener = ContainerOpener(
@@ -66,5 +68,5 @@ def open_http(request: SourceRequest) -> Source:
 
 def _connect(request: SourceRequest, probe: dict[str, str], demuxer: str | None = None) -> InputContainer:
     timeout_s = request.config.timeout_s
-    options = url_options(request.kind, timeout_s) | probe
+    options = url_options(request.kind, timeout_s, request.config.rtsp_transport) | probe
     return open_container(request.target, options, shown=request.shown, demuxer=demuxer, timeout_s=timeout_s)
