@@ -102,13 +102,15 @@ class CountedObjects(AttributeState):
         """
         updates = []
         for one in observed:
+            seen = self._registry.whole(one.track, one.observation)
             track = self._registry.observe(
                 one.track, one.observation, one.speed_px_s, one.appearance, one.shadow, now_s
             )
             if track.object_id is not None:
                 counted = self._registry.get(track.object_id)
-                updates.append(ObjectUpdate(counted, one.row, self._name_of(counted), (one.observation,)))
+                updates.append(ObjectUpdate(counted, one.row, self._name_of(counted), (seen,)))
                 continue
+            track.waiting[-1] = seen  # lines and zones follow the whole object, stitching what was seen of it
             confirmed = self._registry.confirm(one.track, now_s)
             if confirmed is None:
                 continue

@@ -6,10 +6,12 @@ between passes through the line:
 
     no side --beyond the band--> left <--path through the line, beyond the band--> right
 
-Within the dead band nothing happens. So an object that stands on the line, and whose box jitters, counts nothing, nor
-does one that touches the line and turns back. An object that crosses and comes back counts once in each direction. Only
-the path decides whether the line was crossed: an object that walks around an end of it changes sides without a
-crossing, and a bend that is entered and left again is crossed twice, in opposite directions, which cancels out.
+A side is confirmed by two observations in a row that are over the line, one of them beyond the band, or by one beyond
+it that the motion before it predicts (`step_check.py`). Within the dead band nothing happens. So an object that stands
+on the line, and whose box jitters, counts nothing, nor does one that touches the line and turns back. An object that
+crosses and comes back counts once in each direction. Only the path decides whether the line was crossed: an object that
+walks around an end of it changes sides without a crossing, and a bend that is entered and left again is crossed twice,
+in opposite directions, which cancels out.
 
 At the border of the frame this is not enough. There the border cuts off part of the object, so the anchor stops moving
 before it is beyond a line along the border. See `_came_in`, `_flew_in` and `end` for objects that come from outside and
@@ -18,56 +20,22 @@ leave, and `_side` for the narrower dead band.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from pipeline.config.schema import LineConfig
+from pipeline.counting.crosser import Crosser, thinned
+from pipeline.counting.step_check import is_predicted, kept_height
 from pipeline.geometry.points import Xy
 from pipeline.geometry.polyline import Polyline
-from pipeline.records.state import AttributeState, checkpointed
+from pipeline.records.state import AttributeState
 from pipeline.tracking.observation import Observation
 
-PATH_POINTS = 64
-"""Maximum length of a path. A longer one is decimated by two, which bounds memory."""
 CUT = 0.8
 """An object whose visible extent is below this fraction of its full extent is cut by the border."""
 BEYOND = 0.05
 """Distance outside the frame at which an object is assumed to come from or to go to, in widths of the frame."""
 STEP_S = 1.0
 """Longest time between two observations over which the motion between them is extrapolated."""
-
-
-@checkpointed
-@dataclass(slots=True)
-class _Crosser:
-    """State of one object relative to the line.
-
-    Attributes:
-        side: confirmed side: 1 on the left-hand side of the line, -1 on the right, 0 before one is confirmed.
-        path: positions of the anchor since the last one on the confirmed side, that one included.
-        counted_s: media time of the last crossing.
-        border: border of the frame at which the object appeared, for as long as it is not known whether it came from
-            outside; empty once that is decided.
-        extent_at_border_px: its extent, perpendicular to that border, when it appeared.
-        full_extent_px: border -> extent perpendicular to it, when the object last did not touch that border.
-        arriving: as in `LineCounter.observe`.
-        first_side, first_path: the side that was confirmed first, and the path up to there. `stitch` needs them to tell
-            whether the line was crossed between two objects that are one.
-        before, last: the last two observations.
-    """
-
-    side: int = 0
-    path: list[Xy] = field(default_factory=list)
-    counted_s: float = -np.inf
-    border: str = ""
-    extent_at_border_px: float = 0.0
-    full_extent_px: dict[str, float] = field(default_factory=dict)
-    arriving: bool = False
-    first_side: int = 0
-    first_path: list[Xy] = field(default_factory=list)
-    before: Observation | None = None
-    last: Observation | None = None
 
 
 class LineCounter(AttributeState):
@@ -85,7 +53,7 @@ class LineCounter(AttributeState):
         self._frame = frame
         self._line = Polyline([(x * frame[0], y * frame[1]) for x, y in config.points])
         self._room = self._line.room(frame)
-        self._crossers: dict[int, _Crosser] = {}
+        self._crossers: dict[int, Crosser] = {}
 
     def observe(self, object_id: int, observation: Observation, arriving: bool = False) -> str | None:
         """Takes the next observation of an object.
@@ -102,16 +70,25 @@ class LineCounter(AttributeState):
         place, distance = self._anchor(observation)
         crosser = self._crossers.get(object_id)
         if crosser is None:
-            crosser = self._crossers[object_id] = _Crosser(arriving=arriving)
+            crosser = self._crossers[object_id] = Crosser(arriving=arriving)
             if arriving and observation.edges:
                 self._came_in(crosser, observation, place)
         elif crosser.arriving and crosser.before is None and crosser.last is not None and not crosser.border:
             self._flew_in(crosser, crosser.last, observation)
-        crosser.before, crosser.last = crosser.last, observation
+        before, last = crosser.before, crosser.last
+        crosser.before, crosser.last = last, observation
         for border in "ltrb":
             if border not in observation.edges:
                 crosser.full_extent_px[border] = observation.extent_px(border)
         side = self._side(distance, observation.height_px)
+        if side not in (0, crosser.side) and crosser.side:
+            sure = crosser.hand == side or is_predicted(before, last, observation)
+            side, crosser.pending = (side, 0) if sure else (0, side)
+        else:
+            # beyond the dead band before, and still over the line
+            side = crosser.pending if side == 0 and _sign(distance) == crosser.pending else side
+            crosser.pending = 0
+        crosser.hand = _sign(distance)
         if crosser.border and not self._border_is_settled(crosser, observation, place, side):
             return None
         return self._move(crosser, place, side, observation.frame_time.pts_s)
@@ -120,6 +97,7 @@ class LineCounter(AttributeState):
         """Drops the state of an object that has ended, and decides whether it left the frame across the line.
         The anchor of an object that leaves stays in the frame, since the border cuts the box. The object has left over
         a border if it was getting smaller there, or if the motion of its last two observations leads out of the frame.
+        An object that was last seen beyond the line, only once, has crossed it if the whole of it had moved there.
 
         Args:
             object_id: Also one that was never observed.
@@ -142,6 +120,10 @@ class LineCounter(AttributeState):
             outside = self._outside(border, self._anchor(last)[0])
             side = _sign(self._line.distance(outside))
             direction = self._move(crosser, outside, side, last.frame_time.pts_s)
+            if direction is not None:
+                return direction, last
+        if crosser.pending and kept_height(crosser.before, last):
+            direction = self._move(crosser, self._anchor(last)[0], crosser.pending, last.frame_time.pts_s)
             if direction is not None:
                 return direction, last
         return None
@@ -168,7 +150,7 @@ class LineCounter(AttributeState):
         newer.counted_s = max(older.counted_s, newer.counted_s)
         if newer.first_side == 0:
             # The later one has been within the dead band all the time: nothing is decided, it continues the path.
-            newer.side, newer.path = older.side, _thinned(older.path + newer.path)
+            newer.side, newer.path = older.side, thinned(older.path + newer.path)
             newer.first_side, newer.first_path = older.first_side, older.first_path
             return None
         side = newer.first_side
@@ -176,12 +158,12 @@ class LineCounter(AttributeState):
         if older.first_side:
             newer.first_side, newer.first_path = older.first_side, older.first_path
         else:
-            newer.first_path = _thinned(gap_path)
+            newer.first_path = thinned(gap_path)
         return self._crossing(newer, older.side, side, gap_path, pts_s)
 
-    def _move(self, crosser: _Crosser, place: Xy, side: int, pts_s: float) -> str | None:
+    def _move(self, crosser: Crosser, place: Xy, side: int, pts_s: float) -> str | None:
         """Continues the path to `place`, on the confirmed side `side`, or 0 within the dead band."""
-        _append(crosser.path, place)
+        crosser.append(place)
         if side == 0:
             return None
         before, path = crosser.side, crosser.path
@@ -190,9 +172,7 @@ class LineCounter(AttributeState):
             crosser.first_side, crosser.first_path = side, path
         return self._crossing(crosser, before, side, path, pts_s)
 
-    def _crossing(
-        self, crosser: _Crosser, before: int, side: int, path: list[Xy], pts_s: float
-    ) -> str | None:
+    def _crossing(self, crosser: Crosser, before: int, side: int, path: list[Xy], pts_s: float) -> str | None:
         """Name of the direction if `path`, from one confirmed side to the next, passes through the line."""
         # The net number of crossings, not whether there is one: a path that enters a bend and leaves it again meets the
         # line twice. Its sign has to agree with the change of sides, or the object went around an end of the line.
@@ -220,7 +200,7 @@ class LineCounter(AttributeState):
         band = min(self._config.deadband * height_px, self._room[side] / 2)
         return side if abs(distance) > band else 0
 
-    def _came_in(self, crosser: _Crosser, observation: Observation, place: Xy) -> None:
+    def _came_in(self, crosser: Crosser, observation: Observation, place: Xy) -> None:
         """Starts the path outside the frame if the line is between the object, just appeared, and a border it touches.
 
         Such an object may have crossed the line unseen: a person who enters over a line along the lower border is
@@ -236,7 +216,7 @@ class LineCounter(AttributeState):
                 crosser.extent_at_border_px = observation.extent_px(border)
                 return
 
-    def _border_is_settled(self, crosser: _Crosser, observation: Observation, place: Xy, side: int) -> bool:
+    def _border_is_settled(self, crosser: Crosser, observation: Observation, place: Xy, side: int) -> bool:
         """Whether it is decided if an object came in over the border at which it appeared.
 
         While it touches the border, its anchor is that of the visible part only, and nothing is known: the path grows,
@@ -245,7 +225,7 @@ class LineCounter(AttributeState):
         One that always had its full size just stood at the border, so the assumed start outside is dropped.
         """
         if crosser.border in observation.edges:
-            _append(crosser.path, place)
+            crosser.append(place)
             if side != crosser.side:
                 return False
         elif crosser.extent_at_border_px >= CUT * observation.extent_px(crosser.border) and (
@@ -256,7 +236,7 @@ class LineCounter(AttributeState):
             crosser.border = ""
         return True
 
-    def _flew_in(self, crosser: _Crosser, first: Observation, second: Observation) -> None:
+    def _flew_in(self, crosser: Crosser, first: Observation, second: Observation) -> None:
         """Starts the path outside the frame for an object so fast that one step before it was still outside.
 
         It appears in full, at a distance from the border, so that `_came_in` does not notice it.
@@ -299,17 +279,3 @@ class LineCounter(AttributeState):
 
 def _sign(value: float) -> int:
     return int(value > 0) - int(value < 0)
-
-
-def _append(path: list[Xy], place: Xy) -> None:
-    """Adds a position. Of a path that gets too long the first and last positions stay: they matter most."""
-    path.append(place)
-    if len(path) > PATH_POINTS:
-        del path[1:-1:2]
-
-
-def _thinned(path: list[Xy]) -> list[Xy]:
-    """The path with at most `PATH_POINTS` positions, the first and the last one included."""
-    while len(path) > PATH_POINTS:
-        path = [path[0], *path[1:-1:2], path[-1]]
-    return path

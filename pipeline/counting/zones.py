@@ -48,31 +48,30 @@ class Zones(CountingRule):
                 counter.end(object_id)  # the vote has changed to a class that the zone does not count
                 continue
             outside = not counter.inside(object_id)
-            passage = counter.observe(object_id, observation, class_name)
-            if outside and counter.inside(object_id):
+            passages = counter.observe(object_id, observation, class_name)
+            entered = any(passage.direction == "entry" for passage in passages)
+            if entered or (outside and counter.inside(object_id)):
                 events.append(
                     self.event(
                         object_id, class_name, observation, name, INSIDE, kind="zone", change="internal"
                     )
                 )
-            if passage is not None:
-                events.append(self._passed(name, passage, class_name, object_id, observation))
+            events += self._passed(name, passages, class_name, object_id)
         return events
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        events = []
+        events: list[CountEvent] = []
         for name, counter in self._counters.items():
-            passage = counter.stitch(object_id, later)
-            if passage is not None:
-                events.append(self._passed(name, passage, class_name, object_id, first))
+            events += self._passed(name, counter.stitch(object_id, later), class_name, object_id)
         return events
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """See `CountingRule.end`."""
-        for counter in self._counters.values():
-            counter.end(object_id)
-        return ()
+        events: list[CountEvent] = []
+        for name, counter in self._counters.items():
+            events += self._passed(name, counter.end(object_id), class_name, object_id)
+        return events
 
     def parts(self) -> Mapping[str, RulePart]:
         """See `CountingRule.parts`: one for each zone."""
@@ -127,14 +126,17 @@ class Zones(CountingRule):
         }
 
     def _passed(
-        self, zone: str, passage: Passage, class_name: str, object_id: int, observation: Observation
-    ) -> CountEvent:
-        return self.event(
-            object_id,
-            class_name,
-            observation,
-            zone,
-            passage.direction,
-            kind="zone",
-            dwell_s=passage.dwell_s,
-        )
+        self, zone: str, passages: Iterable[Passage], class_name: str, object_id: int
+    ) -> list[CountEvent]:
+        return [
+            self.event(
+                object_id,
+                class_name,
+                passage.observation,
+                zone,
+                passage.direction,
+                kind="zone",
+                dwell_s=passage.dwell_s,
+            )
+            for passage in passages
+        ]

@@ -90,3 +90,31 @@ def polygon_depth(polygon: Floats, point: Xy) -> float:
     rise = np.where(spans, edge[:, 1], 1.0)
     hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])
     return distance if int(hits.sum()) % 2 else -distance
+
+
+def segment_inside(polygon: Floats, start: Xy, end: Xy) -> list[tuple[float, float]]:
+    """Which parts of a segment lie inside a polygon, by the even-odd rule.
+
+    Args:
+        polygon: (K, 2) corners, K >= 3; the last is connected with the first.
+        start: x y.
+        end: x y.
+
+    Returns:
+        Beginning and end of each part, as fractions of the segment, in order.
+    """
+    first = polygon - np.array(start)
+    edge = np.roll(polygon, -1, axis=0) - polygon
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    across = dx * edge[:, 1] - dy * edge[:, 0]
+    parallel = across == 0
+    across = np.where(parallel, 1.0, across)
+    along = (first[:, 0] * edge[:, 1] - first[:, 1] * edge[:, 0]) / across
+    on_edge = (first[:, 0] * dy - first[:, 1] * dx) / across
+    meets = ~parallel & (along > 0) & (along < 1) & (on_edge >= 0) & (on_edge <= 1)
+    cuts = [0.0, *sorted(along[meets].tolist()), 1.0]
+    parts = [(a, b) for a, b in pairwise(cuts) if b > a]
+    middles = np.array(
+        [[start[0] + (a + b) / 2 * dx, start[1] + (a + b) / 2 * dy] for a, b in parts]
+    ).reshape(-1, 2)
+    return [part for part, inside in zip(parts, points_in_polygon(polygon, middles), strict=True) if inside]

@@ -9,6 +9,7 @@ from pipeline.records.state import checkpointed
 from pipeline.tracking.appearance_memory import UNKNOWN, Appearance
 from pipeline.tracking.birth_rate import size_px
 from pipeline.tracking.camera import CameraTransform
+from pipeline.tracking.hidden_part import Shape
 from pipeline.tracking.observation import Observation
 from pipeline.tracking.stitching import Speed, leading
 
@@ -37,6 +38,7 @@ class Track:
     appearance: Appearance = UNKNOWN
     waiting: deque[Observation] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
     first_speed_px_s: Speed = (0.0, 0.0, 0.0, 0.0)
+    shape: Shape | None = None
 
     @property
     def lasted_s(self) -> float:
@@ -54,6 +56,18 @@ class Track:
         self.speed_px_s = camera.speed(self.speed_px_s)
         self.first_speed_px_s = camera.speed(self.first_speed_px_s)
         self.height_px *= camera.scale
+        if self.shape is not None:
+            self.shape.transform(camera)
+
+    def whole(self, observation: Observation) -> Observation:
+        """The next observation, with the foot where it is if the lower part of the object is hidden.
+
+        Args:
+            observation: As it was seen.
+        """
+        if self.shape is None:
+            self.shape = Shape(self.last, self.last)
+        return self.shape.whole(observation)
 
 
 @checkpointed

@@ -92,6 +92,11 @@ class ObjectRegistry(AttributeState):
         share = max(0.1, 1.0 / (track.seen + 1))
         return track.height_px + share * (height_px - track.height_px)
 
+    def whole(self, number: int, observation: Observation) -> Observation:
+        """The next observation of a track, as `Track.whole`."""
+        track = self._tracks.get(number)
+        return observation if track is None else track.whole(observation)
+
     def observe(
         self,
         number: int,

@@ -35,8 +35,8 @@ class Observation:
         box_px: x0 y0 x1 y1, pixels of this frame.
         place_px: the same in the pixels of the stream's first frame, in which all counting is done (they
             differ after a camera has changed its resolution).
-        foot: bottom centre of the mask, as `place_px`.
-        center: centre of the box, as `place_px`.
+        foot: bottom centre of the mask, as `place_px`; while the lower part is hidden, where it would be.
+        center: centre of the box, as `place_px`; likewise.
         height_px: the object's height, smoothed over its life, as `place_px`.
         score: 0..1.
         class_id: what the model took it for in this frame.
