@@ -11,7 +11,7 @@ from pipeline.counting.rule import CountedStream, CountingRule, among
 from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent
-from pipeline.records.state import State
+from pipeline.records.state import State, StateError
 from pipeline.tracking.observation import Observation
 from pipeline.transport.totals import Table
 
@@ -77,6 +77,9 @@ class Lines(CountingRule):
         def put(state: State) -> None:
             if state["counter"] is not None:
                 self._counters[line].restore(state["counter"])
+            directions = set(self._config[line].directions)
+            if any(set(counts) != directions for counts in state["counted"].values()):
+                raise StateError(f"line {line}: its crossings are in other directions")
             self._counted[line] = state["counted"]
             self._shown = None
 

@@ -21,6 +21,7 @@ from pipeline.counting.counter import StreamCounter
 from pipeline.counting.frame_result import FrameResult
 from pipeline.counting.rule import CountingRule
 from pipeline.records.checkpoint import Position, encode_checkpoint, read_checkpoint
+from pipeline.records.state import StateError
 from pipeline.transport.messages import APPEARANCE_SIZE, Instances
 from tests.counting.counting_scenes import CLASSES, FPS, UPRIGHT, Thing, instances
 
@@ -350,3 +351,21 @@ def test_a_rule_of_another_package_is_restored_or_said_to_be_lost(caplog: pytest
     assert after["visits"] == before["visits"] and before["visits"]["observations"] > 0
     assert after["odd"]["observations"] == 0
     assert len([one for one in caplog.records if "the rule odd" in one.message]) == 1
+
+
+@pytest.mark.parametrize("change", ["no counts", "other directions", "no tracking"])
+def test_a_state_that_holds_something_else_is_refused_in_one_line(change: str) -> None:
+    counter = made()
+    for frame in crowd(7, 120):
+        counter.update(frame)
+    states = {name: dict(state) for name, (_, state) in counter.sections().items()}
+    if change == "no counts":
+        del states["lines/upright"]["counted"]
+    elif change == "other directions":
+        assert states["lines/upright"]["counted"], "somebody has crossed"
+        states["lines/upright"]["counted"] = {"person": {"up": 1, "down": 2}}
+    else:
+        states["tracking"] = {}
+    with pytest.raises(StateError) as caught:
+        made().restore(states)
+    assert str(caught.value).isprintable()
