@@ -144,6 +144,26 @@ def make_folder(folder: Path, advice: str = "") -> None:
         raise OutputError(f"{folder}: cannot be created: {reason(error)}{_appended(advice)}") from None
 
 
+def open_lock(path: Path) -> int:
+    """Opens a file to be locked. On a file system that has become read-only, it is the one that is there.
+
+    Args:
+        path: the file; it is made if it does not exist.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OSError: it can neither be made nor opened.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from pipeline.errors import OutputError
-from pipeline.files import unwritable, writing
+from pipeline.files import open_lock, unwritable, writing
 from pipeline.records.log import LogHeader, LogWriter, RecordError, SegmentLink
 from pipeline.records.log_file import header_of
 from pipeline.records.segments import log_files, segment_path
@@ -62,7 +62,7 @@ class SegmentedLog:
         self._syncing: threading.Thread | None = None
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock = open_lock(folder / ".lock")
         try:
             self._take_lock()
             self._previous = self._link_to_earlier_process()
@@ -157,8 +157,8 @@ class SegmentedLog:
             wall_s=first.wall_s,
             previous=self._link() if first.seq == self.next_seq else None,
         )
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
+        with writing(path):
+            part.unlink(missing_ok=True)
         writer = LogWriter(part, header, checkpoint)
         try:
             writer.append(first, encoded)
@@ -167,7 +167,8 @@ class SegmentedLog:
             part.rename(path)
         except BaseException as error:
             writer.close()
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise unwritable(path, error) from None
             raise

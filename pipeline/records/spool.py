@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import OutputError
-from pipeline.files import reason, writing
+from pipeline.files import open_lock, reason, writing
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import DamageError, FrameReader, RecordError, frame, open_for_reading
 
@@ -66,7 +66,7 @@ class EventSpool:
         self.error = ""
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = open_lock(folder / ".lock")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
