@@ -66,7 +66,7 @@ class ModelConfig(ConfigModel):
         None, ge=1, description="CPU threads of the model; default: chosen by its library"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of a Mask R-CNN; auto: bf16 if the device supports it"
+        "auto", description="of a Mask R-CNN; auto: fp16 on CUDA; on a CPU bf16 if it has it, else fp32"
     )
     compile: bool = Field(False, description="compile a Mask R-CNN, which takes about a minute at the start")
     filter: FilterConfig = FilterConfig()

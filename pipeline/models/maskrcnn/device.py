@@ -48,7 +48,8 @@ def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dt
     """Precision of the convolutions.
 
     Args:
-        wanted: `auto`, `fp32`, `bf16` or `fp16`. `auto` is bf16 where the hardware supports it, else fp32.
+        wanted: `auto`, `fp32`, `bf16` or `fp16`. `auto` is fp16 on CUDA, which is as fast as bf16 and eight times as
+            precise; on a CPU bf16 where the hardware multiplies it, else fp32.
         device: where the model runs.
         small: makes `auto` fp32 on a CPU: a small model is fast enough, and counts should be equal on all machines.
 
@@ -56,13 +57,30 @@ def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dt
         ModelError: the device does not support it.
     """
     if wanted == "auto":
-        able = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16() and not small
-        return torch.bfloat16 if able else torch.float32
+        if device.type == "cuda":
+            return torch.float16
+        return torch.bfloat16 if cpu_has_bf16() and not small else torch.float32
     if wanted not in PRECISIONS:
         raise ModelError(f"model.precision: got {wanted}, expected auto, {', '.join(PRECISIONS)}")
     if wanted == "fp16" and device.type == "cpu":
         raise ModelError("model.precision: fp16 is for CUDA; on a CPU take bf16 or fp32")
+    if wanted == "bf16" and device.type == "cuda":
+        with torch.cuda.device(device):
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                raise ModelError(
+                    "model.precision: this GPU has no bf16, and emulated it is slow; take auto, fp16 or fp32"
+                )
     return PRECISIONS[wanted]
+
+
+def use_full_fp32() -> None:
+    """Makes float32 mean float32 on CUDA, for the whole process.
+
+    By default cuDNN computes convolutions of float32 numbers in TF32, with 10 bits of mantissa, as many as fp16 has.
+    Then `precision: fp32` would be no more precise than fp16, nor would the scores, which are float32 always.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def cpu_has_bf16() -> bool:
@@ -80,6 +98,33 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return any(phrase in text for phrase in _OUT_OF_MEMORY)
+
+
+@functools.lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(n,) numbers on a device, made once: each copy from the host would wait for the device.
+
+    Args:
+        values: the numbers.
+        dtype: of the tensor.
+        device: where it lies.
+    """
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+def prepare(device: torch.device) -> None:
+    """Settings of this process for models on a device.
+
+    Args:
+        device: where the model runs.
+    """
+    if device.type == "cpu":
+        keep_memory()
+        return
+    use_full_fp32()
+    if device.index is not None:
+        torch.cuda.set_device(device)  # pinned memory and libraries take the current one
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compile import batch_sizes
 from pipeline.models.maskrcnn.copy_to_host import HostOutput, copy_to_host
-from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, keep_memory
+from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, prepare
 from pipeline.models.maskrcnn.loader import load_network
 from pipeline.models.maskrcnn.network import ImageFeatures, Network, NetworkOutput
 from pipeline.models.maskrcnn.postprocess import to_detections
@@ -85,8 +85,7 @@ class MaskRcnn:
         compiled: bool = False,
         batch: int = 1,
     ) -> None:
-        if device.type == "cpu":
-            keep_memory()
+        prepare(device)
         self.classes = class_map.names
         self.warm_up_s = 0.0
         self.max_batch = MAX_BATCH

@@ -17,6 +17,8 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.models.maskrcnn.compile import CompiledImageStage, ImageStageFunction
+from pipeline.models.maskrcnn.device import constant
+from pipeline.models.maskrcnn.fixed_regions import detect_fixed, propose_fixed
 from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack
 from pipeline.models.maskrcnn.heads import (
     BoxHead,
@@ -30,6 +32,8 @@ from pipeline.models.maskrcnn.proposals import Regions, detect, propose
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid
 
 CHANNELS_LAST = torch.channels_last
+MASKS_MULTIPLE = 64
+"""With tables of a fixed size, masks are computed for a multiple of so many instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,10 @@ class Network:
         usable: for each label whether it stands for a class.
         compiled: compile the image stage; takes a minute for each size of input and batch.
         strides: of the pyramid levels that regions are pooled from.
+
+    Attributes:
+        fixed_tables: regions are kept in tables of a fixed size (`fixed_regions.py`). On a CPU, where nothing waits for
+            a device, that is slower.
     """
 
     def __init__(
@@ -97,6 +105,7 @@ class Network:
         self._mask_size = heads.mask_roi_pool.output_size[0]
         self._box_levels = level_assignment(heads.box_roi_pool, strides)
         self._mask_levels = level_assignment(heads.mask_roi_pool, strides)
+        self.fixed_tables = device.type == "cuda"
         self._anchors: dict[tuple[int, ...], list[Tensor]] = {}
         self._usable = torch.tensor(list(usable), device=device)
 
@@ -164,29 +173,59 @@ class Network:
             features: what `start` returned.
             sizes: width and height of the frame inside each image; the rest, right and below, is padding.
         """
-        limits = torch.tensor(sizes, dtype=torch.float32, device=self.device)
+        numbers = tuple(float(side) for size in sizes for side in size)
+        limits = constant(numbers, torch.float32, self.device).view(-1, 2)
         images, levels = features.images, features.features
         anchors = self._anchors_of(images, levels)
         flat = [one.permute(0, 2, 3, 1).reshape(len(images), -1, 5) for one in features.rpn_outputs]
-        proposals, non_finite = propose(self._rpn, flat, anchors, limits)
         pyramid = FeaturePyramid(levels[: len(self._box_levels.strides)])
+        if self.fixed_tables and (output := self._finish_fixed(flat, anchors, pyramid, limits)) is not None:
+            return output
+        proposals, non_finite = propose(self._rpn, flat, anchors, limits)
         found, finite = self._detect(pyramid, proposals, limits)
         non_finite.index_add_(0, proposals.images, (~finite).long())
         usable = torch.zeros_like(non_finite).index_add_(0, proposals.images, finite.long())
-        masks = self._masks(pyramid, found)
+        return self._output(pyramid, found, len(found.boxes), non_finite, usable)
+
+    def _finish_fixed(
+        self, outputs: Sequence[Tensor], anchors: Sequence[Tensor], pyramid: FeaturePyramid, limits: Tensor
+    ) -> NetworkOutput | None:
+        """`finish` that waits for the device once; None where tables of a fixed size do not suffice."""
+        proposals, non_finite = propose_fixed(self._rpn, outputs, anchors, limits)
+        logits, offsets, finite = self._classify(pyramid, proposals.flat())
+        found = detect_fixed(self._heads, proposals, logits, offsets, finite, limits, self._usable)
+        finite = finite.view(proposals.valid.shape)
+        non_finite = non_finite + (proposals.valid & ~finite).sum(1)
+        valid = found.valid.flatten()
+        order = valid.int().argsort(dim=0, descending=True, stable=True)
+        count, exact = torch.stack((valid.sum(), found.exact.long())).tolist()  # waits for the device
+        if not exact:
+            return None
+        rows = order[: -(-count // MASKS_MULTIPLE) * MASKS_MULTIPLE]
+        return self._output(pyramid, found.flat(rows), count, non_finite, (proposals.valid & finite).sum(1))
+
+    def _output(
+        self, pyramid: FeaturePyramid, found: Regions, count: int, non_finite: Tensor, usable: Tensor
+    ) -> NetworkOutput:
+        """The output for the first `count` rows of `found`; the rest is padding."""
+        masks = self._masks(pyramid, found)[:count]
+        found = Regions(found.boxes[:count], found.scores[:count], found.labels[:count], found.images[:count])
         with_mask = torch.isfinite(masks).flatten(1).all(1)
-        found = replace(found, scores=torch.where(with_mask, found.scores, torch.nan))
+        found = replace(found, scores=found.scores.masked_fill(~with_mask, torch.nan))
         return NetworkOutput(found, masks, non_finite, (non_finite > 0) & (usable == 0))
 
     def _detect(self, pyramid: FeaturePyramid, proposals: Regions, limits: Tensor) -> tuple[Regions, Tensor]:
         """The detections, and (R,) bool, the proposals for which the box head gave finite numbers."""
         if not len(proposals.boxes):
             return proposals, torch.zeros(0, dtype=torch.bool, device=self.device)
+        logits, offsets, finite = self._classify(pyramid, proposals)
+        return detect(self._heads, proposals, logits, offsets, finite, limits, self._usable), finite
+
+    def _classify(self, pyramid: FeaturePyramid, proposals: Regions) -> tuple[Tensor, Tensor, Tensor]:
+        """(R, labels) logits, (R, labels * 4) offsets, and (R,) bool, whether all of them are finite."""
         pooled = pyramid.roi_align(proposals.boxes, proposals.images, self._box_levels, self._box_size)
         out = self._box_predictor(self._box_head(pooled).float())[0, :, :, 0].t()
-        finite = torch.isfinite(out).all(1)
-        logits, offsets = out[:, : self._labels], out[:, self._labels :].contiguous()
-        return detect(self._heads, proposals, logits, offsets, finite, limits, self._usable), finite
+        return out[:, : self._labels], out[:, self._labels :].contiguous(), torch.isfinite(out).all(1)
 
     def _masks(self, pyramid: FeaturePyramid, found: Regions) -> Tensor:
         """(N, 28, 28). Only the channel of the detected class: one dot product per pixel instead of one per class."""

@@ -6,6 +6,7 @@ planes (`upload.py`). Frames of one size always give inputs of one shape, so ker
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from pipeline.models.letterbox import BLACK_YUV, Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD
+from pipeline.models.maskrcnn.device import constant
 from pipeline.transport.planes import Planes, chroma
 
 MULTIPLE = 32
@@ -78,7 +80,7 @@ class YuvPreprocessor:
     def preprocess_cuda(
         self, frames: Tensor, width: int, height: int, letterbox: Letterbox, size: tuple[int, int]
     ) -> Tensor:
-        images = torch.tensor(BLACK_YUV, dtype=torch.float32, device=frames.device).view(1, 3, 1, 1)
+        images = constant(tuple(BLACK_YUV), torch.float32, frames.device).view(1, 3, 1, 1)
         images = images.repeat(len(frames), 1, size[1], size[0])
         shrinks = letterbox.scale_x < 1
         for channel, plane in enumerate(split_planes(frames, width, height)):
@@ -145,8 +147,8 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     Returns:
         (B, 3, H, W) float32 on the same device, channels last.
     """
-    center = torch.tensor(list(mean), device=images.device).view(1, 3, 1, 1)
-    spread = torch.tensor(list(std), device=images.device).view(1, 3, 1, 1)
+    center = constant(tuple(mean), torch.float32, images.device).view(1, 3, 1, 1)
+    spread = constant(tuple(std), torch.float32, images.device).view(1, 3, 1, 1)
     normalized = (images.float() - center) / spread
     return normalized.contiguous(memory_format=torch.channels_last)
 
@@ -188,8 +190,9 @@ def yuv420_to_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return torch.stack((red, green, blue), 1).round_().clamp_(0, 255)
 
 
+@functools.lru_cache(maxsize=64)
 def resize_weights(length: int, wanted: int, area: bool, device: torch.device) -> Tensor:
-    """The matrix that resizes a line of pixels as OpenCV does.
+    """The matrix that resizes a line of pixels as OpenCV does, made once for each size and device.
 
     Args:
         length: pixels before.
@@ -200,6 +203,11 @@ def resize_weights(length: int, wanted: int, area: bool, device: torch.device) -
     Returns:
         (wanted, length) float32: the weight of each pixel in each pixel of the resized line.
     """
+    with torch.inference_mode(mode=False):
+        return _resize_weights(length, wanted, area).to(device)
+
+
+def _resize_weights(length: int, wanted: int, area: bool) -> Tensor:
     ratio = length / wanted
     new = torch.arange(wanted, dtype=torch.float64)[:, None]
     old = torch.arange(length, dtype=torch.float64)[None]
@@ -209,4 +217,4 @@ def resize_weights(length: int, wanted: int, area: bool, device: torch.device) -
     else:
         at = ((new + 0.5) * ratio - 0.5).clamp(0, length - 1)
         weights = (1 - (at - old).abs()).clamp(min=0)
-    return weights.float().to(device)
+    return weights.float()

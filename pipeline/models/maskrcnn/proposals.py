@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.ops import batched_nms, nms
+from torchvision.ops import nms
 
 MIN_SIDE_PX = 1e-2
 """Detections with a shorter side are dropped, as in torchvision."""
@@ -39,6 +40,60 @@ class Regions:
         return Regions(self.boxes[rows], self.scores[rows], self.labels[rows], self.images[rows])
 
 
+@dataclass(frozen=True, slots=True)
+class BestAnchors:
+    """The anchors of each level with the highest objectness, decoded, for a batch.
+
+    Attributes:
+        boxes: (B, A, 4) float32, x0 y0 x1 y1, level by level, each in descending order of objectness.
+        scores: (B, A) float32, 0..1.
+        good: (B, A) bool, those that may become proposals.
+        counts: anchors of each level.
+        non_finite: (B,) int64, anchors left out because their objectness, or the offsets of a good one, are not finite.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    good: Tensor
+    counts: list[int]
+    non_finite: Tensor
+
+
+def best_anchors(
+    rpn: RegionProposalNetwork, outputs: Sequence[Tensor], anchors: Sequence[Tensor], limits: Tensor
+) -> BestAnchors:
+    """The anchors among which proposals are chosen.
+
+    Args:
+        rpn: the network whose settings apply.
+        outputs: for each level (B, n, 5): objectness logit and the four box offsets of every anchor.
+        anchors: for each level (n, 4) float32.
+        limits: (B, 2) float32, width and height of the frame inside each image.
+    """
+    rows, corners, counts = [], [], []
+    non_finite = torch.zeros(len(limits), dtype=torch.int64, device=limits.device)
+    for output, of_level in zip(outputs, anchors, strict=True):
+        objectness = output[..., 0].float()
+        finite = torch.isfinite(objectness)
+        non_finite += (~finite).sum(1)
+        objectness = objectness.masked_fill(~finite, -torch.inf)  # NaN would be the best of all for topk
+        top, index = objectness.topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
+        offsets = output[..., 1:].gather(1, index[..., None].expand(-1, -1, 4)).float()
+        rows.append(top)
+        corners.append(decode_boxes(rpn.box_coder, offsets, of_level[index]))
+        counts.append(index.shape[1])
+    boxes = clip_to_image(torch.cat(corners, 1), limits[:, None])
+    objectness = torch.cat(rows, 1)
+    scores = objectness.sigmoid()
+    sides = boxes[..., 2:] - boxes[..., :2]
+    finite = torch.isfinite(boxes).all(-1)
+    non_finite += (torch.isfinite(objectness) & ~finite).sum(1)
+    good = (
+        (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh) & torch.isfinite(objectness) & finite
+    )
+    return BestAnchors(boxes, scores, good, counts, non_finite)
+
+
 def propose(
     rpn: RegionProposalNetwork, outputs: Sequence[Tensor], anchors: Sequence[Tensor], limits: Tensor
 ) -> tuple[Regions, Tensor]:
@@ -52,35 +107,17 @@ def propose(
 
     Returns:
         The proposals after non-maximum suppression, image by image; and (B,) int64, how many anchors were left out
-        because their objectness, or the offsets of a good one, are not finite.
+        because they are not finite.
     """
-    rows, corners, levels = [], [], []
-    non_finite = torch.zeros(len(limits), dtype=torch.int64, device=limits.device)
-    for number, (output, of_level) in enumerate(zip(outputs, anchors, strict=True)):
-        objectness = output[..., 0].float()
-        finite = torch.isfinite(objectness)
-        non_finite += (~finite).sum(1)
-        objectness = torch.where(finite, objectness, -torch.inf)  # NaN would be the best of all for topk
-        top, index = objectness.topk(min(rpn.pre_nms_top_n(), objectness.shape[1]), dim=1)
-        offsets = output[..., 1:].gather(1, index[..., None].expand(-1, -1, 4)).float()
-        boxes = rpn.box_coder.decode_single(offsets.reshape(-1, 4), of_level[index].reshape(-1, 4))
-        rows.append(top)
-        corners.append(boxes.view(*index.shape, 4))
-        levels.append(torch.full_like(index, number))
-    boxes = clip_to_image(torch.cat(corners, 1), limits[:, None])
-    scores = torch.cat(rows, 1).sigmoid()
-    sides = boxes[..., 2:] - boxes[..., :2]
-    objectness = torch.cat(rows, 1)
-    finite = torch.isfinite(boxes).all(-1)
-    non_finite += (torch.isfinite(objectness) & ~finite).sum(1)
-    good = (
-        (sides >= rpn.min_size).all(-1) & (scores >= rpn.score_thresh) & torch.isfinite(objectness) & finite
+    best = best_anchors(rpn, outputs, anchors, limits)
+    images, columns = best.good.nonzero(as_tuple=True)
+    ends = torch.tensor(best.counts, device=limits.device).cumsum(0)
+    level = torch.searchsorted(ends, columns, right=True)
+    found = Regions(
+        best.boxes[images, columns], best.scores[images, columns], torch.zeros_like(images), images
     )
-    images, columns = good.nonzero(as_tuple=True)
-    level = torch.cat(levels, 1)[images, columns]
-    found = Regions(boxes[images, columns], scores[images, columns], torch.zeros_like(images), images)
     kept = nms_by_group(found, level, rpn.nms_thresh, rpn.post_nms_top_n(), len(limits))
-    return found[kept], non_finite
+    return found[kept], best.non_finite
 
 
 def detect(
@@ -113,13 +150,37 @@ def detect(
     rows, labels = likely.nonzero(as_tuple=True)
     images = proposals.images[rows]
     chosen = offsets.view(len(logits), -1, 4)[rows, labels]
-    boxes = clip_to_image(heads.box_coder.decode_single(chosen, proposals.boxes[rows]), limits[images])
+    boxes = clip_to_image(decode_boxes(heads.box_coder, chosen, proposals.boxes[rows]), limits[images])
     found = Regions(boxes, scores[rows, labels], labels, images)
     sides = boxes[:, 2:] - boxes[:, :2]
     found = found[(sides >= MIN_SIDE_PX).all(-1)]
     kept = nms_by_group(found, found.labels, heads.nms_thresh, heads.detections_per_img, len(limits))
     found = found[kept]
     return found[usable[found.labels]]
+
+
+def decode_boxes(coder: BoxCoder, offsets: Tensor, references: Tensor) -> Tensor:
+    """Boxes from their offsets to reference boxes: `BoxCoder.decode_single` without constants on the device.
+
+    Args:
+        coder: whose weights and limit apply.
+        offsets: (..., 4) float32, dx dy dw dh.
+        references: (..., 4) float32, x0 y0 x1 y1.
+
+    Returns:
+        (..., 4) float32, x0 y0 x1 y1.
+    """
+    sides = references[..., 2:] - references[..., :2]
+    center = references[..., :2] + 0.5 * sides
+    corners = []
+    for axis in (0, 1):
+        side = sides[..., axis]
+        middle = offsets[..., axis] / coder.weights[axis] * side + center[..., axis]
+        log_ratio = (offsets[..., axis + 2] / coder.weights[axis + 2]).clamp(max=coder.bbox_xform_clip)
+        half = 0.5 * (log_ratio.exp() * side)
+        corners.append((middle - half, middle + half))
+    (left, right), (top, bottom) = corners
+    return torch.stack((left, top, right, bottom), -1)
 
 
 def clip_to_image(boxes: Tensor, limits: Tensor) -> Tensor:
@@ -145,11 +206,7 @@ def nms_by_group(found: Regions, groups: Tensor, iou: float, limit: int, images:
     Returns:
         (K,) int64 rows that are kept: image by image, in descending order of scores.
     """
-    if found.boxes.device.type == "cpu":
-        kept = _nms_cpu(found, groups + found.images * (1 << 32), iou)
-    else:
-        span = int(groups.max()) + 1 if len(groups) else 1
-        kept = batched_nms(found.boxes, found.scores, groups + found.images * span, iou)
+    kept = _nms(found, groups + found.images * (1 << 32), iou)
     order = kept[torch.argsort(found.images[kept], stable=True)]
     if images == 1:
         return order[:limit]
@@ -159,10 +216,11 @@ def nms_by_group(found: Regions, groups: Tensor, iou: float, limit: int, images:
     return order[rank < limit]
 
 
-def _nms_cpu(found: Regions, groups: Tensor, iou: float) -> Tensor:
+def _nms(found: Regions, groups: Tensor, iou: float) -> Tensor:
     """Rows that are kept, in descending order of scores.
 
-    One group at a time, since the time of `nms` grows with the square of the number of boxes.
+    One group at a time, since the time of `nms` grows with the square of the number of boxes, and since `batched_nms`
+    rounds the coordinates.
     """
     by_group = torch.argsort(groups, stable=True)
     _, counts = torch.unique_consecutive(groups[by_group], return_counts=True)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from pipeline.models.maskrcnn.device import constant
+
 SAMPLES = 2
 """Sampling points along each side of a cell, as in torchvision's models."""
 
@@ -61,9 +63,9 @@ class FeaturePyramid:
         offsets = [0]
         for one in rows:
             offsets.append(offsets[-1] + len(one))
-        self._heights = torch.tensor(heights, device=device)
-        self._widths = torch.tensor(widths, device=device)
-        self._offsets = torch.tensor(offsets[:-1], device=device)
+        self._heights = constant(tuple(heights), torch.int64, device)
+        self._widths = constant(tuple(widths), torch.int64, device)
+        self._offsets = constant(tuple(offsets[:-1]), torch.int64, device)
 
     def roi_align(self, boxes: Tensor, images: Tensor, assignment: LevelAssignment, size: int) -> Tensor:
         """Pooled features of regions.
@@ -78,7 +80,7 @@ class FeaturePyramid:
             (R, C, size, size), channels last.
         """
         level = assignment.levels(boxes)
-        strides = torch.tensor(assignment.strides, device=boxes.device)
+        strides = constant(assignment.strides, torch.int64, boxes.device)
         scaled = boxes * (1.0 / strides[level])[:, None]
         height, width = self._heights[level], self._widths[level]
         y, y_weight = _taps(scaled[:, 1], scaled[:, 3], height, size)
