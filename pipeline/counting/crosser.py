@@ -26,7 +26,9 @@ class Crosser:
         border: border of the frame at which the object appeared, for as long as it is not known whether it came from
             outside; empty once that is decided.
         extent_at_border_px: its extent, perpendicular to that border, when it appeared.
-        full_extent_px: border -> extent perpendicular to it, when the object last did not touch that border.
+        whole: the last observation that touched no border.
+        full_extent_px: border -> extent perpendicular to it, when the object last did not touch that border, where
+            that was later than `whole`.
         arriving: as in `LineCounter.observe`.
         first_side, first_path: the side that was confirmed first, and the path up to there. `stitch` needs them to tell
             whether the line was crossed between two objects that are one.
@@ -40,6 +42,7 @@ class Crosser:
     counted_s: float = -np.inf
     border: str = ""
     extent_at_border_px: float = 0.0
+    whole: Observation | None = None
     full_extent_px: dict[str, float] = field(default_factory=dict)
     arriving: bool = False
     first_side: int = 0
@@ -48,6 +51,41 @@ class Crosser:
     last: Observation | None = None
     hand: int = 0
     pending: int = 0
+
+    def full_extent(self, border: str) -> float:
+        """Extent perpendicular to a border when the object last did not touch it, pixels; 0: it always did.
+
+        Args:
+            border: One of `l`, `t`, `r`, `b`.
+        """
+        if border in self.full_extent_px or self.whole is None:
+            return self.full_extent_px.get(border, 0.0)
+        return self.whole.extent_px(border)
+
+    def see(self, observation: Observation) -> None:
+        """Keeps the next observation, and what it tells of the extent of the object.
+
+        Args:
+            observation: Later than the one before.
+        """
+        self.before, self.last = self.last, observation
+        if not observation.edges:
+            self.whole = observation
+            if self.full_extent_px:
+                self.full_extent_px = {}
+            return
+        for border in "ltrb":
+            if border not in observation.edges:
+                self.full_extent_px[border] = observation.extent_px(border)
+
+    def inherit_extent(self, older: Crosser) -> None:
+        """Takes over the extent of the object that this one continues, where its own is not known.
+
+        Args:
+            older: State of that object.
+        """
+        if self.whole is None:
+            self.whole, self.full_extent_px = older.whole, older.full_extent_px | self.full_extent_px
 
     def append(self, place: Xy) -> None:
         """Adds a position to the path. Of one that gets too long the first and last positions stay: they matter most.

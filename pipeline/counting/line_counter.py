@@ -76,11 +76,12 @@ class LineCounter(AttributeState):
         elif crosser.arriving and crosser.before is None and crosser.last is not None and not crosser.border:
             self._flew_in(crosser, crosser.last, observation)
         before, last = crosser.before, crosser.last
-        crosser.before, crosser.last = last, observation
-        for border in "ltrb":
-            if border not in observation.edges:
-                crosser.full_extent_px[border] = observation.extent_px(border)
+        crosser.see(observation)
         side = self._side(distance, observation.height_px)
+        if side and side == crosser.side and crosser.first_side and not crosser.border:
+            # most often: where it was before
+            crosser.path, crosser.hand, crosser.pending = [place], side, 0
+            return None
         if side not in (0, crosser.side) and crosser.side:
             sure = crosser.hand == side or is_predicted(before, last, observation)
             side, crosser.pending = (side, 0) if sure else (0, side)
@@ -109,11 +110,7 @@ class LineCounter(AttributeState):
         if crosser is None or crosser.last is None:
             return None
         last = crosser.last
-        over = [
-            border
-            for border in last.edges
-            if last.extent_px(border) < CUT * crosser.full_extent_px.get(border, 0.0)
-        ]
+        over = [border for border in last.edges if last.extent_px(border) < CUT * crosser.full_extent(border)]
         if not over and crosser.before is not None:
             over = list(self._borders_ahead(crosser.before, last))
         for border in over:
@@ -146,7 +143,7 @@ class LineCounter(AttributeState):
         older = None if newer is None else self._crossers.pop(object_id, None)
         if older is None or newer is None:
             return None
-        newer.full_extent_px = older.full_extent_px | newer.full_extent_px
+        newer.inherit_extent(older)
         newer.counted_s = max(older.counted_s, newer.counted_s)
         if newer.first_side == 0:
             # The later one has been within the dead band all the time: nothing is decided, it continues the path.
@@ -192,13 +189,11 @@ class LineCounter(AttributeState):
 
     def _side(self, distance: float, height_px: float) -> int:
         """The side that a signed distance confirms, or 0 within the dead band."""
-        side = _sign(distance)
-        if side == 0:
-            return 0
+        side = 1 if distance > 0 else -1
         # Between the line and the border there may be less room than the dead band is wide. No object could ever be
         # confirmed there, so the band is at most half of that room.
-        band = min(self._config.deadband * height_px, self._room[side] / 2)
-        return side if abs(distance) > band else 0
+        band, room = self._config.deadband * height_px, self._room[side] / 2
+        return side if distance and abs(distance) > min(band, room) else 0
 
     def _came_in(self, crosser: Crosser, observation: Observation, place: Xy) -> None:
         """Starts the path outside the frame if the line is between the object, just appeared, and a border it touches.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import mask_cells
-from pipeline.geometry.plane import Floats, path_intersects, signed_distance, signed_distances
+from pipeline.geometry.plane import Floats, path_intersects, signed_distances
 from pipeline.geometry.points import Xy
 
 GRID = 33
@@ -35,6 +35,8 @@ class Polyline:
         corners = np.array(self.points, np.float64)
         self._start = corners[:-1]
         self._step = np.diff(corners, axis=0)
+        (x0, y0), (x1, y1) = self.points[:2]
+        self._straight = (x0, y0, x1 - x0, y1 - y0, float(np.hypot(x1 - x0, y1 - y0)))
         self._length = np.hypot(self._step[:, 0], self._step[:, 1])
         # Left-hand normals of the segments; at a bend their mean, which gives distances the right sign there
         # (pseudo-normals: Baerentzen and Aanaes, Signed distance computation using the angle weighted pseudonormal).
@@ -44,7 +46,10 @@ class Polyline:
     def distance(self, point: Xy) -> float:
         """Signed distance of a point to the extended polyline in pixels: positive on the left-hand side."""
         if len(self._edges) == 1:
-            return signed_distance(*self._edges[0], point)
+            x, y, dx, dy, length = (
+                self._straight
+            )  # as `signed_distance`: asked for each object, line and frame
+            return ((point[0] - x) * dy - (point[1] - y) * dx) / length
         return float(self.distances(np.array([point], np.float64))[0])
 
     def distances(self, points: Floats) -> Floats:
