@@ -206,7 +206,7 @@ def test_recount_refuses_classes_that_the_log_does_not_know(refused: Refused, co
         "camera:front",
         "concat:/etc/passwd|/etc/hosts",
         "subfile,,start,0,end,100,,:/etc/passwd",
-        f"rtmp://viewer:{SECRET}@127.0.0.1/x",
+        f"mms://viewer:{SECRET}@127.0.0.1/x",
         f"rtsp://viewer:{SECRET}@host:port/x",
         "ворота \u202e☃.mp4",
     ],

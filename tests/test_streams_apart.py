@@ -165,11 +165,11 @@ def test_a_stage_that_is_stopped_is_noticed_and_counting_goes_on(tmp_path: Path,
 @pytest.mark.slow
 def test_a_supervisor_that_was_stopped_kills_nobody_when_it_goes_on(tmp_path: Path) -> None:
     config, out = scene(tmp_path, FRAMES, realtime=True, loop=True), tmp_path / "out"
-    settings = ("--set", "output.video.codec=none", "--set", "restarts.heartbeat_s=1")
+    settings = ("--set", "output.video.codec=none", "--set", "restarts.heartbeat_s=2")
     with Command("run", config, "--out", out, *settings) as command:
         wait_until(lambda: log_size(out) > 50_000)
         command.popen.send_signal(signal.SIGSTOP)
-        threading.Event().wait(4.0)  # the pause is the test
+        threading.Event().wait(5.0)  # the pause is the test
         command.popen.send_signal(signal.SIGCONT)
         before = log_size(out)
         wait_until(lambda: log_size(out) > before + 50_000)
