@@ -90,6 +90,7 @@ def written_files(out: Path, streams: Iterable[str], tracks: Iterable[Path] = ()
         tracks: Files of MOTChallenge rows; those outside of `out` are not the folder's.
     """
     found = [out / name for name in (*_OF_A_RUN, *_DATABASE)]
+    found.append(out / "log" / "quarantine")
     run_log = run_log_path(out)
     found += [run_log, *run_log.parent.glob(f"{run_log.name}.[0-9]")]
     for stream in streams:

@@ -39,6 +39,8 @@ def run_of(out: Path, *streams: str, run: str = "r1") -> None:
     for name in ("summary.json", "config.json", "events.db", "events.db-wal", "log/run.log", "log/run.log.1"):
         (out / name).write_text(f"{name} of {run}")
     (out / "run.json").write_text(json.dumps(identity))
+    (out / "log" / "quarantine").mkdir()
+    (out / "log" / "quarantine" / "gate-000000007.png").write_text(f"a frame of {run}")
     for stream in streams:
         (out / "log" / stream).mkdir()
         for name in (
