@@ -285,13 +285,14 @@ def test_each_address_has_its_kind(address: str, kind: str, recording: bool) -> 
     ("address", "says"),
     [
         ("udp://host", "expected udp://HOST:PORT"),
-        ("snapshot:ftp://h/x", "expected snapshot:http://HOST"),
+        ("snapshot:ftp://u:hunter2@h/x", "expected snapshot:http://HOST"),
         ("rtmp:///x", "no valid host name"),
     ],
 )
 def test_an_address_that_lacks_something_is_one_line(address: str, says: str) -> None:
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=says) as caught:
         find_kind(address).target(address)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_bursts_are_played_at_the_speed_of_their_timestamps() -> None:

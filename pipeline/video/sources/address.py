@@ -99,7 +99,7 @@ def snapshot_url(address: str) -> str:
     """
     url = address.removeprefix("snapshot:")
     if scheme_of(url) not in ("http", "https"):
-        raise SourceError(f"{url}: expected snapshot:http://HOST/...")
+        raise SourceError(f"{redact(url)}: expected snapshot:http://HOST/...")
     return url_with_host(url)
 
 
@@ -129,7 +129,7 @@ def srt_address(address: str) -> str:
         av.open("srt://", timeout=0.01).close()
     except av.error.ProtocolNotFoundError:
         raise SourceError(
-            f"{redact(address)}: this PyAV has no SRT; let ffmpeg pass it on (ffmpeg -i {redact(address)} "
+            f"{redact(address)}: this PyAV has no SRT; let ffmpeg pass it on (ffmpeg -i '{redact(address)}' "
             "-c copy -f mpegts udp://127.0.0.1:5000), and give udp://127.0.0.1:5000"
         ) from None
     except (av.error.FFmpegError, OSError, ValueError):
