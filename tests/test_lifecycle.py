@@ -50,7 +50,14 @@ def test_a_signal_finishes_the_video_and_the_summary_and_leaves_nothing(
     config: Path, tmp_path: Path, runtime: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    with Command("run", config, "--out", out, runtime=runtime) as command:
+    before = signal.signal(
+        number, signal.SIG_DFL
+    )  # under `nohup` SIGHUP would be ignored, and so would it in the run
+    try:
+        command = Command("run", config, "--out", out, runtime=runtime)
+    finally:
+        signal.signal(number, before)
+    with command:
         wait_until(lambda: counted_some(out), what="some frames to be counted")
         pids = command.children()
         command.popen.send_signal(number)

@@ -22,13 +22,23 @@ from tests.running import Command, log_size, scene, wait_until
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """From now on nothing can be opened for writing in the folder; what is open stays so."""
-    if subprocess.run(["mount", "--bind", folder, folder], check=False, capture_output=True).returncode:
+
+    def done(*words: str | Path) -> bool:
+        return not subprocess.run(words, check=False, capture_output=True).returncode
+
+    def mounted() -> bool:
+        """Refused where a file was opened for writing between the two steps: then from the start."""
+        assert done("mount", "--bind", folder, folder)
+        return done("mount", "-o", "remount,ro,bind", folder) or not done("umount", "-l", folder)
+
+    if not done("mount", "--bind", folder, folder):
         pytest.skip("cannot make a folder read-only: needs root")
+    assert done("umount", "-l", folder)
+    wait_until(mounted, every_s=0.1)
     try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
         yield
     finally:
-        subprocess.run(["umount", "-l", folder], check=True)
+        assert done("umount", "-l", folder)
 
 
 @pytest.mark.slow
