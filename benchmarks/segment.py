@@ -133,20 +133,20 @@ def _timed(run: Any) -> float:
 
 def on_cuda(name: str, device: torch.device, rounds: int, compiled: bool) -> dict[str, Any]:
     """Images per second by batch size; contenders take turns in one process."""
-    models = {"ours": ours(name, device, torch.bfloat16)}
+    models = {"ours": ours(name, device, torch.float16)}
     if compiled:
-        models["ours, compiled"] = ours(name, device, torch.bfloat16, compiled=True)
+        models["ours, compiled"] = ours(name, device, torch.float16, compiled=True)
     for model in models.values():
         model.warm_up()
     contenders: dict[str, Run] = {
         EAGER: eager(name, device),
-        "eager + autocast bf16": eager(name, device, torch.bfloat16),
+        "eager + autocast fp16": eager(name, device, torch.float16),
         **{how: run_of(model) for how, model in models.items()},
     }
     with FlopCounterMode(display=False) as counter:
         contenders[EAGER](1)
     counted = counter.get_total_flops() / 1e9
-    rate = matrix_rate(device, torch.bfloat16)
+    rate = matrix_rate(device, torch.float16)
     rates: dict[str, dict[str, float]] = {how: {} for how in contenders}
     for batch in BATCHES:
         times: dict[str, list[float]] = {how: [] for how in contenders}
@@ -166,10 +166,17 @@ def on_cuda(name: str, device: torch.device, rounds: int, compiled: bool) -> dic
         "images_per_s": rates,
         "times_eager_at_8": {how: round(row["8"] / rates[EAGER]["8"], 2) for how, row in rates.items()},
         "warm_up_s": {how: round(model.warm_up_s, 1) for how, model in models.items()},
-        "matrix_tflops_bf16": round(rate, 1),
+        "matrix_tflops_fp16": round(rate, 1),
         "gflop_an_image": {"published": PUBLISHED_GFLOP.get(name), "counted": round(counted, 1)},
         "floor_images_per_s": round(rate * 1e3 / counted, 1),
     }
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    """Writes what there is so far: a later model may run out of time."""
+    whole = {"machine": measure.machine(), **result, "torch": torch.__version__}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole, indent=2) + "\n")
 
 
 def main() -> None:
@@ -179,7 +186,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", help="default: those of the device's comparison")
     parser.add_argument("--compiled", action="store_true", help="on CUDA: also with model.compile")
     parser.add_argument("--out", type=Path, default=RESULT)
-    parser.add_argument("--equality", action="store_true", help="compare what is found, on the CPU in fp32")
+    parser.add_argument("--equality", action="store_true", help="compare what is found, on the device")
     parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -189,24 +196,30 @@ def main() -> None:
     result = json.loads(options.out.read_text()) if options.out.is_file() else {}
     if options.equality:
         torch.set_num_threads(THREADS)
-        result["equality"] = segment_equality.report(options.models or [STREET_MODEL, R50, V2])
+        models = options.models or [STREET_MODEL, R50, V2]
+        compared = {}
+        for name in models:
+            compared |= segment_equality.report([name], device)
+            _write(options.out, result | {"equality" if device.type == "cpu" else "equality_cuda": compared})
+        result["equality" if device.type == "cpu" else "equality_cuda"] = compared
     elif device.type == "cuda":
         if not torch.cuda.is_available():
             raise SystemExit("there is no CUDA device; nothing was measured")
         models = options.models or [R50, V2]
-        part = {name: on_cuda(name, device, options.rounds, options.compiled) for name in models}
-        result["cuda"] = {"device": torch.cuda.get_device_name(device), "models": part}
+        part = {}
+        for name in models:
+            part[name] = on_cuda(name, device, options.rounds, options.compiled)
+            result["cuda"] = {"device": torch.cuda.get_device_name(device), "models": part}
+            _write(options.out, result)
     else:
         part = {}
         for name in options.models or [STREET_MODEL, R50]:
             part[name] = on_cpu(name, options.rounds, 8 if name == STREET_MODEL else 1)
         result["cpu"] = {"threads": THREADS, "models": (result.get("cpu") or {}).get("models", {}) | part}
         result.setdefault("cuda", "not run: no CUDA device was at hand")
-    whole = {"machine": measure.machine(), **result, "torch": torch.__version__}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(whole, indent=2) + "\n")
+    _write(options.out, result)
     print(f"\nwritten to {options.out}")
-    if options.equality and not all(one["same"] for one in result["equality"].values()):
+    if options.equality and not all(one["same"] for one in compared.values()):
         raise SystemExit("a model does not find what torchvision's own forward finds")
 
 

@@ -72,32 +72,55 @@ class Agreement:
         return everyone and alike and self.mask_value <= ROUNDING
 
 
-def agreement_of(name: str) -> Agreement:
-    """Runs both on one rendered frame. For the shipped model, instances from a score of 0.3 on are compared as well."""
+def agreement_of(
+    name: str, device: torch.device = CPU, precision: torch.dtype = torch.float32, *, tf32: bool = False
+) -> Agreement:
+    """Runs both on one rendered frame. For the shipped model, instances from a score of 0.3 on are compared as well.
+
+    Args:
+        name: of the model.
+        device: where both run.
+        precision: of our convolutions; torchvision's are float32.
+        tf32: both compute float32 convolutions in TF32.
+    """
     model = network(name)
     if name == STREET_MODEL:
         model.roi_heads.score_thresh = 0.3
     planes = frame(INPUT_SIZE) if name == STREET_MODEL else frame()
-    ours = segmenter(copy.deepcopy(model), name, CPU, torch.float32)
+    ours = segmenter(copy.deepcopy(model), name, device, precision)
+    torch.backends.cudnn.allow_tf32 = tf32
     grids = _recorded_masks(ours)
     (found,) = ours.segment([planes])
-    return compare(found, grids[0], planes, _reference(model, name, planes))
+    return compare(found, grids[0].cpu(), planes, _reference(model, name, planes, device))
+
+
+def places_agree(name: str, device: torch.device, precision: torch.dtype) -> bool:
+    """Whether the first and the last of eight equal frames have the same instances.
+
+    Args:
+        name: of the model.
+        device: where it runs.
+        precision: of its convolutions.
+    """
+    found = segmenter(network(name), name, device, precision).segment([frame()] * 8)
+    first, last = found[0], found[7]
+    return len(first) == len(last) and bool(np.allclose(first.boxes_px, last.boxes_px, atol=0.05))
 
 
 def _recorded_masks(model: MaskRcnn) -> list[Tensor]:
     """A list that receives the masks of each run of the network, (N, 28, 28) float32, before they become uint8."""
-    run, recorded = model._network, list[Tensor]()
+    run, recorded = model._network.finish, list[Tensor]()
 
     def recording(*arguments: Any) -> Any:
         answer = run(*arguments)
         recorded.append(answer.masks)
         return answer
 
-    model._network = recording  # type: ignore[assignment]
+    model._network.finish = recording  # type: ignore[method-assign]
     return recorded
 
 
-def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
+def _reference(model: MaskRCNN, name: str, planes: Planes, device: torch.device) -> dict[str, Tensor]:
     """torchvision's result. For the shipped model its transform gets YUV as if it were RGB."""
     if name == STREET_MODEL:
         scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
@@ -108,8 +131,8 @@ def _reference(model: MaskRCNN, name: str, planes: Planes) -> dict[str, Tensor]:
     else:
         image = torch.from_numpy(planes.to_rgb()).permute(2, 0, 1).float() / 255
     with torch.inference_mode():
-        (answer,) = model.eval()([image])
-    return dict(answer)
+        (answer,) = model.eval().to(device)([image.to(device)])
+    return {key: value.cpu() for key, value in answer.items()}
 
 
 def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
@@ -178,19 +201,42 @@ def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return 1.0 if union == 0 else int((one & other).sum()) / union
 
 
-def report(names: list[str]) -> dict[str, Any]:
-    """Compares each and prints a table."""
-    found = {name: agreement_of(name) for name in names}
+def report(names: list[str], device: torch.device = CPU) -> dict[str, Any]:
+    """Compares each and prints a table; on CUDA in each precision, of which fp32 alone has to be the same.
+
+    Args:
+        names: of the models.
+        device: where both run.
+    """
+    variants = {"fp32": (torch.float32, False)}
+    if device.type == "cuda":
+        variants |= {
+            "TF32": (torch.float32, True),
+            "fp16": (torch.float16, False),
+            "bf16": (torch.bfloat16, False),
+        }
+    found = {
+        (name, how): agreement_of(name, device, precision, tf32=tf32)
+        for name in names
+        for how, (precision, tf32) in variants.items()
+    }
     header = (
-        "", "instances", "box IoU", "score", "mask IoU", "as bytes: value", "IoU", "smallest", "same",
+        "", "", "instances", "box IoU", "score", "mask IoU", "as bytes: value", "IoU", "smallest", "same",
     )  # fmt: skip
     rows = [
         (
-            name, f"{one.matched} of {one.instances}", f"{one.box_iou:.5f}", f"{one.score:.1e}",
+            *row, f"{one.matched} of {one.instances}", f"{one.box_iou:.5f}", f"{one.score:.1e}",
             f"{one.mask_iou:.4f}", f"{one.mask_value:.4f}", f"{one.bytes_iou:.4f}", f"{one.smallest_px} px",
             "yes" if one.same else "NO",
         )
-        for name, one in found.items()
+        for row, one in found.items()
     ]  # fmt: skip
-    measure.table("against torchvision's forward and paste, fp32, the worst instance", header, rows)
-    return {name: asdict(one) | {"same": one.same} for name, one in found.items()}
+    measure.table(f"against torchvision's forward and paste on {device}, the worst instance", header, rows)
+    result: dict[str, Any] = {name: asdict(one := found[name, "fp32"]) | {"same": one.same} for name in names}
+    if device.type == "cuda":
+        for name in names:
+            result[name]["precisions"] = {
+                how: asdict(one) | {"same": one.same} for (of, how), one in found.items() if of == name
+            }
+            result[name]["first_and_last_of_8_agree"] = places_agree(name, device, torch.float16)
+    return result

@@ -50,4 +50,7 @@ def test_tensorrt_keeps_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = Path(provider_options("tensorrt", 1)["trt_engine_cache_path"])
     assert folder.is_dir() and folder.is_relative_to(tmp_path)
-    assert provider_options("cuda", 2) == {"device_id": 2}
+
+
+def test_cuda_does_not_try_every_algorithm_for_each_new_shape() -> None:
+    assert provider_options("cuda", 2) == {"device_id": 2, "cudnn_conv_algo_search": "HEURISTIC"}

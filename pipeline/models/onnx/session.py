@@ -104,7 +104,8 @@ def provider_options(kind: str, number: int) -> dict[str, Any]:
     """
     match kind:
         case "cuda":
-            return {"device_id": number}
+            # The default tries every algorithm for each new shape, which takes seconds for each size of a batch.
+            return {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"}
         case "tensorrt":
             cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tallycam" / "tensorrt"
             cache.mkdir(parents=True, exist_ok=True)
