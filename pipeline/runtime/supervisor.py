@@ -33,7 +33,7 @@ STOP_S = 10.0
 """Time that stages have to leave their loops after a request to stop, before they are killed."""
 TICK_S = 0.1
 PAUSE_S = 1.0
-"""A tick that takes so much longer is a pause of this process, in which it could hear nobody."""
+"""A turn of the loop that takes so much longer is a pause of this process, in which it could hear nobody."""
 SLOW_RETRY_S = 60.0
 """How often a process is tried again that has used up its restarts, in a run without end."""
 
@@ -66,6 +66,8 @@ class Supervisor:
         self._stopping_s: float | None = None
         self._ports: dict[str, int] = {}
         self._all_were_ready = False
+        self._turn_s = 0.0
+        """Monotonic time at which this turn of the loop began."""
         self._endless = not all(is_recording(stream) for stream in self._config.streams.values())
 
     @property
@@ -99,12 +101,10 @@ class Supervisor:
             try:
                 for process in processes(self._config):
                     self._start(process)
+                self._turn_s = time.monotonic()
                 while not self._all_ended():
-                    before_s = time.monotonic()
+                    self._begin_turn(time.monotonic())
                     poller.wait(TICK_S)
-                    if (paused_s := time.monotonic() - before_s - TICK_S) > PAUSE_S:
-                        for entry in self.entries:  # this process was stopped, or the machine slept
-                            entry.heard_s += paused_s
                     self._listen(router)
                     self._look_after(router)
                     self._stop_in_order(router)
@@ -130,6 +130,13 @@ class Supervisor:
         budget = RestartBudget(self._config.restarts)
         self._entries[process.name] = entry = ProcessState(process, handle, budget, first, now_s, now_s)
         log.info("started, pid %d", handle.pid, extra=_about(entry))
+
+    def _begin_turn(self, now_s: float) -> None:
+        """A turn that took long was a pause of this process, in which it heard nobody: it counts against nobody."""
+        if (paused_s := now_s - self._turn_s - TICK_S) > PAUSE_S:
+            for entry in self.entries:
+                entry.heard_s += paused_s
+        self._turn_s = now_s
 
     def _listen(self, router: RouterSocket) -> None:
         """Processes the heartbeats that have arrived."""
@@ -220,6 +227,8 @@ class Supervisor:
         self._fail(error, entry)
 
     def _kill_if_stuck(self, entry: ProcessState, now_s: float) -> None:
+        if time.monotonic() - self._turn_s > TICK_S + PAUSE_S:
+            return  # this process was stopped, or the machine slept: `_begin_turn` makes up for it
         if why := entry.stuck_because(now_s, self._config.restarts):
             log.warning("stuck: %s; killed", why, extra=_about(entry))
             entry.handle.kill()  # found dead in one of the next ticks
