@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pipeline.records.checkpoint import Checkpoint, CheckpointError, SectionKey,
 from pipeline.records.framing import RecordError
 from pipeline.records.log_file import LogFile, OnDamage
 from pipeline.records.segments import Segment, read_range, segments
+from pipeline.records.state import StateError
 from pipeline.transport.messages import Instances
 
 
@@ -37,6 +38,7 @@ def recover(
     wanted: Mapping[str, SectionKey],
     required: Sequence[str],
     on_notice: OnDamage,
+    restore: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> Recovery:
     """Finds the state of a stream. Unusable checkpoints and records are skipped, each reported in one line.
 
@@ -50,6 +52,7 @@ def recover(
         wanted: section -> what has to agree for it to be used.
         required: sections that a checkpoint must have to be usable.
         on_notice: called with one line for each loss.
+        restore: takes the states of a checkpoint; raises `StateError` where it cannot, and the one before is tried.
     """
     found = _segments(log, on_notice)
     oldest: Checkpoint | None = None
@@ -64,6 +67,12 @@ def recover(
             on_notice(
                 f"{origin}: {missing[0]} {checkpoint.unusable[missing[0]]}; going back to an earlier one"
             )
+            oldest = checkpoint
+            continue
+        try:
+            restore(checkpoint)
+        except StateError as error:
+            on_notice(f"{origin}: cannot be restored ({error}); going back to an earlier one")
             oldest = checkpoint
             continue
         first_seq = checkpoint.header.position.seq + 1

@@ -85,16 +85,20 @@ class StreamLog:
         self.failing = ""
         self.lost = 0
 
-    def recover(self, wanted: Mapping[str, SectionKey], required: Sequence[str]) -> Recovery:
+    def recover(
+        self,
+        wanted: Mapping[str, SectionKey],
+        required: Sequence[str],
+        restore: Callable[[Checkpoint], None],
+    ) -> Recovery:
         """Where to go on; each loss is logged.
 
         Args:
             wanted: Section of the state -> what has to agree for it to be used.
             required: Sections without which a checkpoint is of no use.
+            restore: As in `recovery.recover`.
         """
-        return recover(
-            self.folder, self.folder / LATEST, self._stream, wanted, required, lambda line: self._warn(line)
-        )
+        return recover(self.folder, self.folder / LATEST, self._stream, wanted, required, self._warn, restore)
 
     def before(self, seq: int, most: int) -> Iterator[Instances]:
         """The last frames before a frame, as far as they are in the log.

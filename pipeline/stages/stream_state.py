@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -17,15 +17,15 @@ from pipeline.config.time_zone import zone_of
 from pipeline.counting.calendar import Calendar
 from pipeline.counting.counter import StreamCounter
 from pipeline.counting.frame_result import TrackRow, tracks_of
-from pipeline.errors import OutputError, TallycamError
-from pipeline.records.checkpoint import Position, SectionKey, digest
+from pipeline.errors import OutputError
+from pipeline.records.checkpoint import Checkpoint, Position, SectionKey, digest
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log_check import usable_rows
 from pipeline.records.recovery import Recovery
 from pipeline.records.rows import Row, RowWriter, rows_path
-from pipeline.records.state import State
+from pipeline.records.state import StateError
 from pipeline.stages.context import StageContext, now
 from pipeline.stages.sequencer import Sequencer
 from pipeline.stages.stream_log import Sections, StreamLog
@@ -40,6 +40,8 @@ KEPT_TRACKS = 512
 _STREAM = "stream"
 _STREAM_KEY = SectionKey(1, "")
 _CALENDAR = "calendar"
+_NOT_A_STATE = (StateError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a state raises that holds something else than it has to."""
 
 
 class StreamState:
@@ -90,10 +92,9 @@ class StreamState:
             if context.tracks
             else None
         )
-        self._counter = self._new_counter()
-        zone = zone_of(context.config.time_zone)
-        self._calendar = None if self._recording else Calendar(zone)
-        self._calendar_key = SectionKey(1, digest(str(zone)))
+        self._zone = zone_of(context.config.time_zone)
+        self._calendar_key = SectionKey(1, digest(str(self._zone)))
+        self._begin_anew()
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         self.events: list[CountEvent] = []
         self.skipped: dict[str, int] = {}
@@ -113,11 +114,6 @@ class StreamState:
     def waiting(self) -> int:
         """Frames that wait for an earlier one."""
         return self._sequencer.waiting
-
-    @property
-    def unlogged(self) -> int:
-        """Frames counted by this process that found no room in the log."""
-        return self._log.lost
 
     def totals(self) -> StreamTotals:
         """The counts so far."""
@@ -201,18 +197,18 @@ class StreamState:
         if self._rows is not None:
             self._rows.close()
 
-    def _new_counter(self) -> StreamCounter:
+    def _begin_anew(self) -> None:
         context = self._context
-        return StreamCounter(
+        self._counter = StreamCounter(
             self.name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
         )
+        self._calendar = None if self._recording else Calendar(self._zone)
 
     def _recover(self, beat: Callable[[], object]) -> None:
         """Restores the newest checkpoint, and counts the frames again that were logged after it."""
         began_s, extra = now(), {"stream": self.name}
         recovery = self._start()
         if recovery.checkpoint is not None:
-            self._restore(recovery.checkpoint.states)
             position = recovery.checkpoint.header.position
             self.last, self._next_seq = position, position.seq + 1
             for instances in self._log.before(self._next_seq, self._config.slots):
@@ -235,12 +231,16 @@ class StreamState:
         wanted = self._section_keys()
         required = tuple(wanted) if self._recording else (_STREAM, *self._counter.required_sections)
         if self._rows is not None:  # the file of rows is written anew, from the first frame on
-            wanted, required = {}, (_STREAM,)
-        elif not self._recording and self._carry_on(wanted, required):
+            return self._log.recover({}, (_STREAM,), self._restore)
+        newest = None if self._recording else self._log.newest_checkpoint(wanted)
+        is_of_other_tracker = newest is not None and not newest.states.keys() >= set(required)
+        if is_of_other_tracker and self._carry_on(newest, "its configuration has changed"):
             return Recovery(None, iter(()), self._next_seq)
-        recovery = self._log.recover(wanted, required)
-        if recovery.checkpoint is not None or self._recording or self._rows is not None:
+        recovery = self._log.recover(wanted, required, self._restore)
+        if recovery.checkpoint is not None or self._recording:
             return recovery
+        if self._carry_on(newest, "its state cannot be restored"):
+            return Recovery(None, iter(()), self._next_seq)
         try:
             first_seq, records = self._log.newest_segment()
         except RecordError:
@@ -254,41 +254,50 @@ class StreamState:
             )
         return Recovery(None, records, first_seq)
 
-    def _carry_on(self, wanted: Mapping[str, SectionKey], required: Sequence[str]) -> bool:
-        """Whether the newest checkpoint is one of another tracker: then tracking begins anew, and its counts go on."""
-        checkpoint = self._log.newest_checkpoint(wanted)
-        if checkpoint is None or self._calendar is None or checkpoint.states.keys() >= set(required):
-            return False
-        if not checkpoint.states.keys() >= {_STREAM, _CALENDAR}:
+    def _carry_on(self, checkpoint: Checkpoint | None, why: str) -> bool:
+        """Begins tracking anew and goes on with the counts of a checkpoint; False where it has none to go on with."""
+        if (
+            checkpoint is None
+            or self._calendar is None
+            or not checkpoint.states.keys() >= {_STREAM, _CALENDAR}
+        ):
             return False
         calendar = dict(checkpoint.states[_CALENDAR])
-        totals = calendar.pop("totals")
-        self._calendar.restore(calendar)
-        self._calendar.carry(totals)
-        self.skipped = dict(checkpoint.states[_STREAM]["skipped"])
+        try:
+            totals = calendar.pop("totals")
+            skipped = dict(checkpoint.states[_STREAM]["skipped"])
+            self._calendar.restore(calendar)
+            self._calendar.carry(totals)
+        except _NOT_A_STATE:
+            self._begin_anew()
+            return False
+        self.skipped = skipped
         last = self._log.last_logged() or checkpoint.header.position
         self.last, self._next_seq = last, last.seq + 1
         log.warning(
-            "tracking begins anew with frame %d, since its configuration has changed; counts since ever, today and in "
-            "this hour go on",
+            "tracking begins anew with frame %d, since %s; counts since ever, today and in this hour go on",
             self._next_seq,
+            why,
             extra={"stream": self.name},
         )
         return True
 
-    def _restore(self, states: Mapping[str, State]) -> None:
-        rest = dict(states)
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Continues from a checkpoint.
+
+        Raises:
+            StateError: It holds something else than a state; all is as before the first frame.
+        """
+        rest = dict(checkpoint.states)
         own, calendar = rest.pop(_STREAM), rest.pop(_CALENDAR, None)
         try:
-            skipped: dict[str, int] = own["skipped"]
             self._counter.restore(rest)
             if self._calendar is not None and calendar is not None:
                 self._calendar.restore({key: value for key, value in calendar.items() if key != "totals"})
-        except (TallycamError, KeyError) as error:
-            raise RecordError(
-                f"{self._log.folder}: the checkpoint cannot be restored ({error}); delete `latest.checkpoint` there"
-            ) from None
-        self.skipped = dict(skipped)
+            self.skipped = dict(own["skipped"])
+        except _NOT_A_STATE as error:
+            self._begin_anew()
+            raise StateError(str(error)) from None
 
     def _section_keys(self) -> dict[str, SectionKey]:
         own = {_STREAM: _STREAM_KEY} | ({} if self._calendar is None else {_CALENDAR: self._calendar_key})

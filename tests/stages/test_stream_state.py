@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import Config
+from pipeline.counting.counter import StreamCounter
 from pipeline.errors import OutputError
 from pipeline.records.event import CountEvent
 from pipeline.records.log_file import LogFile
 from pipeline.records.segments import log_files, read_log
+from pipeline.records.state import State, StateError
 from pipeline.stages import stream_log
 from pipeline.stages.context import StageContext
 from pipeline.stages.stream_log import LATEST
@@ -179,6 +181,49 @@ def test_a_damaged_or_foreign_checkpoint_costs_time_only(
     assert second.totals() == calm.totals()
 
 
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("unusable", [["latest"], ["latest", "segments"]])
+def test_a_checkpoint_that_is_whole_but_holds_something_else_costs_time_only(
+    life: Life,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    unusable: list[str],
+    live: bool,
+) -> None:
+    """As one that another version wrote, with the same names and other contents."""
+    life.config = config(live)
+    _, calm = undisturbed(life.config, tmp_path)
+    first = life.begin()
+    life.counted(first, FRAMES[:200])
+    killed(first)
+    restore = StreamCounter.restore
+    tried = 0
+
+    def refusing(counter: StreamCounter, states: dict[str, State]) -> None:
+        nonlocal tried
+        tried += 1
+        restore(counter, states)
+        if tried == 1 or "segments" in unusable:
+            raise StateError("tracking: KeyError: 'speed'")
+
+    monkeypatch.setattr(StreamCounter, "restore", refusing)
+    second = life.begin()
+    assert second.next_seq == 200
+    assert [
+        one for one in caplog.records if "cannot be restored (tracking: KeyError: 'speed')" in one.message
+    ]
+    life.counted(second, FRAMES[200:])
+    ever, undisturbed_ever = second.totals().summary, calm.totals().summary
+    if live and "segments" in unusable:
+        lines = ever["calendar"]["ever"]["lines"]
+        assert sum(sum(d.values()) for d in lines["upright"].values()) > 0
+        assert life.beats < 10, "nothing is counted twice"
+    else:
+        assert second.totals().frames == calm.totals().frames
+        assert ever == undisturbed_ever
+
+
 def test_a_moved_line_makes_a_recording_count_from_its_beginning_and_a_camera_go_on(life: Life) -> None:
     moved = {"upright": LINES["upright"].model_copy(update={"points": ((0.45, 1.0), (0.45, 0.0))})}
     for live, began in ((False, True), (True, False)):
@@ -273,7 +318,7 @@ def test_a_camera_is_counted_while_the_log_cannot_be_written_and_nothing_is_lost
     full(False)
     life.clock_s += stream_log.RETRY_S
     life.counted(first, FRAMES[100:200], keep=False)
-    assert first.unlogged == 40
+    assert first._log.lost == 40
     messages = [one.message for one in caplog.records]
     assert sum("counting goes on without the log" in one for one in messages) == 1
     killed(first)
