@@ -33,6 +33,7 @@ from pipeline.transport.messages import FrameRef, Instances
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.overlay import Overlay
+from pipeline.video.sources.recording_time import with_recording_times
 from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source, SourceFrame, SourceInfo
 
@@ -103,6 +104,7 @@ class OpenStream:
     """
 
     def __init__(self, config: Config, name: str) -> None:
+        config, _ = with_recording_times(config)
         self.name = name
         self._stream = config.streams[name]
         self._config = config.model_copy(update={"streams": {name: self._stream}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,13 @@ def run(
     source: Source = None,
     out: Out = Path("out"),
     overrides: Overrides = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="When the recording began, such as 2026-03-29T01:30:00; the configuration's streams.NAME.start.",
+            metavar="TIME",
+        ),
+    ] = None,
     tracks: Annotated[
         Path | None,
         typer.Option(help="Also write the tracks to this file as MOTChallenge rows.", metavar="FILE"),
@@ -70,6 +78,13 @@ def run(
     existing = Existing.RESUME if resume else Existing.OVERWRITE if overwrite else Existing.CONTINUE
     shown = ["output.live.enabled=true"] if show else []
     loaded = load(config, [*(overrides or ()), *shown], source)
+    if start is not None:
+        if len(loaded.streams) > 1:
+            raise ConfigError(
+                "--start: there are several streams; set streams.NAME.start of each in the configuration"
+            )
+        shown.append(f"streams.{next(iter(loaded.streams))}.start={json.dumps(start)}")
+        loaded = load(config, [*(overrides or ()), *shown], source)
     console = Console()
     for line in preflight.notes(loaded):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)

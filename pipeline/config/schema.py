@@ -5,6 +5,7 @@ Coordinates are fractions of the frame's width and height, 0..1. Durations are i
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -13,6 +14,7 @@ from pipeline.config.fields import ClassNames, ConfigModel, Name, Pixels, Point
 from pipeline.config.model import ModelConfig, MotionConfig, StaticConfig
 from pipeline.config.regions import FilterConfig, GroundConfig, LineConfig, ZoneConfig
 from pipeline.config.retention import RetentionConfig
+from pipeline.config.start import check_start
 from pipeline.config.time_zone import zone_of
 from pipeline.redact import learn
 
@@ -85,6 +87,11 @@ class StreamConfig(ConfigModel):
     stop_s: float | None = Field(
         None, gt=0, description="when to stop: a position in the file, or seconds of a live source"
     )
+    start: str | None = Field(
+        None,
+        description="when a recording began: 2026-03-29T01:30:00 (by time_zone, unless with an offset), a pattern of "
+        "file names such as gate_%Y%m%d-%H%M%S, or unknown; default: by the file name, else by the container",
+    )
     realtime: bool = Field(False, description="play a file at its own speed, like a camera")
     timeout_s: float = Field(
         3.0, gt=0, description="seconds without data after which a live source is considered lost"
@@ -127,6 +134,16 @@ class StreamConfig(ConfigModel):
     @classmethod
     def _switch(cls, value: object) -> object:
         return {"enabled": value} if isinstance(value, bool) else value
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value
+
+    @field_validator("start")
+    @classmethod
+    def _is_a_start(cls, value: str | None) -> str | None:
+        return None if value is None else check_start(value)
 
     @field_validator("source")
     @classmethod

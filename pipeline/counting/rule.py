@@ -11,6 +11,7 @@ through it, so it must not use clocks, files or random numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from pipeline.config.fields import ConfigModel
@@ -18,9 +19,9 @@ from pipeline.config.schema import StreamConfig
 from pipeline.counting.ground import Ground
 from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Series
-from pipeline.records.event import Change, CountEvent
+from pipeline.records.event import Change, Clock, CountEvent
 from pipeline.records.state import State, attributes, set_attributes
-from pipeline.tracking.observation import Observation
+from pipeline.tracking.observation import FrameTime, Observation
 from pipeline.transport.totals import Table
 
 
@@ -66,6 +67,7 @@ class CountedStream:
         self.objects = objects
         self.frame = (1, 1)
         self.seen: set[str] = set(config.classes or ())
+        self._clock, self._start_s = _clock_of(config.start)
         self._ground: Ground | None = None
 
     def begin(self, frame: tuple[int, int]) -> None:
@@ -137,6 +139,17 @@ class CountedStream:
         """
         if self._ground is not None:
             self._ground.end(object_id)
+
+    def clock(self, frame_time: FrameTime) -> tuple[Clock, float | None]:
+        """What the time of an event is taken from.
+
+        Args:
+            frame_time: Of the frame in which it happened.
+
+        Returns:
+            `CountEvent.clock` and `CountEvent.recorded_s`.
+        """
+        return self._clock, None if self._start_s is None else self._start_s + frame_time.pts_s
 
     def speed_kmh(self, object_id: int, pts_s: float) -> float | None:
         """Speed of an object over ground.
@@ -302,6 +315,7 @@ class CountingRule:
             dwell_s, speed_kmh, change: as in `CountEvent`.
         """
         frame_time = observation.frame_time
+        clock, recorded_s = self.stream.clock(frame_time)
         return CountEvent(
             stream=self.stream.name,
             kind=kind or self.name,
@@ -319,7 +333,20 @@ class CountingRule:
             dwell_s=dwell_s,
             speed_kmh=speed_kmh,
             change=change,
+            clock=clock,
+            recorded_s=recorded_s,
         )
+
+
+def _clock_of(start: str | None) -> tuple[Clock, float | None]:
+    """The clock of a stream by its setting `start`, and Unix time at media time 0 for that of a recording."""
+    if start is None:
+        return "wall", None
+    try:
+        began = datetime.fromisoformat(start)
+    except ValueError:  # `unknown`, or a pattern that was not looked for
+        return "unknown", None
+    return ("unknown", None) if began.tzinfo is None else ("recording", began.timestamp())
 
 
 def among(class_name: str, classes: Iterable[str] | None) -> bool:

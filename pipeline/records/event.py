@@ -7,6 +7,9 @@ from typing import Literal, Self
 
 from pipeline.records.state import checkpointed
 
+Clock = Literal["wall", "recording", "unknown"]
+"""Of a live source the time at which a frame is decoded is that of what it shows; of a recording it is not."""
+
 Change = Literal["new", "corrected", "withdrawn", "internal"]
 """What an event does to the database:
 
@@ -42,6 +45,8 @@ class CountEvent:
         dwell_s: media seconds spent in the zone, for an exit.
         speed_kmh: speed on the ground, for a line crossing in a stream with a ground calibration.
         change: what the event does to the database.
+        clock: what `time_s` is taken from.
+        recorded_s: of the clock `recording`: Unix time of what the frame shows.
     """
 
     stream: str
@@ -60,6 +65,13 @@ class CountEvent:
     dwell_s: float | None = None
     speed_kmh: float | None = None
     change: Change = "new"
+    clock: Clock = "wall"
+    recorded_s: float | None = None
+
+    @property
+    def time_s(self) -> float | None:
+        """Unix time at which it happened; None for a recording of which nobody knows when it was made."""
+        return self.wall_s if self.clock == "wall" else self.recorded_s
 
     @property
     def key(self) -> str:

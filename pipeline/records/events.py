@@ -29,7 +29,11 @@ from sqlalchemy import (
     func,
     inspect,
     select,
+    table,
     text,
+)
+from sqlalchemy import (
+    column as named_column,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -60,7 +64,7 @@ EVENTS = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("run", String, nullable=False),
     Column("key", String, nullable=False),
-    Column("time", DateTime(timezone=True), nullable=False, comment="UTC"),
+    Column("time", DateTime(timezone=True), comment="UTC; null: of a recording, and not known"),
     Column("stream", String, nullable=False),
     Column("kind", String, nullable=False, comment="line, zone, unique, or the name of a rule"),
     Column("name", String, nullable=False, comment="name of the line or zone"),
@@ -125,6 +129,7 @@ class EventStore:
                 if parsed.get_backend_name() == "postgresql":
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
                 connection.execute(CreateTable(EVENTS, if_not_exists=True))
+                _allow_unknown_times(connection)
                 _add_newer_columns(connection)
                 for index in EVENTS.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
@@ -188,15 +193,19 @@ class EventStore:
             raise self._failure("cannot be read", error) from None
 
     def rows(self) -> list[dict[str, Any]]:
-        """All events of this run ordered by time, as column name -> value; `time` is an aware datetime in UTC."""
-        query = select(EVENTS).where(EVENTS.c.run == self.run).order_by(EVENTS.c.time, EVENTS.c.id)
+        """All events of this run ordered by time, as column name -> value; `time` is aware, in UTC, or None."""
+        query = (
+            select(EVENTS)
+            .where(EVENTS.c.run == self.run)
+            .order_by(EVENTS.c.time, EVENTS.c.pts_s, EVENTS.c.id)
+        )
         try:
             with self._engine.connect() as connection:
                 found = [dict(row) for row in connection.execute(query).mappings()]
         except SQLAlchemyError as error:
             raise self._failure("cannot be read", error) from None
         for row in found:
-            row["time"] = _as_utc(row["time"])
+            row["time"] = row["time"] and _as_utc(row["time"])
         return found
 
     def close(self) -> None:
@@ -216,7 +225,7 @@ class EventStore:
         return {
             "run": self.run,
             "key": event.key,
-            "time": datetime.fromtimestamp(event.wall_s, UTC),
+            "time": None if event.time_s is None else datetime.fromtimestamp(event.time_s, UTC),
             "stream": event.stream,
             "kind": event.kind,
             "name": event.name,
@@ -268,6 +277,25 @@ def _add_newer_columns(connection: Connection) -> None:
         if column.name not in there and column.nullable:
             kind = column.type.compile(connection.dialect)
             connection.execute(text(f"ALTER TABLE {EVENTS.name} ADD COLUMN {column.name} {kind}"))
+
+
+def _allow_unknown_times(connection: Connection) -> None:
+    """Lets `time` be null in a table of an earlier version."""
+    columns = inspect(connection).get_columns(EVENTS.name)
+    if any(found["name"] == "time" and found["nullable"] for found in columns):
+        return
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"ALTER TABLE {EVENTS.name} ALTER COLUMN time DROP NOT NULL"))
+        return
+    # SQLite cannot change a column: the table is made anew, in the same transaction
+    names = [found["name"] for found in columns if found["name"] in EVENTS.columns]
+    connection.execute(text("DROP VIEW IF EXISTS counts_by_hour"))
+    connection.execute(text(f"ALTER TABLE {EVENTS.name} RENAME TO earlier_events"))
+    connection.execute(text("DROP INDEX IF EXISTS events_by_time"))
+    connection.execute(CreateTable(EVENTS))
+    earlier = table("earlier_events", *(named_column(name) for name in names))
+    connection.execute(EVENTS.insert().from_select(names, select(*earlier.columns)))
+    connection.execute(text("DROP TABLE earlier_events"))
 
 
 def parse_url(url: str) -> URL:

@@ -95,8 +95,12 @@ def named(keys: list[str]) -> str:
 
 def _matters(key: str, stream: str) -> bool:
     """Whether a setting decides what is counted in a stream."""
-    return key.startswith(("model.", "tracker.", f"streams.{stream}.")) and not key.startswith(
-        ("model.device", "model.workers", "model.batch", "tracker.workers", f"streams.{stream}.slots")
+    return (
+        key.startswith(("model.", "tracker.", f"streams.{stream}."))
+        and not key.startswith(
+            ("model.device", "model.workers", "model.batch", "tracker.workers", f"streams.{stream}.slots")
+        )
+        and key != f"streams.{stream}.start"
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from datetime import tzinfo
 from pathlib import Path
 
 from pipeline.config.schema import Config, FilterConfig, StreamConfig
+from pipeline.config.time_zone import zone_of
 from pipeline.counting.rule_table import check_rules
 from pipeline.errors import ConfigError, SourceError
 from pipeline.models import registry
@@ -16,6 +18,7 @@ from pipeline.sinks.sink_table import check_sinks
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.image_folder import SUFFIXES
 from pipeline.video.sources.kinds import find_kind
+from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
 from pipeline.video.sources.registry import open_source
 
 
@@ -135,13 +138,28 @@ def notes(config: Config) -> list[str]:
 
     Args:
         config: Of the run to start.
+
+    Raises:
+        ConfigError: As `recording_time`.
     """
-    return [
+    rates = [
         f"{name}: the images of {stream.source} are read at {DEFAULT_FPS:g} frames per second, since a folder has no "
         f"frame rate; set streams.{name}.fps if they were taken at another rate"
         for name, stream in config.streams.items()
         if stream.fps is None and _is_folder(stream.source)
     ]
+    zone = zone_of(config.time_zone)
+    return rates + [_time_note(name, time, zone) for name, time in with_recording_times(config)[1].items()]
+
+
+def _time_note(name: str, recorded: RecordingTime, zone: tzinfo) -> str:
+    if recorded.start is None:
+        return (
+            f"{name}: when it was recorded is not known, so its events have no time; set streams.{name}.start, such as "
+            "2026-03-29T01:30:00"
+        )
+    began = recorded.start.astimezone(zone).isoformat(sep=" ", timespec="seconds")
+    return f"{name}: recorded from {began} on, by its {recorded.origin}"
 
 
 def _is_folder(source: str) -> bool:

@@ -11,6 +11,7 @@ from pipeline.runtime.process_state import ProcessState
 from pipeline.stages.topology import Process
 from pipeline.transport.messages import STATIC
 from pipeline.transport.totals import StreamTotals
+from pipeline.video.sources.recording_time import RecordingTime
 
 
 @dataclass(slots=True)
@@ -57,11 +58,12 @@ class StreamView:
     state: str = ""
     since_s: float = 0.0
 
-    def as_summary(self, source: str) -> StreamSummary:
+    def as_summary(self, source: str, recorded: RecordingTime | None = None) -> StreamSummary:
         """The stream's part of `summary.json`.
 
         Args:
             source: Path or URL of the source; its password is redacted when the summary is written.
+            recorded: When a recording was made.
         """
         skipped = {reason: n for reason, n in self.counts.skipped.items() if reason != STATIC}
         return StreamSummary(
@@ -78,6 +80,7 @@ class StreamView:
                 "damage": {"errors": self.damaged, "last": self.trouble},
                 "reconnects": self.reconnects,
             }
+            | ({} if recorded is None else {"recorded": {"start": recorded.setting, "by": recorded.origin}})
             | ({} if self.ended else {"stopped": self._stopped()}),
         )
 

@@ -23,6 +23,7 @@ from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.runtime.run_folder import Existing, Run, check_folder, open_run
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings, run_log
 from pipeline.runtime.supervisor import Supervisor
+from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def run(
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
     out, tracks = out.absolute(), tracks and tracks.absolute()
+    config, recorded = with_recording_times(config)
     changed = check_folder(config, out, existing)
     classes = check(config)
     registry.prepare(config.model)
@@ -77,12 +79,13 @@ def run(
             on_tick(entries)
 
         _log_start(opened, changed)
+        _log_times(recorded)
         supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector), keep_then_show)
         failure = supervisor.run()
         streams = views(supervisor.entries)
         if supervisor.has_started:
             opened.keep()
-            _write_results(opened, supervisor.entries, streams, complete=failure is None)
+            _write_results(opened, supervisor.entries, streams, recorded, complete=failure is None)
         elif failure is None:
             failure = NotStartedError(
                 f"stopped before the run had started; the results in {out} are as before"
@@ -94,12 +97,20 @@ def run(
 
 
 def _write_results(
-    opened: Run, entries: list[ProcessState], streams: dict[str, StreamView], *, complete: bool
+    opened: Run,
+    entries: list[ProcessState],
+    streams: dict[str, StreamView],
+    recorded: dict[str, RecordingTime],
+    *,
+    complete: bool,
 ) -> None:
     """Writes summary and heat maps."""
     config = opened.spec.config
     summary = build(
-        {name: view.as_summary(config.streams[name].source) for name, view in streams.items()},
+        {
+            name: view.as_summary(config.streams[name].source, recorded.get(name))
+            for name, view in streams.items()
+        },
         complete=complete and all(view.ended for view in streams.values()),
         run=opened.spec.run,
         version=__version__,
@@ -119,6 +130,14 @@ def _log_start(opened: Run, changed: list[str]) -> None:
     logger.info(words, opened.spec.run, __version__, how, sources, opened.out)
     if opened.resumed and changed:
         logger.warning("goes on with another configuration: %s changed", named(changed))
+
+
+def _log_times(recorded: dict[str, RecordingTime]) -> None:
+    for name, time_ in recorded.items():
+        words = "when it was recorded is not known: its events have no time"
+        if time_.start is not None:
+            words = f"recorded from {time_.start.isoformat()} on, by its {time_.origin}"
+        logger.info("%s", words, extra={"stream": name})
 
 
 def _log_end(run_id: str, streams: dict[str, StreamView], failure: TallycamError | None) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.records.event import CountEvent
@@ -104,12 +104,33 @@ def test_what_is_measured_is_kept_and_a_table_of_an_earlier_version_gets_its_col
     with engine.begin() as connection:
         for column in ("dwell_s", "speed_kmh"):
             connection.execute(text(f"ALTER TABLE events DROP COLUMN {column}"))
+        make_times_required(connection)
     engine.dispose()
     with EventStore(url, run="new") as store:
         store.write([replace(crossing(0), speed_kmh=31.5), replace(crossing(1), kind="zone", dwell_s=4.0)])
         assert [(row["speed_kmh"], row["dwell_s"]) for row in store.rows()] == [(31.5, None), (None, 4.0)]
     with EventStore(url, run="old") as store:
         assert [(row["speed_kmh"], row["dwell_s"]) for row in store.rows()] == [(None, None)]
+        store.write(
+            [replace(crossing(5), clock="unknown"), replace(crossing(6), clock="recording", recorded_s=9e8)]
+        )
+        times = [row["time"] for row in store.rows()]
+        assert sorted(filter(None, times)) == [datetime.fromtimestamp(time_s, UTC) for time_s in (9e8, 1.8e9)]
+        assert times.count(None) == 1
+
+
+def make_times_required(connection: Connection) -> None:
+    """Puts the table back to what earlier versions made."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ALTER TABLE events ALTER COLUMN time SET NOT NULL"))
+        return
+    statement = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'events'")).scalar_one()
+    connection.execute(text("DROP VIEW counts_by_hour"))
+    connection.execute(text("ALTER TABLE events RENAME TO newer"))
+    assert "time DATETIME" in statement
+    connection.execute(text(statement.replace("time DATETIME", "time DATETIME NOT NULL")))
+    connection.execute(text("INSERT INTO events SELECT * FROM newer"))
+    connection.execute(text("DROP TABLE newer"))
 
 
 def test_events_are_read_back_with_their_utc_time(url: str) -> None:

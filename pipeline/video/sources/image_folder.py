@@ -48,11 +48,11 @@ class ImageFolderSource(BaseSource):
         folder, config = request.target, request.config
         self._fps = config.fps or DEFAULT_FPS
         with reading(folder, SourceError):
-            found = [p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+            found = image_paths(Path(folder))
         first = int(config.start_s * self._fps + 0.5)
         last = None if config.stop_s is None else int(config.stop_s * self._fps + 0.5)
         self._start_index = first
-        self._paths = sorted(found, key=lambda path: natural_key(path.name))[first:last]
+        self._paths = found[first:last]
         if not found:
             raise SourceError(f"{folder}: no images in this folder; expected {', '.join(SUFFIXES)}")
         image = next((image for path in self._paths if (image := read_image(path)) is not None), None)
@@ -105,6 +105,19 @@ class ImageFolderSource(BaseSource):
             copy_planes(Planes.from_rgb(image), planes)
 
         return SourceFrame(index, pts_s, time.time(), epoch, width, height, copy_to)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The images of a folder in natural order.
+
+    Args:
+        folder: The folder; subfolders are not looked into.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
