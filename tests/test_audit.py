@@ -16,19 +16,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audit.frames import video_frames
 from pipeline.audit.job import Selection, counted_events, make_page, run_config
 from pipeline.audit.marks import AuditError, precisions, read_marks, sample, wilson
 from pipeline.audit.pictures import LINE
 from pipeline.audit.strips import strips
 from pipeline.config import load as config_load
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, VideoConfig
 from pipeline.counting.counter import StreamCounter
 from pipeline.records.events import EventStore
 from pipeline.records.log import read_log
 from pipeline.records.summary import write_json
 from pipeline.runtime.run_folder import open_run
+from pipeline.transport.planes import Planes, planes_bytes
+from pipeline.video.video_index import VideoEntry, add_to_index, video_folder
+from pipeline.video.writer import VideoWriter
 from tests.in_process import Command, command_of
-from tests.running import scene, write_clip
+from tests.running import FPS, HEIGHT, WIDTH, scene, write_clip
 
 FRAMES = 150
 
@@ -144,6 +148,30 @@ def test_a_live_camera_is_not_called_again(run: Path) -> None:
     config = run_config(run, None, source="rtsp://camera.invalid/1")
     write_clip(run / "gate.mp4", FRAMES)
     assert "the source is live" in make_page(run, config, counted_events(run, Selection()), Selection(size=2))
+
+
+def test_the_pictures_of_a_camera_are_in_the_files_of_their_time(run: Path) -> None:
+    config = run_config(run, None, source="rtsp://camera.invalid/1")
+    folder = video_folder(run, "gate")
+    folder.mkdir(parents=True)
+    half = FRAMES // 2
+    for number, first in enumerate((0, half)):
+        path = folder / f"gate-{number}.mp4"
+        with VideoWriter(path, WIDTH, HEIGHT, FPS, VideoConfig(preset="ultrafast")) as writer:
+            for index in range(first, first + half):
+                planes = Planes.view(np.zeros(planes_bytes(WIDTH, HEIGHT), np.uint8), WIDTH, HEIGHT)
+                for plane, value in ((planes.y, 60 if first == 0 else 200), (planes.u, 128), (planes.v, 128)):
+                    plane[:] = value
+                writer.write(planes, index / FPS)
+        entry = VideoEntry(
+            file=path.name, start=f"2026-03-29T0{number}:00:00+00:00", end="", first_pts_s=first / FPS,
+            last_pts_s=(first + half - 1) / FPS, epoch=0, frames=half, width=WIDTH, height=HEIGHT,
+        )  # fmt: skip
+        add_to_index(folder, [entry])
+    page = make_page(run, config, counted_events(run, Selection()), Selection())
+    assert len(pictures(page)) == 3 * page.count('<div class="card" ')
+    found = video_frames(folder / "gate-1.mp4", {(half + 3, (half + 3) / FPS, 0)})
+    assert [(index, int(image.mean()) > 150) for index, image in found] == [(half + 3, True)]
 
 
 def test_without_any_pixels_there_is_nothing_to_show(run: Path) -> None:

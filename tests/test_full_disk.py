@@ -17,6 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.sinks.retried import RETRY_S, RetriedSink
 from pipeline.sinks.sink import VideoInfo
 from pipeline.transport.messages import Tracks
+from pipeline.video.video_index import read_index, video_folder
 from tests.running import Command, frames_of, log_size, scene, summary, wait_until
 from tests.sinks.test_frame_writer import grey, tracks
 
@@ -81,7 +82,10 @@ def test_a_camera_is_counted_on_while_the_disk_is_full(
     with contextlib.closing(sqlite3.connect(out / "events.db")) as database:
         rows = dict(database.execute("select kind, count(*) from events group by kind"))
     assert rows["unique"] == sum(result["unique"].values()) > 0
-    assert frames_of(out / "gate.mp4") > 0
+    folder = video_folder(out, "gate")
+    videos = read_index(folder)
+    assert sum(frames_of(folder / video.file) for video in videos) > 0
+    assert {video.file for video in videos} == {path.name for path in folder.glob("*.mp4*")}
 
 
 class Disk:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.demo.clip import DEMO_VIDEO
 from pipeline.records.log import read_log
+from pipeline.video.video_index import read_index, video_folder
 from tests.conftest import ROOT
 from tests.running import Command, frames_of, log_size, summary, wait_until
 from tests.video.media import rtsp_missing, rtsp_server, write_rtsp_clip
@@ -60,7 +61,11 @@ def test_counting_goes_on_after_the_camera_was_away(camera: Path, tmp_path: Path
     frames = result["frames"]
     assert result["reconnects"] >= 1
     assert frames["decoded"] == frames["processed"] + sum(frames["dropped"].values())
-    assert frames_of(out / "street.mp4") == frames["processed"]
+    videos = read_index(video_folder(out, "street"))
+    assert len({video.epoch for video in videos}) == result["reconnects"] + 1, "no gap is within a file"
+    in_files = [frames_of(video_folder(out, "street") / video.file) for video in videos]
+    assert in_files == [video.frames for video in videos]
+    assert sum(in_files) == frames["processed"]
     assert away_s < 10, "3 s on an idle machine"
     assert "hunter2" not in shown + err + (out / "summary.json").read_text()
 

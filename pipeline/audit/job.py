@@ -22,6 +22,7 @@ from pipeline.errors import SourceError
 from pipeline.evaluation.report import NOT_AVAILABLE, Cell, Sheet
 from pipeline.evaluation.run_events import read_events, read_run
 from pipeline.files import reading
+from pipeline.video.video_index import read_index, video_folder
 
 CONFIG = "config.json"
 
@@ -193,7 +194,6 @@ def figures_json(run: str, parts: Sequence[Precision]) -> dict[str, Any]:
 def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]) -> tuple[list[Card], str]:
     """The cards of one stream, and a note if their pictures are not from the source."""
     wanted = {(shot.index, shot.pts_s, shot.epoch) for strip in found for shot in strip.shots}
-    video = folder / f"{name}.mp4"
     reason = "is live" if not can_be_played_again(stream) else ""
     pictures: dict[tuple[int, int], str] = {}
     crops = [crop_of(strip) for strip in found]
@@ -203,11 +203,13 @@ def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]
         except SourceError as error:
             reason = f"cannot be played again ({error})"
     missing = _missing(wanted, pictures, found)
-    if missing and video.is_file():
-        _draw(pictures, video_frames(video, missing), found, crops, stream, bare=False)
-    elif missing and not pictures:
+    videos = _videos(folder, name, missing) if missing else []
+    for video, some in videos:
+        _draw(pictures, video_frames(video, some), found, crops, stream, bare=False)
+    if missing and not videos and not pictures:
         raise AuditError(
-            f"{stream.source}: {reason or 'gives other frames'}, and there is no {video}: nothing to show"
+            f"{stream.source}: {reason or 'gives other frames'}, and there is no video of it in {folder}: nothing "
+            "to show"
         )
     cards = [
         Card(strip, tuple(pictures.get((place, number), "") for number in range(3)))  # type: ignore[arg-type]
@@ -219,6 +221,19 @@ def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]
             f"{name}: pictures are from the annotated video, since the source {reason or 'lacks frames'}.",
         )
     return cards, ""
+
+
+def _videos(folder: Path, name: str, wanted: set[Wanted]) -> list[tuple[Path, set[Wanted]]]:
+    """The annotated videos that hold frames of a stream, each with those that it holds."""
+    single = folder / f"{name}.mp4"
+    if single.is_file():
+        return [(single, wanted)]
+    files = video_folder(folder, name)
+    found = [
+        (files / entry.file, {one for one in wanted if entry.first_pts_s <= one[1] <= entry.last_pts_s})
+        for entry in read_index(files)
+    ]
+    return [(path, some) for path, some in found if some]
 
 
 def _draw(

@@ -196,6 +196,12 @@ class VideoConfig(ConfigModel):
         None, description="width, height in pixels; default: as the source"
     )
     threads: int | None = Field(None, ge=1)
+    file_s: float | None = Field(
+        3600.0,
+        ge=10,
+        description="longest video file of a camera, in seconds: a new one begins with each full hour (UTC), and when "
+        "the camera comes back; null: one file from start to stop",
+    )
     masks: bool = True
     trails: bool = True
     labels: bool = True

@@ -32,6 +32,7 @@ from pipeline.records.retention import (
     plan,
 )
 from pipeline.video.sources.kinds import is_recording
+from pipeline.video.video_index import video_folder
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ def stored_files(out: Path, stream: str, streams: tuple[str, ...]) -> Iterator[S
     for one in files_in(out, "video", [f"{stream}.*.mp4"]):
         if finished.fullmatch(one.path.name) and one.path not in videos:
             yield one
+    yield from files_in(video_folder(out, stream), "video", ["*.mp4"])
     kept = re.compile(re.escape(stream) + _QUARANTINED)
     for one in files_in(out / "log" / "quarantine", "picture", [f"{stream}-*"]):
         if kept.fullmatch(one.path.name):

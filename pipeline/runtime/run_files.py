@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.logs.destinations import run_log_path
 from pipeline.records.heat import heat_path, view_path
+from pipeline.video.video_index import video_folder
 
 IDENTITY = "run.json"
 """File that identifies the run; a folder with this file holds a run."""
@@ -96,6 +97,7 @@ def written_files(out: Path, streams: Iterable[str], tracks: Iterable[Path] = ()
     for stream in streams:
         found += [heat_path(out, stream), view_path(out, stream), out / f"{stream}-heatmap.png"]
         found += [out / "log" / f"{stream}.log", out / "log" / stream, out / f"{stream}.mp4"]
+        found.append(video_folder(out, stream))
         parts = re.compile(re.escape(stream) + _VIDEO_PARTS)
         found += [path for path in _children(out) if parts.fullmatch(path.name)]
     for path in tracks:

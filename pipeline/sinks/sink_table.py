@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from pipeline.config.schema import Config, SinkConfig
+from pipeline.config.schema import Config, SinkConfig, StreamConfig
 from pipeline.config.validation import describe
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
@@ -33,6 +33,7 @@ from pipeline.sinks.guard import (
 )
 from pipeline.sinks.retried import RetriedSink
 from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
+from pipeline.video.sources.kinds import is_endless
 
 ENTRY_POINTS = "tallycam.sinks"
 """Entry-point group. The name of an entry is what `output.sinks` calls it, its value a class."""
@@ -49,6 +50,7 @@ class SinkKind:
         settings: Its part of a configuration.
         wanted: Whether a configuration wants it.
         writes_files: Whether a full disk stops it.
+        serves: Whether it is the one for a stream, where several rows have a name.
     """
 
     name: str
@@ -57,6 +59,11 @@ class SinkKind:
     settings: Callable[[Config], Any]
     wanted: Callable[[Config], bool]
     writes_files: bool = False
+    serves: Callable[[Config, StreamConfig], bool] = lambda config, stream: True
+
+
+def _in_files(config: Config, stream: StreamConfig) -> bool:
+    return config.output.video.file_s is not None and is_endless(stream)
 
 
 def _has_video(config: Config) -> bool:
@@ -86,6 +93,16 @@ SINKS = (
         settings=lambda config: config.output.video,
         wanted=_has_video,
         writes_files=True,
+        serves=lambda config, stream: not _in_files(config, stream),
+    ),
+    SinkKind(
+        name="video",
+        sink="pipeline.sinks.video_files:VideoFiles",
+        takes="frames",
+        settings=lambda config: config.output.video,
+        wanted=_has_video,
+        writes_files=True,
+        serves=_in_files,
     ),
     SinkKind(
         name="database",
@@ -111,8 +128,11 @@ def frame_sinks(
     Raises:
         TallycamError: A sink of this package cannot be opened.
     """
+    stream = config.streams[context.stream]
     sinks: list[ManagedFrameSink] = [
-        _frame_sink(kind, config, context, counts) for kind in _wanted(config, "frames")
+        _frame_sink(kind, config, context, counts)
+        for kind in _wanted(config, "frames")
+        if kind.serves(config, stream)
     ]
     for name, (cls, settings) in _configured(config).items():
         if hasattr(cls, "write_frame"):

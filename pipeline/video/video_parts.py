@@ -85,7 +85,7 @@ def concat_parts(parts: list[Path], out: Path) -> int:
                 with source:
                     if not source.streams.video:
                         continue
-                    start_s = _start_s(source.metadata.get("comment", ""))
+                    start_s = start_of(source.metadata.get("comment", ""))
                     if stream is None:
                         stream = target.add_stream_from_template(source.streams.video[0])
                         target.metadata["comment"] = start_comment(start_s)
@@ -148,7 +148,12 @@ def _copy_of(packet: Packet[VideoStream], stream: VideoStream, pts: int) -> Pack
     return again
 
 
-def _start_s(comment: str) -> float:
+def start_of(comment: str) -> float:
+    """Media time of the first frame of an annotated video, seconds; 0 where it is not stated.
+
+    Args:
+        comment: Its metadata `comment`.
+    """
     found = _START.match(comment)
     return float(found.group(1)) if found else 0.0
 

@@ -126,6 +126,11 @@ class VideoWriter:
         return stream
 
     @property
+    def out_size(self) -> tuple[int, int]:
+        """Width and height of the video, pixels."""
+        return self._out_size
+
+    @property
     def broken(self) -> bool:
         """Whether writing has failed. Nothing more is written then; what was written stays."""
         return self._broken

@@ -48,6 +48,9 @@ class House:
                 f"{stream}.001.mp4",
                 f"{stream}.mp4",
                 f"{stream}.mp4.part",
+                f"video/{stream}/{stream}-20260329T020000Z.mp4",
+                f"video/{stream}/{stream}-20260329T030000Z.mp4.part",
+                f"video/{stream}/index.csv",
                 f"log/quarantine/{stream}-000000017.png",
             ):
                 self.put(name, age_days)
@@ -77,6 +80,7 @@ DUE = {
     "log/gate/000000000000.log",
     "log/gate/000000000001.log",
     "gate.001.mp4",
+    "video/gate/gate-20260329T020000Z.mp4",
     "log/quarantine/gate-000000017.png",
 }
 

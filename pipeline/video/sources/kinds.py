@@ -177,6 +177,19 @@ def is_recording(stream: StreamConfig) -> bool:
     return replayable and not stream.realtime and not stream.loop
 
 
+def is_endless(stream: StreamConfig) -> bool:
+    """Whether a stream has no end of its own: a camera, or a file that is played again and again.
+
+    Args:
+        stream: its configuration.
+    """
+    try:
+        replayable = find_kind(stream.source).replayable
+    except SourceError:
+        replayable = scheme_of(stream.source) in ("", "file")
+    return stream.loop or not replayable
+
+
 def find_kind(address: str) -> SourceKind:
     """The row of the table for an address, or a row made of the entry point for its scheme.
 
