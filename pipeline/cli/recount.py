@@ -17,6 +17,17 @@ def recount(
     ],
     config: ConfigPath,
     overrides: Overrides = None,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Count only from here on: seconds of media time, or a time such as 2026-03-29T01:30:00.",
+            metavar="TIME",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Count only up to here; as --from.", metavar="TIME")
+    ] = None,
     json_file: JsonFile = None,
     heatmap: Annotated[
         Path | None,
@@ -31,7 +42,7 @@ def recount(
     from pipeline.records.summary import build, write_json
     from pipeline.runtime.recount import recount as count_again
 
-    name, view = count_again(log, load(config, overrides or ()), heatmap)
+    name, view = count_again(log, load(config, overrides or ()), heatmap, begin=begin, end=end)
     Console().print(final_table({name: view}))
     if json_file is not None:
         write_json(json_file, build({name: view.as_summary(str(log))}))

@@ -146,10 +146,13 @@ def notes(config: Config) -> list[str]:
         f"{name}: the images of {stream.source} are read at {DEFAULT_FPS:g} frames per second, since a folder has no "
         f"frame rate; set streams.{name}.fps if they were taken at another rate"
         for name, stream in config.streams.items()
-        if stream.fps is None and _is_folder(stream.source)
+        if stream.fps is None and _kind(stream.source) == "images"
     ]
     zone = zone_of(config.time_zone)
-    return rates + [_time_note(name, time, zone) for name, time in with_recording_times(config)[1].items()]
+    times = with_recording_times(config)[1].items()
+    return rates + [
+        _time_note(name, time, zone) for name, time in times if _kind(config.streams[name].source) is not None
+    ]
 
 
 def _time_note(name: str, recorded: RecordingTime, zone: tzinfo) -> str:
@@ -162,8 +165,9 @@ def _time_note(name: str, recorded: RecordingTime, zone: tzinfo) -> str:
     return f"{name}: recorded from {began} on, by its {recorded.origin}"
 
 
-def _is_folder(source: str) -> bool:
+def _kind(source: str) -> str | None:
+    """The kind of an address; None for one that `check_source` refuses."""
     try:
-        return find_kind(source).name == "images"
-    except SourceError:  # reported by `check_source`
-        return False
+        return find_kind(source).name
+    except SourceError:
+        return None

@@ -7,43 +7,61 @@ from pathlib import Path
 import msgspec
 
 from pipeline.config.schema import Config, StreamConfig
+from pipeline.config.time_zone import zone_of
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat import view_path
-from pipeline.records.log import read_log
+from pipeline.records.log import read_range
 from pipeline.runtime.heatmaps import write_heatmap
 from pipeline.runtime.preflight import check_classes
 from pipeline.runtime.results import StreamView
+from pipeline.runtime.time_span import time_span
 from pipeline.transport.messages import Instances
 
 
-def recount(log: Path, config: Config, heatmap: Path | None = None) -> tuple[str, StreamView]:
+def recount(
+    log: Path,
+    config: Config,
+    heatmap: Path | None = None,
+    *,
+    begin: str | None = None,
+    end: str | None = None,
+) -> tuple[str, StreamView]:
     """Counts a log again, with the lines, zones, scores and filters of a configuration.
 
     Args:
         log: file or folder of the log.
         config: with one stream, or one of the log's name.
         heatmap: file for a heat map, if wanted.
+        begin: only frames from here on, as in `time_span`. What is in view then is seen for the first time.
+        end: only frames before.
 
     Returns:
         Name of the stream, and its counts.
 
     Raises:
-        ConfigError: the configuration has several streams, and none of the log's name.
+        ConfigError: the configuration has several streams, and none of the log's name; or `begin` or `end` is wrong,
+            or there is no frame between them.
         ModelError: the configuration names a class that the log does not have.
         RecordError: `log` is not a log, or is damaged.
     """
-    header, records = read_log(log)
+    header = read_range(log)[0]
     name, stream = _stream_of(config, header.stream)
+    span = time_span(begin, end, stream, zone_of(config.time_zone))
+    _, records = read_range(log, span.start, span.stop, key=span.key)
     check_classes(header.classes, name, stream)
-    counter = StreamCounter(header.stream, stream, config.tracker, header.classes)
+    counter = StreamCounter(header.stream, stream, config.tracker, header.classes, rows=False)
     keep = InstanceFilter(config.model, stream, header.classes)
     view = StreamView()
     for instances in records:
         counter.update(filtered(instances, keep))
         view.decoded += 1
         view.pts_s = instances.pts_s
+    if not view.decoded and (begin or end):
+        raise ConfigError(
+            f"--from, --to: {log} has no frames between {begin or 'its beginning'} and {end or 'its end'}"
+        )
     counter.finish()
     view.counts = msgspec.structs.replace(counter.totals(), frames=view.decoded)
     if heatmap is not None:

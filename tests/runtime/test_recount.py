@@ -1,8 +1,14 @@
 """Counting the past again: the same lines give the same counts, other lines give theirs, without a model."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import pytest
+
+from pipeline.records.log import LogWriter, read_log
 from tests.running import counts, scene, tallycam
 
 
@@ -47,6 +53,70 @@ def test_a_higher_score_leaves_weak_instances_out(tmp_path: Path) -> None:
     assert json.loads(again.read_text())["streams"]["gate"]["unique"]["person"] > 0
     assert tallycam(*arguments, "--set", "model.score=0.95")[0] == 0
     assert sum(json.loads(again.read_text())["streams"]["gate"]["unique"].values()) == 0
+
+
+def part_of(tmp_path: Path, *arguments: str, start: str = "unknown", **stream: object) -> dict[str, Any]:
+    """The counts of a part of a log of 150 frames at 25 frames per second."""
+    (tmp_path / "made.log").unlink(missing_ok=True)
+    config = scene(tmp_path, 150, start=start, **stream)
+    again = tmp_path / "again.json"
+    code, _, err = tallycam("recount", tmp_path / "made.log", config, *arguments, "--json", again)
+    assert code == 0, err
+    result: dict[str, Any] = json.loads(again.read_text())["streams"]["gate"]
+    return result
+
+
+def crossings(counts: dict[str, Any]) -> int:
+    return sum(counts["lines"]["middle"]["person"].values())
+
+
+def test_a_part_by_media_time_is_counted_as_if_nothing_else_were_there(tmp_path: Path) -> None:
+    whole = part_of(tmp_path)
+    parts = [part_of(tmp_path, "--to", "3"), part_of(tmp_path, "--from", "3")]
+    assert [one["frames"]["processed"] for one in parts] == [75, 75]
+    assert 0 < crossings(parts[0]) < crossings(whole)
+    assert part_of(tmp_path, "--from", "1", "--to", "2.5")["frames"]["processed"] == 38, (
+        "with 1.00, without 2.50"
+    )
+
+
+def test_a_part_by_the_clock_is_that_of_the_recording(tmp_path: Path) -> None:
+    start = "2026-03-29T01:59:59+01:00"
+    hour = ("--from", "2026-03-29T03:00", "--to", "2026-03-29T01:00:02Z", "--set", "time_zone=Europe/Berlin")
+    assert part_of(tmp_path, *hour, start=start)["frames"]["processed"] == 50
+
+
+def test_a_part_by_the_clock_is_that_of_the_camera(tmp_path: Path) -> None:
+    config = scene(tmp_path, 2, source="rtsp://camera.invalid/1")
+    began_s = datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp()
+    header, records = read_log(tmp_path / "made.log")
+    (first, _) = records
+    with LogWriter(tmp_path / "camera.log", header) as log:
+        for seq in range(100):
+            log.append(
+                msgspec.structs.replace(first, seq=seq, index=seq, pts_s=seq / 10, wall_s=began_s + 60 * seq)
+            )
+    again = tmp_path / "again.json"
+    span = ("--from", "2026-03-29T01:30:00Z", "--to", "2026-03-29T02:00:00Z")
+    code, _, err = tallycam("recount", tmp_path / "camera.log", config, *span, "--json", again)
+    assert code == 0, err
+    assert json.loads(again.read_text())["streams"]["gate"]["frames"]["processed"] == 30
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("--from", "2026-03-29T01:00"), "--from: when the recording was made is not known; give seconds of media time"),
+    (("--to", "soon"), "--to: got 'soon', expected seconds of media time, such as 90, or a time such as"),
+    (("--from", "-1"), "--from: got '-1', expected seconds of media time"),
+    (("--from", "nan"), "--from: got 'nan', expected seconds of media time"),
+    (("--from", "3", "--to", "3"), "--to: 3 is not after --from 3"),
+    (("--from", "30"), "made.log has no frames between 30 and its end"),
+])  # fmt: skip
+def test_a_part_that_cannot_be_is_one_line(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    config = scene(tmp_path, 50, start="unknown")
+    code, _, err = tallycam("recount", tmp_path / "made.log", config, *arguments)
+    assert code == 2
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_a_file_that_is_no_log_is_one_line(tmp_path: Path) -> None:

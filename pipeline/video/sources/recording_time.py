@@ -50,21 +50,20 @@ def recording_time(stream: StreamConfig, zone: tzinfo, name: str = "") -> Record
         name: of the stream, for messages.
 
     Returns:
-        The time, not known for a file that cannot be read; None for a live source, whose frames are from now.
+        The time, where it is known; None for a live source, whose frames are from now. The container of a file that
+        cannot be read tells nothing.
 
     Raises:
         ConfigError: `start` is given for a live source, or is a pattern that the file name does not match.
     """
     key = f"streams.{name}.start" if name else "start"
-    try:
-        kind = find_kind(stream.source)
-        target = Path(kind.target(stream.source))
-    except (SourceError, ValueError):  # reported where the source is opened
-        return None
-    on_disk = kind.on_disk and is_recording(stream)
+    kind, target, on_disk = "", Path(stream.source), is_recording(stream)
+    with contextlib.suppress(SourceError, ValueError):  # reported where the source is opened
+        row = find_kind(stream.source)
+        kind, target, on_disk = row.name, Path(row.target(stream.source)), on_disk and row.on_disk
     if stream.start is None and not on_disk:
         return None
-    if not on_disk and kind.name != "url":
+    if not on_disk and kind != "url":
         raise ConfigError(
             f"{key}: is for recordings, and {redact(stream.source)} is played live: its events carry the time at which "
             "they happen; leave it out"
@@ -73,13 +72,13 @@ def recording_time(stream: StreamConfig, zone: tzinfo, name: str = "") -> Record
         return RecordingTime()
     if stream.start is not None and "%" not in stream.start:
         return RecordingTime(time_of(stream.start, zone), "configuration")
-    names = _names(kind.name, target, whole="/" in (stream.start or ""))
+    names = _names(kind, target, whole="/" in (stream.start or ""))
     for text in names:
         if (found := time_in_name(text, zone, stream.start)) is not None:
             return RecordingTime(found, "file name")
     if stream.start is not None:
         raise ConfigError(f"{key}: {redact(names[0])} does not match the pattern {stream.start}")
-    created = _created(target, zone) if kind.name == "file" else None
+    created = _created(target, zone) if kind == "file" else None
     return RecordingTime(created, "container") if created else RecordingTime()
 
 
