@@ -14,6 +14,9 @@ MASK_SIZE = 28
 MASK_INSIDE = 128
 """Mask values from this on are inside the object."""
 
+_CENTRES = (np.stack(np.meshgrid(np.arange(MASK_SIZE), np.arange(MASK_SIZE)), axis=2) + 0.5).reshape(-1, 2)
+"""(784, 2) x y of the middle of each cell, in cells, row by row."""
+
 Masks: TypeAlias = NDArray[np.uint8]
 """(N, 28, 28), 0..255."""
 
@@ -60,8 +63,7 @@ def mask_cells(box_px: Floats, mask: Masks) -> Floats:
     Returns:
         (N, 2) x y in pixels, N >= 1.
     """
-    inside = mask >= MASK_INSIDE
-    rows, columns = np.nonzero(inside if inside.any() else np.ones_like(inside))
-    cell = (box_px[2:] - box_px[:2]) / MASK_SIZE
-    cells: Floats = box_px[:2] + (np.stack([columns, rows], axis=1) + 0.5) * cell
+    inside = np.flatnonzero(mask >= MASK_INSIDE)
+    centres = _CENTRES[inside] if len(inside) else _CENTRES
+    cells: Floats = box_px[:2] + centres * ((box_px[2:] - box_px[:2]) / MASK_SIZE)
     return cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
@@ -59,13 +60,16 @@ def points_in_polygon(polygon: Floats, points: Floats) -> NDArray[np.bool_]:
     Returns:
         (N,) bool.
     """
-    first, second = polygon, np.roll(polygon, -1, axis=0)
-    edge = second - first
-    x, y = points[:, :1], points[:, 1:]
-    spans = (first[:, 1] > y) != (second[:, 1] > y)
-    rise = np.where(spans, edge[:, 1], 1.0)
-    hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])
-    inside: NDArray[np.bool_] = hits.sum(axis=1) % 2 == 1
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    inside = np.zeros(len(points), bool)
+    corners = polygon.tolist()
+    x0, y0 = corners[-1]
+    above = y0 > y
+    for x1, y1 in corners:  # few edges and many points: one edge at a time costs less than all at once
+        above_next = y1 > y
+        if y1 != y0:
+            inside ^= (above != above_next) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+        x0, y0, above = x1, y1, above_next
     return inside
 
 
@@ -79,17 +83,20 @@ def polygon_depth(polygon: Floats, point: Xy) -> float:
     Returns:
         Pixels.
     """
-    x, y = point
-    first, second = polygon, np.roll(polygon, -1, axis=0)
-    edge = second - first
-    offset = np.array([x, y]) - first
-    squared_length = np.maximum((edge**2).sum(axis=1), 1e-12)
-    along = np.clip((offset * edge).sum(axis=1) / squared_length, 0.0, 1.0)
-    distance = float(np.sqrt(((offset - along[:, None] * edge) ** 2).sum(axis=1)).min())
-    spans = (first[:, 1] > y) != (second[:, 1] > y)
-    rise = np.where(spans, edge[:, 1], 1.0)
-    hits = spans & (x < first[:, 0] + (y - first[:, 1]) / rise * edge[:, 0])
-    return distance if int(hits.sum()) % 2 else -distance
+    x, y = float(point[0]), float(point[1])
+    corners = polygon.tolist()  # a few numbers: Python is faster at them than NumPy
+    x0, y0 = corners[-1]
+    nearest, inside = math.inf, False
+    for x1, y1 in corners:
+        dx, dy, to_x, to_y = x1 - x0, y1 - y0, x - x0, y - y0
+        along = min(1.0, max(0.0, (to_x * dx + to_y * dy) / max(dx * dx + dy * dy, 1e-12)))
+        off_x, off_y = to_x - along * dx, to_y - along * dy
+        nearest = min(nearest, off_x * off_x + off_y * off_y)
+        if (y0 > y) != (y1 > y) and x < x0 + to_y / dy * dx:
+            inside = not inside
+        x0, y0 = x1, y1
+    distance = math.sqrt(nearest)
+    return distance if inside else -distance
 
 
 def segment_inside(polygon: Floats, start: Xy, end: Xy) -> list[tuple[float, float]]:
