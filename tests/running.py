@@ -99,6 +99,12 @@ def scene(folder: Path, frames: int, **changes: Any) -> Path:
     return path
 
 
+def run_log(out: Path) -> str:
+    """The log of a run; empty while there is none."""
+    path = out / "log" / "run.log"
+    return path.read_text() if path.exists() else ""
+
+
 def log_size(out: Path, stream: str = "gate") -> int:
     """Bytes in the instances log of a stream."""
     return sum(path.stat().st_size for path in (out / "log" / stream).glob("*.log"))

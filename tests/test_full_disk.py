@@ -18,7 +18,7 @@ from pipeline.sinks.retried import RETRY_S, RetriedSink
 from pipeline.sinks.sink import VideoInfo
 from pipeline.transport.messages import Tracks
 from pipeline.video.video_index import read_index, video_folder
-from tests.running import Command, frames_of, log_size, scene, summary, wait_until
+from tests.running import Command, frames_of, log_size, run_log, scene, summary, wait_until
 from tests.sinks.test_frame_writer import grey, tracks
 
 
@@ -38,10 +38,6 @@ def fill(path: Path) -> None:
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1 << 12))
-
-
-def run_log(out: Path) -> str:
-    return (out / "log" / "run.log").read_text() if (out / "log" / "run.log").exists() else ""
 
 
 def counted(targets: str) -> float:

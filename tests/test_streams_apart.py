@@ -21,7 +21,7 @@ from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.run import run
 from pipeline.stages.source_opener import SourceOpener
 from pipeline.video.sources.backoff import LONGEST_S, retry_delay_s
-from tests.running import Command, log_size, scene, summary, wait_until, write_clip
+from tests.running import Command, log_size, run_log, scene, summary, wait_until, write_clip
 from tests.video.media import rtsp_server, write_rtsp_clip
 
 FRAMES = 200
@@ -35,11 +35,6 @@ def two(folder: Path, other: dict[str, Any], frames: int = FRAMES, **changes: An
     config["output"] = {"video": {"codec": "none"}}
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def run_log(out: Path) -> str:
-    path = out / "log" / "run.log"
-    return path.read_text() if path.exists() else ""
 
 
 def free_port() -> int:

@@ -48,7 +48,7 @@ def changes_since(config: Config, out: Path) -> list[str]:
     return list(_differences(before, without_secrets(config), ""))
 
 
-def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> list[str]:
+def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> None:
     """Checks that the new run may go on with an earlier one.
 
     A stream without end goes on with whatever configuration. A recording is counted with one configuration from its
@@ -58,9 +58,6 @@ def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> list[s
         config: Of the new run.
         out: The folder.
         earlier: The run that it holds.
-
-    Returns:
-        What has changed, as `changes_since`.
 
     Raises:
         ConfigError: A recording would be counted with two configurations.
@@ -80,7 +77,6 @@ def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> list[s
         raise NothingLeftError(
             f"{out}: {earlier} is complete, nothing is left to count; --overwrite counts anew"
         )
-    return changed
 
 
 def named(keys: list[str]) -> str:

@@ -127,14 +127,6 @@ class ProcessState:
         """Whether it has ended for good."""
         return self.ended and self.retry_s is None
 
-    def hear(self, now_s: float) -> None:
-        """Notes a heartbeat.
-
-        Args:
-            now_s: Monotonic time.
-        """
-        self.heard_s = now_s
-
     def stuck_because(self, now_s: float, config: RestartConfig) -> str:
         """Why the process counts as hung; empty where it does not, or was found before.
 

@@ -13,6 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.errors import TallycamError
 from pipeline.models import registry
 from pipeline.records.summary import build, write_json
+from pipeline.redact import redact
 from pipeline.runtime.continuation import named
 from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
@@ -124,7 +125,9 @@ def _write_results(
 
 
 def _log_start(opened: Run, changed: list[str]) -> None:
-    sources = ", ".join(f"{name} from {stream.source}" for name, stream in opened.spec.config.streams.items())
+    sources = ", ".join(
+        f"{name} from {redact(stream.source)}" for name, stream in opened.spec.config.streams.items()
+    )
     words = "run %s of Tallycam %s %s: %s; results in %s"
     how = "goes on" if opened.resumed else "started"
     logger.info(words, opened.spec.run, __version__, how, sources, opened.out)

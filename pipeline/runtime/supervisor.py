@@ -145,7 +145,7 @@ class Supervisor:
                 continue
             if beat.incarnation != entry.incarnation:
                 continue
-            entry.hear(time.monotonic())
+            entry.heard_s = time.monotonic()
             self._note_state(entry, beat.state)
             if beat.state == "failed":
                 if beat.exit_code:

@@ -120,5 +120,5 @@ class DecodeTotals:
             frames_out=self._queue.next_seq,
             dropped=self.dropped(),
             values=values,
-            texts={"error": stats.last_error, "kind": info.kind, "state": state.name, "why": state.why},
+            texts={"error": stats.last_error, "kind": info.kind, "state": state.name},
         )

@@ -3,6 +3,8 @@ nonsense, a forgery or an old process must not stop a stream."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pipeline.config.schema import Config
 from pipeline.metrics.rejected import IMPOSSIBLE, UNKNOWN_SENDER, UNKNOWN_STREAM, reject
 from pipeline.records.log_check import MAX_NUMBER, impossible
@@ -50,19 +52,21 @@ class MessageCheck:
             return _no(UNKNOWN_SENDER)
         return sender in self._names or _no(UNKNOWN_SENDER)
 
-    def for_track(self, message: Message, headers: dict[str, LogHeader], next_seq: dict[str, int]) -> bool:
+    def for_track(
+        self, message: Message, headers: dict[str, LogHeader], next_seq: Callable[[str], int]
+    ) -> bool:
         """Whether a tracking process may process a message.
 
         Args:
             message: From a worker, decoder or sink.
             headers: Stream of the process -> what its log says of all records.
-            next_seq: Stream -> first frame not counted.
+            next_seq: Gives the first frame of a stream that is not counted.
         """
         stream = getattr(message, "stream", None)
         if not isinstance(message, Instances | Want | EndOfStream) or stream not in headers:
             return _no(UNKNOWN_STREAM)
         if isinstance(message, Instances):
-            ahead = message.seq - next_seq[message.stream]
+            ahead = message.seq - next_seq(message.stream)
             if ahead >= MAX_AHEAD or message.seq < 0 or impossible(message, headers[message.stream]):
                 return _no(IMPOSSIBLE)
         elif isinstance(message, Want):

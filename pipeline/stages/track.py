@@ -126,8 +126,7 @@ class Track:
         heartbeat.done(self._report())
 
     def _may_be(self, message: Message) -> bool:
-        next_seq = {name: state.next_seq for name, state in self._states.items()}
-        return self._check.for_track(message, self._headers, next_seq)
+        return self._check.for_track(message, self._headers, lambda name: self._states[name].next_seq)
 
     def _event_sinks(self, metrics: StageMetrics) -> Sequence[ManagedEventSink]:
         context = self._context

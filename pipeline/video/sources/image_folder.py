@@ -16,7 +16,7 @@ from pipeline.files import reading
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS, FrameSampler
-from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest
+from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -92,19 +92,32 @@ class ImageFolderSource(BaseSource):
                 if reason:
                     self.stats.count_skipped(reason)
                 else:
-                    yield self._frame(index, pts_s, epoch, image)
+                    yield image_frame(image, self.info, self.stats, index, pts_s, epoch)
             index += 1
 
-    def _frame(self, index: int, pts_s: float, epoch: int, image: NDArray[np.uint8]) -> SourceFrame:
-        width, height = self.info.width, self.info.height
-        if image.shape[:2] != (height, width):
-            self.stats.resized += 1
-            image = letterbox(image, width, height)
 
-        def copy_to(planes: Planes) -> None:
-            copy_planes(Planes.from_rgb(image), planes)
+def image_frame(
+    image: NDArray[np.uint8], info: SourceInfo, stats: SourceStats, index: int, pts_s: float, epoch: int
+) -> SourceFrame:
+    """An image as a frame, letterboxed where it has another size than the source.
 
-        return SourceFrame(index, pts_s, time.time(), epoch, width, height, copy_to)
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        info: Of the source.
+        stats: Counts images of another size.
+        index: Number of the frame.
+        pts_s: Media time, seconds.
+        epoch: Of the frame.
+    """
+    width, height = info.width, info.height
+    if image.shape[:2] != (height, width):
+        stats.resized += 1
+        image = letterbox(image, width, height)
+
+    def copy_to(planes: Planes) -> None:
+        copy_planes(Planes.from_rgb(image), planes)
+
+    return SourceFrame(index, pts_s, time.time(), epoch, width, height, copy_to)
 
 
 def image_paths(folder: Path) -> list[Path]:

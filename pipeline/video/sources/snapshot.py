@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SourceError
-from pipeline.transport.planes import Planes
-from pipeline.video.convert import copy_planes, letterbox
+from pipeline.video.sources.image_folder import image_frame
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class SnapshotSource(BaseSource):
             if self.config.stop_s is not None and pts_s >= self.config.stop_s:
                 return
             if image is not None:
-                yield self._frame(index, pts_s, image)
+                yield image_frame(image, self.info, self.stats, index, pts_s, self.stats.reconnects)
                 index += 1
 
     def _try_to_fetch(self) -> NDArray[np.uint8] | None:
@@ -120,17 +119,6 @@ class SnapshotSource(BaseSource):
             error.close()
             self._headers = self._basic
             return self._ask()
-
-    def _frame(self, index: int, pts_s: float, image: NDArray[np.uint8]) -> SourceFrame:
-        width, height = self.info.width, self.info.height
-        if image.shape[:2] != (height, width):
-            self.stats.resized += 1
-            image = letterbox(image, width, height)
-
-        def copy_to(planes: Planes) -> None:
-            copy_planes(Planes.from_rgb(image), planes)
-
-        return SourceFrame(index, pts_s, time.time(), self.stats.reconnects, width, height, copy_to)
 
 
 def _opener(url: str) -> tuple[urllib.request.OpenerDirector, str, dict[str, str]]:
