@@ -102,16 +102,17 @@ def test_json_lines_on_standard_error_and_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_deaths_and_restarts_are_told_with_their_reason_and_what_was_leased_again(tmp_path: Path) -> None:
-    config = scene(tmp_path, 1200)
+    config = scene(tmp_path, 400)
     out = tmp_path / "out"
-    with Command("run", config, "--out", out) as command:
+    slow = ("--set", "model.name=tests.slow_model:Slow")  # the model holds frames whenever its worker is killed
+    with Command("run", config, "--out", out, *slow) as command:
         wait_until(lambda: log_size(out))
         for name in ("segment/0", "track/0"):
             killed = command.kill(name)
             command.stage(name, not_pid=killed)
         code, _, err = command.finish()
     assert code == 0, err
-    assert summary(out)["frames"]["processed"] == 1200
+    assert summary(out)["frames"]["processed"] == 400
     for name in ("segment/0", "track/0"):
         words = rf"{name}: died \(signal 9 \(SIGKILL\)\); restarted, 1 of 5 restarts within 300 s"
         assert said(out, words)
