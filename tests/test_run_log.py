@@ -104,7 +104,7 @@ def test_json_lines_on_standard_error_and_in_the_file(tmp_path: Path) -> None:
 def test_deaths_and_restarts_are_told_with_their_reason_and_what_was_leased_again(tmp_path: Path) -> None:
     config = scene(tmp_path, 400)
     out = tmp_path / "out"
-    slow = ("--set", "model.name=tests.slow_model:Slow")  # the model holds frames whenever its worker is killed
+    slow = ("--set", "model.name=tests.slow_model:Slow")  # so that a worker that is killed holds frames
     with Command("run", config, "--out", out, *slow) as command:
         wait_until(lambda: log_size(out))
         for name in ("segment/0", "track/0"):
