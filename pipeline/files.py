@@ -14,7 +14,11 @@ from pipeline.errors import OutputError, TallycamError
 
 
 def reason(error: Exception) -> str:
-    """Why an operation failed, without the path that `str(error)` repeats: `No space left on device`."""
+    """Why an operation failed, without the path that `str(error)` repeats: `No space left on device`.
+
+    Args:
+        error: Of the operating system or a library.
+    """
     text = getattr(error, "strerror", None)
     return str(text) if text else str(error) or type(error).__name__
 

@@ -103,12 +103,21 @@ def forget() -> None:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name holds a secret, e.g. `password` or `api_key`."""
+    """Whether a setting of this name holds a secret, e.g. `password` or `api_key`.
+
+    Args:
+        name: Of a setting or a part of a query.
+    """
     return _SECRET_NAME.search(name) is not None
 
 
 def shown(text: str, longest: int = 64) -> str:
-    """Foreign text as a part of one line of a message: no password, no control characters, not too long."""
+    """Foreign text as a part of one line of a message: no password, no control characters, not too long.
+
+    Args:
+        text: Of the user.
+        longest: Greatest length.
+    """
     text = redact(text)
     if not text.isprintable():
         text = redact("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))

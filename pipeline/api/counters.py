@@ -17,7 +17,7 @@ Point = tuple[float, float]
 
 
 class _NoObjects:
-    """A stream whose objects nobody asks about (`rule.ObjectTable`)."""
+    """An `ObjectTable` for a stream without objects of its own."""
 
     def unique(self) -> dict[str, int]:
         return {}
@@ -37,7 +37,7 @@ class _NoObjects:
 
 
 class _RuleCounter:
-    """One counting rule that is told of tracks."""
+    """One counting rule that is fed with tracks."""
 
     def __init__(self, config: StreamConfig, rule: type[CountingRule]) -> None:
         self._stream = CountedStream("", config, _NoObjects())

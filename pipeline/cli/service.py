@@ -36,7 +36,9 @@ def install(
     user: UserService = False,
     account: Annotated[
         str | None,
-        typer.Option("--as", help="The user who counts. By default the one who called sudo.", metavar="USER"),
+        typer.Option(
+            "--as", help="The user who counts. By default the user who called sudo.", metavar="USER"
+        ),
     ] = None,
     memory: Annotated[
         str, typer.Option(help="The most memory that it may use, e.g. 4G or a share of the machine's.")

@@ -38,7 +38,11 @@ class ObjectTable(Protocol):
         """Class -> by how many objects `unique` may be off, as in 34 ± 2."""
 
     def may_return(self, object_id: int) -> bool:
-        """Whether an object that has ended is still known, and is observed again should it reappear in its place."""
+        """Whether an object that has ended is still known, and is observed again should it reappear in its place.
+
+        Args:
+            object_id: Of an object that has ended.
+        """
 
     def class_of(self, object_id: int) -> str:
         """Class of an active or lost object, by vote over all its observations.

@@ -27,7 +27,11 @@ class ZoneNumbers:
     dwell: QuantileSketch = field(default_factory=lambda: QuantileSketch(DWELL_EDGES_S))
 
     def move(self, count: int) -> None:
-        """Adds `count` objects to those inside now."""
+        """Changes the number of objects inside now.
+
+        Args:
+            count: Objects that have entered, less those that have left.
+        """
         self.now += count
         self.peak = max(self.peak, self.now)
 

@@ -35,7 +35,13 @@ def signed_distances(start: Xy, end: Xy, points: Floats) -> Floats:
 
 
 def signed_distance(start: Xy, end: Xy, point: Xy) -> float:
-    """`signed_distances` of a single point."""
+    """`signed_distances` of a single point.
+
+    Args:
+        start: x y of a point on the line.
+        end: x y of another one.
+        point: x y.
+    """
     dx, dy = end[0] - start[0], end[1] - start[1]
     return ((point[0] - start[0]) * dy - (point[1] - start[1]) * dx) / float(np.hypot(dx, dy))
 

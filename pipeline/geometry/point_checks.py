@@ -24,6 +24,9 @@ MIN_RELATIVE_AREA = 1e-3
 def at_least(count: int) -> Callable[[Points], Points]:
     """A check for a minimum number of points.
 
+    Args:
+        count: Least number of points.
+
     Returns:
         A function that raises ValueError if there are fewer than `count`.
     """
@@ -39,6 +42,9 @@ def at_least(count: int) -> Callable[[Points], Points]:
 def distinct_neighbours(points: Points) -> Points:
     """Checks that no two consecutive points are equal.
 
+    Args:
+        points: x y each, fractions of the frame.
+
     Raises:
         ValueError: two are.
     """
@@ -51,6 +57,9 @@ def distinct_neighbours(points: Points) -> Points:
 def has_area(points: Points) -> Points:
     """Checks that a polygon encloses an area.
 
+    Args:
+        points: x y each, fractions of the frame.
+
     Raises:
         ValueError: all of its corners are collinear.
     """
@@ -61,6 +70,9 @@ def has_area(points: Points) -> Points:
 
 def simple_polygon(points: Points) -> Points:
     """Checks that no edges of a polygon cross, as those of a bow tie do. Edges may touch.
+
+    Args:
+        points: x y each, fractions of the frame.
 
     Raises:
         ValueError: two edges cross; names them by the numbers of their corners, from 1.
@@ -81,6 +93,9 @@ def simple_polygon(points: Points) -> Points:
 def simple_line(points: Points) -> Points:
     """Checks that a polyline does not intersect itself: otherwise it has no two sides.
 
+    Args:
+        points: x y each, fractions of the frame.
+
     Raises:
         ValueError: two segments intersect; names them by their numbers, from 1.
     """
@@ -98,6 +113,9 @@ def simple_line(points: Points) -> Points:
 
 def no_three_collinear(points: Points) -> Points:
     """Checks that no three points are collinear: otherwise they do not determine a homography. Any unit.
+
+    Args:
+        points: x y each.
 
     Raises:
         ValueError: three are.

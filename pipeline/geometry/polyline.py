@@ -56,7 +56,11 @@ class Polyline:
         """Place and normal of each bend."""
 
     def distance(self, point: Xy) -> float:
-        """Signed distance of a point to the extended polyline in pixels: positive on the left-hand side."""
+        """Signed distance of a point to the extended polyline in pixels: positive on the left-hand side.
+
+        Args:
+            point: x y, pixels.
+        """
         if len(self._edges) == 1:
             x, y, dx, dy, length = (
                 self._straight
@@ -113,7 +117,11 @@ class Polyline:
         return sum(self._crossing(p, q) for p, q in pairwise(path))
 
     def meets(self, path: Sequence[Xy]) -> bool:
-        """Whether a path shares a point with the polyline."""
+        """Whether a path shares a point with the polyline.
+
+        Args:
+            path: x y of consecutive positions.
+        """
         return any(path_intersects(path, a, b) for a, b in self._edges)
 
     def room(self, frame: tuple[int, int]) -> dict[int, float]:

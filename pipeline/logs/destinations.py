@@ -18,7 +18,11 @@ OURS = "pipeline"
 
 
 def run_log_path(out: Path) -> Path:
-    """The log file in the folder of a run."""
+    """The log file in the folder of a run.
+
+    Args:
+        out: Folder of the run.
+    """
     return out / "log" / "run.log"
 
 
@@ -39,6 +43,11 @@ class RunLogFile(RotatingFileHandler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record; after a failure, first how many were lost.
+
+        Args:
+            record: The record.
+        """
         lost, self._lost = self._lost, 0
         super().emit(record)
         if lost and not self._lost:
@@ -48,6 +57,11 @@ class RunLogFile(RotatingFileHandler):
             self._lost += lost
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (named by `logging`)
+        """Counts a record that could not be written.
+
+        Args:
+            record: The record.
+        """
         self._lost += 1
 
 
@@ -70,6 +84,11 @@ class ConsoleHandler(logging.Handler):
         self._libraries_from = level if level <= logging.INFO else logging.ERROR
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Prints a record, unless it is a library's and not important enough.
+
+        Args:
+            record: The record.
+        """
         ours = record.name.partition(".")[0] == OURS
         if getattr(record, "shown", False) or (not ours and record.levelno < self._libraries_from):
             return
@@ -91,6 +110,11 @@ class LineCounter(logging.Handler):
         self._count = count
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Counts a record.
+
+        Args:
+            record: The record.
+        """
         self._count(stage_of(origin_of(record)), level_of(record))
 
 

@@ -41,32 +41,57 @@ class LogLevel(Enum):
 
 
 def origin_of(record: logging.LogRecord, default: str = "supervisor") -> str:
-    """The process that a record is about, e.g. `decode/gate`."""
+    """The process that a record is about, e.g. `decode/gate`.
+
+    Args:
+        record: The record.
+        default: The process if the record names none.
+    """
     return str(getattr(record, "origin", default))
 
 
 def stream_of(record: logging.LogRecord) -> str:
-    """The stream that a record is about; empty if it is about none or about all of them."""
+    """The stream that a record is about; empty if it is about none or about all of them.
+
+    Args:
+        record: The record.
+    """
     return str(getattr(record, "stream", ""))
 
 
 def stage_of(origin: str) -> str:
-    """`decode` of `decode/gate`."""
+    """The stage of a process: `decode` of `decode/gate`.
+
+    Args:
+        origin: Name of the process.
+    """
     return origin.partition("/")[0]
 
 
 def level_of(record: logging.LogRecord) -> str:
-    """Name of the level in lower case, as in JSON and in metrics."""
+    """Name of the level in lower case, as in JSON and in metrics.
+
+    Args:
+        record: The record.
+    """
     return logging.getLevelName(record.levelno).lower()
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The message as one printable line without passwords, at most `MESSAGE_MAX` characters."""
+    """The message as one printable line without passwords, at most `MESSAGE_MAX` characters.
+
+    Args:
+        record: The record.
+    """
     return _printable(redact(record.getMessage()))[:MESSAGE_MAX]
 
 
 def exception_of(record: logging.LogRecord) -> str:
-    """The traceback of a record without passwords, empty if it has none; lines end in `\\n`."""
+    """The traceback of a record without passwords, empty if it has none; lines end in `\\n`.
+
+    Args:
+        record: The record.
+    """
     if record.exc_info and not record.exc_text:
         record.exc_text = logging.Formatter().formatException(record.exc_info)
     if not record.exc_text:
@@ -87,6 +112,11 @@ class TextFormatter(logging.Formatter):
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
+        """A record as text, with its traceback in further, indented lines.
+
+        Args:
+            record: The record.
+        """
         origin, stream = origin_of(record), stream_of(record)
         shown = f" [{stream}]" if stream and not origin.endswith(f"/{stream}") else ""
         line = f"{_time(record, utc=False)} {record.levelname:<7} {origin}{shown}: {message_of(record)}"
@@ -102,6 +132,11 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        """A record as one line of JSON.
+
+        Args:
+            record: The record.
+        """
         origin = origin_of(record)
         fields = {
             "time": _time(record, utc=True),
@@ -118,7 +153,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def formatter_of(form: LogFormat, *, tracebacks: bool = True) -> logging.Formatter:
-    """The formatter of a form; `tracebacks` is for text, JSON always has them."""
+    """The formatter of a form.
+
+    Args:
+        form: Text or JSON.
+        tracebacks: Whether text includes tracebacks; JSON always does.
+    """
     return TextFormatter(tracebacks=tracebacks) if form is LogFormat.TEXT else JsonFormatter()
 
 

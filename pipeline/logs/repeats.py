@@ -58,7 +58,12 @@ class RepeatFilter:
         return due + passed
 
     def due(self, now_s: float, *, all_of_them: bool = False) -> list[str]:
-        """The sums of windows that have ended, or of all windows."""
+        """Lines that sum up windows.
+
+        Args:
+            now_s: Monotonic seconds.
+            all_of_them: Also of windows that have not ended.
+        """
         lines = []
         for key, seen in list(self._repeated.items()):
             if all_of_them or now_s - seen.since_s >= WINDOW_S:

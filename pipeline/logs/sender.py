@@ -3,7 +3,7 @@
 A record is one line: the record separator (as in RFC 7464), JSON, a line feed. Everything else on standard error is
 text of libraries: warnings of libav, tracebacks of threads, the last words of a native crash.
 
-The pipe is not blocking. When nobody reads it, because the supervisor is stopped, lines are lost and counted, and the
+The pipe is not blocking. When it is not read, because the supervisor is stopped, lines are lost and counted, and the
 stage goes on. When its reader is gone, because the supervisor was killed, records are appended to the log file here.
 """
 
@@ -57,6 +57,11 @@ class SendingHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Sends a record to the supervisor, or appends it to the log file if that is gone.
+
+        Args:
+            record: The record.
+        """
         stream = stream_of(record) or self._stream
         self._tell_lost(stream)
         sent = SentRecord(

@@ -78,11 +78,19 @@ class StageMetrics:
         return self._streams[name]
 
     def batch(self, frames: int) -> None:
-        """Records one run of the model on a batch of `frames`."""
+        """Records one run of the model.
+
+        Args:
+            frames: Number of frames in the batch.
+        """
         self._families.batch.labels(self.stage).observe(frames)
 
     def sink(self, name: str) -> SinkMetrics:
-        """The metrics of a sink of another package."""
+        """The metrics of a sink of another package.
+
+        Args:
+            name: Its name in the configuration.
+        """
         return SinkMetrics(self._families, self.stage, name)
 
     def log_line(self, stage: str, level: str) -> None:
@@ -176,7 +184,11 @@ class SinkMetrics:
         self._errors.inc()
 
     def lost(self, number: int) -> None:
-        """Frames or events did not reach the sink."""
+        """Counts frames or events that did not reach the sink.
+
+        Args:
+            number: How many.
+        """
         self._lost.inc(number)
 
 
@@ -204,39 +216,73 @@ class StreamMetrics:
         self.end_to_end: Callable[[float], None] = families.end_to_end.labels(*labels).observe
 
     def frames_in(self, frames: int = 1) -> None:
-        """Counts frames that the stage received."""
+        """Counts frames that the stage received.
+
+        Args:
+            frames: How many.
+        """
         self._frames_in.inc(frames)
 
     def frames_out(self, frames: int = 1) -> None:
-        """Counts frames that the stage handed on."""
+        """Counts frames that the stage handed on.
+
+        Args:
+            frames: How many.
+        """
         self._frames_out.inc(frames)
 
     def dropped(self, reason: str, frames: int = 1) -> None:
-        """Counts dropped frames under the label `reason`."""
+        """Counts dropped frames.
+
+        Args:
+            reason: Why; a label.
+            frames: How many.
+        """
         counter = self._dropped.get(reason)
         if counter is None:
             counter = self._dropped[reason] = self._families.dropped.labels(*self._labels, reason)
         counter.inc(frames)
 
     def static(self, frames: int = 1) -> None:
-        """Counts frames without motion, which needed no inference; they are in `frames_out` as well."""
+        """Counts frames without motion, which needed no inference; they are in `frames_out` as well.
+
+        Args:
+            frames: How many.
+        """
         self._static.inc(frames)
 
     def rows_not_finite(self, rows: int) -> None:
-        """Rows of the model's output (anchors, queries, boxes) left out because they contain NaN or infinity."""
+        """Counts rows of the model's output (anchors, queries, boxes) left out because they contain NaN or infinity.
+
+        Args:
+            rows: How many.
+        """
         self._rows_not_finite.inc(rows)
 
     def slots(self, used: int, total: int) -> None:
-        """Sets how many slots of the stream's frame ring are in use, and how many there are."""
+        """Sets the occupancy of the stream's frame ring.
+
+        Args:
+            used: Slots in use.
+            total: All slots.
+        """
         self._slots_used.set(used)
         self._slots.set(total)
 
     def queue(self, frames: int) -> None:
-        """Sets the number of frames that wait for this stage."""
+        """Sets the number of frames that wait for this stage.
+
+        Args:
+            frames: How many.
+        """
         self._queue.set(frames)
 
     def credits(self, frames: int) -> None:
-        """Sets the number of frames that this stage may still send, or has requested."""
+        """Sets the number of frames that this stage may still send, or has requested.
+
+        Args:
+            frames: How many.
+        """
         self._credits.set(frames)
 
     def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:

@@ -50,6 +50,9 @@ def download(url: str, path: Path, sha256: str, *, progress: bool = True) -> Non
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, hexadecimal.
 
+    Args:
+        path: Of the file.
+
     Raises:
         OSError: it cannot be read.
     """

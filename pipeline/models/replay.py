@@ -184,7 +184,11 @@ def _row(line: str, path: Path, number: int) -> list[float]:
 
 
 def path_of(config: ModelConfig) -> Path:
-    """The PATH in `model.name: replay:PATH`."""
+    """The PATH in `model.name: replay:PATH`.
+
+    Args:
+        config: `model` of the configuration.
+    """
     return Path((config.name or "").partition(":")[2])
 
 

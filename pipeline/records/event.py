@@ -70,7 +70,7 @@ class CountEvent:
 
     @property
     def time_s(self) -> float | None:
-        """Unix time at which it happened; None for a recording of which nobody knows when it was made."""
+        """Unix time at which it happened; None for a recording whose start is unknown."""
         return self.wall_s if self.clock == "wall" else self.recorded_s
 
     @property

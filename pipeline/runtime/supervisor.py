@@ -33,7 +33,7 @@ STOP_S = 10.0
 """Time that stages have to leave their loops after a request to stop, before they are killed."""
 TICK_S = 0.1
 PAUSE_S = 1.0
-"""A turn of the loop that takes so much longer is a pause of this process, in which it could hear nobody."""
+"""A turn of the loop that takes so much longer is a pause of this process, during which it received no heartbeats."""
 SLOW_RETRY_S = 60.0
 """How often a process is tried again that has used up its restarts, in a run without end."""
 
@@ -132,7 +132,7 @@ class Supervisor:
         log.info("started, pid %d", handle.pid, extra=_about(entry))
 
     def _begin_turn(self, now_s: float) -> None:
-        """A turn that took long was a pause of this process, in which it heard nobody: it counts against nobody."""
+        """A turn that took long was a pause of this process: silence of the stages during it does not count."""
         if (paused_s := now_s - self._turn_s - TICK_S) > PAUSE_S:
             for entry in self.entries:
                 entry.heard_s += paused_s

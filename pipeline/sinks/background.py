@@ -24,10 +24,18 @@ class Background:
         self._done = self._path.exists()
 
     def begin(self, video: VideoInfo) -> None:
-        """Nothing to prepare."""
+        """Nothing to prepare.
+
+        Args:
+            video: What is known of the frames.
+        """
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether there is none yet."""
+        """Whether there is none yet.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         return not self._done
 
     def ready(self) -> bool:
@@ -36,6 +44,10 @@ class Background:
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
         """Keeps the frame.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
 
         Raises:
             OutputError: It cannot be written.

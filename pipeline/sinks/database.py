@@ -60,7 +60,11 @@ class Database:
             thread.start()
 
     def write_events(self, events: Sequence[CountEvent]) -> None:
-        """Appends events to the spool; one `write` to a local file, without a lock."""
+        """Appends events to the spool; one `write` to a local file, without a lock.
+
+        Args:
+            events: In the order in which they were counted.
+        """
         failed = self._spool.error
         self._spool.append(events)
         if self._spool.error and not failed:

@@ -29,7 +29,7 @@ class FrameWriter:
         return all(sink.ready() for sink in self._sinks)
 
     def write(self, planes: Planes, tracks: Tracks) -> None:
-        """Writes one frame. Annotations are drawn on the planes themselves: nobody else reads them any more.
+        """Writes one frame. Annotations are drawn on the planes themselves: they are not read again.
 
         Args:
             planes: Pixels of the frame, in one buffer.

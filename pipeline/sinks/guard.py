@@ -40,7 +40,11 @@ class SinkCounts(Protocol):
         """A call has failed."""
 
     def lost(self, number: int) -> None:
-        """Frames or events did not reach the sink."""
+        """Counts frames or events that did not reach the sink.
+
+        Args:
+            number: How many.
+        """
 
 
 class Guard:
@@ -190,12 +194,20 @@ class GuardedFrames:
         self._live = False
 
     def begin(self, video: VideoInfo) -> None:
-        """Calls `begin` of the sink, if it has one."""
+        """Calls `begin` of the sink, if it has one.
+
+        Args:
+            video: What is known of the frames.
+        """
         self._live = video.live
         self._guard.offer(lambda sink: _begin(sink, video), 0)
 
     def wants(self, tracks: Tracks) -> bool:
-        """Always, unless it is switched off."""
+        """Whether the sink still takes frames: always, unless it is switched off.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         return not self._guard.off
 
     def ready(self) -> bool:
@@ -203,7 +215,12 @@ class GuardedFrames:
         return self._live or self._guard.has_room()
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
-        """Copies the frame, since its memory is used again, and hands it to the sink."""
+        """Copies the frame, since its memory is used again, and hands it to the sink.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
+        """
         copy = planes.copy()
         self._guard.offer(lambda sink: sink.write_frame(copy, tracks))
 
@@ -227,7 +244,11 @@ class GuardedEvents:
         self._guard = guard
 
     def write_events(self, events: Sequence[CountEvent]) -> None:
-        """Hands events to the sink, except for those that counting rules only tell each other."""
+        """Hands events to the sink, except for those that counting rules only tell each other.
+
+        Args:
+            events: In the order in which they were counted.
+        """
         batch = [event for event in events if event.change != "internal"]
         if batch:
             self._guard.offer(lambda sink: sink.write_events(batch), len(batch))

@@ -10,7 +10,7 @@ from pipeline.web.live_view import open_view
 
 
 class LivePicture:
-    """Shows the newest frame to whoever is watching.
+    """Shows the newest frame to the viewers.
 
     Args:
         settings: `output.live`.
@@ -30,10 +30,18 @@ class LivePicture:
         self.address = self._view.address
 
     def begin(self, video: VideoInfo) -> None:
-        """Nothing to prepare."""
+        """Nothing to prepare.
+
+        Args:
+            video: What is known of the frames.
+        """
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether anybody is watching: without a viewer a frame costs one comparison."""
+        """Whether there is a viewer; without one a frame costs one comparison.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         return self._view.watched
 
     def ready(self) -> bool:
@@ -41,7 +49,12 @@ class LivePicture:
         return True
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
-        """Shows one frame."""
+        """Shows one frame.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
+        """
         self._view.show(planes)
 
     def close(self) -> None:

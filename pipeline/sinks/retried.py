@@ -52,6 +52,9 @@ class RetriedSink:
     def begin(self, video: VideoInfo) -> None:
         """Passes on what is known of the frames.
 
+        Args:
+            video: What is known of the frames.
+
         Raises:
             OutputError: The sink of a recording cannot be opened.
         """
@@ -63,7 +66,11 @@ class RetriedSink:
             self._failed(error)
 
     def wants(self, tracks: Tracks) -> bool:
-        """As the sink; one that has stopped is opened again here, once in a while."""
+        """Whether the sink wants a frame; one that has stopped is opened again here, at intervals.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         if self._sink is None:
             self._try_again()
         if self._sink is None:
@@ -78,6 +85,10 @@ class RetriedSink:
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
         """Writes a frame, unless the sink has stopped.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
 
         Raises:
             OutputError: The sink of a recording failed.

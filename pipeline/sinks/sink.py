@@ -94,6 +94,9 @@ class EventSink(Closable, Protocol):
 
         An event may come more than once: after a restart those of the last seconds come again. `CountEvent.key`
         together with the run names an event, and `CountEvent.change` says whether it is new, corrected or withdrawn.
+
+        Args:
+            events: New, corrected and withdrawn ones.
         """
 
 
@@ -121,10 +124,18 @@ class ManagedFrameSink(FrameSink, Protocol):
     annotated: bool
 
     def begin(self, video: VideoInfo) -> None:
-        """Called once, before the first frame."""
+        """Called once, before the first frame.
+
+        Args:
+            video: What is known of the frames.
+        """
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether `write_frame` is to be called. Asked once a frame."""
+        """Whether `write_frame` is to be called. Asked once a frame.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
 
     def ready(self) -> bool:
         """Whether a frame could be taken now; if not, it is offered again a moment later."""

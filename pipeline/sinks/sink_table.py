@@ -144,7 +144,13 @@ def frame_sinks(
 def event_sinks(
     config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
 ) -> list[ManagedEventSink]:
-    """Opens the sinks for the events of one tracking process; arguments and errors as of `frame_sinks`."""
+    """Opens the sinks for the events of one tracking process.
+
+    Args:
+        config: Of the run.
+        context: Of the process; each sink gets it with its own name.
+        counts: Counts what goes wrong with the sink of a name.
+    """
     sinks = [
         cast(
             ManagedEventSink,
@@ -160,6 +166,9 @@ def event_sinks(
 
 def check_sinks(config: Config) -> None:
     """Checks `output.sinks` without opening anything, so that mistakes are found before a run starts.
+
+    Args:
+        config: Of the run to start.
 
     Raises:
         ConfigError: There is no such sink, it cannot be imported, or its settings are wrong.

@@ -36,6 +36,9 @@ class VideoFile:
     def begin(self, video: VideoInfo) -> None:
         """Opens the file.
 
+        Args:
+            video: What is known of the frames.
+
         Raises:
             OutputError: It cannot be written, or there is no encoder.
         """
@@ -46,7 +49,11 @@ class VideoFile:
         )
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether `output.video.fps` has room for the frame."""
+        """Whether `output.video.fps` has room for the frame.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         return self._writer is not None and self._writer.wants(tracks.pts_s)
 
     def ready(self) -> bool:
@@ -55,6 +62,10 @@ class VideoFile:
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
         """Encodes one frame.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
 
         Raises:
             OutputError: It cannot be written, for example on a full disk.

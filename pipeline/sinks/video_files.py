@@ -48,6 +48,9 @@ class VideoFiles:
     def begin(self, video: VideoInfo) -> None:
         """Makes the folder, and keeps what a killed process has left in it.
 
+        Args:
+            video: What is known of the frames.
+
         Raises:
             OutputError: It cannot be written.
         """
@@ -60,7 +63,11 @@ class VideoFiles:
             add_to_index(self._folder, kept)
 
     def wants(self, tracks: Tracks) -> bool:
-        """Whether `output.video.fps` has room for the frame."""
+        """Whether `output.video.fps` has room for the frame.
+
+        Args:
+            tracks: Of the frame that is due.
+        """
         return self._writer is None or self._writer.wants(tracks.pts_s)
 
     def ready(self) -> bool:
@@ -69,6 +76,10 @@ class VideoFiles:
 
     def write_frame(self, planes: Planes, tracks: Tracks) -> None:
         """Encodes one frame, the first one of a file where one is due.
+
+        Args:
+            planes: Its pixels.
+            tracks: Its objects, and the counts so far.
 
         Raises:
             OutputError: It cannot be written, for example on a full disk.

@@ -50,7 +50,7 @@ class Appearance:
 
     Attributes:
         mean: (24,) 0..255.
-        weight: of the sightings in it; 0: nobody has looked.
+        weight: of the observations in it; 0 if there is none.
     """
 
     mean: Floats
@@ -73,7 +73,11 @@ class DetectionAppearances:
         self.weights: Floats = np.where(crowded(boxes_px), CROWDED_WEIGHT, 1.0) * appearances.any(axis=1)
 
     def only(self, rows: Any) -> DetectionAppearances:
-        """Some of them."""
+        """The appearances of some detections.
+
+        Args:
+            rows: Rows: (M,) bool or int64.
+        """
         some = DetectionAppearances.__new__(DetectionAppearances)
         some.appearances, some.weights = self.appearances[rows], self.weights[rows]
         return some
@@ -94,29 +98,50 @@ class TrackAppearances(AttributeState):
         self.weights = np.zeros(0)
 
     def add(self, count: int) -> None:
-        """New tracks, of which nothing is known, in rows after the others."""
+        """Adds tracks whose appearance is not known, in rows after the others.
+
+        Args:
+            count: Number of tracks.
+        """
         self.means = np.concatenate([self.means, np.zeros((count, APPEARANCE_SIZE))])
         self.weights = np.concatenate([self.weights, np.zeros(count)])
 
     def keep(self, rows: Any) -> None:
-        """Forgets the tracks whose `rows` (M,) are False, or takes these numbers of rows."""
+        """Drops rows.
+
+        Args:
+            rows: The rows that stay: (M,) bool, or int64 numbers in their new order.
+        """
         self.means, self.weights = self.means[rows], self.weights[rows]
 
     def only(self, rows: Any) -> TrackAppearances:
-        """Some of them."""
+        """The appearances of some tracks.
+
+        Args:
+            rows: Rows: (M,) bool or int64.
+        """
         some = TrackAppearances()
         some.means, some.weights = self.means[rows], self.weights[rows]
         return some
 
     def observe(self, rows: Any, seen: DetectionAppearances) -> None:
-        """One sighting of each of `rows` (K,)."""
+        """Updates the mean appearance of tracks with one observation each.
+
+        Args:
+            rows: (K,) int64 rows of the tracks.
+            seen: The K observations.
+        """
         total = np.minimum(self.weights[rows] + seen.weights, MEMORY_OBSERVATIONS)
         share = seen.weights / np.maximum(total, 1e-9)
         self.means[rows] += share[:, None] * (seen.appearances - self.means[rows])
         self.weights[rows] = total
 
     def of(self, rows: Any) -> list[Appearance]:
-        """Copies of some rows."""
+        """The appearances of some tracks, as copies.
+
+        Args:
+            rows: (K,) int64.
+        """
         if not self.weights.any():
             return [UNKNOWN] * len(rows)
         return [
@@ -126,7 +151,17 @@ class TrackAppearances(AttributeState):
 
 
 def appearance_costs(seen: DetectionAppearances, rows: Any, old: TrackAppearances, columns: Any) -> Floats:
-    """(K,) what looks add to the cost of taking each of the detections `rows` for the track of `columns`."""
+    """What appearance adds to the association cost of detection-track pairs.
+
+    Args:
+        seen: Appearances of the detections.
+        rows: (K,) int64 rows of `seen`.
+        old: Appearances of the tracks.
+        columns: (K,) int64 rows of `old`.
+
+    Returns:
+        (K,) float64, within `LINK_COST_RANGE`; 0 where one of the two is not known.
+    """
     difference = np.abs(seen.appearances[rows] - old.means[columns]).sum(axis=1) / _WHOLE
     trust = np.minimum(old.weights[columns], FULL_TRUST_WEIGHT) / FULL_TRUST_WEIGHT * (seen.weights[rows] > 0)
     costs: Floats = trust * np.clip(
@@ -136,8 +171,15 @@ def appearance_costs(seen: DetectionAppearances, rows: Any, old: TrackAppearance
 
 
 def appearance_evidence(one: Appearance, other: Appearance) -> float:
-    """Log-likelihood ratio of one object and two, by what two fragments look like: bounded; 0 where nothing is
-    known."""
+    """Log-likelihood ratio of one object against two, by the appearance of two fragments.
+
+    Args:
+        one: Mean appearance of the earlier fragment.
+        other: Of the later one.
+
+    Returns:
+        Within `STITCH_EVIDENCE_RANGE`; 0 where one of the two is not known.
+    """
     trust = min(one.weight, other.weight, FULL_TRUST_WEIGHT) / FULL_TRUST_WEIGHT
     if trust == 0:
         return 0.0
@@ -148,8 +190,14 @@ def appearance_evidence(one: Appearance, other: Appearance) -> float:
 
 
 def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
-    """(N, 4) boxes x0 y0 x1 y1 of a frame -> (N,) whether more of each than
-    `MAX_UNCROWDED_OVERLAP` lies in another one."""
+    """Which boxes of a frame overlap others by more than `MAX_UNCROWDED_OVERLAP` of their area.
+
+    Args:
+        boxes_px: (N, 4) x0 y0 x1 y1, pixels.
+
+    Returns:
+        (N,) bool.
+    """
     order = np.argsort(boxes_px[:, 0])
     boxes = boxes_px[order]
     # of each box, those that begin further right, but before it ends

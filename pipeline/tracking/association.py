@@ -35,7 +35,8 @@ SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
 OVERLAP_WEIGHT = 3.5
 UNCERTAINTY_WEIGHT = 0.3
-"""Weight of the logarithm of how vague the expected place is: one who is lost does not take what fits one in sight."""
+"""Weight of the log variance of the prediction: an unobserved track does not win a detection that fits
+an observed one."""
 CONFUSED_CLASS_COST = 0.8
 """Added to the distance where the classes differ, but are of one group (`class_groups.py`)."""
 CLASS_CHANGE_COST = 3.4
@@ -78,7 +79,7 @@ class Measurements:
         groups: (N,) the groups of these.
         weak: (N,) whether too weak to begin a track.
         edges: (N, 4) whether the box touches the left, top, right, bottom border of the frame.
-        seen: what they look like; None: nobody has looked.
+        seen: their appearance; None if it was not computed.
         masks: (N, 28, 28), or None if they tell nothing.
     """
 
@@ -93,6 +94,12 @@ class Measurements:
 
     @classmethod
     def of(cls, instances: Instances, groups: Groups) -> Measurements:
+        """The measurements of a frame.
+
+        Args:
+            instances: The detections, N of them.
+            groups: Class id -> group of classes that are linked with each other.
+        """
         boxes_px = instances.boxes_px.astype(np.float64)
         return cls(
             cxcywh_px=kalman.measurements(boxes_px),
@@ -141,7 +148,16 @@ class Predictions:
 
 
 def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, Floats]:
-    """All pairs whose cost is below `MAX_COST`: rows of `new` (K,), rows of `old` (K,), costs (K,)."""
+    """Association costs of the gated detection-track pairs: negative log-likelihoods of the innovation, and what class,
+    appearance and mask add.
+
+    Args:
+        new: Detections of the frame.
+        old: Predicted tracks.
+
+    Returns:
+        Rows of `new` (K,), rows of `old` (K,) and costs (K,) of all pairs whose cost is below `MAX_COST`.
+    """
     rows, columns = _gate(new, old)
     if not len(rows):
         return _with_lone_pairs(new, old, rows, columns, np.zeros(0))
@@ -180,7 +196,7 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
 def _with_lone_pairs(
     new: Measurements, old: Predictions, rows: Rows, columns: Rows, costs: Floats
 ) -> tuple[Rows, Rows, Floats]:
-    """The same pairs, and those of a detection and a new track that are far from each other, but have nobody else.
+    """The same pairs, and those of a detection and a new track that are far apart and have no other candidate.
 
     What moves by more than its own length between two frames overlaps nothing, and its velocity is known only when
     it has been linked once. A pair is taken if each is the other's nearest, by far, and they are alike in size.

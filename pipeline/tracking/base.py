@@ -44,16 +44,36 @@ class Tracker(Stateful, Protocol):
     """Links instances over the frames of one stream. Deterministic; knows no clock but `dt_s`."""
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
-        """Links the instances of the next frame, `dt_s` media seconds (0 or more) after the last one given."""
+        """Links the instances of the next frame to tracks.
+
+        Args:
+            instances: Detections of the frame.
+            dt_s: Media seconds since the last frame given; 0 or more.
+        """
 
     def expected(self, dt_s: float) -> Floats:
-        """(M, 4) x0 y0 x1 y1: where the established tracks should be `dt_s` media seconds after the last frame."""
+        """Predicts where the established tracks are; nothing changes.
+
+        Args:
+            dt_s: Media seconds since the last frame given.
+
+        Returns:
+            (M, 4) float64 x0 y0 x1 y1, pixels.
+        """
 
     def forget(self, track: int) -> None:
-        """Ends a track now: its object goes on as another one."""
+        """Ends a track at once: its object goes on under another track.
+
+        Args:
+            track: Number of the track; one that is not known is ignored.
+        """
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """The camera has moved since the last frame given; comes before `update`."""
+        """Compensates the motion of the camera since the last frame given. Called before `update`.
+
+        Args:
+            camera_transform: Maps pixels of the last frame to pixels of the next one.
+        """
 
 
 class TrackLifetime(AttributeState):
@@ -66,7 +86,14 @@ class TrackLifetime(AttributeState):
         self._step_s = 0.0
 
     def limits_s(self, dt_s: float) -> tuple[float, float]:
-        """Seconds for established tracks, and for new ones; `dt_s` after the last frame."""
+        """For how long tracks are kept without an observation.
+
+        Args:
+            dt_s: Media seconds since the last frame.
+
+        Returns:
+            Seconds for established tracks, and for new ones.
+        """
         least_s = 2.5 * (self._step_s or min(dt_s, 1.0))
         if dt_s > 0:
             self._step_s = min(0.9 * self._step_s + 0.1 * dt_s if self._step_s else dt_s, 1.0)
@@ -76,8 +103,18 @@ class TrackLifetime(AttributeState):
 def outside_now(
     mean: Floats, velocity: Floats, edges: NDArray[np.bool_], frame: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """(N,) whether each object that was cut by the frame's borders `edges` (N, 4) has gone out over one of them by
-    now; `observation.outside` for many. Ends of tracks: the next one who comes in there is not taken for them."""
+    """Which objects that were cut by the border of the frame have left it over that border by now, as
+    `observation.outside` for many. Their tracks end, so that the next object that enters there is not taken for them.
+
+    Args:
+        mean: (N, 4) centre x y, width and height, pixels.
+        velocity: (N, 4) their rates, pixels a second.
+        edges: (N, 4) bool: the left, top, right and bottom borders that cut them.
+        frame: Width and height, pixels.
+
+    Returns:
+        (N,) bool.
+    """
     near = np.maximum(2.0, 0.01 * np.array(frame))
     half, swell = mean[:, 2:] / 2, velocity[:, 2:] / 2
     low = (mean[:, :2] + half <= near) & (velocity[:, :2] + swell < 0)

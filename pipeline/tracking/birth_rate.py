@@ -1,6 +1,6 @@
 """How often objects begin by themselves, by place: what a stitch has to be likelier than.
 
-Where people walk out of a door every second, one who appears half a second after another was lost is no evidence; in
+Where people come out of a door every second, an appearance half a second after a loss is no evidence; in
 an empty yard it is. Births are a Poisson process (as in the clutter and birth models of Bar-Shalom, Estimation with
 Applications to Tracking and Navigation) with one density for the border of the frame and one for the inside, both
 learnt from the stream: each start counts with the probability that it was a birth, not the rest of a lost object.
@@ -45,7 +45,12 @@ class BirthRate(AttributeState):
         self._back = 0.0
 
     def advance(self, dt_s: float, size: tuple[int, int]) -> None:
-        """`dt_s` media seconds have passed; the frame has `size` (width, height) pixels."""
+        """Notes that time has passed; older births weigh less.
+
+        Args:
+            dt_s: Media seconds.
+            size: Width and height of the frame, pixels.
+        """
         keep = exp(-dt_s / MEMORY_S)
         self._size = size
         self._age_s += dt_s
@@ -56,13 +61,23 @@ class BirthRate(AttributeState):
         self._back *= keep
 
     def add(self, first: Observation, began_s: float, weight: float) -> None:
-        """An object was seen `first`, `began_s` seconds after the stream began; `weight` is the probability that it
-        was born there (negative: takes it back)."""
+        """Notes a new object.
+
+        Args:
+            first: Its first observation.
+            began_s: Media seconds from the beginning of the stream to that observation.
+            weight: Probability that the object was born there; a negative weight takes it back.
+        """
         if began_s > WARM_UP_S:
             self._births[self.at_border(first)] += weight
 
     def lost(self, last: Observation, back: bool) -> None:
-        """An object was last seen there, and came `back` or is gone."""
+        """Notes the end of an object.
+
+        Args:
+            last: Its last observation.
+            back: Whether it reappeared.
+        """
         if not self.at_border(last):
             self._lost += 1
             self._back += back
@@ -73,13 +88,24 @@ class BirthRate(AttributeState):
         return (PRIOR_LOSSES * PRIOR_HIDDEN + self._back) / (PRIOR_LOSSES + self._lost)
 
     def at_border(self, first: Observation) -> bool:
-        """Whether an object that begins there may have come in over the border of the frame."""
+        """Whether an object may have entered over the border of the frame.
+
+        Args:
+            first: Its first observation.
+        """
         x0, y0, x1, y1 = first.place_px
         near = NEAR_BORDER * size_px(first)
         return bool(first.edges) or min(x0, y0, self._size[0] - x1, self._size[1] - y1) < near
 
     def density(self, first: Observation) -> float:
-        """Births per second and per squared object size where `first` was seen."""
+        """Rate of births at a place.
+
+        Args:
+            first: First observation of an object there.
+
+        Returns:
+            Births per second and per squared object size.
+        """
         size = size_px(first)
         width, height = self._size[0] / size, self._size[1] / size
         border = self.at_border(first)
@@ -90,6 +116,13 @@ class BirthRate(AttributeState):
 
 
 def size_px(observation: Observation) -> float:
-    """Size of an object of any shape as one length: about the height of a person, the length of a car."""
+    """Size of an object of any shape as one length: about the height of a person, or the length of a car.
+
+    Args:
+        observation: An observation of it.
+
+    Returns:
+        Pixels.
+    """
     width, height = max(1.0, observation.width_px), max(1.0, observation.extent_px("t"))
     return float(1.5 * (width * height) ** 0.5)

@@ -38,22 +38,47 @@ class CameraTransform:
         return abs(self.rotation)
 
     def points(self, xy: Floats) -> Floats:
-        """(N, 2) x y, pixels, before -> after."""
+        """Moves points.
+
+        Args:
+            xy: (N, 2) x y, pixels of the frame before.
+
+        Returns:
+            (N, 2) x y, pixels of the frame after.
+        """
         moved: Floats = self.vectors(xy) + np.array([self.translation.real, self.translation.imag])
         return moved
 
     def vectors(self, xy: Floats) -> Floats:
-        """(N, 2) differences of places, or speeds."""
+        """Moves differences of points, or velocities.
+
+        Args:
+            xy: (N, 2) x y.
+
+        Returns:
+            (N, 2).
+        """
         a, b = self.rotation.real, self.rotation.imag
         return np.stack([a * xy[:, 0] - b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
 
     def variances(self, xy: Floats) -> Floats:
-        """(N, 2) variances of what `points` moves; that the two axes go together when it turns is left out."""
+        """Moves variances of points. The correlation of the axes under rotation is neglected.
+
+        Args:
+            xy: (N, 2), squared pixels.
+
+        Returns:
+            (N, 2).
+        """
         a, b = self.rotation.real**2, self.rotation.imag**2
         return np.stack([a * xy[:, 0] + b * xy[:, 1], b * xy[:, 0] + a * xy[:, 1]], axis=1)
 
     def observation(self, seen: Observation) -> Observation:
-        """Where and how large what was seen would be in the other frame; the frame's own `box_px` stays."""
+        """Moves an observation; its `box_px`, which is of its own frame, stays.
+
+        Args:
+            seen: The observation.
+        """
         x0, y0, x1, y1 = seen.place_px
         half = self.scale * (x1 - x0) / 2, self.scale * (y1 - y0) / 2
         x, y = self._point((x0 + x1) / 2, (y0 + y1) / 2)
@@ -66,7 +91,14 @@ class CameraTransform:
         )
 
     def speed(self, speed: Sequence[float]) -> tuple[float, float, float, float]:
-        """Change of centre x, centre y, width, height."""
+        """Moves the rates of a box.
+
+        Args:
+            speed: Rates of centre x, centre y, width and height, pixels a second.
+
+        Returns:
+            The same in the frame after.
+        """
         along = self.rotation * complex(speed[0], speed[1])
         return along.real, along.imag, self.scale * speed[2], self.scale * speed[3]
 
@@ -94,7 +126,7 @@ class CameraPose(AttributeState):
             scale: by how much the pixels that are asked for are larger, on both axes.
 
         Returns:
-            None: nothing, or nobody knows.
+            None if it did not move, or its motion is unknown.
         """
         last, self._last = self._last, None if camera is None else (epoch, camera)
         if last is None or camera is None or last[0] != epoch or last[1][0] != camera[0] or last[1] == camera:

@@ -46,7 +46,13 @@ def _is_flicker(track: Track, frames: int) -> bool:
 
 
 def is_nearly_confirmed(track: Track, frames: int, confirm_s: float) -> bool:
-    """Whether a track that is no object came near to being one."""
+    """Whether a track that was never confirmed came close to it.
+
+    Args:
+        track: A track that has ended.
+        frames: Frames of the stream so far.
+        confirm_s: `tracker.confirm_s`, seconds.
+    """
     if track.object_id is not None or track.seen < MIN_OBSERVATIONS or is_shadow(track):
         return False
     score = NEARLY_SHARE * min_score_sum(track, frames)
@@ -55,12 +61,22 @@ def is_nearly_confirmed(track: Track, frames: int, confirm_s: float) -> bool:
 
 
 def is_shadow(track: Track) -> bool:
-    """Whether a track is a second box on the object of another one."""
+    """Whether a track is a second box on the object of another track.
+
+    Args:
+        track: The track.
+    """
     return track.shadowed > MAX_SHADOWED_SHARE * track.seen
 
 
 def min_score_sum(track: Track, frames: int) -> float:
-    """`MIN_SCORE_SUM`, or what `MIN_SCORE_SUM_S` come to at the frame rate of the track's life."""
+    """Least sum of scores of a confirmed track: `MIN_SCORE_SUM`, or less at a low frame rate, `MIN_SCORE_SUM_S` a
+    second.
+
+    Args:
+        track: The track.
+        frames: Frames of the stream so far.
+    """
     count = frames - track.since
     if track.lasted_s <= 0 or not count:
         return MIN_SCORE_SUM

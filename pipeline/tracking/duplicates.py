@@ -26,7 +26,15 @@ FILLS = 0.97
 
 
 def without_duplicates(instances: Instances, groups: Groups) -> Instances:
-    """The instances, less those that repeat better ones of their group of classes. The order of the others stays."""
+    """Leaves out instances whose mask is mostly covered by those of instances with higher scores of the same group.
+
+    Args:
+        instances: Of one frame.
+        groups: Class id -> group of classes.
+
+    Returns:
+        The others, in their order.
+    """
     group = groups[instances.class_ids]
     count = len(instances.scores)
     if count < 2:
@@ -65,7 +73,7 @@ def _cells(boxes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.int
 
 
 def _meet(cells: NDArray[np.int64], class_ids: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(N,) whether each box shares a cell with another one of its class: the others are nobody's duplicates."""
+    """(N,) whether each box shares a cell with another one of its class; the others cannot be duplicates."""
     meet: NDArray[np.bool_] = class_ids[:, None] == class_ids
     for axis in (0, 1):
         low, high = cells[:, axis], cells[:, axis + 2]

@@ -11,7 +11,12 @@ from pipeline.tracking.tracker import KalmanTracker
 
 
 def make_tracker(config: TrackerConfig, classes: Sequence[str]) -> Tracker:
-    """The tracker that the configuration names, for a model with these class names."""
+    """The tracker that a configuration names.
+
+    Args:
+        config: `tracker` of the configuration.
+        classes: Class names of the model.
+    """
     groups = groups_of(classes)
     if config.engine == "norfair":
         from pipeline.tracking.norfair_tracker import NorfairTracker

@@ -1,6 +1,6 @@
 """Where the foot of an object is while its lower part is hidden.
 
-Behind a bench the box of a standing person ends at the bench: its lower edge jumps up although nobody has moved, and
+Behind a bench the box of a standing person ends at the bench: its lower edge jumps up although nothing has moved, and
 jumps down again behind it. The upper edge tells the two apart: where it stays while the box becomes lower, and not
 narrower, the foot is taken to be where the height that the object had before puts it.
 """
@@ -68,7 +68,11 @@ class Shape:
         return observation
 
     def transform(self, camera: CameraTransform) -> None:
-        """Tells everything in the pixels of the new frame."""
+        """Converts all places to the pixels of the next frame.
+
+        Args:
+            camera: Motion of the camera between the two frames.
+        """
         self.full, self.last = camera.observation(self.full), camera.observation(self.last)
 
     def _head_stays(self, observation: Observation) -> bool:

@@ -51,7 +51,11 @@ class Track:
         return has_moved(self.first, self.last)
 
     def transform(self, camera: CameraTransform) -> None:
-        """Tells everything in the pixels of the new frame."""
+        """Converts all places to the pixels of the next frame.
+
+        Args:
+            camera: Motion of the camera between the two frames.
+        """
         self.first, self.last = camera.observation(self.first), camera.observation(self.last)
         self.speed_px_s = camera.speed(self.speed_px_s)
         self.first_speed_px_s = camera.speed(self.first_speed_px_s)
@@ -111,7 +115,11 @@ class CountedObject:
         return self.last.frame_time.pts_s - self.place.frame_time.pts_s
 
     def transform(self, camera: CameraTransform) -> None:
-        """Tells everything in the pixels of the new frame."""
+        """Converts all places to the pixels of the next frame.
+
+        Args:
+            camera: Motion of the camera between the two frames.
+        """
         self.first, self.last = camera.observation(self.first), camera.observation(self.last)
         self.place = camera.observation(self.place)
         self.speed_px_s = camera.speed(self.speed_px_s)
@@ -119,6 +127,11 @@ class CountedObject:
 
 
 def has_moved(before: Observation, now: Observation) -> bool:
-    """Whether an object stands no more where it stood `before`."""
+    """Whether an object has moved by more than `STILL_DISTANCE` of its size.
+
+    Args:
+        before: An earlier observation.
+        now: A later one.
+    """
     dx, dy = now.center[0] - before.center[0], now.center[1] - before.center[1]
     return bool((dx * dx + dy * dy) ** 0.5 > STILL_DISTANCE * size_px(before))

@@ -38,8 +38,15 @@ _NOISE_PER_CHANGE = np.array([POSITION_NOISE_PER_CHANGE] * 2 + [SHAPE_NOISE_PER_
 
 
 def area_of(place: Floats) -> Floats:
-    """(N, 4) places -> (N, 1) squares of the objects' sizes. The size of an object of any shape is one length:
-    about the height of a person, the length of a car."""
+    """Squared sizes of objects; the size of an object of any shape is one length, about the height of a person or the
+    length of a car.
+
+    Args:
+        place: (N, 4) centre x y, width and height, pixels.
+
+    Returns:
+        (N, 1), squared pixels.
+    """
     result: Floats = 2.25 * np.maximum(place[:, 2:3] * place[:, 3:4], 1.0)
     return result
 
@@ -82,7 +89,11 @@ class KalmanFilter(AttributeState):
         self.appearances = TrackAppearances()
 
     def add(self, measured: Floats) -> None:
-        """New objects at `measured` (K, 4), in rows after the others."""
+        """Adds objects, in rows after the others.
+
+        Args:
+            measured: (K, 4) centre x y, width and height of their first observations, pixels.
+        """
         area = area_of(measured)
         nothing = np.zeros_like(measured)
         self.mean = np.concatenate([self.mean, measured])
@@ -96,7 +107,11 @@ class KalmanFilter(AttributeState):
         self._coasting = np.concatenate([self._coasting, np.zeros(len(measured), np.bool_)])
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forgets the objects whose `rows` (N,) are False; the others move up."""
+        """Drops objects.
+
+        Args:
+            rows: (N,) bool: those that stay.
+        """
         self.mean, self.velocity, self.variance = self.mean[rows], self.velocity[rows], self.variance[rows]
         self._cross_covariance, self._velocity_variance = (
             self._cross_covariance[rows],
@@ -108,7 +123,11 @@ class KalmanFilter(AttributeState):
         self.appearances.keep(rows)
 
     def predict(self, dt_s: float) -> None:
-        """Moves every object on by `dt_s` seconds."""
+        """Prediction step for all objects: constant velocity, with process noise in proportion to their size.
+
+        Args:
+            dt_s: Seconds.
+        """
         self._step_s = dt_s
         drive = self.noise.process * area_of(self.mean)
         factor = self._perspective(dt_s)
@@ -127,12 +146,28 @@ class KalmanFilter(AttributeState):
         self._coasting[:] = True
 
     def expected(self, rows: NDArray[Any], dt_s: float) -> Floats:
-        """(K, 4) boxes x0 y0 x1 y1 of some objects `dt_s` seconds later; nothing is moved."""
+        """Predicts boxes; the state does not change.
+
+        Args:
+            rows: (K,) rows.
+            dt_s: Seconds from now.
+
+        Returns:
+            (K, 4) x0 y0 x1 y1, pixels.
+        """
         return boxes(self.mean[rows] + dt_s * self.velocity[rows])
 
     def leaving(self, rows: Any, edges: NDArray[np.bool_]) -> Floats:
-        """(K, 4) how far some objects went out over the borders that cut them, `edges` (K, 4), since the last frame:
-        as `border.outward_steps`."""
+        """How far objects have moved out over the borders that cut them since the last frame, as
+        `border.outward_steps`.
+
+        Args:
+            rows: (K,) rows.
+            edges: (K, 4) bool: the left, top, right and bottom borders that cut them.
+
+        Returns:
+            (K, 4), pixels.
+        """
         return outward_steps(self.velocity[rows, :2], self._velocity_variance[rows, :2], edges, self._step_s)
 
     def _perspective(self, dt_s: float) -> Floats:
@@ -154,7 +189,11 @@ class KalmanFilter(AttributeState):
         return factor
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """The camera has moved: every place, size and velocity in the pixels of the new frame."""
+        """Converts all states to the pixels of the next frame.
+
+        Args:
+            camera_transform: Maps pixels of the last frame to pixels of the next one.
+        """
         scale = camera_transform.scale
         self.mean[:, :2] = camera_transform.points(self.mean[:, :2])
         self.velocity[:, :2] = camera_transform.vectors(self.velocity[:, :2])
@@ -233,7 +272,14 @@ class KalmanFilter(AttributeState):
 
 
 def measurements(boxes_px: Floats) -> Floats:
-    """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4) centre x, centre y, width, height (1 pixel at least)."""
+    """Boxes as measurements.
+
+    Args:
+        boxes_px: (N, 4) x0 y0 x1 y1, pixels.
+
+    Returns:
+        (N, 4) centre x y, width and height, the latter 1 pixel at least.
+    """
     result = np.empty_like(boxes_px)
     size = boxes_px[:, 2:] - boxes_px[:, :2]
     result[:, :2] = boxes_px[:, :2] + size / 2
@@ -242,7 +288,14 @@ def measurements(boxes_px: Floats) -> Floats:
 
 
 def boxes(place: Floats) -> Floats:
-    """The other way round."""
+    """Inverse of `measurements`.
+
+    Args:
+        place: (N, 4) centre x y, width and height, pixels.
+
+    Returns:
+        (N, 4) x0 y0 x1 y1.
+    """
     result = np.empty_like(place)
     half = place[:, 2:] / 2
     result[:, :2] = place[:, :2] - half

@@ -69,7 +69,12 @@ class ObjectRegistry(AttributeState):
         """About what is not kept any more."""
 
     def frame(self, size: tuple[int, int], pts_s: float) -> None:
-        """A frame of (width, height) pixels begins that the model has seen, at `pts_s` media seconds."""
+        """Begins a frame that the model has processed.
+
+        Args:
+            size: Width and height, pixels.
+            pts_s: Media time, seconds.
+        """
         if self._began_s is None:
             self._began_s = self._now_s = pts_s
         self._births.advance(max(0.0, pts_s - self._now_s), size)
@@ -78,14 +83,26 @@ class ObjectRegistry(AttributeState):
         self._size = size
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """The camera has moved: what is compared with what comes is told in the pixels of the new frame."""
+        """Converts everything that is compared with later observations to the pixels of the next frame.
+
+        Args:
+            camera_transform: Maps pixels of the last frame to pixels of the next one.
+        """
         for track in self._tracks.values():
             track.transform(camera_transform)
         for counted in (*self._objects.values(), *self._still.values()):
             counted.transform(camera_transform)
 
     def height_px(self, number: int, height_px: float) -> float:
-        """Height of a track's object, smoothed over about its last ten observations."""
+        """Height of a track's object, smoothed over about its last ten observations.
+
+        Args:
+            number: Number of the track.
+            height_px: Height in this frame, pixels.
+
+        Returns:
+            Pixels.
+        """
         track = self._tracks.get(number)
         if track is None:
             return height_px
@@ -93,7 +110,12 @@ class ObjectRegistry(AttributeState):
         return track.height_px + share * (height_px - track.height_px)
 
     def whole(self, number: int, observation: Observation) -> Observation:
-        """The next observation of a track, as `Track.whole`."""
+        """The next observation of a track, with the hidden part of the object filled in as by `Track.whole`.
+
+        Args:
+            number: Number of the track.
+            observation: As detected.
+        """
         track = self._tracks.get(number)
         return observation if track is None else track.whole(observation)
 
@@ -106,7 +128,16 @@ class ObjectRegistry(AttributeState):
         shadow: bool,
         now_s: float,
     ) -> Track:
-        """Takes one observation of a track."""
+        """Takes one observation of a track.
+
+        Args:
+            number: Number of the track.
+            observation: The observation.
+            speed_px_s: Rates of centre x, centre y, width and height, pixels a second.
+            appearance: Mean appearance of the track so far.
+            shadow: Whether its box lies on that of another track.
+            now_s: Media seconds.
+        """
         track = self._tracks.get(number)
         if track is not None and track.object_id is None and track.lasted_s > MAX_TENTATIVE_S:
             track = None  # what was not believed for so long says nothing about what is there now
@@ -131,7 +162,17 @@ class ObjectRegistry(AttributeState):
         return track
 
     def confirm(self, number: int, now_s: float) -> CountedObject | None:
-        """Makes a track an object, or the rest of one, if it deserves it. `counted.track` is the track before."""
+        """Confirms a track as a new object or as the continuation of an earlier one, if it meets the conditions of
+        `confirmation`.
+
+        Args:
+            number: Number of the track.
+            now_s: Media seconds.
+
+        Returns:
+            The object, whose `track` is still the earlier one if it is a continuation; None if the track is not
+            confirmed.
+        """
         track = self._tracks[number]
         if not is_confirmed(track, self._frames, self._config.confirm_s):
             return None
@@ -166,11 +207,22 @@ class ObjectRegistry(AttributeState):
         return counted
 
     def get(self, number: int) -> CountedObject:
-        """The confirmed object with this id."""
+        """A confirmed object.
+
+        Args:
+            number: Id of the object.
+        """
         return self._objects[number]
 
     def expired(self, now_s: float) -> list[int]:
-        """Objects that nothing can be stitched to any more, in the order of their ids. Forgets dead tracks."""
+        """Objects to which nothing can be stitched any more. Tracks that are as old are dropped.
+
+        Args:
+            now_s: Media seconds.
+
+        Returns:
+            Ids in increasing order.
+        """
         limit_s = self._config.hold_s + self._config.join_s + LATE_CONFIRM_S
         for number in [number for number, seen_s in self._seen_s.items() if now_s - seen_s > limit_s]:
             self._doubt.add_track(self._tracks[number], self._nearly(self._tracks[number]))
@@ -178,8 +230,14 @@ class ObjectRegistry(AttributeState):
         return sorted(counted.id for counted in self._objects.values() if now_s - counted.last_s > limit_s)
 
     def stitch_late(self, number: int) -> CountedObject | None:
-        """Looks once more whether an object that is over was seen later as another one, and gives that one, which
-        takes its place: it is the same object, counted once."""
+        """Looks once more whether an object that has ended was observed later as another one.
+
+        Args:
+            number: Id of the object.
+
+        Returns:
+            The later one, which then stands for both, so that the object is counted once; None if there is none.
+        """
         lost = self._objects[number]
         if any(outward(lost.speed_px_s, edge) > 0 for edge in lost.last.edges):
             return None
@@ -218,7 +276,11 @@ class ObjectRegistry(AttributeState):
         return sorted(self._objects)
 
     def retire(self, number: int) -> None:
-        """Keeps nothing of an object but that it was there, and where if it stood still."""
+        """Drops an object that has expired. What is kept is that it was there, and its place if it stood still.
+
+        Args:
+            number: Id of the object.
+        """
         counted = self._objects.pop(number)
         self._births.lost(counted.last, False)
         if counted.still_s >= STILL_S:
@@ -230,7 +292,11 @@ class ObjectRegistry(AttributeState):
         self._doubt.add_object(counted)
 
     def may_return(self, number: int) -> bool:
-        """Whether a retired object is kept, because it stood still, and goes on under its id should it reappear."""
+        """Whether a retired object is kept because it stood still, and continues under its id should it reappear.
+
+        Args:
+            number: Id of the object.
+        """
         return number in self._still
 
     def unique(self) -> dict[int, int]:

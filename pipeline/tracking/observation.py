@@ -61,15 +61,29 @@ class Observation:
         return self.place_px[2] - self.place_px[0]
 
     def extent_px(self, edge: str) -> float:
-        """How far the box reaches in from `edge`: its width for `l` and `r`, its height for `t` and `b`."""
+        """How far the box reaches into the frame from a border.
+
+        Args:
+            edge: The border: `l`, `t`, `r` or `b`.
+
+        Returns:
+            Width of the box for `l` and `r`, height for `t` and `b`, pixels.
+        """
         if edge in "lr":
             return self.place_px[2] - self.place_px[0]
         return self.place_px[3] - self.place_px[1]
 
 
 def touches(boxes_px: Floats, frame: tuple[int, int]) -> NDArray[np.bool_]:
-    """Boxes (N, 4) x0 y0 x1 y1 -> (N, 4): whether each touches the left, top, right, bottom border of a frame of
-    (width, height) pixels: comes within 1 % of the frame to it, 2 pixels at least."""
+    """Which borders of the frame boxes touch: within 1 % of the frame's side, 2 pixels at least.
+
+    Args:
+        boxes_px: (N, 4) x0 y0 x1 y1.
+        frame: Width and height, pixels.
+
+    Returns:
+        (N, 4) bool: left, top, right, bottom.
+    """
     near = np.maximum(2.0, 0.01 * np.array(frame))
     result = np.empty(boxes_px.shape, np.bool_)
     np.less_equal(boxes_px[:, :2], near, out=result[:, :2])
@@ -78,7 +92,15 @@ def touches(boxes_px: Floats, frame: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def touched(place_px: Sequence[float], frame: tuple[int, int]) -> str:
-    """Borders of a frame of (width, height) pixels that a box touches: within 1 % of the frame, 2 pixels at least."""
+    """Which borders of the frame a box touches: within 1 % of the frame's side, 2 pixels at least.
+
+    Args:
+        place_px: x0 y0 x1 y1.
+        frame: Width and height, pixels.
+
+    Returns:
+        Letters out of `ltrb`.
+    """
     near_x, near_y = max(2.0, 0.01 * frame[0]), max(2.0, 0.01 * frame[1])
     return (
         ("l" if place_px[0] <= near_x else "")

@@ -103,7 +103,11 @@ class NewFragment(Protocol):
 
 
 def leading(votes: Counter[int]) -> int:
-    """The class with the most votes; the smaller number where two have the same."""
+    """The class with the most votes; of several the one with the smallest id.
+
+    Args:
+        votes: Class id -> sum of scores; not empty.
+    """
     return min(votes, key=lambda class_id: (-votes[class_id], class_id))
 
 
@@ -155,7 +159,12 @@ def stitch_evidence(
 
 
 def is_still(lost: LostFragment, found: NewFragment) -> bool:
-    """Whether `lost` stood still when it was lost, and `found` stands in its place."""
+    """Whether a fragment stood still when it was lost, and another one begins in its place.
+
+    Args:
+        lost: The earlier fragment.
+        found: The later one.
+    """
     return (
         lost.still_s >= STILL_S
         and not found.moved
@@ -164,7 +173,14 @@ def is_still(lost: LostFragment, found: NewFragment) -> bool:
 
 
 def left_over_border(lost: LostFragment, gap_s: float, frame: tuple[int, int], own_px_s: float = 0.0) -> bool:
-    """Whether an object that the border cut when it was lost has gone out over it after `gap_s`."""
+    """Whether an object that the border cut when it was lost has left the frame over that border.
+
+    Args:
+        lost: The fragment.
+        gap_s: Media seconds since.
+        frame: Width and height, pixels.
+        own_px_s: As in `observation.outside`.
+    """
     old = lost.last
     if not old.edges:
         return False
@@ -175,7 +191,13 @@ def left_over_border(lost: LostFragment, gap_s: float, frame: tuple[int, int], o
 
 
 def left_frame(lost: LostFragment, gap_s: float, frame: tuple[int, int]) -> bool:
-    """Whether an object at its last speed is outside of a frame of (width, height) pixels after `gap_s`, all of it."""
+    """Whether an object is outside of the frame, all of it, if it kept its last velocity.
+
+    Args:
+        lost: The fragment.
+        gap_s: Media seconds since.
+        frame: Width and height, pixels.
+    """
     center = _moved(lost.last.center, lost.speed_px_s, gap_s)
     half = (lost.last.width_px / 2, lost.last.extent_px("t") / 2)
     return any(center[axis] + half[axis] < 0 or center[axis] - half[axis] > frame[axis] for axis in (0, 1))
@@ -231,6 +253,12 @@ def _density(distance: float, scale: float) -> float:
 
 
 def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes.
+
+    Args:
+        a: x0 y0 x1 y1.
+        b: x0 y0 x1 y1.
+    """
     sides = [min(a[axis + 2], b[axis + 2]) - max(a[axis], b[axis]) for axis in (0, 1)]
     if min(sides) <= 0:
         return 0.0

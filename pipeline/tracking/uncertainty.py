@@ -5,7 +5,7 @@ taken: whether a track is another object or the rest of a lost one (`objects.py`
 (`confirmation.py`). A decision with probability p adds p (1 - p) to the variance of the count. `margin` makes of the
 variance what stands behind the sign in `34 ± 2`.
 
-What nobody could have decided is not in it: objects that the model does not see, or takes for others all the time.
+It does not include errors that leave no trace in the detections: objects that the model misses or always misclassifies.
 `benchmarks/counting.py` says in what share of its scenes the truth lies within the margin.
 """
 
@@ -34,12 +34,20 @@ UNSEEN_SHARE = 0.04
 
 
 def variance(probability: float) -> float:
-    """Of a decision that is taken with this probability."""
+    """Variance of a decision, as of a Bernoulli variable.
+
+    Args:
+        probability: Of one of its two outcomes.
+    """
     return probability * (1 - probability)
 
 
 def is_ambiguous(probability: float) -> bool:
-    """Whether a decision might as well have been the other way."""
+    """Whether a decision might as well have been the other one.
+
+    Args:
+        probability: Of one of its two outcomes.
+    """
     return AMBIGUOUS < probability < 1 - AMBIGUOUS
 
 
@@ -70,13 +78,22 @@ class Doubt:
         return Doubt(self.variance.copy(), self.ambiguous.copy())
 
     def add_object(self, counted: CountedObject) -> None:
-        """What is not sure about one object: that it is one, and whether it was another one before."""
+        """Adds the uncertainty of one object: whether it is one, and whether it is the continuation of another.
+
+        Args:
+            counted: An object that has ended.
+        """
         weak = counted.score < SURE_SCORE_SUM
         self.variance[counted.class_id] += counted.doubt + WEAK_VARIANCE * weak  # type: ignore[assignment]
         self.ambiguous[counted.class_id] += counted.ambiguous + weak
 
     def add_track(self, track: Track, nearly: bool) -> None:
-        """A track that is no object, and whether it nearly was one."""
+        """Adds the uncertainty of a track that was never confirmed.
+
+        Args:
+            track: A track that has ended.
+            nearly: Whether it came close to being confirmed.
+        """
         if nearly:
             self.variance[leading(track.votes)] += WEAK_VARIANCE  # type: ignore[assignment]
             self.ambiguous[leading(track.votes)] += 1

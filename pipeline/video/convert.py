@@ -28,6 +28,9 @@ _CHROMA_TO_LIMITED = np.round(128 + (np.arange(256) - 128) * (224 / 255)).astype
 def plane_view(plane: VideoPlane) -> Plane:
     """A view on one plane of an 8-bit planar frame, without the padding of its rows; nothing is copied.
 
+    Args:
+        plane: Of the frame.
+
     Returns:
         (H, W) uint8.
     """
@@ -36,7 +39,11 @@ def plane_view(plane: VideoPlane) -> Plane:
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:
-    """Views on the planes of a yuv420p frame. Writing to them writes to the frame."""
+    """Views on the planes of a yuv420p frame. Writing to them writes to the frame.
+
+    Args:
+        frame: In yuv420p.
+    """
     y, u, v = (plane_view(plane) for plane in frame.planes)
     return Planes(y, u, v)
 
@@ -56,7 +63,11 @@ class Orientation:
     flip_y: bool = False
 
     def apply(self, plane: Plane) -> Plane:
-        """The plane as it is displayed; the plane itself if nothing changes."""
+        """The plane as it is displayed; the plane itself if nothing changes.
+
+        Args:
+            plane: (H, W) uint8, as decoded.
+        """
         if self.transpose:
             plane = np.asarray(cv2.transpose(plane), np.uint8)
         if self.flip_x and self.flip_y:
@@ -75,6 +86,9 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     The matrix (libavutil/display.h) maps a pixel (x, y) to (a x + c y, b x + d y), apart from a translation. Phones
     write rotations, front cameras and some cameras mounted upside down also reflections. Angles other than multiples
     of 90 degrees are ignored.
+
+    Args:
+        frame: As decoded.
     """
     side_data: Any = frame.side_data  # PyAV declares a type that it does not have
     if Type.DISPLAYMATRIX not in side_data:
@@ -88,7 +102,11 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
 
 def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """Displayed (width, height) in pixels, with the orientation applied."""
+    """Displayed (width, height) in pixels, with the orientation applied.
+
+    Args:
+        frame: As decoded.
+    """
     return (frame.height, frame.width) if orientation(frame).transpose else (frame.width, frame.height)
 
 
@@ -159,7 +177,12 @@ def letterbox(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
 
 
 def copy_planes(source: Planes, target: Planes) -> None:
-    """Copies planes of equal size; rows of either may be padded."""
+    """Copies planes of equal size; rows of either may be padded.
+
+    Args:
+        source: What is copied.
+        target: Where to.
+    """
     np.copyto(target.y, source.y)
     np.copyto(target.u, source.u)
     np.copyto(target.v, source.v)

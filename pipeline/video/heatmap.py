@@ -69,6 +69,10 @@ def render_heatmap(background: Image, heat: Mapping[str, Floats], stream: Stream
 def save_background(path: Path, planes: Planes) -> None:
     """Keeps a frame as the background of heat maps that are rendered later.
 
+    Args:
+        path: The picture; its suffix determines the format.
+        planes: Of the frame.
+
     Raises:
         OutputError: the file cannot be written.
     """
@@ -77,6 +81,9 @@ def save_background(path: Path, planes: Planes) -> None:
 
 def read_background(path: Path) -> Image | None:
     """Reads what `save_background` wrote.
+
+    Args:
+        path: The picture.
 
     Returns:
         (H, W, 3) uint8 RGB; None if there is no such file, or it cannot be read.

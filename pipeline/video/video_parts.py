@@ -29,12 +29,20 @@ _START = re.compile(r"^start_s=([0-9.]+)$")
 
 
 def part_path(path: Path) -> Path:
-    """Path of a video while it is being written."""
+    """Path of a video while it is being written.
+
+    Args:
+        path: Of the finished video.
+    """
     return path.with_name(path.name + ".part")
 
 
 def start_comment(start_s: float) -> str:
-    """The `comment` metadata of an annotated video: media time of its first frame."""
+    """The `comment` metadata of an annotated video: media time of its first frame.
+
+    Args:
+        start_s: Media time, seconds.
+    """
     return f"start_s={start_s:.6f}"
 
 
@@ -159,7 +167,12 @@ def start_of(comment: str) -> float:
 
 
 def write_error(path: Path, error: Exception) -> OutputError:
-    """A one-line error about a video that cannot be written, with advice."""
+    """A one-line error about a video that cannot be written, with advice.
+
+    Args:
+        path: Of the video.
+        error: What went wrong.
+    """
     return unwritable(path, error, _advice(error))
 
 

@@ -189,7 +189,12 @@ class LivePage:
 
 
 def encode_jpeg(planes: Planes, width: int = WIDTH) -> bytes:
-    """Encodes a frame as JPEG, scaled down to at most `width` pixels wide."""
+    """Encodes a frame as JPEG.
+
+    Args:
+        planes: The frame.
+        width: Greatest width in pixels; a wider frame is scaled down.
+    """
     image = to_bgr(planes)
     if planes.width > width:
         size = (width, max(1, round(planes.height * width / planes.width)))
@@ -198,7 +203,14 @@ def encode_jpeg(planes: Planes, width: int = WIDTH) -> bytes:
 
 
 def to_bgr(planes: Planes) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 in OpenCV's channel order."""
+    """A frame in OpenCV's channel order.
+
+    Args:
+        planes: The frame.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     return np.asarray(cv2.cvtColor(planes.to_rgb(), cv2.COLOR_RGB2BGR), np.uint8)
 
 

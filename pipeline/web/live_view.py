@@ -26,7 +26,11 @@ class LiveView(Protocol):
         """Whether anybody is watching."""
 
     def show(self, planes: Planes) -> None:
-        """Offers the next annotated frame; the planes may be overwritten afterwards."""
+        """Offers the next annotated frame; the planes may be overwritten afterwards.
+
+        Args:
+            planes: The frame.
+        """
 
     def close(self) -> None:
         """Ends the view."""
@@ -46,7 +50,11 @@ class LiveWindow:
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, planes: Planes) -> None:
-        """Shows a frame and handles the window's events; q and Escape close it."""
+        """Shows a frame and handles the window's events; q and Escape close it.
+
+        Args:
+            planes: The frame.
+        """
         if not self.watched:
             return
         cv2.imshow(self._name, to_bgr(planes))

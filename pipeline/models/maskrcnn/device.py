@@ -93,7 +93,11 @@ def cpu_has_bf16() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation of PyTorch or of one of its libraries failed."""
+    """Whether an allocation of PyTorch or of one of its libraries failed.
+
+    Args:
+        error: What was raised.
+    """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()

@@ -81,7 +81,11 @@ def stacked_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
 
 
 def pointwise(linear: nn.Linear) -> nn.Conv2d:
-    """A linear layer as a 1x1 convolution."""
+    """A linear layer as a 1x1 convolution.
+
+    Args:
+        linear: The layer.
+    """
     return _conv(linear.weight.detach()[:, :, None, None], linear.bias)
 
 

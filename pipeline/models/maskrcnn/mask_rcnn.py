@@ -148,7 +148,11 @@ class MaskRcnn:
         self.warm_up_s = time.monotonic() - began_s
 
     def prepares(self, frames: Sequence[Planes]) -> bool:
-        """Whether a batch takes long because the network has to be compiled for it first."""
+        """Whether a batch takes long because the network has to be compiled for it first.
+
+        Args:
+            frames: The batch; sizes may differ.
+        """
         return any(
             not self._network.is_compiled(
                 len(rows), self._preprocessor.letterbox(frames[rows[0]].width, frames[rows[0]].height)[1]
@@ -157,11 +161,22 @@ class MaskRcnn:
         )
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """One `Detections` per frame, in order. Sizes may differ."""
+        """Finds the instances of a batch of frames.
+
+        Args:
+            frames: The batch; sizes may differ.
+
+        Returns:
+            One `Detections` per frame, in order.
+        """
         return next(iter(self.stream([frames])))
 
     def stream(self, batches: Iterable[Sequence[Planes]]) -> Iterator[list[Detections]]:
-        """`segment` for a sequence of batches; on CUDA one batch is copied while the one before is computed."""
+        """`segment` for a sequence of batches; on CUDA one batch is copied while the one before is computed.
+
+        Args:
+            batches: Of frames, as for `segment`.
+        """
         for frames in batches:
             self.begin(frames)
             while len(self._pending) > self.ahead:
@@ -173,6 +188,9 @@ class MaskRcnn:
         """Submits a batch. On CUDA it is copied meanwhile, and computed as far as that needs no waiting.
 
         The planes must stay valid until `finish` has returned their results.
+
+        Args:
+            frames: The batch; sizes may differ.
         """
         parts = []
         for rows in self._rows_by_size(frames):

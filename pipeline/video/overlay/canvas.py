@@ -202,5 +202,10 @@ def glyphs(text: str, size: int) -> tuple[Floats, int]:
 
 
 def text_width(text: str, size: int) -> int:
-    """Width in pixels of a text whose capitals are `size` pixels high."""
+    """Width of a text, pixels.
+
+    Args:
+        text: One line.
+        size: Height of its capitals, pixels.
+    """
     return int(glyphs(text, size)[0].shape[1])

@@ -30,6 +30,9 @@ SHADES = ((0.85, 0.52), (0.60, 0.72), (0.95, 0.62))
 def to_yuv(colour: Colour) -> tuple[int, int, int]:
     """Converts a colour to limited-range BT.601.
 
+    Args:
+        colour: Red, green, blue, each 0..255.
+
     Returns:
         Y, U, V, each 0..255.
     """

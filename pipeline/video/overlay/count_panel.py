@@ -97,7 +97,11 @@ class CountPanel:
 
 
 def format_media_time(pts_s: float) -> str:
-    """Media time as `m:ss`, or `h:mm:ss` from one hour on."""
+    """Media time as `m:ss`, or `h:mm:ss` from one hour on.
+
+    Args:
+        pts_s: Media time, seconds.
+    """
     whole = max(0, int(pts_s))
     minutes, seconds = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)

@@ -102,7 +102,13 @@ class Labels:
 
 
 def label_stamp(text: str, identity: int, size: int) -> Stamp:
-    """`label_canvas` as a stamp."""
+    """`label_canvas` as a stamp.
+
+    Args:
+        text: One line.
+        identity: Of the object; determines the colour.
+        size: Height of its capitals, pixels.
+    """
     return label_canvas(text, identity, size).stamp()
 
 

@@ -50,14 +50,23 @@ def draw_arrow(
 
 
 def right_normal(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
-    """Unit vector to the right-hand side, as seen on the screen, when going from `start` to `end` (y points down)."""
+    """Unit vector to the right-hand side, as seen on the screen, when going from `start` to `end` (y points down).
+
+    Args:
+        start: x y.
+        end: x y; not `start`.
+    """
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = max(1e-6, math.hypot(dx, dy))
     return -dy / length, dx / length
 
 
 def midpoint(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The point half way along a polyline, and the unit vector to its right-hand side there."""
+    """The point half way along a polyline, and the unit vector to its right-hand side there.
+
+    Args:
+        points: x y of two points or more.
+    """
     ends = list(accumulate((math.dist(a, b) for a, b in pairwise(points)), initial=0.0))
     number = next(n for n, end in enumerate(ends) if end >= ends[-1] / 2 and n > 0)
     a, b = points[number - 1], points[number]
@@ -104,7 +113,12 @@ class LineMark:
         occupied.occupy(*self.box)
 
     def draw_stroke(self, planes: Planes, highlighted: bool) -> None:
-        """Draws the line and its arrows."""
+        """Draws the line and its arrows.
+
+        Args:
+            planes: Of the frame; drawn on in place.
+            highlighted: Whether an object has just crossed it.
+        """
         self._strokes[highlighted].blend(planes)
 
     def draw_badge(self, planes: Planes, counts: dict[str, dict[str, int]], highlighted: bool) -> None:

@@ -35,7 +35,14 @@ class OccupancyGrid:
         return not self._cells[self._cells_of(x, y, width, height)].any()
 
     def occupy(self, x: int, y: int, width: int, height: int) -> None:
-        """Marks a rectangle as covered; its arguments are those of `is_free`."""
+        """Marks a rectangle as covered.
+
+        Args:
+            x: Left border, pixels.
+            y: Upper border.
+            width: Pixels.
+            height: Pixels.
+        """
         self._cells[self._cells_of(x, y, width, height)] = True
 
     def _cells_of(self, x: int, y: int, width: int, height: int) -> tuple[slice, slice]:

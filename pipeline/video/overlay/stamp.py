@@ -98,7 +98,11 @@ class SparseStamp:
         return cls(tuple(positions), tuple(keeps), tuple(adds), {})
 
     def blend(self, planes: Planes) -> None:
-        """Composites the stamp onto a frame of the size it was made for."""
+        """Composites the stamp onto a frame of the size it was made for.
+
+        Args:
+            planes: Of the frame; drawn on in place.
+        """
         for number, plane in enumerate((planes.y, planes.u, planes.v)):
             at, keep = self.at[min(number, 1)], self.keep[min(number, 1)]
             # One flat index instead of two is three times as fast. It depends on the stride: rows may be padded.

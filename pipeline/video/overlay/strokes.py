@@ -56,7 +56,14 @@ def draw_polylines(
 
 
 def draw_hairlines(plane: Plane, lines: Sequence[NDArray[np.int32]], closed: bool, level: int) -> None:
-    """`draw_polylines` with a width of one pixel."""
+    """Draws polylines with a width of one pixel.
+
+    Args:
+        plane: (H, W) uint8; drawn on in place.
+        lines: (K, 2) int32 x y each, as in `draw_polylines`.
+        closed: Whether the last point is connected with the first.
+        level: Value, 0..255.
+    """
     cv2.polylines(plane, lines, closed, (level,), 1, cv2.LINE_AA, FRACTION_BITS)
 
 

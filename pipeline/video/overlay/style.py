@@ -34,7 +34,11 @@ class OverlaySizes:
 
     @classmethod
     def for_height(cls, height: int) -> OverlaySizes:
-        """Sizes for frames of a height in pixels."""
+        """Sizes for frames of a given height.
+
+        Args:
+            height: Pixels.
+        """
         return cls(
             label=max(7, round(height * 0.0125 + 2)),
             badge=max(7, round(height * 0.0135 + 2.5)),

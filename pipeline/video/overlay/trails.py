@@ -68,7 +68,11 @@ class Trails:
             self._paths.popitem(last=False)
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """Moves the paths with the scene after the camera has moved."""
+        """Moves the paths with the scene after the camera has moved.
+
+        Args:
+            camera_transform: Maps pixels of the last frame to pixels of the next one.
+        """
         for path in self._paths.values():
             points = np.clip(
                 camera_transform.points(np.array(path)[:, 1:]), -COORDINATE_LIMIT_PX, COORDINATE_LIMIT_PX
@@ -77,7 +81,11 @@ class Trails:
                 path[number] = (path[number][0], x, y)
 
     def draw(self, planes: Planes) -> None:
-        """Draws the paths of objects that have moved by more than the width of the stroke."""
+        """Draws the paths of objects that have moved by more than the width of the stroke.
+
+        Args:
+            planes: Of the frame; drawn on in place.
+        """
         for identity, path in self._paths.items():
             if len(path) > 1 and math.dist(path[0][1:], path[-1][1:]) >= self._width:
                 self._draw(planes, np.array(path)[:, 1:], to_yuv(object_colour(identity)))

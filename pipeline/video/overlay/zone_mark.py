@@ -71,7 +71,11 @@ class ZoneMark:
         occupied.occupy(*self.box)
 
     def draw_area(self, planes: Planes) -> None:
-        """Draws fill and border."""
+        """Draws fill and border.
+
+        Args:
+            planes: Of the frame; drawn on in place.
+        """
         left, top = self._corner
         levels = to_yuv(ZONE_COLOUR)
         for number, (plane, level) in enumerate(zip((planes.y, planes.u, planes.v), levels, strict=True)):

@@ -17,40 +17,67 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)[:,]")
 
 
 def scheme_of(address: str) -> str:
-    """The scheme in lower case, e.g. `rtsp` or `camera`; empty for a plain path."""
+    """The scheme in lower case, e.g. `rtsp` or `camera`; empty for a plain path.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     found = _SCHEME.match(address)
     return found.group(1).lower() if found else ""
 
 
 def after_scheme(address: str) -> str:
-    """What follows the scheme: `0` of `camera:0`."""
+    """What follows the scheme: `0` of `camera:0`.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     return address.split(":", 1)[1] if ":" in address else ""
 
 
 def local_path(address: str) -> Path:
-    """The path that an address names if it is a path or a `file://` URL."""
+    """The path that an address names if it is a path or a `file://` URL.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     if address.startswith("file://"):
         return Path(unquote(urlsplit(address).path))
     return Path(address).expanduser()
 
 
 def is_file(address: str) -> bool:
-    """Whether the address is an existing file of any type other than a folder."""
+    """Whether the address is an existing file of any type other than a folder.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     return _exists(address) and not local_path(address).is_dir()
 
 
 def is_folder(address: str) -> bool:
-    """Whether the address is an existing folder."""
+    """Whether the address is an existing folder.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     return _exists(address) and local_path(address).is_dir()
 
 
 def path_text(address: str) -> str:
-    """`local_path` as text."""
+    """`local_path` as text.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     return str(local_path(address))
 
 
 def url_with_host(address: str) -> str:
     """The URL itself.
+
+    Args:
+        address: As it is written in the configuration.
 
     Raises:
         SourceError: the URL has no valid host name or port.
@@ -69,7 +96,11 @@ def url_with_host(address: str) -> str:
 
 
 def is_pipe(address: str) -> bool:
-    """Whether an address is `-` or a named pipe."""
+    """Whether an address is `-` or a named pipe.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     if address == STDIN:
         return True
     try:
@@ -79,7 +110,11 @@ def is_pipe(address: str) -> bool:
 
 
 def is_snapshot(address: str) -> bool:
-    """Whether an address is that of a picture: an HTTP address that ends like one, or `snapshot:http://...`."""
+    """Whether an address is that of a picture: an HTTP address that ends like one, or `snapshot:http://...`.
+
+    Args:
+        address: As it is written in the configuration.
+    """
     scheme = scheme_of(address)
     if scheme == "snapshot":
         return True
@@ -94,6 +129,9 @@ def is_snapshot(address: str) -> bool:
 def snapshot_url(address: str) -> str:
     """The HTTP address.
 
+    Args:
+        address: As it is written in the configuration.
+
     Raises:
         SourceError: it is none.
     """
@@ -105,6 +143,9 @@ def snapshot_url(address: str) -> str:
 
 def udp_address(address: str) -> str:
     """A UDP address: `udp://HOST:PORT`, or `udp://@:PORT` for any address of this machine.
+
+    Args:
+        address: As it is written in the configuration.
 
     Raises:
         SourceError: it has no port.
@@ -118,6 +159,9 @@ def udp_address(address: str) -> str:
 
 def srt_address(address: str) -> str:
     """The address, where FFmpeg's SRT is part of PyAV.
+
+    Args:
+        address: As it is written in the configuration.
 
     Raises:
         SourceError: it is not, which is so for the wheels of PyAV.
@@ -139,6 +183,9 @@ def srt_address(address: str) -> str:
 
 def device_number(address: str) -> str:
     """N of `camera:N`.
+
+    Args:
+        address: As it is written in the configuration.
 
     Raises:
         SourceError: N is not a whole number.

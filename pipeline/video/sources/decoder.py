@@ -43,7 +43,11 @@ _NOT_A_VIDEO = (
 
 
 def reason(error: Exception) -> str:
-    """The cause of an error, without the address that FFmpeg's message contains."""
+    """The cause of an error, without the address that FFmpeg's message contains.
+
+    Args:
+        error: Of PyAV or the operating system.
+    """
     text = getattr(error, "strerror", None)
     return str(text) if text else type(error).__name__
 

@@ -115,7 +115,11 @@ class FileDecoder:
         return head
 
     def play(self, from_s: float) -> Iterator[TimedFrame]:
-        """Yields the frames from the keyframe at or before a media time, or from the beginning if seeking fails."""
+        """Yields the frames from the keyframe at or before a media time, or from the beginning if seeking fails.
+
+        Args:
+            from_s: Media time, seconds; 0 plays from the beginning.
+        """
         opened, self._first = self._first, None
         if from_s > 0.0:
             frames = self._decode(from_s)

@@ -22,7 +22,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """Sort key under which `img2` comes before `img10`."""
+    """Sort key under which `img2` comes before `img10`.
+
+    Args:
+        name: Of a file.
+    """
     return [
         (0, int(part)) if part.isdigit() else (1, part)
         for part in re.split(r"([0-9]+)", name.lower())
@@ -135,6 +139,9 @@ def image_paths(folder: Path) -> list[Path]:
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
     """Reads an image, rotated as its EXIF orientation says.
+
+    Args:
+        path: Of the file.
 
     Returns:
         (H, W, 3) uint8 RGB; None if the file cannot be read.

@@ -62,7 +62,11 @@ class SourceKind:
         return not self.schemes and self.replayable
 
     def matches(self, address: str) -> bool:
-        """Whether an address is of this kind."""
+        """Whether an address is of this kind.
+
+        Args:
+            address: As it is written in the configuration.
+        """
         return self.accepts(address) if self.accepts else scheme_of(address) in self.schemes
 
 
@@ -192,6 +196,9 @@ def is_endless(stream: StreamConfig) -> bool:
 
 def find_kind(address: str) -> SourceKind:
     """The row of the table for an address, or a row made of the entry point for its scheme.
+
+    Args:
+        address: As it is written in the configuration.
 
     Raises:
         SourceError: a missing path, or an unknown scheme; FFmpeg's protocols (`concat:`, `subfile,`, `pipe:`) are

@@ -27,6 +27,9 @@ _DEMUXERS = {"rtmp": "flv", "udp": "mpegts", "tcp": "mpegts"}
 def open_network(request: SourceRequest) -> Source:
     """Opens `rtmp(s)://`, `udp://` or `tcp://`.
 
+    Args:
+        request: Its address, settings and where to begin.
+
     Raises:
         SourceError: it cannot be opened, or nothing arrives; one line without the password.
     """

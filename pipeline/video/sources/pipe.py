@@ -21,6 +21,9 @@ def open_pipe(request: SourceRequest) -> Source:
 
     Standard input ends with its end; another program may write to a named pipe after the first one has ended.
 
+    Args:
+        request: Its address, settings and where to begin.
+
     Raises:
         SourceError: what is written is no video, or the run stops before there is any.
     """

@@ -19,7 +19,7 @@ class SourceInfo:
 
     Attributes:
         kind: name of its row in the table of sources (`pipeline.video.sources.registry`), e.g. `file` or `rtsp`.
-        live: frames arrive at their own pace and are lost if nobody takes them.
+        live: frames arrive at their own pace and are lost if they are not taken.
         width, height: displayed size in pixels, rotation applied; the same for every frame.
         fps: nominal frame rate in Hz; None if unknown.
         duration_s: seconds between start and stop time that will be played; None if unknown or endless.
@@ -91,11 +91,19 @@ class SourceStats:
     lost_why: str = ""
 
     def count_skipped(self, reason: str) -> None:
-        """Counts one frame that was decoded but is not delivered."""
+        """Counts one frame that was decoded but is not delivered.
+
+        Args:
+            reason: Why; a key of `skipped`.
+        """
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
     def record_error(self, message: str) -> None:
-        """Counts one piece of damaged or missing data."""
+        """Counts one piece of damaged or missing data.
+
+        Args:
+            message: One line, without passwords.
+        """
         self.errors += 1
         self.last_error = message
 
@@ -212,6 +220,10 @@ class BaseSource:
         self._closed.set()
 
     def wait_until(self, due_s: float) -> None:
-        """Sleeps until `due_s` on the monotonic clock, or until the source ended (checked ten times a second)."""
+        """Sleeps until `due_s` on the monotonic clock, or until the source ended (checked ten times a second).
+
+        Args:
+            due_s: Monotonic seconds.
+        """
         while (left_s := due_s - time.monotonic()) > 0 and not self.ended:
             self._closed.wait(min(left_s, 0.1))

@@ -32,6 +32,9 @@ def nominal_fps(stream: VideoStream) -> float | None:
 
     The average over the file comes first: with a variable frame rate, FFmpeg's guess is the rate of the smallest
     interval.
+
+    Args:
+        stream: The video stream.
     """
     average, guessed, base = (
         rate if rate is not None and 0 < rate <= MAX_FPS else None
@@ -67,7 +70,11 @@ def observed_fps(stated: float | None, times_s: Sequence[float | None]) -> float
 
 
 def fps_or_default(fps: float | None) -> float:
-    """`fps`, or the default frame rate where it is unknown."""
+    """`fps`, or the default frame rate where it is unknown.
+
+    Args:
+        fps: In Hz; None if unknown.
+    """
     return fps if fps is not None else DEFAULT_FPS
 
 
@@ -89,14 +96,23 @@ def sample_aspect(stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
 
 
 def stream_duration_s(stream: VideoStream) -> float | None:
-    """Duration of a stream in seconds; None where it is not stated."""
+    """Duration of a stream in seconds; None where it is not stated.
+
+    Args:
+        stream: The video stream.
+    """
     if not stream.duration or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
 
 
 def duration_s(container: InputContainer, stream: VideoStream) -> float | None:
-    """Duration of a video in seconds: of its stream, else of its container; None where neither is stated."""
+    """Duration of a video in seconds: of its stream, else of its container; None where neither is stated.
+
+    Args:
+        container: The container.
+        stream: Its video stream.
+    """
     total_s = stream_duration_s(stream)
     if total_s is None and container.duration is not None and container.duration > 0:
         total_s = container.duration / av.time_base

@@ -38,6 +38,9 @@ def url_options(kind: str, timeout_s: float, transport: str = "tcp") -> dict[str
 def open_rtsp(request: SourceRequest) -> Source:
     """Opens an RTSP camera.
 
+    Args:
+        request: Its address, settings and where to begin.
+
     Raises:
         SourceError: it cannot be opened; one line without the password.
     """
@@ -47,6 +50,9 @@ def open_rtsp(request: SourceRequest) -> Source:
 
 def open_http(request: SourceRequest) -> Source:
     """Opens an HTTP(S) address: as a file if the container states a duration, else as a live source.
+
+    Args:
+        request: Its address, settings and where to begin.
 
     Raises:
         SourceError: it cannot be opened; one line without the password.

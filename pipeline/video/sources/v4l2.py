@@ -19,6 +19,9 @@ DEVICES = Path("/dev")
 def open_camera(request: SourceRequest) -> Source:
     """Opens /dev/videoN, N being `request.target`.
 
+    Args:
+        request: Its address, settings and where to begin.
+
     Raises:
         SourceError: it cannot be opened; lists the cameras there are.
     """
@@ -26,7 +29,11 @@ def open_camera(request: SourceRequest) -> Source:
 
 
 def camera_options(config: StreamConfig) -> dict[str, str]:
-    """Size and frame rate requested from the driver, which picks the nearest mode it supports."""
+    """Size and frame rate requested from the driver, which picks the nearest mode it supports.
+
+    Args:
+        config: Of the stream.
+    """
     options = {}
     if config.size is not None:
         options["video_size"] = f"{config.size[0]}x{config.size[1]}"
@@ -37,6 +44,10 @@ def camera_options(config: StreamConfig) -> dict[str, str]:
 
 def open_device(number: str, config: StreamConfig) -> InputContainer:
     """Opens /dev/videoN for reading.
+
+    Args:
+        number: N.
+        config: Of the stream.
 
     Raises:
         SourceError: it cannot be opened; lists the cameras there are.
