@@ -43,7 +43,7 @@ class RunLogFile(RotatingFileHandler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record; after a failure, first how many were lost.
+        """Writes a record. The first one written after a failure is followed by the number of lost lines.
 
         Args:
             record: The record.
@@ -84,7 +84,7 @@ class ConsoleHandler(logging.Handler):
         self._libraries_from = level if level <= logging.INFO else logging.ERROR
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints a record, unless it is a library's and not important enough.
+        """Prints a record, unless it has been shown (`extra={"shown": True}`), or is one of a library below its level.
 
         Args:
             record: The record.

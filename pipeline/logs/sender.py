@@ -57,7 +57,8 @@ class SendingHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends a record to the supervisor, or appends it to the log file if that is gone.
+        """Sends a record to the supervisor, after the number of those lost before, or appends it to the log file if
+        the supervisor is gone. A full pipe loses the record.
 
         Args:
             record: The record.

@@ -19,34 +19,34 @@ from pipeline.records.state import AttributeState, checkpointed
 from pipeline.transport.messages import APPEARANCE_SIZE
 
 STITCH_SAME_DISTANCE = 0.1
-"""Difference of looks up to which they speak for joining two fragments."""
+"""Difference of appearance up to which it is evidence for stitching two fragments."""
 STITCH_OTHER_DISTANCE = 0.15
-"""And from which on they speak against it. Between the two they say nothing: cars of one colour follow each other."""
+"""And from which on it is evidence against. Between the two it is none: cars of one colour follow each other."""
 STITCH_EVIDENCE_PER_DISTANCE = -16.0
 """Evidence for a stitch, in nats, for each unit of the difference beyond these."""
 STITCH_EVIDENCE_RANGE = (-12.0, 1.6)
-"""What appearance can say about a stitch at the most."""
+"""Bounds of that evidence."""
 LINK_SAME_DISTANCE = 0.08
 LINK_COST_PER_DISTANCE = 8.0
 LINK_COST_RANGE = (-0.5, 3.0)
-"""The same of a detection and a track, in the units of `likeness.py`."""
+"""The same for linking a detection with a track, in the units of `association.py`."""
 FULL_TRUST_WEIGHT = 3.0
-"""Weight of the sightings of an object from which on it is known what it looks like."""
+"""Weight of its observations from which on the appearance of an object counts in full."""
 MAX_UNCROWDED_OVERLAP = 0.1
 """Part of a box that lies in another one from which on its pixels may be that one's."""
 CROWDED_WEIGHT = 0.1
-"""How much such a sighting counts beside one that is the object's own."""
+"""Weight of such an observation."""
 MEMORY_OBSERVATIONS = 10.0
-"""Sightings over which the mean goes, about: the latest."""
+"""Number of the latest observations over which the mean goes, about."""
 
 _WHOLE = 2 * 255 * 6
-"""Sum of the differences of two looks that have nothing in common."""
+"""Difference of two histograms that have nothing in common."""
 
 
 @checkpointed
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What one object looks like: the mean over its sightings, the latest most.
+    """Appearance of one object: the mean over its observations, in which the latest weigh most.
 
     Attributes:
         mean: (24,) 0..255.
@@ -61,10 +61,10 @@ UNKNOWN = Appearance(np.zeros(APPEARANCE_SIZE), 0.0)
 
 
 class DetectionAppearances:
-    """What the detections of one frame look like.
+    """Appearances of the detections of one frame.
 
     Attributes:
-        looks: (N, 24) float64, 0..255.
+        appearances: (N, 24) float64, 0..255.
         weights: (N,) 1, or less where it is crowded, or 0 where nothing is known.
     """
 
@@ -76,7 +76,7 @@ class DetectionAppearances:
         """The appearances of some detections.
 
         Args:
-            rows: Rows: (M,) bool or int64.
+            rows: (N,) bool, or (M,) int64 numbers of rows.
         """
         some = DetectionAppearances.__new__(DetectionAppearances)
         some.appearances, some.weights = self.appearances[rows], self.weights[rows]
@@ -84,7 +84,7 @@ class DetectionAppearances:
 
 
 class TrackAppearances(AttributeState):
-    """What all tracks of a stream look like, one row each.
+    """Appearances of all tracks of a stream, one row each.
 
     Attributes:
         means: (M, 24) float64, as in `Appearance`.
@@ -118,7 +118,7 @@ class TrackAppearances(AttributeState):
         """The appearances of some tracks.
 
         Args:
-            rows: Rows: (M,) bool or int64.
+            rows: Bool for all rows, or (K,) int64 numbers of rows.
         """
         some = TrackAppearances()
         some.means, some.weights = self.means[rows], self.weights[rows]

@@ -32,7 +32,7 @@ objects that are half hidden."""
 MAX_SHAPE_COST = 3.7
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
-"""Standard deviation of the logarithm of the ratio of heights between two looks at one object."""
+"""Standard deviation of the logarithm of the ratio of heights between two observations of one object."""
 OVERLAP_WEIGHT = 3.5
 UNCERTAINTY_WEIGHT = 0.3
 """Weight of the log variance of the prediction: an unobserved track does not win a detection that fits
@@ -126,11 +126,11 @@ class Predictions:
         groups: (M,) the groups of these.
         edges: (M, 4) borders that each touched when it was last seen.
         fresh: (M,) whether each began in the last frame.
-        new: (M,) whether too few sightings tell its speed.
+        new: (M,) whether it has too few observations for an estimate of its speed.
         leaving: (M, 4) pixels by which each has gone out over the left, top, right, bottom border since the last
             frame; 0 where it does not.
         noise: (4,) variance of measurements, as shares of the squared size.
-        looks: what they look like.
+        appearances: of the tracks.
         masks: (M, 28, 28), their last ones.
     """
 
@@ -156,7 +156,8 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
         old: Predicted tracks.
 
     Returns:
-        Rows of `new` (K,), rows of `old` (K,) and costs (K,) of all pairs whose cost is below `MAX_COST`.
+        Rows of `new` (K,), rows of `old` (K,) and costs (K,) of the gated pairs whose cost is below
+        `MAX_COST`, and of lone pairs (`_with_lone_pairs`), which have a fixed cost.
     """
     rows, columns = _gate(new, old)
     if not len(rows):
@@ -243,7 +244,7 @@ def _with_mask_costs(
 
 
 def _gate(new: Measurements, old: Predictions) -> tuple[Rows, Rows]:
-    """Pairs close enough, on both axes, that their cost, without looks, may be below `MAX_COST`; none such is left
+    """Pairs close enough, on both axes, that their cost, without appearance, may be below `MAX_COST`; none such is left
     out. By rows of `new`, then of `old`."""
     area = np.sqrt(new.cxcywh_px[:, 2:3] * new.cxcywh_px[:, 3:4])
     reach = (_REACH * LOCALISATION_NOISE * 1.5) * area + new.cxcywh_px[:, 2:] / 2

@@ -18,7 +18,7 @@ from pipeline.transport.messages import Instances
 ESTABLISHED_OBSERVATIONS = 3
 """Sightings after which a track is served in the first round."""
 STEADY_OBSERVATIONS = 5
-"""Sightings that tell how fast an object moves."""
+"""Observations needed for an estimate of an object's speed."""
 TENTATIVE_HOLD_S = 1.1
 """How long a track that is not established is looked for, at the most."""
 
@@ -31,7 +31,7 @@ class TrackMatches:
         tracks: (K,) int64, number of each track in this stream, from 1, never used again.
         rows: (K,) int64, row of its instance in the message.
         speed_px_s: (K, 4) float64, change of centre x, centre y, width, height, pixels per second.
-        looks: K, what each looks like.
+        appearances: K, that of each track.
     """
 
     tracks: Rows

@@ -72,11 +72,11 @@ class BirthRate(AttributeState):
             self._births[self.at_border(first)] += weight
 
     def lost(self, last: Observation, back: bool) -> None:
-        """Notes the end of an object.
+        """Notes that an object was lost. Losses at the border do not count.
 
         Args:
             last: Its last observation.
-            back: Whether it reappeared.
+            back: Whether it was found again.
         """
         if not self.at_border(last):
             self._lost += 1

@@ -26,8 +26,8 @@ class CameraTransform:
     those of another.
 
     Attributes:
-        turn: scale and angle; 1 is neither.
-        move: pixels.
+        rotation: rotation and scale; 1 is neither.
+        translation: pixels.
     """
 
     rotation: complex

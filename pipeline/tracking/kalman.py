@@ -57,8 +57,8 @@ class KalmanFilter(AttributeState):
     Attributes:
         mean: (N, 4) float64, centre x, centre y, width, height, pixels.
         velocity: (N, 4) float64, their change in one second.
-        spread: (N, 4) float64, variance of `mean`.
-        looks: what they look like.
+        variance: (N, 4) float64, of `mean`.
+        appearances: of the objects.
     """
 
     STATE = (
@@ -123,7 +123,8 @@ class KalmanFilter(AttributeState):
         self.appearances.keep(rows)
 
     def predict(self, dt_s: float) -> None:
-        """Prediction step for all objects: constant velocity, with process noise in proportion to their size.
+        """Prediction step for all objects: constant velocity, corrected for perspective; that of unobserved objects and
+        the rates of size decay. The variance of the process noise is in proportion to the squared size.
 
         Args:
             dt_s: Seconds.
@@ -278,7 +279,7 @@ def measurements(boxes_px: Floats) -> Floats:
         boxes_px: (N, 4) x0 y0 x1 y1, pixels.
 
     Returns:
-        (N, 4) centre x y, width and height, the latter 1 pixel at least.
+        (N, 4) centre x y, width and height; both are 1 pixel at least.
     """
     result = np.empty_like(boxes_px)
     size = boxes_px[:, 2:] - boxes_px[:, :2]

@@ -31,7 +31,7 @@ class Observation:
     """One object seen in one frame.
 
     Attributes:
-        moment: the frame.
+        frame_time: the frame.
         box_px: x0 y0 x1 y1, pixels of this frame.
         place_px: the same in the pixels of the stream's first frame, in which all counting is done (they
             differ after a camera has changed its resolution).
