@@ -225,15 +225,16 @@ def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]
 
 def _videos(folder: Path, name: str, wanted: set[Wanted]) -> list[tuple[Path, set[Wanted]]]:
     """The annotated videos that hold frames of a stream, each with those that it holds."""
+    files, left = video_folder(folder, name), set(wanted)
+    found = []
+    for entry in read_index(files):
+        if some := {one for one in left if entry.first_pts_s <= one[1] <= entry.last_pts_s}:
+            found.append((files / entry.file, some))
+            left -= some
     single = folder / f"{name}.mp4"
-    if single.is_file():
-        return [(single, wanted)]
-    files = video_folder(folder, name)
-    found = [
-        (files / entry.file, {one for one in wanted if entry.first_pts_s <= one[1] <= entry.last_pts_s})
-        for entry in read_index(files)
-    ]
-    return [(path, some) for path, some in found if some]
+    if left and single.is_file():
+        found.append((single, left))
+    return found
 
 
 def _draw(

@@ -42,7 +42,7 @@ class VideoFile:
         Raises:
             OutputError: It cannot be written, or there is no encoder.
         """
-        self._parts = _earlier_parts(self._path, self._context.incarnation)
+        self._parts = earlier_parts(self._path, self._context.incarnation)
         fps = video.fps or DEFAULT_FPS
         self._writer = VideoWriter(
             self._path, video.width, video.height, fps, self._config, video.sample_aspect
@@ -94,11 +94,15 @@ class VideoFile:
         return True
 
 
-def _earlier_parts(path: Path, incarnation: int) -> list[Path]:
-    """Lists the pieces that earlier incarnations left, in order.
+def earlier_parts(path: Path, incarnation: int) -> list[Path]:
+    """Lists the pieces of a video that earlier incarnations left, in order.
 
     The incarnation before may have been killed, and left a torn `.part`, or have been stopped in order, and left a
     finished video; either becomes one more numbered piece.
+
+    Args:
+        path: Of the video.
+        incarnation: How often the process was started before.
     """
     found = sorted(path.parent.glob(f"{path.stem}.[0-9][0-9][0-9].mp4"))
     number = 1 + (int(found[-1].suffixes[-2][1:]) if found else 0)

@@ -7,7 +7,7 @@ import logging
 from pipeline.config.schema import VideoConfig
 from pipeline.files import unwritable
 from pipeline.sinks.sink import SinkContext, VideoInfo
-from pipeline.sinks.video_file import DEFAULT_FPS
+from pipeline.sinks.video_file import DEFAULT_FPS, earlier_parts
 from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes
 from pipeline.video.video_index import (
@@ -46,7 +46,7 @@ class VideoFiles:
         self._frames = 0
 
     def begin(self, video: VideoInfo) -> None:
-        """Makes the folder, and keeps what a killed process has left in it.
+        """Makes the folder, and keeps what a killed process or another setting has left.
 
         Args:
             video: What is known of the frames.
@@ -57,6 +57,8 @@ class VideoFiles:
         self._video = video
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # one file from start to stop, as earlier versions wrote it, or with `file_s: null`
+            earlier_parts(self._context.out / f"{self._context.stream}.mp4", 1)
         except OSError as error:
             raise unwritable(self._folder, error) from error
         if kept := finish_parts(self._folder):

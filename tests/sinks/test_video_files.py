@@ -122,6 +122,17 @@ def test_what_a_killed_process_left_is_kept_as_far_as_it_can_be_played(tmp_path:
     assert len(read_index(folder)) == 2
 
 
+def test_the_single_video_of_an_earlier_version_is_left_to_retention(tmp_path: Path) -> None:
+    for name in ("gate.mp4", "gate.mp4.part", "gate.001.mp4", "yard.mp4"):
+        (tmp_path / name).write_text(name)
+    sink(tmp_path)
+    left = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert left == {
+        "gate.001.mp4": "gate.001.mp4", "gate.002.mp4": "gate.mp4", "gate.003.mp4": "gate.mp4.part",
+        "yard.mp4": "yard.mp4",
+    }  # fmt: skip
+
+
 def test_the_index_forgets_files_that_retention_has_deleted(tmp_path: Path) -> None:
     subject = sink(tmp_path)
     written(subject, (frame(seq, HOUR_S + 3600 * seq) for seq in range(3)))
