@@ -79,6 +79,7 @@ class LiveTable:
                 of = f" of {view.frames}" if view.frames else ""
                 left = f", {_time(left_s)} left" if (left_s := _left_s(view)) else ""
                 away = f", source {view.state}" if view.state in (CONNECTING, STALLED, RETRYING) else ""
+                away = away or (f", camera {view.condition}" if view.condition else "")
                 self._say(
                     f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}{away}; {_first(view)}"
                 )
@@ -183,6 +184,9 @@ def _title(entries: Iterable[ProcessState], spent_s: float) -> str:
 def _progress(view: StreamView) -> RenderableType:
     if view.state in (CONNECTING, STALLED, RETRYING):
         return Text(f"{view.state} {_time(max(0.0, time.time() - view.since_s))}", style="yellow")
+    if view.condition:
+        lasts_s = max(0.0, time.time() - view.condition_since_s)
+        return Text(f"camera {view.condition} {_time(lasts_s)}", style="yellow")
     if view.live or not view.frames:
         return Text(f"{'live ' if view.live else ''}{_time(view.pts_s)}")
     left_s = _left_s(view)

@@ -115,6 +115,9 @@ class StreamConfig(ConfigModel):
         "fixed",
         description="moving: the camera pans, shakes or zooms, and its motion is compensated in tracking",
     )
+    watch_picture: bool = Field(
+        True, description="tell when the picture of a live source is frozen, black, covered, blurred or moved"
+    )
     lines: dict[Name, LineConfig] = Field({})
     zones: dict[Name, ZoneConfig] = Field({})
     ground: GroundConfig | None = Field(

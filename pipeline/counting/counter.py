@@ -34,6 +34,7 @@ from pipeline.tracking.camera import CameraPose
 from pipeline.tracking.class_groups import groups_of
 from pipeline.tracking.duplicates import without_duplicates
 from pipeline.tracking.factory import make_tracker
+from pipeline.tracking.observation import FrameTime
 from pipeline.tracking.splits import without_splits
 from pipeline.transport.messages import OK, STATIC, Instances
 from pipeline.transport.totals import StreamTotals
@@ -96,8 +97,13 @@ class StreamCounter:
         Args:
             instances: frames come in the order of their `seq`. One that the model has not seen counts nothing.
         """
+        frame_time = FrameTime(
+            instances.seq, instances.epoch, instances.index, instances.pts_s, instances.wall_s
+        )
+        events = self._rules.frame(frame_time, instances.condition)
         if instances.skipped not in (OK, STATIC):
-            return FrameResult(tracks_of(instances, [], np.zeros((0, 2)), self._rules.drawn(), []), [], [])
+            drawn = self._rules.drawn()
+            return FrameResult(tracks_of(instances, [], np.zeros((0, 2)), drawn, events), events, [])
         size, dt_s = self._begin_frame(instances)
         if not self._use_appearance:
             instances = msgspec.structs.replace(instances, appearances=None)
@@ -112,7 +118,7 @@ class StreamCounter:
         observed = track_observations(matches, instances, scaled, feet_px, self._objects.height_px)
         updates = self._objects.observe(observed, self._clock_s)
 
-        events = [event for update in updates for event in self._count(update)]
+        events += [event for update in updates for event in self._count(update)]
         events += [event for gone in self._objects.expired(self._clock_s) for event in self._end(gone)]
 
         visible = [(one.row, one.counted) for one in updates if self._rules.wanted(one.class_name)]

@@ -196,6 +196,18 @@ class CountingRule:
             frame: Width and height of the stream's first frame, pixels.
         """
 
+    def frame(self, frame_time: FrameTime, condition: str) -> Iterable[CountEvent]:
+        """Called for each frame, before its objects are counted, also for one that the model has not seen.
+
+        Args:
+            frame_time: Which frame, and when.
+            condition: What is wrong with its picture, see `messages.FrameRef`; empty: nothing.
+
+        Returns:
+            Events of this frame.
+        """
+        return ()
+
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
         """A new object is confirmed. Its earlier observations follow in calls of `observe`.
 

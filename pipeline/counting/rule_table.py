@@ -53,6 +53,7 @@ RULES = (
     RuleKind("zones", "pipeline.counting.zones:Zones", built_in=True),
     RuleKind("od", "pipeline.counting.journeys:OriginDestination", built_in=True),
     RuleKind("heat", "pipeline.counting.heat:HeatMap", built_in=True),
+    RuleKind("camera", "pipeline.counting.camera_conditions:CameraConditions", built_in=True),
 )
 """The table of rules. Rules are called, receive each other's events, and are shown in this order."""
 

@@ -11,7 +11,7 @@ from pipeline.counting.rule_state import RulePart
 from pipeline.counting.rule_table import make_rules
 from pipeline.records.event import CountEvent
 from pipeline.records.summary import plain
-from pipeline.tracking.observation import Observation
+from pipeline.tracking.observation import FrameTime, Observation
 from pipeline.transport.totals import StreamTotals
 
 _Rule = TypeVar("_Rule", bound=CountingRule)
@@ -35,12 +35,20 @@ class CountingRules:
         self._built_in, self._others = built_in, others
         self._rules: Sequence[CountingRule] = (*built_in, *others)
         self._of_all_classes = [rule for rule in self._rules if rule.all_classes]
+        self._of_frames = [rule for rule in self._rules if type(rule).frame is not CountingRule.frame]
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
         self._stream.begin(frame)
         for rule in self._rules:
             rule.begin(frame)
+
+    def frame(self, frame_time: FrameTime, condition: str) -> list[CountEvent]:
+        """See `CountingRule.frame`."""
+        events: list[CountEvent] = []
+        for rule in self._of_frames:
+            self._collect(rule.frame(frame_time, condition), events)
+        return events
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> list[CountEvent]:
         """See `CountingRule.confirm`."""

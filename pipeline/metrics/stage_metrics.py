@@ -311,6 +311,16 @@ class StreamMetrics:
             self._families.source_state.labels(stream, name).set(name == state)
         self._families.source_state_since.labels(stream).set(since_s)
 
+    def camera_condition(self, condition: str, conditions: Iterable[str]) -> None:
+        """Sets what is wrong with the picture of a camera.
+
+        Args:
+            condition: One of `conditions`; empty: nothing.
+            conditions: All that there are.
+        """
+        for name in conditions:
+            self._families.camera_condition.labels(self._labels[1], name).set(name == condition)
+
     # Created at first use, so that a stage exports only what it has.
 
     @cached_property
@@ -388,6 +398,11 @@ class _Families:
         )
         self.source_state_since = gauge(
             "source_state_since_seconds", "Unix time since which the source is in its state.", ("stream",)
+        )
+        self.camera_condition = gauge(
+            "camera_condition",
+            "1 while this is wrong with the picture of the camera.",
+            ("stream", "condition"),
         )
         self.up = gauge("process_up", "1 while the process runs.", ("process",))
         self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))

@@ -43,6 +43,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.records.event import CountEvent
+from pipeline.records.event_views import VIEWS, create_views
 from pipeline.redact import redact
 
 __all__ = ["EVENTS", "CountEvent", "EventStore"]
@@ -87,20 +88,6 @@ EVENTS = Table(
 )
 
 
-_BY_HOUR = """SELECT run, stream, {hour} AS hour, kind, name, class_name, direction, count(*) AS count
-FROM events GROUP BY run, stream, {hour}, kind, name, class_name, direction"""
-_HOURS = {
-    "sqlite": (
-        "CREATE VIEW IF NOT EXISTS counts_by_hour AS "
-        + _BY_HOUR.format(hour="strftime('%Y-%m-%d %H:00:00', time)"),
-    ),
-    "postgresql": (
-        "CREATE OR REPLACE VIEW counts_by_hour AS " + _BY_HOUR.format(hour="date_trunc('hour', time)"),
-    ),
-}
-"""The view `counts_by_hour`: hours in UTC, as `time` is stored."""
-
-
 class EventStore:
     """Writes count events of one run.
 
@@ -133,8 +120,7 @@ class EventStore:
                 _add_newer_columns(connection)
                 for index in EVENTS.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
-                for statement in _HOURS[parsed.get_backend_name()]:
-                    connection.execute(text(statement))
+                create_views(connection, parsed.get_backend_name())
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise self._failure("cannot be opened", error) from None
@@ -289,7 +275,8 @@ def _allow_unknown_times(connection: Connection) -> None:
         return
     # SQLite cannot change a column: the table is made anew, in the same transaction
     names = [found["name"] for found in columns if found["name"] in EVENTS.columns]
-    connection.execute(text("DROP VIEW IF EXISTS counts_by_hour"))
+    for name in reversed(VIEWS["sqlite"]):
+        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
     connection.execute(text(f"ALTER TABLE {EVENTS.name} RENAME TO earlier_events"))
     connection.execute(text("DROP INDEX IF EXISTS events_by_time"))
     connection.execute(CreateTable(EVENTS))

@@ -36,6 +36,8 @@ class StreamView:
         ended: the source came to its end; False while it goes on, and where the run was stopped before.
         state: of the source, one of `video.sources.source.STATES`; empty before it is known.
         since_s: Unix time since which it is in that state.
+        condition: what is wrong with the camera's picture; empty: nothing.
+        condition_since_s: Unix time since which it is.
     """
 
     decoded: int = 0
@@ -57,6 +59,8 @@ class StreamView:
     ended: bool = True
     state: str = ""
     since_s: float = 0.0
+    condition: str = ""
+    condition_since_s: float = 0.0
 
     def as_summary(self, source: str, recorded: RecordingTime | None = None) -> StreamSummary:
         """The stream's part of `summary.json`.
@@ -136,6 +140,8 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         view.ended = bool(values.get("ended", 0))
         view.state = report.texts.get("state", "")
         view.since_s = values.get("since_s", 0.0)
+        view.condition = report.texts.get("condition", "")
+        view.condition_since_s = values.get("condition_since_s", 0.0)
     elif process.stage.name == "track":
         for name, counts in report.streams.items():
             result[name].counts = counts

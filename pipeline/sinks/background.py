@@ -18,6 +18,7 @@ class Background:
     """
 
     annotated = False
+    silence_every_s = 0.0
 
     def __init__(self, settings: None, context: SinkContext) -> None:
         self._path = view_path(context.out, context.stream)

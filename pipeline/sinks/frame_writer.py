@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from pipeline.sinks.sink import ManagedFrameSink, VideoInfo
 from pipeline.transport.messages import Tracks
@@ -21,6 +22,7 @@ class FrameWriter:
 
     def __init__(self, sinks: Sequence[ManagedFrameSink], overlay: Overlay, video: VideoInfo) -> None:
         self._sinks, self._overlay = sinks, overlay
+        self._silence_s: dict[int, float] = {}
         for sink in sinks:
             sink.begin(video)
 
@@ -38,6 +40,7 @@ class FrameWriter:
         Raises:
             OutputError: A file cannot be written.
         """
+        self._silence_s.clear()
         wanting = [sink for sink in self._sinks if sink.wants(tracks)]
         for sink in wanting:
             if not sink.annotated:
@@ -47,3 +50,29 @@ class FrameWriter:
             self._overlay.draw(planes, tracks)
         for sink in annotated:
             sink.write_frame(planes, tracks)
+
+    def write_silence(self, planes: Planes, tracks: Tracks, now_s: float) -> None:
+        """Shows the last frame again, while the source sends none.
+
+        Args:
+            planes: Pixels of that frame as it was written; they stay as they are.
+            tracks: Of that frame, with what is wrong.
+            now_s: Monotonic seconds.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        due = [
+            (number, sink)
+            for number, sink in enumerate(self._sinks)
+            if sink.silence_every_s
+            and now_s - self._silence_s.get(number, -inf) >= sink.silence_every_s
+            and sink.ready()
+        ]
+        if not due:
+            return
+        copy = planes.copy()
+        self._overlay.draw_condition(copy, tracks.condition, tracks.condition_since_s)
+        for number, sink in due:
+            self._silence_s[number] = now_s
+            sink.write_frame(copy, tracks)

@@ -191,6 +191,7 @@ class GuardedFrames:
 
     def __init__(self, guard: Guard, *, annotated: bool) -> None:
         self._guard, self.annotated = guard, annotated
+        self.silence_every_s = 0.0
         self._live = False
 
     def begin(self, video: VideoInfo) -> None:

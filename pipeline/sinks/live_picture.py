@@ -24,6 +24,7 @@ class LivePicture:
     """
 
     annotated = True
+    silence_every_s = 1.0
 
     def __init__(self, settings: LiveConfig, context: SinkContext) -> None:
         self._view = open_view(settings, context.stream, context.index)

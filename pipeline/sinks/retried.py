@@ -31,7 +31,7 @@ class RetriedSink:
         clock: Monotonic seconds.
 
     Attributes:
-        annotated: As of the sink.
+        annotated, silence_every_s: As of the sink.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RetriedSink:
         self._name, self._make, self._counts, self._clock = name, make, counts, clock
         self._attempts = 0
         self._sink: ManagedFrameSink | None = make(0)
-        self.annotated = self._sink.annotated
+        self.annotated, self.silence_every_s = self._sink.annotated, self._sink.silence_every_s
         self._video: VideoInfo | None = None
         self._failed_s = 0.0
         self._lost = 0

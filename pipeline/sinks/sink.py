@@ -119,9 +119,15 @@ class ManagedEventSink(EventSink, Protocol):
 
 
 class ManagedFrameSink(FrameSink, Protocol):
-    """A frame sink as `sink` sees it: one of this package, or one of another behind a guard."""
+    """A frame sink as `sink` sees it: one of this package, or one of another behind a guard.
+
+    Attributes:
+        silence_every_s: How often it gets the last picture again, with `no signal` on it, while none comes; `inf`:
+            once, 0: never.
+    """
 
     annotated: bool
+    silence_every_s: float
 
     def begin(self, video: VideoInfo) -> None:
         """Called once, before the first frame.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import inf
 from pathlib import Path
 
 from pipeline.config.schema import VideoConfig
@@ -26,6 +27,7 @@ class VideoFile:
     """
 
     annotated = True
+    silence_every_s = inf
 
     def __init__(self, settings: VideoConfig, context: SinkContext) -> None:
         self._config, self._context = settings, context

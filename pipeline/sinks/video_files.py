@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import inf
 
 from pipeline.config.schema import VideoConfig
 from pipeline.files import unwritable
@@ -35,6 +36,7 @@ class VideoFiles:
     """
 
     annotated = True
+    silence_every_s = inf
 
     def __init__(self, settings: VideoConfig, context: SinkContext) -> None:
         self._config, self._context = settings, context

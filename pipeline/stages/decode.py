@@ -17,6 +17,7 @@ import cv2
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.metrics.stage_metrics import StageMetrics, StreamMetrics
 from pipeline.redact import redact
+from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import StageContext, now
 from pipeline.stages.decode_totals import LATE
 from pipeline.stages.frame_queue import QUARANTINED, REPLACED, FrameQueue
@@ -169,8 +170,19 @@ class Decode:
         ring = Ring.create(slots, info.width, info.height)
         queue = FrameQueue(slots, live=info.live, next_seq=next_seq, accepted_to=track.next_seq)
         camera = CameraMotion() if self._config.camera == "moving" else None
+        watch = None
+        if info.live and self._config.watch_picture:
+            watch = CameraWatch(self._context.out, self._name, self._config, metrics)
         reader = FrameReader(
-            source, ring, queue, metrics, stop=self._stop, camera=camera, epoch=epoch, pts_s=pts_s
+            source,
+            ring,
+            queue,
+            metrics,
+            stop=self._stop,
+            camera=camera,
+            watch=watch,
+            epoch=epoch,
+            pts_s=pts_s,
         )
         server = FrameServer(
             self._name,
@@ -183,6 +195,7 @@ class Decode:
             track_peer,
             track.incarnation,
             self._context,
+            watch,
         )
 
         def wake() -> None:

@@ -7,6 +7,7 @@ import time
 
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
 from pipeline.stages.frame_queue import FrameQueue
 from pipeline.stages.frame_reader import FrameReader
@@ -39,13 +40,20 @@ class DecodeTotals:
         reader: The thread that reads it.
         metrics: Of the stream.
         slots: Slots of the ring.
+        watch: Of the camera, where there is one.
     """
 
     def __init__(
-        self, source: Source, queue: FrameQueue, reader: FrameReader, metrics: StreamMetrics, slots: int
+        self,
+        source: Source,
+        queue: FrameQueue,
+        reader: FrameReader,
+        metrics: StreamMetrics,
+        slots: int,
+        watch: CameraWatch | None = None,
     ) -> None:
         self._source, self._queue, self._reader = source, queue, reader
-        self._metrics, self._slots = metrics, slots
+        self._metrics, self._slots, self._watch = metrics, slots, watch
         self._shown: dict[str, int] = {}
         self._decoded, self._decoded_s = 0, time.time()
         self._last_state = SourceState(CONNECTED, self._decoded_s)
@@ -96,6 +104,10 @@ class DecodeTotals:
             self._last_state = SourceState(name, since_s, why)
         return SourceState(name, self._last_state.since_s, why)
 
+    def silent_since_s(self) -> float:
+        """Unix time since which no frame comes from a live source; 0 while frames come."""
+        return self._decoded_s if self._state().name in (STALLED, RETRYING) else 0.0
+
     def report(self) -> Report:
         """The report of the heartbeat."""
         info, stats = self._source.info, self._source.stats
@@ -115,10 +127,13 @@ class DecodeTotals:
         state = self._state()
         values["since_s"] = state.since_s
         self._metrics.source_state(state.name, state.since_s)
+        condition = ""
+        if self._watch is not None and state.name == CONNECTED:
+            condition, values["condition_since_s"] = self._watch.condition, self._watch.since_s
         return Report(
             frames_in=stats.decoded,
             frames_out=self._queue.next_seq,
             dropped=self.dropped(),
             values=values,
-            texts={"error": stats.last_error, "kind": info.kind, "state": state.name},
+            texts={"error": stats.last_error, "kind": info.kind, "state": state.name, "condition": condition},
         )

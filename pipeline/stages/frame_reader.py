@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
 from pipeline.stages.frame_queue import FrameQueue
 from pipeline.stages.pending_frame import PendingFrame
@@ -27,6 +28,7 @@ class FrameReader:
         metrics: Of the stream.
         stop: Ends the reading.
         camera: Estimates the motion of a moving camera.
+        watch: Tells whether the camera can see.
         epoch: Added to the epoch of each frame.
         pts_s: Added to the media time of each frame.
 
@@ -45,11 +47,12 @@ class FrameReader:
         *,
         stop: threading.Event,
         camera: CameraMotion | None = None,
+        watch: CameraWatch | None = None,
         epoch: int = 0,
         pts_s: float = 0.0,
     ) -> None:
         self._source, self._ring, self._queue, self._metrics = source, ring, queue, metrics
-        self._stop, self._camera = stop, camera
+        self._stop, self._camera, self._watch = stop, camera, watch
         self._epoch, self._pts_s = epoch, pts_s
         self.done = self.ended = False
         self.error: BaseException | None = None
@@ -100,7 +103,9 @@ class FrameReader:
         frame.copy_to(planes)
         epoch = self._epoch + frame.epoch
         camera = self._camera.update(planes.y, epoch, frame.index) if self._camera else None
-        pending = PendingFrame(slot, epoch, frame.index, self._pts_s + frame.pts_s, frame.wall_s, camera)
+        condition = self._watch.update(planes.y, start_s) if self._watch else ""
+        pts_s = self._pts_s + frame.pts_s
+        pending = PendingFrame(slot, epoch, frame.index, pts_s, frame.wall_s, camera, condition)
         seq = self._queue.put(pending)
         if seq is not None:
             self._ring.publish(slot, pending.epoch, seq)

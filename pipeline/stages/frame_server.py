@@ -8,6 +8,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.metrics.rejected import IMPOSSIBLE, reject
 from pipeline.metrics.stage_metrics import StreamMetrics
 from pipeline.models.detections import Detections
+from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.decode_totals import DecodeTotals
 from pipeline.stages.frame_queue import QUARANTINED, FrameQueue
@@ -52,6 +53,7 @@ class FrameServer:
         track: Identity of `track` on the socket.
         track_incarnation: Its incarnation.
         context: Of the process.
+        watch: Of the camera, where there is one.
 
     Attributes:
         sink_closed: The sink has written all frames and closed its output.
@@ -69,13 +71,14 @@ class FrameServer:
         track: bytes,
         track_incarnation: int,
         context: StageContext,
+        watch: CameraWatch | None = None,
     ) -> None:
         self._name, self._config, self._source = name, config, source
         self._ring, self._queue, self._reader, self._metrics = ring, queue, reader, metrics
         self._track, self._track_incarnation = track, track_incarnation
         self._out, self._check = context.out, MessageCheck(context.config)
         self._first_seq = queue.next_seq
-        self._totals = DecodeTotals(source, queue, reader, metrics, config.slots)
+        self._totals = DecodeTotals(source, queue, reader, metrics, config.slots, watch)
         self._asks: dict[str, tuple[bytes, Ask]] = {}
         """Worker -> its identity on the socket and its unanswered request, in order of arrival."""
         self._served_s = 0.0
@@ -223,6 +226,8 @@ class FrameServer:
             fps=fps / (1 + self._config.skip),
             sample_aspect=self._source.info.sample_aspect,
             live=self._source.info.live,
+            silent_since_s=self._totals.silent_since_s(),
+            end_seq=self._queue.next_seq,
         )
 
 

@@ -42,4 +42,5 @@ def instances_of(
         masks=found.masks,
         appearances=None if planes is None else appearance_descriptors(planes, found.boxes_px, found.masks),
         camera=ref.camera,
+        condition=ref.condition,
     )

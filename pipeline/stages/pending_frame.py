@@ -14,7 +14,7 @@ class PendingFrame:
 
     Attributes:
         slot: Slot of the ring.
-        epoch, index, pts_s, wall_s, camera: As in `FrameRef`.
+        epoch, index, pts_s, wall_s, camera, condition: As in `FrameRef`.
     """
 
     slot: int
@@ -23,6 +23,7 @@ class PendingFrame:
     pts_s: float
     wall_s: float
     camera: Camera | None = None
+    condition: str = ""
 
     def ref(self, seq: int, stream: str, ring: Ring, *, alone: bool = False) -> FrameRef:
         """Message that identifies this frame and locates its pixels.
@@ -42,6 +43,7 @@ class PendingFrame:
             wall_s=self.wall_s,
             camera=self.camera,
             alone=alone,
+            condition=self.condition,
             slot=self.slot,
             ring=ring.path,
             width=ring.width,

@@ -7,7 +7,9 @@ import time
 from collections import deque
 
 import cv2
+import msgspec
 
+from pipeline.config.time_zone import zone_of
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.quantiles import QuantileSketch
@@ -23,11 +25,16 @@ from pipeline.transport.messages import EndOfStream, Hello, Released, Report, Ri
 from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.overlay import Overlay
+from pipeline.video.overlay.condition_banner import NO_SIGNAL
 
 log = logging.getLogger(__name__)
 
 PIXELS_GONE = "pixels_gone"
 """The frame belongs to an earlier incarnation of the decoder, whose ring went with it: it is missing in the video."""
+
+
+SILENT_S = 3.0
+"""A source that sends no frame for this long has no signal."""
 
 
 class Sink:
@@ -92,6 +99,7 @@ class Sink:
                 elif isinstance(message, EndOfStream):
                     self._end = message
             self._write_pending(decoder)
+            self._write_silence()
             self._finish(decoder)
             self._log_drops()
         self._close_sinks()
@@ -127,6 +135,7 @@ class Sink:
         if self._next_seq < 0:
             self._next_seq = info.next_seq
         if self._info is not None and self._info.path == info.path:
+            self._info = info
             return
         self._info = info
         if not self._sinks:
@@ -142,7 +151,8 @@ class Sink:
         if self._writer is None:
             video = VideoInfo(info.width, info.height, info.fps, info.sample_aspect, info.live)
             output = self._context.config.output.video
-            overlay = Overlay(self._config, output, self._context.classes, info.width, info.height)
+            zone = zone_of(self._context.config.time_zone)
+            overlay = Overlay(self._config, output, self._context.classes, info.width, info.height, zone)
             self._writer = FrameWriter(self._sinks, overlay, video)
 
     def _ask(self, track: DealerSocket) -> None:
@@ -203,6 +213,25 @@ class Sink:
         self._dropped[PIXELS_GONE] = self._dropped.get(PIXELS_GONE, 0) + 1
         self._metrics.dropped(PIXELS_GONE)
         return True
+
+    def _write_silence(self) -> None:
+        """Shows that no signal comes, once the last frame that came has been written."""
+        info, last = self._info, self._last
+        if info is None or last is None or self._pending or self._ring is None or self._writer is None:
+            return
+        silent_s = time.time() - info.silent_since_s
+        if not info.silent_since_s or silent_s < SILENT_S or self._next_seq < info.end_seq or self._closing:
+            return
+        slot = self._ring.find(last.seq)
+        if slot is None:
+            return
+        shown = msgspec.structs.replace(
+            last,
+            pts_s=last.pts_s + silent_s,
+            condition=NO_SIGNAL,
+            condition_since_s=info.silent_since_s,
+        )
+        self._writer.write_silence(self._ring.planes(slot), shown, now())
 
     def _finish(self, decoder: DealerSocket) -> None:
         """Closes the sinks after the last frame, and then tells the decoder that it may end."""

@@ -65,6 +65,8 @@ class FrameRef(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """None for a fixed camera (`streams.NAME.camera`)."""
     alone: bool = False
     """The frame may have killed a worker: it goes through the model by itself."""
+    condition: str = ""
+    """What is wrong with the picture, e.g. `frozen` (`video/health/camera_health.py`); empty: nothing."""
 
 
 class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -101,6 +103,8 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """(N, 24) uint8: colour histograms of the pixels inside each mask (`models/appearance.py`); all 0 if there were too
     few. None: not computed."""
     camera: Camera | None = None
+    """As in `FrameRef`."""
+    condition: str = ""
     """As in `FrameRef`."""
 
     def only(self, rows: Array) -> Instances:
@@ -153,6 +157,10 @@ class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Lines crossed in this frame; they are highlighted for a moment."""
     camera: Camera | None = None
     """As in `FrameRef`."""
+    condition: str = ""
+    """As in `FrameRef`; in the picture that a sink repeats while none comes, `no signal`."""
+    condition_since_s: float = 0.0
+    """Unix time since which the condition is told."""
 
 
 class Ask(Message, frozen=True, kw_only=True, array_like=True, eq=False):
@@ -210,6 +218,10 @@ class RingInfo(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Width and height of a displayed pixel relative to each other."""
     live: bool = False
     """Whether frames come at their own pace, and are lost if they are not taken in time."""
+    silent_since_s: float = 0.0
+    """Unix time since which no frame comes from the source; 0 while frames come."""
+    end_seq: int = -1
+    """First frame that is not in the ring yet."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -40,6 +40,7 @@ def exported() -> set[str]:
     metrics.stream("gate").credits(0)
     metrics.stream("gate").source(0, 0)
     metrics.stream("gate").source_state("connected", 0.0)
+    metrics.stream("gate").camera_condition("frozen", ("frozen",))
     DiskMetrics(metrics.registry).show(0, 0.0)
     EventMetrics(metrics.registry, 0).show(0, 0.0, failing=False, rejected=0)
     metrics.batch(1)
@@ -84,6 +85,7 @@ def test_the_board_shows_what_was_asked_for() -> None:
         "line_crossings_total", "unique_objects", "zone_objects", "frames_in_total", "frames_out_total",
         "frames_dropped_total", "end_to_end_seconds_bucket", "processing_seconds_bucket", "ring_slots_used",
         "queue_frames", "batch_size_sum", "restarts_total", "source_state", "events_waiting", "disk_free_bytes",
+        "camera_condition",
     ):  # fmt: skip
         assert f"tallycam_{name}" in text
     assert "[1h]" in text

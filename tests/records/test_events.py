@@ -22,6 +22,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.records.event import CountEvent
+from pipeline.records.event_views import VIEWS
 from pipeline.records.events import BATCH, EventStore, parse_url
 
 names = st.sampled_from(["door", "road", "yard-2"])
@@ -125,7 +126,8 @@ def make_times_required(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE events ALTER COLUMN time SET NOT NULL"))
         return
     statement = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'events'")).scalar_one()
-    connection.execute(text("DROP VIEW counts_by_hour"))
+    for view in reversed(VIEWS["sqlite"]):
+        connection.execute(text(f"DROP VIEW {view}"))
     connection.execute(text("ALTER TABLE events RENAME TO newer"))
     assert "time DATETIME" in statement
     connection.execute(text(statement.replace("time DATETIME", "time DATETIME NOT NULL")))
@@ -332,3 +334,51 @@ def test_a_story_told_again_from_any_point_in_any_batches_ends_with_the_same_row
         assert {row["key"]: row["class_name"] for row in store.rows()} == rows
         store.write(changes[again_from:])
         assert {row["key"]: row["class_name"] for row in store.rows()} == rows
+
+
+def test_the_hours_in_which_a_camera_could_not_see_are_listed(url: str) -> None:
+    hour_s = 1.8e9 - 1.8e9 % 3600
+
+    def fault(seq: int, direction: str, time_s: float) -> CountEvent:
+        return replace(
+            crossing(seq), kind="camera", name="frozen", class_name="", direction=direction, wall_s=time_s
+        )
+
+    run = f"faults {url[:8]}"
+    with EventStore(url, run=run) as store:
+        store.write(
+            [
+                replace(crossing(1), wall_s=hour_s + 60),
+                fault(2, "began", hour_s + 3000), fault(3, "ended", hour_s + 2 * 3600 + 30),
+                fault(4, "began", hour_s + 4 * 3600), replace(crossing(5), wall_s=hour_s + 4 * 3600 + 10),
+            ]
+        )  # fmt: skip
+    engine = create_engine(parse_url(url))
+    with engine.connect() as connection:
+        faults = connection.execute(
+            text("SELECT hour, seconds FROM camera_faults_by_hour WHERE run = :run ORDER BY hour"),
+            {"run": run},
+        )
+        found = [(str(hour)[11:16], round(float(seconds))) for hour, seconds in faults]
+        counted = connection.execute(
+            text("SELECT sum(count) FROM counts_by_hour WHERE run = :run"), {"run": run}
+        ).scalar_one()
+    engine.dispose()
+    first = datetime.fromtimestamp(hour_s, UTC).hour
+    times = [f"{(first + later) % 24:02}:00" for later in (0, 1, 2, 4)]
+    assert found == list(zip(times, (600, 3600, 30, 10), strict=True))
+    assert counted == 2, "faults are no counts"
+
+
+def test_a_view_of_an_earlier_version_is_replaced(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    EventStore(url, run="a").close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW counts_by_hour"))
+        connection.execute(text("CREATE VIEW counts_by_hour AS SELECT run FROM events"))
+    with EventStore(url, run="a") as store:
+        store.write([crossing(0)])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count FROM counts_by_hour")).scalar_one() == 1
+    engine.dispose()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -26,8 +28,8 @@ CONFIG = Config.model_validate({"streams": {"gate": {"source": "x"}}})
 class Kept:
     """A sink that remembers copies of the luma and of one chroma plane."""
 
-    def __init__(self, *, annotated: bool = True) -> None:
-        self.annotated = annotated
+    def __init__(self, *, annotated: bool = True, silence_every_s: float = 0.0) -> None:
+        self.annotated, self.silence_every_s = annotated, silence_every_s
         self.watched = True
         self.lumas: list[np.ndarray] = []
         self.chromas: list[np.ndarray] = []
@@ -154,3 +156,35 @@ def test_a_file_cannot_be_resumed_as_somebody_elses(tmp_path: Path) -> None:
     video: Any = VideoFile(VideoConfig(preset="ultrafast"), context(tmp_path))
     writer(video)
     assert not video._parts
+
+
+def test_while_no_frame_comes_the_last_one_is_shown_with_a_word_on_it() -> None:
+    video, page, other = Kept(silence_every_s=inf), Kept(silence_every_s=1.0), Kept()
+    overlay = Overlay(CONFIG.streams["gate"], VideoConfig(), ("person",), WIDTH, HEIGHT)
+    writer = FrameWriter([video, page, other], overlay, VIDEO)
+    planes = Planes.view(np.full(planes_bytes(WIDTH, HEIGHT), 90, np.uint8), WIDTH, HEIGHT)
+    writer.write(planes, tracks(0))
+    before = planes.y.copy()
+    silent = msgspec.structs.replace(tracks(0), condition="no signal", condition_since_s=1.8e9)
+    for second in range(5):
+        writer.write_silence(planes, silent, 100.0 + second / 2)
+    assert (len(video.lumas), len(page.lumas), len(other.lumas)) == (2, 4, 1)
+    assert np.array_equal(planes.y, before), "the picture in the ring stays as it is"
+    differs = video.lumas[1] != before
+    assert differs[HEIGHT // 2 - 8 : HEIGHT // 2 + 8].any() and not differs[: HEIGHT // 4].any()
+    writer.write(planes, tracks(1))
+    writer.write_silence(planes, silent, 103.0)
+    assert len(video.lumas) == 4, "another silence is told again"
+
+
+def test_what_is_wrong_with_the_picture_is_told_at_its_top() -> None:
+    kept = Kept()
+    writer = FrameWriter(
+        [kept], Overlay(CONFIG.streams["gate"], VideoConfig(), ("person",), WIDTH, HEIGHT), VIDEO
+    )
+    for condition in ("", "frozen"):
+        planes = Planes.view(np.full(planes_bytes(WIDTH, HEIGHT), 90, np.uint8), WIDTH, HEIGHT)
+        writer.write(planes, msgspec.structs.replace(tracks(0), condition=condition, condition_since_s=1.8e9))
+    rows, columns = np.nonzero(kept.lumas[0] != kept.lumas[1])
+    assert len(rows) and rows.max() < HEIGHT // 4
+    assert columns.min() > 60, "beside the panel of counts"

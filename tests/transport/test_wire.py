@@ -67,12 +67,12 @@ def test_instances_come_out_as_they_went_in(message: Instances) -> None:
 
 @given(instances())
 def test_instances_from_before_looks_and_cameras_are_read(message: Instances) -> None:
-    plain = msgspec.structs.replace(message, appearances=None, camera=None)
+    plain = msgspec.structs.replace(message, appearances=None, camera=None, condition="")
     raw = wire.encode(plain)
     version, kind, length = struct.unpack_from("<BBI", raw)
     fields = msgspec.msgpack.decode(raw[6 : 6 + length])
-    assert fields[-2:] == [None, None]
-    header = msgspec.msgpack.encode(fields[:-2])
+    assert fields[-3:] == [None, None, ""]
+    header = msgspec.msgpack.encode(fields[:-3])
     arrays = raw[6 + length + -(6 + length) % 8 :]
     old = struct.pack("<BBI", version, kind, len(header)) + header + bytes(-(6 + len(header)) % 8) + arrays
     assert same(wire.decode(old), plain)

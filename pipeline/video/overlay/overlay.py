@@ -5,6 +5,8 @@ The planes are changed in place and only where something is drawn: no operation 
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from pipeline.tracking.camera import CameraPose
 from pipeline.transport.messages import Array, Tracks
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.colours import object_colour, to_yuv
+from pipeline.video.overlay.condition_banner import ConditionBanner
 from pipeline.video.overlay.count_panel import CountPanel
 from pipeline.video.overlay.labels import Labels
 from pipeline.video.overlay.line_mark import LineMark
@@ -41,10 +44,17 @@ class Overlay:
         classes: the model's class names.
         width: of the frames, pixels; tracks are in the same pixels.
         height: as `width`.
+        zone: time zone of the site.
     """
 
     def __init__(
-        self, stream: StreamConfig, video: VideoConfig, classes: tuple[str, ...], width: int, height: int
+        self,
+        stream: StreamConfig,
+        video: VideoConfig,
+        classes: tuple[str, ...],
+        width: int,
+        height: int,
+        zone: ZoneInfo | None = None,
     ) -> None:
         self._video = video
         self._frame = (width, height)
@@ -63,6 +73,7 @@ class Overlay:
         self._panel = CountPanel(classes, self._sizes)
         self._trails = Trails(self._sizes.outline + 1, max(2.0, height / 180))
         self._labels = Labels(classes, self._sizes)
+        self._banner = ConditionBanner(zone, self._sizes)
         self._highlighted_until: dict[str, float] = {}
         self._camera = CameraPose()
 
@@ -101,7 +112,8 @@ class Overlay:
         for line in self._lines:
             line.draw_stroke(planes, highlighted[line.name])
         self._occupied.clear()
-        self._occupied.occupy(*self._panel.draw(planes, tracks.stream, tracks.pts_s, tracks.unique))
+        panel = self._panel.draw(planes, tracks.stream, tracks.pts_s, tracks.unique)
+        self._occupied.occupy(*panel)
         for box in [line.box for line in self._lines] + [zone.box for zone in self._zones]:
             self._occupied.occupy(*box)
         if self._video.labels:
@@ -110,6 +122,18 @@ class Overlay:
             line.draw_badge(planes, tracks.lines.get(line.name, {}), highlighted[line.name])
         for zone in self._zones:
             zone.draw_badge(planes, tracks.zones.get(zone.name, {}))
+        if tracks.condition:
+            self._banner.draw(planes, tracks.condition, tracks.condition_since_s, panel[0] + panel[2])
+
+    def draw_condition(self, planes: Planes, condition: str, since_s: float) -> None:
+        """Tells on an annotated picture what is wrong with the camera.
+
+        Args:
+            planes: changed in place.
+            condition: as in `Tracks`.
+            since_s: Unix time since which it is.
+        """
+        self._banner.draw(planes, condition, since_s)
 
     def _draw_object(self, planes: Planes, box: list[float], mask: Array | None, identity: int) -> None:
         """Draws fill and outline of a mask, clipped to its box; without a mask the box itself."""

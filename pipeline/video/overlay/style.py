@@ -10,6 +10,7 @@ DARK: Colour = (0.06, 0.07, 0.09)
 WHITE: Colour = (1.0, 1.0, 1.0)
 MUTED: Colour = (0.72, 0.76, 0.80)
 HIGHLIGHT: Colour = (1.0, 0.78, 0.16)
+WARNING: Colour = (0.95, 0.33, 0.24)
 ZONE_COLOUR: Colour = (0.25, 0.85, 0.95)
 PANEL_OPACITY = 0.72
 

@@ -177,24 +177,28 @@ def decoded(
 
 def live_packets(
     container: InputContainer, stream: VideoStream, timeout_s: float
-) -> Iterator[av.Packet[VideoStream]]:
-    """Yields the packets of a live input until it ends, or nothing arrives for `timeout_s`.
+) -> Iterator[tuple[av.Packet[VideoStream], float]]:
+    """Yields the packets of a live input, and when they came, until it ends, or nothing arrives for `timeout_s`.
 
     When a read times out, FFmpeg first returns the packet that its parser held back, and would report the failure
-    only after a second timeout. So the time between packets is checked here.
+    only after a second timeout. So the time between packets is checked here, and that packet came with the one before.
 
     Args:
         container: opened with the same `timeout_s`.
         stream: the video stream of it.
         timeout_s: longest time between two packets, in seconds.
 
+    Yields:
+        A packet, and when it came on the monotonic clock.
+
     Raises:
         OSError, av.error.FFmpegError: the connection was lost or timed out.
     """
     waiting_since_s = time.monotonic()
     for packet in _packets(container, stream):
-        timed_out = time.monotonic() - waiting_since_s >= timeout_s
-        yield packet
+        now_s = time.monotonic()
+        timed_out = now_s - waiting_since_s >= timeout_s
+        yield packet, waiting_since_s if timed_out else now_s
         if timed_out:
             raise TimeoutError(errno.ETIMEDOUT, f"no data for {timeout_s:g} s")
         waiting_since_s = time.monotonic()

@@ -178,9 +178,9 @@ class LiveSource(BaseSource):
         stats = SourceStats()
         picture_s = time.monotonic()
         try:
-            for packet in live_packets(container, stream, self.config.timeout_s):
+            for packet, arrived_s in live_packets(container, stream, self.config.timeout_s):
                 for frame in decode_packet(packet, stream, stats):
-                    picture_s = time.monotonic()
+                    picture_s = arrived_s
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)
                     if self._converter is None:
                         self._sample_aspect = sample_aspect(stream, frame)
@@ -231,7 +231,7 @@ class LiveSource(BaseSource):
         newest = SourceFrame(
             index=index,
             pts_s=pts_s,
-            wall_s=time.time(),
+            wall_s=time.time() - (time.monotonic() - now_s),
             epoch=timeline.epoch,
             width=converter.width,
             height=converter.height,

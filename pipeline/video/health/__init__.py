@@ -1,0 +1,1 @@
+"""Whether a camera can see: frozen, black, covered, moved and blurred pictures."""
