@@ -130,7 +130,7 @@ class ManagedFrameSink(FrameSink, Protocol):
     silence_every_s: float
 
     def begin(self, video: VideoInfo) -> None:
-        """Called once, before the first frame.
+        """Called before the first frame, and again before one of another size.
 
         Args:
             video: What is known of the frames.

@@ -36,7 +36,7 @@ class VideoFile:
         self._writer: VideoWriter | None = None
 
     def begin(self, video: VideoInfo) -> None:
-        """Opens the file.
+        """Opens the file. Frames of another size go into another one, `STREAM.001.mp4`.
 
         Args:
             video: What is known of the frames.
@@ -44,7 +44,9 @@ class VideoFile:
         Raises:
             OutputError: It cannot be written, or there is no encoder.
         """
-        self._parts = earlier_parts(self._path, self._context.incarnation)
+        if self._writer is not None:
+            self._writer.close()
+        self._parts = earlier_parts(self._path, self._context.incarnation + (self._writer is not None))
         fps = video.fps or DEFAULT_FPS
         self._writer = VideoWriter(
             self._path, video.width, video.height, fps, self._config, video.sample_aspect
@@ -86,8 +88,9 @@ class VideoFile:
             return
         self._writer.close()
         last = [self._path] if self._path.exists() else []
-        if self._parts and concat_parts([*self._parts, *last], self._path):
-            for part in self._parts:
+        joined = concat_parts([*self._parts, *last], self._path) if self._parts else []
+        for part in joined:
+            if part != self._path:
                 part.unlink(missing_ok=True)  # it may have had its time
         log.info("video %s closed", self._path)
 

@@ -48,7 +48,8 @@ class VideoFiles:
         self._frames = 0
 
     def begin(self, video: VideoInfo) -> None:
-        """Makes the folder, and keeps what a killed process or another setting has left.
+        """Makes the folder, and keeps what a killed process or another setting has left. Begins a new file where frames
+        have got another size.
 
         Args:
             video: What is known of the frames.
@@ -56,6 +57,7 @@ class VideoFiles:
         Raises:
             OutputError: It cannot be written.
         """
+        self._finish()
         self._video = video
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -188,7 +188,6 @@ class Decode:
             self._name,
             self._config,
             source,
-            ring,
             queue,
             reader,
             metrics,

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pipeline.stages.pending_frame import PendingFrame
+from pipeline.transport.ring import Ring
 
 MAX_WORKER_DEATHS = 2
 """A frame that was leased to this many workers when they died is quarantined: it probably killed them."""
@@ -248,6 +249,13 @@ class FrameQueue:
                 self._free.append(self._in_flight.pop(seq).frame.slot)
             self._released_to = max(self._released_to, to_seq + 1)
             self._condition.notify_all()
+
+    def rings(self) -> list[Ring]:
+        """Rings of all frames that are waiting or in flight."""
+        with self._condition:
+            return [
+                frame.ring for frame in (*self._waiting, *(one.frame for one in self._in_flight.values()))
+            ]
 
     @property
     def next_seq(self) -> int:

@@ -23,7 +23,7 @@ class FrameReader:
 
     Args:
         source: An open source; it is closed at the end.
-        ring: Where the pixels go.
+        ring: Where the pixels go, until their size changes.
         queue: Where the frames go.
         metrics: Of the stream.
         stop: Ends the reading.
@@ -33,6 +33,7 @@ class FrameReader:
         pts_s: Added to the media time of each frame.
 
     Attributes:
+        ring: Where the pixels go.
         done: The thread has nothing more to do.
         ended: The source came to its end; it was not stopped.
         error: Why reading failed.
@@ -51,7 +52,10 @@ class FrameReader:
         epoch: int = 0,
         pts_s: float = 0.0,
     ) -> None:
-        self._source, self._ring, self._queue, self._metrics = source, ring, queue, metrics
+        self._source, self._queue, self._metrics = source, queue, metrics
+        self.ring = ring
+        self._former: list[Ring] = []
+        """Rings of frames of another size, some of which may be in flight."""
         self._stop, self._camera, self._watch = stop, camera, watch
         self._epoch, self._pts_s = epoch, pts_s
         self.done = self.ended = False
@@ -74,6 +78,13 @@ class FrameReader:
             timeout_s: Longest wait, seconds.
         """
         self._thread.join(timeout_s)
+
+    def close_former_rings(self) -> None:
+        """Frees the memory of frames of another size, once none of them is in flight."""
+        used = self._queue.rings() if self._former else []
+        for ring in [one for one in self._former if one not in used]:
+            self._former.remove(ring)
+            ring.close()
 
     def _read(self) -> None:
         live = self._source.info.live
@@ -99,15 +110,18 @@ class FrameReader:
 
     def _store(self, slot: int, frame: SourceFrame) -> None:
         start_s = now()
-        planes = self._ring.open_slot(slot)
+        if (frame.width, frame.height) != (self.ring.width, self.ring.height):
+            former, self.ring = self.ring, Ring.create(self.ring.slots, frame.width, frame.height)
+            self._former.append(former)
+        planes = self.ring.open_slot(slot)
         frame.copy_to(planes)
         epoch = self._epoch + frame.epoch
         camera = self._camera.update(planes.y, epoch, frame.index) if self._camera else None
         condition = self._watch.update(planes.y, start_s) if self._watch else ""
         pts_s = self._pts_s + frame.pts_s
-        pending = PendingFrame(slot, epoch, frame.index, pts_s, frame.wall_s, camera, condition)
+        pending = PendingFrame(self.ring, slot, epoch, frame.index, pts_s, frame.wall_s, camera, condition)
         seq = self._queue.put(pending)
         if seq is not None:
-            self._ring.publish(slot, pending.epoch, seq)
+            self.ring.publish(slot, pending.epoch, seq)
         self._metrics.processing(now() - start_s)
         self._on_frame()

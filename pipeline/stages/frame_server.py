@@ -27,7 +27,6 @@ from pipeline.transport.messages import (
     Report,
     RingInfo,
 )
-from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import RouterSocket
 from pipeline.video.sources.source import Source
 
@@ -46,7 +45,6 @@ class FrameServer:
         name: The stream.
         config: Its configuration.
         source: The open source.
-        ring: Where the pixels are.
         queue: Which process has which frame.
         reader: The thread that fills both.
         metrics: Of the stream.
@@ -64,7 +62,6 @@ class FrameServer:
         name: str,
         config: StreamConfig,
         source: Source,
-        ring: Ring,
         queue: FrameQueue,
         reader: FrameReader,
         metrics: StreamMetrics,
@@ -74,9 +71,10 @@ class FrameServer:
         watch: CameraWatch | None = None,
     ) -> None:
         self._name, self._config, self._source = name, config, source
-        self._ring, self._queue, self._reader, self._metrics = ring, queue, reader, metrics
+        self._queue, self._reader, self._metrics = queue, reader, metrics
         self._track, self._track_incarnation = track, track_incarnation
         self._out, self._check = context.out, MessageCheck(context.config)
+        self._incarnation = context.incarnation
         self._first_seq = queue.next_seq
         self._totals = DecodeTotals(source, queue, reader, metrics, config.slots, watch)
         self._asks: dict[str, tuple[bytes, Ask]] = {}
@@ -128,12 +126,11 @@ class FrameServer:
             if not leased:
                 break
             for seq, frame in leased:
-                self._ring.publish(frame.slot, frame.epoch, seq)
+                frame.ring.publish(frame.slot, frame.epoch, seq)
             del self._asks[worker]
             self._served_s = now()
             refs = tuple(
-                frame.ref(seq, self._name, self._ring, alone=self._queue.is_suspect(seq))
-                for seq, frame in leased
+                frame.ref(seq, self._name, alone=self._queue.is_suspect(seq)) for seq, frame in leased
             )
             if router.send(peer, Leases(frames=refs)):
                 self._metrics.frames_out(len(leased))
@@ -155,8 +152,9 @@ class FrameServer:
         if late := self._queue.expire_leases(now(), LEASE_TIMEOUT_S):
             log.warning("no answer for %.0f s: %s leased again", LEASE_TIMEOUT_S, _frames(late))
         self._totals.log_sums()
+        self._reader.close_former_rings()
         for seq, frame in self._queue.quarantined():
-            ref = frame.ref(seq, self._name, self._ring)
+            ref = frame.ref(seq, self._name)
             router.send(self._track, instances_of(ref, Detections.empty(), QUARANTINED))
         if self._reader.done and not self._queue.waiting:
             end = EndOfStream(stream=self._name, frames=self._queue.next_seq, complete=self._reader.ended)
@@ -202,9 +200,9 @@ class FrameServer:
             log.warning(words, _frames(restart.quarantined), ask.worker)
             for seq, frame in self._queue.quarantined():
                 if seq in restart.quarantined:
-                    planes = self._ring.planes(frame.slot)
+                    planes = frame.ring.planes(frame.slot)
                     why = f"workers died with it, {ask.worker} again"
-                    keep_frame(self._out, frame.ref(seq, self._name, self._ring), planes, why)
+                    keep_frame(self._out, frame.ref(seq, self._name), planes, why)
 
     def _note_track(self, peer: bytes, hello: Hello) -> None:
         if self._track_incarnation != hello.incarnation:
@@ -215,19 +213,21 @@ class FrameServer:
         self._queue.accepted(hello.next_seq - 1)
 
     def _ring_info(self) -> RingInfo:
+        ring = self._reader.ring
         fps = min(self._source.info.fps or 0.0, self._config.fps or float("inf"))
         return RingInfo(
             stream=self._name,
-            path=self._ring.path,
+            path=ring.path,
             first_seq=self._first_seq,
             next_seq=self._queue.released_to,
-            width=self._ring.width,
-            height=self._ring.height,
+            width=ring.width,
+            height=ring.height,
             fps=fps / (1 + self._config.skip),
             sample_aspect=self._source.info.sample_aspect,
             live=self._source.info.live,
             silent_since_s=self._totals.silent_since_s(),
             end_seq=self._queue.next_seq,
+            incarnation=self._incarnation,
         )
 
 

@@ -13,10 +13,12 @@ class PendingFrame:
     """A frame in a slot that has no sequence number yet.
 
     Attributes:
-        slot: Slot of the ring.
+        ring: Ring that holds the pixels.
+        slot: Slot of it.
         epoch, index, pts_s, wall_s, camera, condition: As in `FrameRef`.
     """
 
+    ring: Ring
     slot: int
     epoch: int
     index: int
@@ -25,13 +27,12 @@ class PendingFrame:
     camera: Camera | None = None
     condition: str = ""
 
-    def ref(self, seq: int, stream: str, ring: Ring, *, alone: bool = False) -> FrameRef:
+    def ref(self, seq: int, stream: str, *, alone: bool = False) -> FrameRef:
         """Message that identifies this frame and locates its pixels.
 
         Args:
             seq: Sequence number.
             stream: Name of the stream.
-            ring: Ring that holds `slot`.
             alone: As in `FrameRef`.
         """
         return FrameRef(
@@ -45,7 +46,7 @@ class PendingFrame:
             alone=alone,
             condition=self.condition,
             slot=self.slot,
-            ring=ring.path,
-            width=ring.width,
-            height=ring.height,
+            ring=self.ring.path,
+            width=self.ring.width,
+            height=self.ring.height,
         )

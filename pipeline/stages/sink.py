@@ -47,6 +47,10 @@ class Sink:
         self._writer: FrameWriter | None = None
         self._info: RingInfo | None = None
         self._ring: Ring | None = None
+        """Where the last frame was."""
+        self._next_ring: Ring | None = None
+        """Where frames of another size are, which follow those in `_ring`."""
+        self._size = (0, 0)
         self._next_seq = -1
         """Next frame to write; -1 until the decoder has said where to go on."""
         self._pending: deque[Tracks] = deque()
@@ -137,23 +141,46 @@ class Sink:
         if self._info is not None and self._info.path == info.path:
             self._info = info
             return
+        of_other_size = self._info is not None and self._info.incarnation == info.incarnation
         self._info = info
         if not self._sinks:
             return
-        if self._ring is not None:
-            self._ring.close()
-            self._ring = None
         try:
-            self._ring = Ring.attach(info.path, draw=True)
+            ring = Ring.attach(info.path, draw=True)
         except RingError:
             self._info = None  # the decoder has died meanwhile: the next answer names another ring
             return
-        if self._writer is None:
-            video = VideoInfo(info.width, info.height, info.fps, info.sample_aspect, info.live)
-            output = self._context.config.output.video
-            zone = zone_of(self._context.config.time_zone)
-            overlay = Overlay(self._config, output, self._context.classes, info.width, info.height, zone)
-            self._writer = FrameWriter(self._sinks, overlay, video)
+        if of_other_size and self._ring is not None:
+            if self._next_ring is not None:
+                self._next_ring.close()
+            self._next_ring = ring
+            return
+        for former in (self._ring, self._next_ring):
+            if former is not None:
+                former.close()
+        self._ring, self._next_ring = ring, None
+        self._begin_size(ring)
+
+    def _begin_size(self, ring: Ring) -> None:
+        """Prepares for frames of the size of a ring, where the last ones had another one."""
+        size = ring.width, ring.height
+        if self._info is None or size == self._size:
+            return
+        self._size = size
+        video = VideoInfo(*size, self._info.fps, self._info.sample_aspect, self._info.live)
+        output = self._context.config.output.video
+        zone = zone_of(self._context.config.time_zone)
+        overlay = Overlay(self._config, output, self._context.classes, *size, zone)
+        self._writer = FrameWriter(self._sinks, overlay, video)
+
+    def _find(self, seq: int) -> int | None:
+        """Slot of a frame in `_ring`, which becomes that of the frames of another size where the frame is there."""
+        if self._next_ring is not None and self._next_ring.find(seq) is not None:
+            if self._ring is not None:
+                self._ring.close()
+            self._ring, self._next_ring = self._next_ring, None
+            self._begin_size(self._ring)
+        return None if self._ring is None else self._ring.find(seq)
 
     def _ask(self, track: DealerSocket) -> None:
         """Asks for the next tracks well before the last ones have come, and again if the request may be lost."""
@@ -204,7 +231,7 @@ class Sink:
         """Writes one frame. False: its pixels are yet to come, or a sink has no room for it."""
         if self._ring is None or self._writer is None or self._info is None or not self._writer.ready():
             return False
-        slot = self._ring.find(tracks.seq)
+        slot = self._find(tracks.seq)
         if slot is not None:
             self._writer.write(self._ring.planes(slot), tracks)
             return True

@@ -222,6 +222,8 @@ class RingInfo(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Unix time since which no frame comes from the source; 0 while frames come."""
     end_seq: int = -1
     """First frame that is not in the ring yet."""
+    incarnation: int = 0
+    """Of the decoder. It may have another ring for frames of another size."""
 
 
 class Accepted(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -134,7 +134,7 @@ def finish_parts(folder: Path) -> list[VideoEntry]:
         folder: From `video_folder`; it need not exist.
 
     Returns:
-        The files that are kept, for the index.
+        The files that are kept, and finished ones that their writer could not list any more, for the index.
 
     Raises:
         OutputError: A file cannot be renamed or removed.
@@ -151,11 +151,13 @@ def finish_parts(folder: Path) -> list[VideoEntry]:
                 kept.append(entry)
         except OSError as error:
             raise unwritable(part, error) from error
-    return kept
+    listed = {entry.file for entry in (*read_index(folder), *kept)}
+    missing = (path for path in sorted(folder.glob("*.mp4")) if path.name not in listed)
+    return kept + [entry for path in missing if (entry := _examined(path, path.name)) is not None]
 
 
 def _examined(part: Path, name: str) -> VideoEntry | None:
-    """What is in the part of a killed writer; None if nothing of it can be played."""
+    """What is in a file whose writer was killed; None if nothing of it can be played."""
     times: list[float] = []
     try:
         with av.open(f"file:{part.absolute()}", options={"protocol_whitelist": "file"}) as container:

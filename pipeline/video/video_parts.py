@@ -62,30 +62,33 @@ def gap_steps(last: int, following: int) -> range:
     return range(last + CLOCK_HZ, following, MAX_STEP)
 
 
-def concat_parts(parts: list[Path], out: Path) -> int:
+def concat_parts(parts: list[Path], out: Path) -> list[Path]:
     """Joins the pieces of a stream's video without re-encoding.
 
     Each piece goes where its own start time puts it, but never before the end of the previous one. A gap of more than
     an hour between two pieces shows the first picture of the second one. Unreadable pieces (of a writer that was
-    killed before its first fragment) are skipped.
+    killed before its first fragment) are skipped, and so are those whose pictures have another size than those of the
+    last piece.
 
     Args:
         parts: the pieces, in order; they are not removed.
         out: the joined video; may be one of `parts`.
 
     Returns:
-        Number of pieces joined; with 0, `out` is left alone.
+        The pieces that are in `out`, or hold nothing; empty if none can be read, and `out` is left alone.
 
     Raises:
         OutputError: `out` cannot be written.
     """
     joining = out.with_name(out.name + ".joining")
-    joined = 0
+    joined: list[Path] = []
+    sizes = {part: _size(part) for part in parts}
+    wanted = next((size for part in reversed(parts) if (size := sizes[part])), None)
     try:
         with av.open(str(joining), "w", format="mp4", options={"movflags": MOVFLAGS}) as target:
             stream: VideoStream | None = None
             first_s, end = 0.0, 0
-            for part in parts:
+            for part in (part for part in parts if sizes[part] == wanted):
                 try:
                     source = av.open(f"file:{part.absolute()}", "r", options={"protocol_whitelist": "file"})
                 except (av.error.FFmpegError, OSError):
@@ -99,14 +102,14 @@ def concat_parts(parts: list[Path], out: Path) -> int:
                         target.metadata["comment"] = start_comment(start_s)
                         first_s = start_s
                     end = _copy_packets(source, target, stream, round((start_s - first_s) * CLOCK_HZ), end)
-                    joined += 1
+                    joined.append(part)
         if joined:
             os.replace(joining, out)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise write_error(out, error) from error
     finally:
         joining.unlink(missing_ok=True)
-    return joined
+    return joined and [part for part in parts if part in joined or sizes[part] is None]
 
 
 def _copy_packets(
@@ -183,3 +186,13 @@ def _advice(error: Exception) -> str:
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
         return "check the folder and its permissions, or choose another with --out"
     return "check the video settings of the configuration"
+
+
+def _size(part: Path) -> tuple[int, int] | None:
+    """Width and height of a piece; None if it cannot be read."""
+    try:
+        with av.open(f"file:{part.absolute()}", "r", options={"protocol_whitelist": "file"}) as source:
+            stream = source.streams.video[0]
+            return stream.width, stream.height
+    except (av.error.FFmpegError, OSError, IndexError):
+        return None

@@ -182,3 +182,17 @@ def test_cameras_have_files_and_recordings_one(
         one.close()
     assert bool(read_index(video_folder(tmp_path, "gate"))) == files
     assert (tmp_path / "gate.mp4").exists() == (not files)
+
+
+def test_a_file_whose_writer_died_before_it_stood_in_the_index_gets_into_it(tmp_path: Path) -> None:
+    subject = sink(tmp_path)
+    written(subject, (frame(seq, HOUR_S + seq / 25, epoch=seq // 25) for seq in range(75)))
+    subject.close()
+    folder = video_folder(tmp_path, "gate")
+    before = read_index(folder)
+    (folder / INDEX).unlink()
+    add_to_index(folder, before[:1])
+    sink(tmp_path, incarnation=1).close()
+    after = read_index(folder)
+    assert [(one.file, one.frames) for one in after] == [(one.file, one.frames) for one in before]
+    assert [one.epoch for one in after] == [0, -1, -1]

@@ -7,13 +7,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pipeline.stages.frame_queue import FrameQueue, WorkerRestart
 from pipeline.stages.pending_frame import PendingFrame
+from pipeline.transport.ring import Ring
+
+RING = Ring.create(3, 16, 16)
 
 
 def fill(frame_queue: FrameQueue, index: int) -> bool:
     slot = frame_queue.take_slot(0.0)
     if slot is None:
         return False
-    frame_queue.put(PendingFrame(slot, 0, index, index / 25, 0.0))
+    frame_queue.put(PendingFrame(RING, slot, 0, index, index / 25, 0.0))
     return True
 
 
@@ -132,7 +135,7 @@ def test_frames_that_a_dead_tracking_process_had_not_accepted_are_leased_again()
 def test_a_decoder_that_starts_again_offers_no_work_that_is_already_logged() -> None:
     frame_queue = FrameQueue(4, live=False, next_seq=10, accepted_to=12)
     slots = [frame_queue.take_slot(0.0) for _ in range(3)]
-    numbers = [frame_queue.put(PendingFrame(slot, 0, 10 + i, 0.0, 0.0)) for i, slot in enumerate(slots)]
+    numbers = [frame_queue.put(PendingFrame(RING, slot, 0, 10 + i, 0.0, 0.0)) for i, slot in enumerate(slots)]
     assert numbers == [10, 11, None], "the sink wants the pixels of 10 and 11, the model only 12"
     assert seqs(frame_queue.lease("segment/0", 0, 9, 0.0)) == [12]
 

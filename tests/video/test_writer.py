@@ -137,7 +137,7 @@ def test_slow_time_lapses_keep_their_frames_and_times(tmp_path: Path) -> None:
 def test_pieces_that_are_hours_apart_are_joined(tmp_path: Path) -> None:
     first = write(tmp_path / "a.mp4", [i / 25 for i in range(20)])
     second = write(tmp_path / "b.mp4", [40 * HOUR_S + i / 25 for i in range(20)], first=20)
-    assert concat_parts([first, second], tmp_path / "out.mp4") == 2
+    assert concat_parts([first, second], tmp_path / "out.mp4") == [first, second]
     rows = played(tmp_path / "out.mp4")
     assert [number for _, number in rows if number != 20] == [n for n in range(40) if n != 20]
     assert rows[-20:] == [(pytest.approx(40 * HOUR_S + i / 25, abs=2e-3), 20 + i) for i in range(20)]
@@ -201,7 +201,7 @@ def test_pieces_of_killed_writers_are_joined_at_their_own_times(tmp_path: Path) 
     write(tmp_path / "d.mp4", [16.0, 16.5, 17.0], first=3)
     out = tmp_path / "joined.mp4"
     parts = [part_path(first), part_path(second), part_path(third), tmp_path / "gone.mp4", tmp_path / "d.mp4"]
-    assert concat_parts(parts, out) == 3
+    assert concat_parts(parts, out) == parts
     rows = played(out)
     times_s = [time_s for time_s, _ in rows]
     assert times_s[:count] == pytest.approx([i / 25 for i in range(count)], abs=1e-3)
@@ -215,7 +215,7 @@ def test_pieces_of_killed_writers_are_joined_at_their_own_times(tmp_path: Path) 
 
 def test_pieces_that_overlap_stand_behind_each_other(tmp_path: Path) -> None:
     parts = [write(tmp_path / f"{n}.mp4", [i / 25 for i in range(10)], first=n * 10) for n in range(3)]
-    assert concat_parts(parts, parts[0]) == 3
+    assert concat_parts(parts, parts[0]) == parts
     rows = played(parts[0])
     assert [number for _, number in rows] == list(range(30))
     assert all(before < after for (before, _), (after, _) in itertools.pairwise(rows))
@@ -224,7 +224,7 @@ def test_pieces_that_overlap_stand_behind_each_other(tmp_path: Path) -> None:
 def test_joining_nothing_leaves_the_target_alone(tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     out.write_bytes(b"old")
-    assert concat_parts([tmp_path / "missing.mp4"], out) == 0
+    assert concat_parts([tmp_path / "missing.mp4"], out) == []
     assert out.read_bytes() == b"old"
 
 

@@ -19,7 +19,7 @@ from pipeline.video.convert import Converter, shown_size
 from pipeline.video.sources.backoff import retry_delay_s
 from pipeline.video.sources.decoder import decode_packet, live_packets, reason, video_stream
 from pipeline.video.sources.frame_sampler import FrameSampler
-from pipeline.video.sources.media_clock import MediaClock
+from pipeline.video.sources.live_timeline import LiveTimeline
 from pipeline.video.sources.pacing import Pacer
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
 from pipeline.video.sources.stream_info import fps_or_default, nominal_fps, raw_time_s, sample_aspect
@@ -30,10 +30,8 @@ OPEN_TIMEOUT_S = 20.0
 """Longest wait for the first picture: cameras that save bandwidth send a keyframe only every ten seconds or so."""
 NO_PICTURE_S = 30.0
 """A connection that delivers packets but no picture for this long is given up and replaced."""
-CLOCK_JUMP_S = 5.0
-"""A timestamp that advances by this much more than the time that elapsed is a jump of the source's clock."""
-STUCK_S = 2.0
-"""Timestamps that do not advance for this long, while frames arrive, are not used any more."""
+NEW_SIZE_S = 1.0
+"""Frames of another size are scaled for this long; then frames have that size."""
 _TIMED_ON_ARRIVAL = ("mpjpeg", "mjpeg")
 """Formats without timestamps: FFmpeg's demuxer invents them at 25 fps, so frames are timed as they arrive."""
 
@@ -72,6 +70,8 @@ class LiveSource(BaseSource):
         self._timeline: LiveTimeline | None = None
         self._converter: Converter | None = None
         self._sample_aspect = (1, 1)
+        self._other_size: tuple[tuple[int, int], float] | None = None
+        """Size of the newest frames, and since when they have it, where it is not that of the converter."""
         self._index = 0
         self._lost_s: float | None = None
         thread = threading.Thread(
@@ -81,15 +81,7 @@ class LiveSource(BaseSource):
         self._wait_for_first(open_timeout_s)
         assert self._converter is not None  # created with the first frame, as is the timeline
         assert self._timeline is not None
-        self.info = SourceInfo(
-            kind=request.kind,
-            live=True,
-            width=self._converter.width,
-            height=self._converter.height,
-            fps=self._timeline.stated_fps,
-            duration_s=self.config.stop_s,
-            sample_aspect=self._sample_aspect,
-        )
+        self.info = self._properties(self._converter, self._timeline)
 
     def close(self) -> None:
         """Ends `frames()`, also while it waits for the network."""
@@ -126,6 +118,17 @@ class LiveSource(BaseSource):
         if self._newest is None:
             self._closed.set()
             raise self._failure or SourceError(f"{self.request.shown}: stopped before the first picture")
+
+    def _properties(self, converter: Converter, timeline: LiveTimeline) -> SourceInfo:
+        return SourceInfo(
+            kind=self.request.kind,
+            live=True,
+            width=converter.width,
+            height=converter.height,
+            fps=timeline.stated_fps,
+            duration_s=self.config.stop_s,
+            sample_aspect=self._sample_aspect,
+        )
 
     # From here on: the reading thread.
 
@@ -182,8 +185,9 @@ class LiveSource(BaseSource):
                 for frame in decode_packet(packet, stream, stats):
                     picture_s = arrived_s
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)
-                    if self._converter is None:
+                    if self._has_new_size(frame, picture_s):
                         self._sample_aspect = sample_aspect(stream, frame)
+                        self._use_size(frame)
                     if self._pacer is not None and raw_s is not None:
                         self._closed.wait(self._pacer.wait_s(raw_s, picture_s))
                         picture_s = time.monotonic()
@@ -198,6 +202,27 @@ class LiveSource(BaseSource):
             return f"the connection was lost ({reason(error)})"
         return "the stream ended"
 
+    def _has_new_size(self, frame: av.VideoFrame, now_s: float) -> bool:
+        """Whether frames are to have the size of this one from now on."""
+        if self._converter is None:
+            return True
+        size = shown_size(frame)
+        if size == (self._converter.width, self._converter.height):
+            self._other_size = None
+            return False
+        if self._other_size is None or self._other_size[0] != size:
+            self._other_size = size, now_s
+        return now_s - self._other_size[1] >= NEW_SIZE_S
+
+    def _use_size(self, frame: av.VideoFrame) -> None:
+        before, self._converter = self._converter, Converter(*shown_size(frame))
+        self._other_size = None
+        if before is None or self._timeline is None:
+            return
+        size = f"{self._converter.width}x{self._converter.height}"
+        log.warning("the picture has another size: %s instead of %dx%d", size, before.width, before.height)
+        self.info = self._properties(self._converter, self._timeline)
+
     def _deliver(
         self,
         frame: av.VideoFrame,
@@ -208,8 +233,8 @@ class LiveSource(BaseSource):
         reconnected: bool,
     ) -> None:
         """Makes a decoded frame the newest one, unless the sampler leaves it out."""
-        if self._converter is None or self._timeline is None:
-            self._converter = Converter(*shown_size(frame))
+        assert self._converter is not None
+        if self._timeline is None:
             self._timeline = LiveTimeline(fps)
             self._sampler = FrameSampler(self.config.fps, self.config.skip, fps_or_default(fps))
         elif reconnected:
@@ -242,65 +267,3 @@ class LiveSource(BaseSource):
                 self.stats.count_skipped("late")
             self._newest = newest
             self._changed.notify_all()
-
-
-class LiveTimeline:
-    """Media time over all connections of a live source: gaps between them are as long as on this host's clock.
-
-    Timestamps of a connection that stop advancing while frames keep arriving are replaced by the times of arrival.
-
-    Args:
-        stated_fps: nominal frame rate in Hz; None if unknown.
-    """
-
-    def __init__(self, stated_fps: float | None) -> None:
-        self.stated_fps = stated_fps
-        self._clock = MediaClock(fps_or_default(stated_fps))
-        self._last_raw_s: float | None = None
-        self._last_s: float | None = None
-        self._advanced_s = 0.0
-        self._by_arrival = False
-        self._arrivals = 0
-
-    @property
-    def retimed(self) -> int:
-        """Number of frames so far whose own timestamp could not be used."""
-        return self._clock.repaired + self._arrivals
-
-    @property
-    def epoch(self) -> int:
-        """Number of discontinuities so far."""
-        return self._clock.epoch
-
-    def next(self, raw_s: float | None, now_s: float, *, reconnected: bool) -> float:
-        """Advances to the next frame.
-
-        Args:
-            raw_s: its timestamp, in seconds; None if it has none.
-            now_s: when it arrived, on the monotonic clock.
-            reconnected: it is the first frame of a connection.
-
-        Returns:
-            Its media time in seconds.
-        """
-        advanced = raw_s is None or self._last_raw_s is None or raw_s > self._last_raw_s
-        if reconnected or advanced:
-            self._advanced_s = now_s
-        if self._last_s is not None:
-            gap_s = now_s - self._last_s
-            jumped = (
-                raw_s is not None
-                and self._last_raw_s is not None
-                and raw_s - self._last_raw_s > gap_s + CLOCK_JUMP_S
-            )
-            if reconnected or jumped:
-                self._clock.restart(gap_s)
-                self._by_arrival = False
-            elif not self._by_arrival and now_s - self._advanced_s > STUCK_S:
-                self._clock.restart(gap_s, new_epoch=False)
-                self._by_arrival = True
-        self._last_raw_s, self._last_s = raw_s, now_s
-        if self._by_arrival:
-            self._arrivals += 1
-            return self._clock.next(now_s)
-        return self._clock.next(raw_s)

@@ -15,12 +15,12 @@ from pipeline.transport.planes import Planes
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """Properties of an open source.
+    """Properties of an open source. Only those of the picture can change, in a live source.
 
     Attributes:
         kind: name of its row in the table of sources (`pipeline.video.sources.registry`), e.g. `file` or `rtsp`.
         live: frames arrive at their own pace and are lost if they are not taken.
-        width, height: displayed size in pixels, rotation applied; the same for every frame.
+        width, height: displayed size in pixels, rotation applied; of a recording the same for every frame.
         fps: nominal frame rate in Hz; None if unknown.
         duration_s: seconds between start and stop time that will be played; None if unknown or endless.
         frames: estimated number of frames to come, for progress reports; None if unknown or endless.
@@ -72,7 +72,7 @@ class SourceStats:
         decoded: frames that left the decoder.
         errors: damaged packets, frames and images, and files that ended before their stated end.
         reconnects: connections of a live source that were re-established.
-        resized: frames that were scaled because their size differed from the first frame's.
+        resized: frames that were scaled because their size differed from that of the frames before.
         retimed: frames whose media time is interpolated, since their timestamps repeated or went back.
         skipped: reason -> frames decoded but not delivered: `fps`, `skip`, `late`.
         last_error: the most recent problem in one line, without passwords; empty if there was none.
@@ -175,7 +175,7 @@ class Source(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """Properties; constant while the source is open."""
+        """Properties; those of the picture change with the frames of a live source."""
         ...
 
     @property
