@@ -23,7 +23,10 @@ from pipeline.video.health.camera_health import (
     FROZEN,
     MOVED,
     CameraHealth,
+    Condition,
+    Reference,
 )
+from pipeline.video.health.view import GRID
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class CameraWatch:
         reference = self._load() if fixed else None
         self._health = CameraHealth(fixed=fixed, reference=reference)
         self._saved = not fixed or reference is not None
+        self._broken = False
         self.condition = ""
         self.since_s = 0.0
         metrics.camera_condition("", CONDITIONS)
@@ -67,7 +71,14 @@ class CameraWatch:
         Returns:
             What is wrong with it, one of `CONDITIONS`; empty: nothing.
         """
-        condition = self._health.update(luma, now_s)
+        if self._broken:
+            return ""
+        try:
+            condition = self._health.update(luma, now_s)
+        except Exception:  # whatever a picture may hold: frames are decoded and counted without this
+            log.exception("camera: its picture is not watched any more")
+            self._broken = True
+            condition = Condition("", now_s)
         if condition.name != self.condition:
             lasted_s = time.time() - self.since_s
             self.condition, self.since_s = condition.name, time.time()
@@ -82,19 +93,27 @@ class CameraWatch:
             self._save(self._health.reference)
         return self.condition
 
-    def _load(self) -> Plane | None:
+    def _load(self) -> Reference | None:
         if not self._path.exists():
             return None
-        found = cv2.imread(str(self._path), cv2.IMREAD_GRAYSCALE)
-        return None if found is None else np.asarray(found, np.uint8)
+        found = cv2.imread(str(self._path), cv2.IMREAD_UNCHANGED)
+        if found is None or found.ndim != 3 or found.shape[2] != 4 or found.dtype != np.uint8:
+            return None
+        blocks = cv2.resize(found[:, :, 3], GRID, interpolation=cv2.INTER_AREA) > 127
+        return Reference(np.ascontiguousarray(found[:, :, 0]), blocks)
 
-    def _save(self, reference: Plane) -> None:
-        """Keeps the view; views for lines that were changed since go."""
+    def _save(self, reference: Reference) -> None:
+        """Keeps the view, opaque where its edges stand still; views for lines that were changed since go."""
+        height, width = reference.picture.shape
+        opaque = cv2.resize(
+            reference.blocks.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST
+        )
+        picture = np.dstack([reference.picture] * 3 + [opaque])
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             for former in self._path.parent.glob("*.png"):
                 former.unlink()
-            write_bytes(self._path, cv2.imencode(".png", reference)[1].tobytes(), mode=0o600)
+            write_bytes(self._path, cv2.imencode(".png", picture)[1].tobytes(), mode=0o600)
         except (OSError, OutputError) as error:
             log.warning("the view of the camera cannot be kept: %s", error)
 

@@ -20,9 +20,9 @@ from pipeline.sinks.sink import ManagedFrameSink, SinkContext, VideoInfo
 from pipeline.sinks.sink_table import frame_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
+from pipeline.stages.ring_reader import RingReader
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, RingInfo, Tracks, Want
-from pipeline.transport.ring import Ring, RingError
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay.condition_banner import NO_SIGNAL
@@ -46,10 +46,7 @@ class Sink:
         self._sinks: list[ManagedFrameSink] = []
         self._writer: FrameWriter | None = None
         self._info: RingInfo | None = None
-        self._ring: Ring | None = None
-        """Where the last frame was."""
-        self._next_ring: Ring | None = None
-        """Where frames of another size are, which follow those in `_ring`."""
+        self._rings = RingReader()
         self._size = (0, 0)
         self._next_seq = -1
         """Next frame to write; -1 until the decoder has said where to go on."""
@@ -138,49 +135,21 @@ class Sink:
         """Maps the decoder's ring; after a restart of the decoder it is another one."""
         if self._next_seq < 0:
             self._next_seq = info.next_seq
-        if self._info is not None and self._info.path == info.path:
-            self._info = info
-            return
-        of_other_size = self._info is not None and self._info.incarnation == info.incarnation
         self._info = info
-        if not self._sinks:
-            return
-        try:
-            ring = Ring.attach(info.path, draw=True)
-        except RingError:
-            self._info = None  # the decoder has died meanwhile: the next answer names another ring
-            return
-        if of_other_size and self._ring is not None:
-            if self._next_ring is not None:
-                self._next_ring.close()
-            self._next_ring = ring
-            return
-        for former in (self._ring, self._next_ring):
-            if former is not None:
-                former.close()
-        self._ring, self._next_ring = ring, None
-        self._begin_size(ring)
+        if self._sinks and not self._rings.attach(info):
+            self._info = None
+        elif self._sinks and self._writer is None:
+            self._begin_size(info, (info.width, info.height))
 
-    def _begin_size(self, ring: Ring) -> None:
-        """Prepares for frames of the size of a ring, where the last ones had another one."""
-        size = ring.width, ring.height
-        if self._info is None or size == self._size:
-            return
+    def _begin_size(self, info: RingInfo, size: tuple[int, int]) -> FrameWriter:
+        """Prepares for the first frames, and for those of another size."""
         self._size = size
-        video = VideoInfo(*size, self._info.fps, self._info.sample_aspect, self._info.live)
+        video = VideoInfo(*size, info.fps, info.sample_aspect, info.live)
         output = self._context.config.output.video
         zone = zone_of(self._context.config.time_zone)
         overlay = Overlay(self._config, output, self._context.classes, *size, zone)
         self._writer = FrameWriter(self._sinks, overlay, video)
-
-    def _find(self, seq: int) -> int | None:
-        """Slot of a frame in `_ring`, which becomes that of the frames of another size where the frame is there."""
-        if self._next_ring is not None and self._next_ring.find(seq) is not None:
-            if self._ring is not None:
-                self._ring.close()
-            self._ring, self._next_ring = self._next_ring, None
-            self._begin_size(self._ring)
-        return None if self._ring is None else self._ring.find(seq)
+        return self._writer
 
     def _ask(self, track: DealerSocket) -> None:
         """Asks for the next tracks well before the last ones have come, and again if the request may be lost."""
@@ -229,11 +198,15 @@ class Sink:
 
     def _write(self, tracks: Tracks) -> bool:
         """Writes one frame. False: its pixels are yet to come, or a sink has no room for it."""
-        if self._ring is None or self._writer is None or self._info is None or not self._writer.ready():
+        writer = self._writer
+        if self._info is None or writer is None or not writer.ready():
             return False
-        slot = self._find(tracks.seq)
-        if slot is not None:
-            self._writer.write(self._ring.planes(slot), tracks)
+        planes = self._rings.find(tracks.seq)
+        if planes is not None:
+            size = planes.width, planes.height
+            if size != self._size:
+                writer = self._begin_size(self._info, size)
+            writer.write(planes, tracks)
             return True
         if tracks.seq >= self._info.first_seq:
             return False
@@ -244,13 +217,13 @@ class Sink:
     def _write_silence(self) -> None:
         """Shows that no signal comes, once the last frame that came has been written."""
         info, last = self._info, self._last
-        if info is None or last is None or self._pending or self._ring is None or self._writer is None:
+        if info is None or last is None or self._pending or self._writer is None:
             return
         silent_s = time.time() - info.silent_since_s
         if not info.silent_since_s or silent_s < SILENT_S or self._next_seq < info.end_seq or self._closing:
             return
-        slot = self._ring.find(last.seq)
-        if slot is None:
+        planes = self._rings.find(last.seq)
+        if planes is None or self._size != (planes.width, planes.height):
             return
         shown = msgspec.structs.replace(
             last,
@@ -258,7 +231,7 @@ class Sink:
             condition=NO_SIGNAL,
             condition_since_s=info.silent_since_s,
         )
-        self._writer.write_silence(self._ring.planes(slot), shown, now())
+        self._writer.write_silence(planes, shown, now())
 
     def _finish(self, decoder: DealerSocket) -> None:
         """Closes the sinks after the last frame, and then tells the decoder that it may end."""

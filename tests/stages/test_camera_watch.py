@@ -15,6 +15,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.stages.camera_watch import CameraWatch, reference_path
 from pipeline.transport.planes import Plane
+from pipeline.video.health.view import View
 from tests.video.test_camera_health import scene, shifted
 
 LINE = {"door": {"points": [[0.1, 0.5], [0.9, 0.5]]}}
@@ -70,3 +71,13 @@ def test_a_view_that_cannot_be_kept_or_read_is_learnt_again(
     with caplog.at_level(logging.WARNING):
         assert set(watched(tmp_path / "file", islice(scene(), 30))) == {""}
     assert "the view of the camera cannot be kept" in caplog.text
+
+
+def test_a_fault_of_the_watch_itself_costs_the_watch_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(View, "of", classmethod(lambda *_: 1 / 0))
+    assert watched(tmp_path, islice(scene(), 10)) == [""] * 10
+    assert [record.getMessage() for record in caplog.records] == [
+        "camera: its picture is not watched any more"
+    ]

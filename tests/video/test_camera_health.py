@@ -191,10 +191,19 @@ def test_a_camera_that_moves_by_itself_has_not_been_moved() -> None:
 def test_a_camera_that_was_moved_while_nobody_looked_is_found_by_the_view_of_before() -> None:
     before = CameraHealth()
     watched(before, islice(scene(), 40), 0.0)
-    assert before.reference is not None and before.reference.shape == (180, 320)
+    assert before.reference is not None and before.reference.picture.shape == (180, 320)
     after = CameraHealth(reference=before.reference)
     ((found_s, found),) = watched(after, (shifted(picture) for picture in islice(scene(), 40)), 0.0)
     assert (found, found_s <= 5.0) == ("moved", True)
+
+
+def test_a_scene_of_nothing_but_moving_things_is_no_view() -> None:
+    def bar(number: int) -> Plane:
+        picture = np.full((HEIGHT, WIDTH), 90, np.uint8)
+        picture[:, (number * 37) % WIDTH :][:, :12] = 200
+        return picture
+
+    assert watched(CameraHealth(), map(bar, range(200)), 0.0) == []
 
 
 def test_pictures_that_are_seldom_or_change_their_size_are_no_fault() -> None:
@@ -203,6 +212,18 @@ def test_pictures_that_are_seldom_or_change_their_size_are_no_fault() -> None:
         small = cv2.resize(picture, (320, 240)) if number % 2 else picture
         assert health.update(small, number * 40.0).name == ""
     assert watched(health, [np.zeros((2, 2), np.uint8)] * 2, 4000.0) == []
+
+
+def test_a_picture_of_another_shape_is_learnt_anew() -> None:
+    health = CameraHealth()
+    assert watched(health, islice(scene(), 30), 0.0) == []
+    square = (cv2.resize(picture, (480, 480)) for picture in islice(scene(), 200))
+    assert watched(health, square, 15.0) == []
+    assert watched(health, islice(scene(), 30), 115.0) == []
+    other = CameraHealth(reference=health.reference)
+    assert watched(other, (cv2.resize(picture, (480, 480)) for picture in islice(scene(), 200)), 0.0) == []
+    ((found_s, found),) = watched(other, (np.full((480, 480), 75, np.uint8) for _ in range(12)), 100.0)
+    assert (found, found_s <= 5.0) == ("covered", True)
 
 
 def test_a_view_is_compared_by_its_edges_whatever_is_bright_and_dark() -> None:

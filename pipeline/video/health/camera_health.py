@@ -69,33 +69,49 @@ class Condition:
     since_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A view as it can be kept in a file.
+
+    Attributes:
+        picture: (h, w) uint8 luma, downscaled.
+        blocks: (rows, columns) bool: where its edges stand still.
+    """
+
+    picture: Plane
+    blocks: NDArray[np.bool_]
+
+
 class CameraHealth:
     """Watches the pictures of one camera.
 
     Args:
         fixed: the camera does not move by itself: a view that has moved is told.
-        reference: (h, w) uint8: the view as it was known before, e.g. in an earlier run. None: it is learnt.
+        reference: the view as it was known before, e.g. in an earlier run. None: it is learnt.
 
     Attributes:
         condition: the present one.
     """
 
-    def __init__(self, *, fixed: bool = True, reference: Plane | None = None) -> None:
+    def __init__(self, *, fixed: bool = True, reference: Reference | None = None) -> None:
         self._fixed = fixed
         self.condition = Condition(OK, 0.0)
         self._stillness = Stillness()
         self._recent: deque[NDArray[np.float32]] = deque(maxlen=4)
-        self._older: deque[View] = deque(maxlen=3)
-        self._views: list[View] = [View.of(reference)] if reference is not None else []
+        self._older: deque[View] = deque(maxlen=5)
+        self._views: list[View] = []
+        if reference is not None:
+            self._views.append(View.of(reference.picture).only(reference.blocks))
         self._reference = reference
+        self._shape: tuple[int, ...] = ()
         self._checked_s = -np.inf
         self._suspect = Condition(OK, 0.0)
         self._good_s = 0.0
         self._learnt_s = 0.0
 
     @property
-    def reference(self) -> Plane | None:
-        """(h, w) uint8: the first view that was learnt, or given; None before."""
+    def reference(self) -> Reference | None:
+        """The first view that was learnt, or given; None before."""
         return self._reference
 
     def update(self, luma: Plane, now_s: float) -> Condition:
@@ -130,9 +146,8 @@ class CameraHealth:
         """What this picture suggests."""
         frozen = self._stillness.update(luma, now_s)
         picture = downscale(luma)
-        if self._recent and self._recent[0].shape != picture.shape:
-            self._recent.clear()
-            self._views.clear()
+        if picture.shape != self._shape:
+            self._begin_size(picture.shape)
         self._recent.append(picture.astype(np.float32))
         was_black = self.condition.name == BLACK
         if np.count_nonzero(picture < DARK) >= DARK_SHARE[was_black] * picture.size:
@@ -148,12 +163,18 @@ class CameraHealth:
             self._learn(mean, view, now_s)
         return name
 
+    def _begin_size(self, shape: tuple[int, ...]) -> None:
+        """Forgets pictures and views of another shape."""
+        self._shape = shape
+        self._recent.clear()
+        self._older.clear()
+        self._views = [view for view in self._views if view.direction.shape[1:] == shape]
+
     def _compare(self, view: View) -> str:
         """What is wrong with a view, compared with those that are known."""
-        known = [one for one in self._views if one.direction.shape == view.direction.shape]
-        if not known:
+        if not self._views:
             return OK
-        match, best = max(((one.match(view), one) for one in known), key=lambda pair: pair[0])
+        match, best = max(((one.match(view), one) for one in self._views), key=lambda pair: pair[0])
         if not best.comparable:
             return OK
         both = best.blocks & view.blocks
@@ -173,25 +194,27 @@ class CameraHealth:
             return False
         if match > SAME_VIEW or sharpness < SHARP or not view.comparable:
             return False
-        full = len(self._older) == self._older.maxlen
-        return full and bool(self._older[0].match(view) > STEADY)
+        return len(self._older) > 2 and self._older[-3].match(view) > STEADY
 
     def _learn(self, mean: NDArray[np.float32], view: View, now_s: float) -> None:
         """Keeps a view: the first, and later ones in another light."""
         if not self._good_s:
             self._good_s = self._learnt_s = now_s
-        if self.condition.name or not view.comparable or len(self._recent) < (self._recent.maxlen or 0):
+        if self.condition.name or now_s - self._good_s < LEARN_S or len(self._older) < 5:
             return
+        if self._views and now_s - self._learnt_s < NEW_LIGHT_S:
+            return
+        fixed = view.only(view.same_blocks(self._older[0]))  # what moves is no part of the view
+        if not fixed.comparable:
+            return
+        self._learnt_s = now_s
         if not self._views:
-            if now_s - self._good_s >= LEARN_S:
-                self._views.append(view)
-                self._reference = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
-        elif now_s - self._learnt_s >= NEW_LIGHT_S:
-            self._learnt_s = now_s
-            if max(one.match(view) for one in self._views) < NEW_LIGHT:
-                self._views.append(view)
-                if len(self._views) > VIEWS:
-                    del self._views[1]
+            self._reference = Reference(np.clip(np.rint(mean), 0, 255).astype(np.uint8), fixed.blocks)
+        elif max(one.match(view) for one in self._views) >= NEW_LIGHT:
+            return
+        self._views.append(fixed)
+        if len(self._views) > VIEWS:
+            del self._views[1]
 
 
 def _noise(pictures: deque[NDArray[np.float32]]) -> float:

@@ -72,13 +72,29 @@ class View:
         """Whether there are enough edges to compare it with another view."""
         return int(self.blocks.sum()) >= MIN_BLOCKS
 
+    def only(self, blocks: NDArray[np.bool_]) -> View:
+        """The same view with the edges of some blocks only.
+
+        Args:
+            blocks: (rows, columns) of `GRID`.
+        """
+        return View(self.direction, self.blocks & blocks, self.sharpness)
+
+    def same_blocks(self, other: View) -> NDArray[np.bool_]:
+        """(rows, columns): the blocks that have edges in both views, and the same ones.
+
+        Args:
+            other: of a picture of the same size.
+        """
+        return _agreement(self, other.direction)[0]
+
     def match(self, other: View) -> float:
         """Share of the blocks that have edges in both views, in which these are the same; 0..1.
 
         Args:
             other: of a picture of the same size.
         """
-        return _agreement(self, other.direction)
+        return _share(*_agreement(self, other.direction))
 
     def displacement(self, other: View) -> tuple[float, float, float]:
         """Where this view is found again in `other`, by correlation of the edges' directions over all displacements.
@@ -103,7 +119,7 @@ class View:
         moved = np.zeros_like(other.direction)
         here, there = _overlap(height, y), _overlap(width, x)
         moved[:, here[0], there[0]] = other.direction[:, here[1], there[1]]
-        return float(x), float(y), _agreement(self, moved)
+        return float(x), float(y), _share(*_agreement(self, moved))
 
 
 def downscale(luma: Plane) -> Plane:
@@ -135,13 +151,17 @@ def block_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(values, GRID, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _agreement(view: View, direction: NDArray[np.float32]) -> float:
-    """Share of the blocks with edges in both views in which the directions agree."""
+def _agreement(view: View, direction: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The blocks with edges in both views in which the directions agree, and all blocks with edges in both."""
     agree = block_means((view.direction * direction).sum(0))
     own, other = (block_means((one**2).sum(0)) for one in (view.direction, direction))
     both = view.blocks & (other > EDGE_PIXELS)
     same = agree > MATCH * np.sqrt(own * other)
-    return float((same & both).sum() / max(1, both.sum()))
+    return same & both, both
+
+
+def _share(some: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return float(some.sum() / max(1, of.sum()))
 
 
 def _overlap(size: int, shift: int) -> tuple[slice, slice]:
