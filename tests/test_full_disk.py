@@ -88,6 +88,7 @@ class Disk:
     """A sink whose disk may be full."""
 
     annotated = False
+    silence_every_s = 0.0
 
     def __init__(self) -> None:
         self.full, self.written, self.lives = False, 0, 0

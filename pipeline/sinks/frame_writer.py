@@ -68,6 +68,7 @@ class FrameWriter:
             if sink.silence_every_s
             and now_s - self._silence_s.get(number, -inf) >= sink.silence_every_s
             and sink.ready()
+            and sink.wants(tracks)
         ]
         if not due:
             return

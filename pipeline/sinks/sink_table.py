@@ -33,7 +33,8 @@ from pipeline.sinks.guard import (
 )
 from pipeline.sinks.retried import RetriedSink
 from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
-from pipeline.video.sources.kinds import is_endless
+from pipeline.sinks.threaded import ThreadedSink
+from pipeline.video.sources.kinds import is_endless, is_recording
 
 ENTRY_POINTS = "tallycam.sinks"
 """Entry-point group. The name of an entry is what `output.sinks` calls it, its value a class."""
@@ -50,6 +51,7 @@ class SinkKind:
         settings: Its part of a configuration.
         wanted: Whether a configuration wants it.
         writes_files: Whether a full disk stops it.
+        encodes: Whether it may be slower than a live source.
         serves: Whether it is the one for a stream, where several rows have a name.
     """
 
@@ -59,6 +61,7 @@ class SinkKind:
     settings: Callable[[Config], Any]
     wanted: Callable[[Config], bool]
     writes_files: bool = False
+    encodes: bool = False
     serves: Callable[[Config, StreamConfig], bool] = lambda config, stream: True
 
 
@@ -93,6 +96,7 @@ SINKS = (
         settings=lambda config: config.output.video,
         wanted=_has_video,
         writes_files=True,
+        encodes=True,
         serves=lambda config, stream: not _in_files(config, stream),
     ),
     SinkKind(
@@ -102,6 +106,7 @@ SINKS = (
         settings=lambda config: config.output.video,
         wanted=_has_video,
         writes_files=True,
+        encodes=True,
         serves=_in_files,
     ),
     SinkKind(
@@ -184,7 +189,8 @@ def _wanted(config: Config, takes: str) -> list[SinkKind]:
 def _frame_sink(
     kind: SinkKind, config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
 ) -> ManagedFrameSink:
-    """A sink of this package; one that writes files is opened again after a failure, where the stream has no end."""
+    """A sink of this package. One that writes files is opened again after a failure, where the stream has no end; one
+    that encodes a live source has a thread of its own."""
     cls = _imported(kind.sink, kind.name)
 
     def make(attempts: int = 0) -> ManagedFrameSink:
@@ -193,7 +199,11 @@ def _frame_sink(
 
     if not kind.writes_files:
         return make()
-    return RetriedSink(f"{kind.name} of {context.stream}", make, counts(kind.name))
+    name = f"{kind.name} of {context.stream}"
+    retried = RetriedSink(name, make, counts(kind.name))
+    if not kind.encodes or is_recording(config.streams[context.stream]):
+        return retried
+    return ThreadedSink(name, retried, counts(kind.name), config.output.video.fps)
 
 
 def _guard(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 
 import cv2
 import msgspec
@@ -21,6 +20,7 @@ from pipeline.sinks.sink_table import frame_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.ring_reader import RingReader
+from pipeline.stages.sink_backlog import SinkBacklog
 from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, Hello, Released, Report, RingInfo, Tracks, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
@@ -33,6 +33,10 @@ PIXELS_GONE = "pixels_gone"
 """The frame belongs to an earlier incarnation of the decoder, whose ring went with it: it is missing in the video."""
 
 
+SLOW = "slow"
+"""The sinks are slower than a live source: the frame is counted, and missing in the video."""
+WRITE_S = 0.05
+"""Frames of a live source are written for this long before messages are looked for again."""
 SILENT_S = 3.0
 """A source that sends no frame for this long has no signal."""
 
@@ -50,7 +54,11 @@ class Sink:
         self._size = (0, 0)
         self._next_seq = -1
         """Next frame to write; -1 until the decoder has said where to go on."""
-        self._pending: deque[Tracks] = deque()
+        self._pending = SinkBacklog(self._config.slots)
+        self._looked_s = now()
+        """When messages were looked for last."""
+        self._more = False
+        """Frames wait that could be written now."""
         self._last: Tracks | None = None
         self._end: EndOfStream | None = None
         self._closing = False
@@ -75,7 +83,7 @@ class Sink:
         show_libav_warnings()
         context = self._context
         metrics = StageMetrics("sink")
-        self._metrics = metrics.stream(self._name, (PIXELS_GONE,))
+        self._metrics = metrics.stream(self._name, (PIXELS_GONE, SLOW))
         heartbeat = Heartbeat(context, endpoints, metrics)
         where = SinkContext(
             "", self._name, context.index, context.incarnation, context.out, context.run, context.classes
@@ -88,7 +96,8 @@ class Sink:
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(self._closed, now()):
             self._say_hello(decoder)
             self._ask(track)
-            poller.wait(0.02 if self._pending else 0.1)
+            poller.wait(0.0 if self._more else 0.02 if self._pending else 0.1)
+            looked_s, self._looked_s = self._looked_s, now()
             for message in decoder.receive_all():
                 if isinstance(message, RingInfo):
                     self._attach(message)
@@ -96,7 +105,7 @@ class Sink:
                 if getattr(message, "stream", None) != self._name:
                     reject(UNKNOWN_STREAM)
                 elif isinstance(message, Tracks):
-                    self._pending.append(message)
+                    self._pending.add(message, looked_s)
                 elif isinstance(message, EndOfStream):
                     self._end = message
             self._write_pending(decoder)
@@ -116,18 +125,13 @@ class Sink:
         if now() - self._hello_s < HELLO_S:
             return
         self._hello_s = now()
-        last = self._last
         hello = Hello(
             stage="sink",
             stream=self._name,
             incarnation=self._context.incarnation,
             next_seq=self._next_seq,
-            last_index=last.index if last else -1,
-            epoch=last.epoch if last else 0,
-            pts_s=last.pts_s if last else 0.0,
-            wall_s=last.wall_s if last else 0.0,
         )
-        decoder.send(hello)
+        decoder.send(hello.after(self._last))
         if self._closed and self._end is not None:
             decoder.send(self._end)
 
@@ -176,16 +180,17 @@ class Sink:
         Slots are released several at once, since every message wakes the decoder.
         """
         together = max(1, self._config.slots // 4)
-        released_to = self._next_seq
-        while self._pending and self._info is not None:
-            tracks = self._pending[0]
-            if tracks.seq != self._next_seq:
-                self._pending.popleft()  # duplicate: `track` was restarted
-                continue
+        released_to, began_s, self._more = self._next_seq, now(), False
+        while self._info is not None and (tracks := self._pending.next(self._next_seq)) is not None:
             start_s = now()
-            if self._sinks and not self._write(tracks):
+            if self._info.live and start_s - began_s > WRITE_S:
+                self._more = True
                 break
-            self._pending.popleft()
+            if self._sinks and self._info.live and self._pending.is_late(start_s):
+                self._drop(SLOW)
+            elif self._sinks and not self._write(tracks):
+                break
+            self._pending.pop()
             self._next_seq += 1
             self._last = tracks
             if self._next_seq - released_to >= together:
@@ -195,6 +200,11 @@ class Sink:
             self._count(tracks, start_s)
         if self._next_seq > released_to:
             decoder.send(Released(stream=self._name, seq=self._next_seq - 1))
+
+    def _drop(self, reason: str) -> None:
+        """Counts a frame that is missing in the video."""
+        self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        self._metrics.dropped(reason)
 
     def _write(self, tracks: Tracks) -> bool:
         """Writes one frame. False: its pixels are yet to come, or a sink has no room for it."""
@@ -210,8 +220,7 @@ class Sink:
             return True
         if tracks.seq >= self._info.first_seq:
             return False
-        self._dropped[PIXELS_GONE] = self._dropped.get(PIXELS_GONE, 0) + 1
-        self._metrics.dropped(PIXELS_GONE)
+        self._drop(PIXELS_GONE)
         return True
 
     def _write_silence(self) -> None:

@@ -168,18 +168,13 @@ class Track:
             return
         self._hello_s = now()
         for name, decoder in decoders.items():
-            last = self._states[name].last
             hello = Hello(
                 stage="track",
                 stream=name,
                 incarnation=self._context.incarnation,
                 next_seq=self._states[name].next_seq,
-                last_index=last.index if last else -1,
-                epoch=last.epoch if last else 0,
-                pts_s=last.pts_s if last else 0.0,
-                wall_s=last.wall_s if last else 0.0,
             )
-            decoder.send(hello)
+            decoder.send(hello.after(self._states[name].last))
 
     def _note_request(self, peer: bytes, want: Want) -> None:
         requests = self._requests.get(want.stream)

@@ -6,7 +6,7 @@ are checked against `ARRAYS` before an array is built. Letters in a shape are si
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import msgspec
 from numpy.typing import NDArray
@@ -197,6 +197,30 @@ class Hello(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """Media time of that frame, seconds."""
     wall_s: float = 0.0
     """Unix time of that frame."""
+
+    def after(self, last: FrameTimed | None) -> Self:
+        """The same, with the frame before `next_seq`.
+
+        Args:
+            last: That frame; None: there is none.
+        """
+        if last is None:
+            return self
+        place = {"last_index": last.index, "epoch": last.epoch, "pts_s": last.pts_s, "wall_s": last.wall_s}
+        return msgspec.structs.replace(self, **place)
+
+
+class FrameTimed(Protocol):
+    """Whatever says which frame it belongs to, and when that was."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def pts_s(self) -> float: ...
+    @property
+    def wall_s(self) -> float: ...
 
 
 class RingInfo(Message, frozen=True, kw_only=True, array_like=True, eq=False):

@@ -21,7 +21,7 @@ from pipeline.sinks.video_files import VideoFiles
 from pipeline.transport.messages import Tracks
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.video_index import INDEX, add_to_index, finish_parts, new_video, read_index, video_folder
-from tests.running import frames_of
+from tests.running import frames_of, wait_until
 from tests.sinks.test_frame_writer import tracks
 
 HOUR_S = 1_774_749_600.0
@@ -180,6 +180,7 @@ def test_cameras_have_files_and_recordings_one(
         one.begin(VIDEO)
         one.write_frame(picture(), frame(0, HOUR_S))
         one.close()
+        wait_until(one.closed, what="the end of the thread")
     assert bool(read_index(video_folder(tmp_path, "gate"))) == files
     assert (tmp_path / "gate.mp4").exists() == (not files)
 
