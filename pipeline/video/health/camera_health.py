@@ -36,6 +36,8 @@ KEPT_EDGES = 0.2
 """With less than this share of the blocks that have edges, the camera is covered."""
 SAME_VIEW = 0.36
 """With less than this share of the blocks agreeing, it is another view."""
+BACK_AGAIN = 0.46
+"""With at least this share, a view that has moved is the known one again."""
 SAME_VIEW_IN_PLACE = 0.15
 """The same, where no other place suits better."""
 FOUND_VIEW = 0.5
@@ -190,9 +192,13 @@ class CameraHealth:
         if max(abs(x), abs(y)) > MOVED_SHARE * view.direction.shape[2]:
             if found > max(FOUND_VIEW, match + 0.15):
                 return True
-        elif match > SAME_VIEW_IN_PLACE:
+        elif match > SAME_VIEW_IN_PLACE and self.condition.name != MOVED:
             return False
-        if match > SAME_VIEW or sharpness < SHARP or not view.comparable:
+        if (
+            match > (BACK_AGAIN if self.condition.name == MOVED else SAME_VIEW)
+            or sharpness < SHARP
+            or not view.comparable
+        ):
             return False
         return len(self._older) > 2 and self._older[-3].match(view) > STEADY
 
