@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,12 +9,52 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigPath, Out, Overrides, Source
+from pipeline.cli.options import Out, Overrides, Source
 from pipeline.logs.line import LogFormat, LogLevel
+from pipeline.video.sources.kinds import examples
 
 
 def run(
-    config: ConfigPath,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|SOURCE",
+            help=f"A YAML configuration, such as those in configs/; or what to count in by itself: {examples()}.",
+            show_default=False,
+        ),
+    ],
+    lines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--line",
+            metavar="[NAME=]X1,Y1,X2,Y2",
+            help="Count what crosses this line, in fractions of the frame from its upper left corner. May be given "
+            "several times.",
+        ),
+    ] = None,
+    zones: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--zone",
+            metavar="[NAME=]X1,Y1,X2,Y2,X3,Y3",
+            help="Count what is inside this polygon of three or more points. May be given several times.",
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Count only objects of this class, such as person. May be given several times.",
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the configuration that SOURCE and the options stand for to this YAML file.",
+            metavar="FILE",
+        ),
+    ] = None,
     source: Source = None,
     out: Out = Path("out"),
     overrides: Overrides = None,
@@ -57,14 +96,18 @@ def run(
         typer.Option(help="Print log lines of this level and above; DIR/log/run.log has `info` in any case."),
     ] = LogLevel.WARNING,
 ) -> None:
-    """Count in the streams of CONFIG: annotated video, events and a summary in DIR."""
+    """Count in the streams of CONFIG, or in SOURCE: annotated video, events and a summary in DIR.
+
+    `tallycam run my.mp4 --line 0.1,0.6,0.9,0.6 --class person` needs no configuration.
+    """
     from pipeline.runtime.limits import check_memory
 
     check_memory()
     from rich.console import Console
 
+    from pipeline.cli.run_settings import RunSettings, print_configuration
     from pipeline.cli.table import LiveTable, final_table, notes, print_above
-    from pipeline.config.load import load
+    from pipeline.config.additions import parse_additions
     from pipeline.errors import ConfigError
     from pipeline.runtime import preflight
     from pipeline.runtime.run import run as run_pipeline
@@ -76,16 +119,19 @@ def run(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other; give one of them")
     existing = Existing.RESUME if resume else Existing.OVERWRITE if overwrite else Existing.CONTINUE
-    shown = ["output.live.enabled=true"] if show else []
-    loaded = load(config, [*(overrides or ()), *shown], source)
-    if start is not None:
-        if len(loaded.streams) > 1:
-            raise ConfigError(
-                "--start: there are several streams; set streams.NAME.start of each in the configuration"
-            )
-        shown.append(f"streams.{next(iter(loaded.streams))}.start={json.dumps(start)}")
-        loaded = load(config, [*(overrides or ()), *shown], source)
+    settings = RunSettings(
+        target,
+        parse_additions(lines or (), zones or (), classes or ()),
+        overrides=tuple(overrides or ()),
+        source=source,
+        start=start,
+        show=show,
+        save=save,
+    )
+    loaded, text = settings.load()
     console = Console()
+    if text is not None:
+        print_configuration(console, text, save)
     for line in preflight.notes(loaded):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
     log = LogSettings(log_format, log_level, print_above(console) if sys.stderr.isatty() else None)

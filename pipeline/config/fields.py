@@ -14,7 +14,8 @@ Relative = Annotated[float, Field(ge=0.0, le=1.0)]
 Pixels = Annotated[int, Field(ge=16, le=16384)]
 Point: TypeAlias = tuple[Relative, Relative]
 """x, y in fractions of the frame's width and height; the origin is the upper left corner."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ClassNames = Annotated[tuple[str, ...], Field(min_length=1)]
 
 

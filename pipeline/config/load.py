@@ -15,19 +15,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.config.additions import Additions
+from pipeline.config.from_source import mapping_of
 from pipeline.config.overrides import Overrides, replace_source
 from pipeline.config.schema import Config
 from pipeline.config.validation import KeyPath, describe, dotted, kind_of
 from pipeline.config.yaml_reader import parse_yaml
+from pipeline.config.yaml_writer import as_yaml
 from pipeline.errors import ConfigError
 from pipeline.files import reason
 
 MAX_BYTES = 1 << 20
 
+_NO_FILE = Path("configuration")
+"""Stands for the file in the messages about a configuration that comes from none."""
+_NOTHING = Additions()
+
 _VARIABLE = re.compile(r"\$(?:(\$)(?=\{)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))")
 
 
-def load(path: Path | str, overrides: Sequence[str] = (), source: str | None = None) -> Config:
+def load(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    source: str | None = None,
+    additions: Additions = _NOTHING,
+) -> Config:
     """Load the configuration in a file.
 
     In text values `${NAME}` is replaced by the environment variable, `${NAME:-default}` by the default if it is
@@ -38,6 +50,7 @@ def load(path: Path | str, overrides: Sequence[str] = (), source: str | None = N
         path: a YAML file.
         overrides: `a.b=value` each, the value in YAML; missing mappings on the way are created.
         source: replaces the source of a configuration with exactly one stream.
+        additions: lines, zones and classes for a configuration with exactly one stream.
 
     Raises:
         ConfigError: one line for each mistake.
@@ -47,7 +60,30 @@ def load(path: Path | str, overrides: Sequence[str] = (), source: str | None = N
     if not isinstance(data, dict):
         what = "is empty" if data is None else f"holds {kind_of(data)}"
         raise ConfigError(f"{path}: {what}, expected a mapping with `streams`")
+    additions.apply(data, path)
     return _resolved(data, path, overrides, source)
+
+
+def load_source(
+    source: str, overrides: Sequence[str] = (), additions: Additions = _NOTHING
+) -> tuple[Config, str]:
+    """The configuration that a source by itself stands for.
+
+    Args:
+        source: its address.
+        overrides: as for `load`.
+        additions: its lines, zones and classes.
+
+    Returns:
+        The configuration, and the YAML from which `load` makes the same one. It holds the password of the source.
+
+    Raises:
+        ConfigError: one line for each mistake.
+    """
+    data = mapping_of(source)
+    additions.apply(data, _NO_FILE)
+    config = _resolved(data, _NO_FILE, overrides, None)
+    return config, as_yaml(data)
 
 
 def load_mapping(data: Mapping[str, Any], source: str | None = None) -> Config:
@@ -56,7 +92,7 @@ def load_mapping(data: Mapping[str, Any], source: str | None = None) -> Config:
     Raises:
         ConfigError: one line for each mistake.
     """
-    return _resolved(copy.deepcopy(dict(data)), Path("configuration"), (), source)
+    return _resolved(copy.deepcopy(dict(data)), _NO_FILE, (), source)
 
 
 def _resolved(data: dict[str, Any], path: Path, overrides: Sequence[str], source: str | None) -> Config:

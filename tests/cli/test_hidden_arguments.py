@@ -65,7 +65,7 @@ def test_the_system_shows_no_password_and_the_program_has_it() -> None:
         ("run", "gate.yaml", "--sorce=rtsp://viewer:hunter2-long@camera/1"),
         ("rtsp://viewer:hunter2-long@camera/1",),
         ("run", "gate.yaml", "--log-level", "rtsp://viewer:hunter2-long and so on for many words@camera/1"),
-        ("run", "rtsp://viewer:hunter2-long@camera/1"),
+        ("check", "rtsp://viewer:hunter2-long@camera/1"),
     ],
 )
 def test_a_mistake_on_the_command_line_shows_no_password(arguments: tuple[str, ...]) -> None:
