@@ -1,4 +1,4 @@
-"""`tallycam models`: list, download, export and time models."""
+"""`tallycam models`: list, fetch, export and time models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli.options import JsonFile, ModelSettings, Overrides
 
-app = typer.Typer(no_args_is_help=True, help="List, download, export and time models.")
+app = typer.Typer(no_args_is_help=True, help="List, fetch, export and time models.")
 
 NameOrFile = Annotated[
     str, typer.Argument(metavar="MODEL", help="The name of a model, or a model file.", show_default="street")
@@ -42,14 +42,30 @@ def pull(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="The name of the model: maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2."
+            metavar="NAME",
+            help="The name of the model, such as rfdetr-seg-nano; `tallycam models ls` lists them.",
         ),
     ],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Take the weights, or the ONNX export of an RF-DETR, from this file instead of downloading it.",
+            metavar="FILE",
+        ),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            help="Export with this Python, which has the package rfdetr, instead of a temporary environment.",
+            metavar="FILE",
+        ),
+    ] = None,
 ) -> None:
-    """Download the published weights of a model and verify their hash."""
+    """Fetch the published weights of a model and verify their hash. An RF-DETR is exported to ONNX, once."""
     from pipeline.models.catalog import pull_weights
 
-    print(pull_weights(name))
+    print(pull_weights(name, file, python))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
+from pipeline.models.custom import import_object
 from pipeline.models.maskrcnn.from_config import weights_file
 from pipeline.models.model_info import ModelInfo
 
@@ -36,23 +37,25 @@ def list_models(files: Sequence[Path] = ()) -> list[ModelInfo]:
     return rows
 
 
-def pull_weights(name: str) -> str:
-    """Downloads published weights, once.
+def pull_weights(name: str, file: Path | None = None, python: Path | None = None) -> str:
+    """Fetches the published weights of a model, once.
 
     Args:
         name: a value of `model.name`.
+        file: what was downloaded elsewhere; None: it is downloaded.
+        python: an interpreter for models that are exported; default: a temporary environment.
 
     Returns:
         Where they are, for display.
 
     Raises:
-        ModelError: no such name, or they cannot be downloaded.
+        ModelError: no such name, they cannot be downloaded, or the file is another one.
     """
-    published = [one for kind in registry.MODEL_KINDS if kind.prepare for one in kind.names]
+    published = {one: kind.take for kind in registry.MODEL_KINDS if kind.take for one in kind.names}
     if name not in published:
-        known = " or ".join(one for one in published if one != registry.DEFAULT_MODEL)
-        raise ModelError(f"models pull: got {name}, expected {known}")
-    path = registry.prepare(ModelConfig(name=name))
+        *first, last = (one for one in published if one != registry.DEFAULT_MODEL)
+        raise ModelError(f"models pull: got {name}, expected {', '.join(first)} or {last}")
+    path = import_object(published[name])(name, file, python)
     return str(path) if path is not None else f"{name}: ships with Tallycam, nothing to fetch"
 
 

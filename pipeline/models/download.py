@@ -6,6 +6,7 @@ import hashlib
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
@@ -19,13 +20,34 @@ TIMEOUT_S = 20.0
 _CHUNK_BYTES = 1 << 20
 
 
-def download(url: str, path: Path, sha256: str, *, progress: bool = True) -> None:
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """What a publisher tells of the content of a file.
+
+    Attributes:
+        digits: the first hexadecimal digits of its hash.
+        algorithm: as `hashlib` names it.
+    """
+
+    digits: str
+    algorithm: str = "sha256"
+
+    def fits(self, digest: str) -> bool:
+        """Whether the hash of a file begins with the digits.
+
+        Args:
+            digest: hexadecimal.
+        """
+        return digest.startswith(self.digits)
+
+
+def download(url: str, path: Path, expected: Hash, *, progress: bool = True) -> None:
     """Downloads a file. One that exists is replaced only by a complete one with the expected hash.
 
     Args:
         url: http or https.
         path: where to put it; its folder is created.
-        sha256: the first hexadecimal digits of the expected hash.
+        expected: the hash of its content.
         progress: draws a progress bar on stderr if that is a terminal.
 
     Raises:
@@ -38,34 +60,37 @@ def download(url: str, path: Path, sha256: str, *, progress: bool = True) -> Non
     with replacing(path) as part:
         with part.open("wb") as file:
             try:
-                digest = _transfer(url, file, progress and sys.stderr.isatty())
+                digest = _transfer(url, file, expected.algorithm, progress and sys.stderr.isatty())
             except (OSError, HTTPException) as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()  # it is the answer as well, with its connection
                 raise ModelError(f"{url}: could not be downloaded ({_reason(error)})") from error
-        if not digest.startswith(sha256):
+        if not expected.fits(digest):
             raise ModelError(
-                f"{url}: its hash begins with {digest[:16]}, expected {sha256}: the file has changed"
+                f"{url}: its hash begins with {digest[:16]}, expected {expected.digits}: the file has changed"
             )
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal.
+def hash_of(path: Path, algorithm: str = "sha256") -> str:
+    """The hash of a file, hexadecimal.
 
     Args:
         path: Of the file.
+        algorithm: as `hashlib` names it.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def _transfer(url: str, file: IO[bytes], show_bar: bool) -> str:
-    """Writes the content of `url` to `file` and returns its SHA-256, hexadecimal."""
+def _transfer(url: str, file: IO[bytes], algorithm: str, show_bar: bool) -> str:
+    """Writes the content of `url` to `file` and returns its hash, hexadecimal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with (
         urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310 - `download` checks the scheme

@@ -17,6 +17,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.custom import import_object, load_external
 from pipeline.models.model_info import ModelInfo
+from pipeline.models.rfdetr.variants import VARIANTS
 from pipeline.models.segmenter import Segmenter
 
 DEFAULT_MODEL = "street"
@@ -41,6 +42,8 @@ class ModelKind:
         suffixes: file name endings of `model.path` that select this kind, in lower case.
         prepare: import path of the function that downloads the weights of a `ModelConfig` and returns their file, or
             None where they ship; default: there is nothing to download.
+        take: import path of the function that fetches the weights of a name, from a file if one is given, with a Python
+            if one is needed; default: files are not taken.
         infos: import path of the function that returns a `ModelInfo` for each model that has a name.
         external: the code is not Tallycam's, so the model is checked for the interface of `Segmenter`.
     """
@@ -51,6 +54,7 @@ class ModelKind:
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     prepare: str = ""
+    take: str = ""
     infos: str = ""
     external: bool = False
 
@@ -67,7 +71,17 @@ MODEL_KINDS = (
         names=(DEFAULT_MODEL, "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"),
         suffixes=(".safetensors", ".pth"),
         prepare="pipeline.models.maskrcnn.from_config:weights_file",
+        take="pipeline.models.maskrcnn.from_config:take",
         infos="pipeline.models.maskrcnn.from_config:infos",
+    ),
+    ModelKind(
+        name="rfdetr",
+        load="pipeline.models.rfdetr.from_config:load",
+        classes_of="pipeline.models.rfdetr.from_config:classes_of",
+        names=tuple(VARIANTS),
+        prepare="pipeline.models.rfdetr.from_config:onnx_file",
+        take="pipeline.models.rfdetr.from_config:take",
+        infos="pipeline.models.rfdetr.from_config:infos",
     ),
     ModelKind(
         name="onnx",

@@ -42,7 +42,8 @@ def test_ls_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     first = [line.split() for line in lines if not line.startswith(" ")]
     assert [words[0] for words in first] == [
-        "street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion",
+        "street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
+        "rfdetr-seg-nano", "rfdetr-seg-small", "rfdetr-seg-medium", "rfdetr-seg-large", "motion",
     ]  # fmt: skip
     assert "    classes: person, bicycle, car, bus" in lines
     assert any(line.endswith(", bus and 74 more") for line in lines)

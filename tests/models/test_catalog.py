@@ -23,7 +23,9 @@ def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     rows = {row.name: row for row in catalog.list_models()}
-    assert set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion"}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sizes = {f"rfdetr-seg-{size}" for size in ("nano", "small", "medium", "large")}
+    assert set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion"} | sizes
     assert rows["street"].classes == ("person", "bicycle", "car", "bus") and 1 < rows["street"].megabytes < 8
     away = rows["maskrcnn_resnet50_fpn_v2"]
     assert away.where == "not here: tallycam models pull maskrcnn_resnet50_fpn_v2"
@@ -33,7 +35,8 @@ def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
 def test_weights_that_are_no_model_or_ship_are_not_fetched() -> None:
     assert "nothing to fetch" in catalog.pull_weights("street")
     with pytest.raises(
-        ModelError, match="got yolo, expected maskrcnn_resnet50_fpn or maskrcnn_resnet50_fpn_v2"
+        ModelError,
+        match="got yolo, expected maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2, rfdetr-seg-nano",
     ):
         catalog.pull_weights("yolo")
     with pytest.raises(ModelError, match="motion is motion, expected a Mask R-CNN"):

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -23,7 +17,6 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.coco_classes import COCO
-from pipeline.models.download import download
 from pipeline.models.maskrcnn import zoo
 from pipeline.models.maskrcnn.fuse import FusedConv2d
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
@@ -116,7 +109,7 @@ def test_published_models_are_known_without_their_weights(
         source = zoo.published_weights(name)
         assert source.url == get_model_weights(name).DEFAULT.url
         assert source.path.parent == tmp_path / "hub" / "checkpoints"
-        assert len(source.sha256) == 8
+        assert len(source.hash.digits) == 8
 
 
 def test_a_model_trained_elsewhere_runs_from_its_file(tmp_path: Path) -> None:
@@ -190,80 +183,3 @@ def test_another_number_of_names_than_of_classes_is_told(tmp_path: Path) -> None
     torch.save(stub(5), path)
     assert "name its 4 classes in model.classes" in refused(path)
     assert "model.classes: names 2 classes, but the weights" in refused(path, names=("a", "b"))
-
-
-# -- published weights -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A server on this machine and the folder that it serves."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", folder
-        running.shutdown()
-        thread.join()
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:8]
-
-
-def test_a_file_is_fetched_whole_and_its_hash_checked(server: tuple[str, Path], tmp_path: Path) -> None:
-    address, folder = server
-    data = np.random.default_rng(0).bytes(3_000_000)
-    (folder / "w.pth").write_bytes(data)
-    target = tmp_path / "cache" / "w.pth"
-    download(f"{address}/w.pth", target, digest(data))
-    assert target.read_bytes() == data
-    with pytest.raises(ModelError, match="its hash begins with"):
-        download(f"{address}/w.pth", target, "00000000")
-    with pytest.raises(ModelError, match="could not be downloaded .*404"):
-        download(f"{address}/none.pth", target, digest(data))
-    assert target.read_bytes() == data, "what was there stays"
-    assert [one.name for one in target.parent.iterdir()] == ["w.pth"], "nothing half done is left"
-
-
-def test_no_network_is_one_line_that_says_what_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = zoo.PublishedWeights(
-        "http://127.0.0.1:9/r50-12345678.pth", "12345678", tmp_path / "hub" / "r50-12345678.pth", 170
-    )
-    monkeypatch.setattr(zoo, "published_weights", lambda name: source)
-    with pytest.raises(ModelError) as caught:
-        registry.prepare(ModelConfig(name=R50))
-    text = str(caught.value)
-    assert "\n" not in text
-    for part in (
-        source.url,
-        "r50-12345678.pth (170 MB)",
-        f"put it into {source.path.parent}",
-        "Connection refused",
-    ):
-        assert part in text
-
-
-def test_a_damaged_file_in_the_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "r50.pth"
-    path.write_bytes(b"good")
-    monkeypatch.setattr(
-        zoo, "published_weights", lambda name: zoo.PublishedWeights("http://x", digest(b"good"), path, 1)
-    )
-    assert zoo.pull(R50) == path
-    path.write_bytes(b"evil")
-    with pytest.raises(ModelError, match="damaged .* remove it"):
-        zoo.pull(R50)
-
-
-def test_only_the_network_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="begins with https"):
-        download("file:///etc/passwd", tmp_path / "x", "")

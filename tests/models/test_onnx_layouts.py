@@ -91,6 +91,7 @@ def rfdetr(
     masks: str = "masks",
     about: dict[str, str] | None = None,
     boxes_name: str = "dets",
+    side: int = SIDE,
 ) -> Path:
     """An RF-DETR export: `boxes` are cx cy w h, parts of the frame; every mask is where the picture is red."""
     graph = Graph(dtype)
@@ -103,7 +104,7 @@ def rfdetr(
     red = graph.AveragePool(red, kernel_shape=[4, 4], strides=[4, 4])
     graph.Add(red, graph.put(np.zeros((1, len(boxes), 1, 1))), to=masks)
     return graph.save(
-        path, [batch or "batch", 3, SIDE, SIDE], dict.fromkeys((boxes_name, "labels", masks), dtype), about
+        path, [batch or "batch", 3, side, side], dict.fromkeys((boxes_name, "labels", masks), dtype), about
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.coco_classes import COCO
-from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, STREET_FILE, published_weights, pull
+from pipeline.models.maskrcnn.zoo import LICENCE, PUBLISHED, STREET_FILE, published_weights
 from pipeline.models.model_info import ModelInfo
 from pipeline.models.segmenter import Segmenter
 
@@ -49,7 +49,31 @@ def weights_file(config: ModelConfig) -> Path | None:
     Raises:
         ModelError: it cannot be downloaded.
     """
-    return pull(config.name) if config.name in PUBLISHED else config.path
+    if config.name not in PUBLISHED:
+        return config.path
+    return published_weights(config.name).fetch()
+
+
+def take(name: str, file: Path | None, python: Path | None = None) -> Path | None:
+    """Fetches published weights, from a file that was downloaded elsewhere if one is given.
+
+    Args:
+        name: the value of `model.name`.
+        file: the weights; None: they are downloaded.
+        python: not needed.
+
+    Returns:
+        Where they are kept; None for the weights that ship.
+
+    Raises:
+        ModelError: they cannot be downloaded; the file is another one, or there is nothing to take it for.
+    """
+    if name in PUBLISHED:
+        weights = published_weights(name)
+        return weights.fetch() if file is None else weights.take(file)
+    if file is not None:
+        raise ModelError(f"--from: {name} ships with Tallycam; to use {file}, set model.path")
+    return None
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:

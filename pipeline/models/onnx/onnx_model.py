@@ -39,6 +39,11 @@ class OnnxSegmenter:
     classes: tuple[str, ...]
     device: str
 
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the model's input in pixels."""
+        return self._hw
+
     def __init__(self, config: ModelConfig) -> None:
         if config.path is None:
             raise ModelError("model.path: missing; give a file ending in .onnx")
