@@ -15,6 +15,7 @@ from pipeline.config.load import load, load_source
 from pipeline.config.schema import Config
 from pipeline.errors import ConfigError, OutputError
 from pipeline.files import reading, write_bytes
+from pipeline.models import registry
 from pipeline.redact import redact
 from pipeline.runtime import preflight
 from pipeline.video.sources.kinds import find_kind
@@ -48,11 +49,12 @@ class RunSettings:
         Raises:
             ConfigError: one line for each mistake; two options exclude each other; the file of `--save` exists.
             SourceError: there is no such source.
-            ModelError: with `--save`, the model is missing or lacks a class.
+            ModelError: no model can be had, or it lacks a class.
             OutputError: the file cannot be written.
         """
         if is_configuration(self.target):
-            return self._load_file(), None
+            config = self._load_file()
+            return config.model_copy(update={"model": registry.chosen(config.model)}), None
         return self._load_source()
 
     def _load_file(self) -> Config:
@@ -81,13 +83,18 @@ class RunSettings:
         if self.save is not None and kind.on_disk and not _is_beside(self.save):
             source = os.path.abspath(kind.target(source))
         name = stream_name(source)
-        config, text = load_source(source, self._overrides(name, show=False), self.additions)
+        overrides = self._overrides(name, show=False)
+        config, text = load_source(source, overrides, self.additions)
+        preflight.check(config)
+        preflight.check_source(name, config.streams[name])
+        model = registry.chosen(config.model).name
+        if model != config.model.name:
+            config, text = load_source(source, [*overrides, f"model.name={model}"], self.additions)
         if self.save is not None:
-            preflight.check(config)
-            preflight.check_source(name, config.streams[name])
             _save(self.save, text)
         if self.show:
-            config, _ = load_source(source, self._overrides(name), self.additions)
+            live = config.output.live.model_copy(update={"enabled": True})
+            config = config.model_copy(update={"output": config.output.model_copy(update={"live": live})})
         return config, text
 
     def _overrides(self, stream: str | None = None, *, show: bool = True) -> list[str]:

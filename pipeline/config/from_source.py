@@ -55,6 +55,18 @@ def mapping_of(source: str) -> dict[str, Any]:
     return {"streams": {stream_name(source): {"source": source.replace("${", "$${")}}}
 
 
+def with_real_model(data: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with the model in its first place; `auto`, unless it names one.
+
+    Args:
+        data: the parsed configuration.
+    """
+    model = data.get("model") or {}
+    if isinstance(model, dict) and model.get("name") is None and model.get("path") is None:
+        model = {**model, "name": "auto"}
+    return {"model": model} | {key: data[key] for key in data if key != "model"}
+
+
 def stream_name(source: str) -> str:
     """The name of the stream of a source: that of the file without its ending, of the folder, or of the host.
 

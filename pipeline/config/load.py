@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config.additions import Additions
-from pipeline.config.from_source import mapping_of
+from pipeline.config.from_source import mapping_of, with_real_model
 from pipeline.config.overrides import Overrides, replace_source
 from pipeline.config.schema import Config
 from pipeline.config.validation import KeyPath, describe, dotted, kind_of
@@ -82,8 +82,11 @@ def load_source(
     """
     data = mapping_of(source)
     additions.apply(data, _NO_FILE)
-    config = _resolved(data, _NO_FILE, overrides, None)
-    return config, as_yaml(data)
+    changes = Overrides()
+    for text in overrides:
+        changes.apply(data, text)
+    data = with_real_model(data)
+    return _resolved(data, _NO_FILE, (), None, changes), as_yaml(data)
 
 
 def load_mapping(data: Mapping[str, Any], source: str | None = None) -> Config:
@@ -95,8 +98,14 @@ def load_mapping(data: Mapping[str, Any], source: str | None = None) -> Config:
     return _resolved(copy.deepcopy(dict(data)), _NO_FILE, (), source)
 
 
-def _resolved(data: dict[str, Any], path: Path, overrides: Sequence[str], source: str | None) -> Config:
-    changes = Overrides()
+def _resolved(
+    data: dict[str, Any],
+    path: Path,
+    overrides: Sequence[str],
+    source: str | None,
+    changes: Overrides | None = None,
+) -> Config:
+    changes = changes or Overrides()
     for text in overrides:
         changes.apply(data, text)
     literal = replace_source(data, source, path) if source is not None else None

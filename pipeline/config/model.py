@@ -51,7 +51,10 @@ class StaticConfig(ConfigModel):
 class ModelConfig(ConfigModel):
     """The model that detects the objects. Without `path` or `name` it is the one that ships."""
 
-    name: str | None = Field(None, description="name of a model; `street` is the one that ships")
+    name: str | None = Field(
+        None,
+        description="name of a model; `auto` is the best of real pictures for the device, `street` the one that ships",
+    )
     path: Path | None = Field(None, description="a model file: .onnx, .safetensors or .pth")
     classes: ClassNames | None = Field(None, description="class names, if the file contains none")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")

@@ -45,6 +45,7 @@ class ModelKind:
         take: import path of the function that fetches the weights of a name, from a file if one is given, with a Python
             if one is needed; default: files are not taken.
         infos: import path of the function that returns a `ModelInfo` for each model that has a name.
+        choose: import path of the function from a `ModelConfig` to that of the model which a name stands for here.
         external: the code is not Tallycam's, so the model is checked for the interface of `Segmenter`.
     """
 
@@ -56,6 +57,7 @@ class ModelKind:
     prepare: str = ""
     take: str = ""
     infos: str = ""
+    choose: str = ""
     external: bool = False
 
     def accepts(self, name: str) -> bool:
@@ -82,6 +84,15 @@ MODEL_KINDS = (
         prepare="pipeline.models.rfdetr.from_config:onnx_file",
         take="pipeline.models.rfdetr.from_config:take",
         infos="pipeline.models.rfdetr.from_config:infos",
+    ),
+    ModelKind(
+        name="auto",
+        load="pipeline.models.auto:load",
+        classes_of="pipeline.models.auto:classes_of",
+        names=("auto",),
+        prepare="pipeline.models.auto:prepare",
+        infos="pipeline.models.auto:infos",
+        choose="pipeline.models.auto:chosen",
     ),
     ModelKind(
         name="onnx",
@@ -139,6 +150,20 @@ def prepare(config: ModelConfig) -> Path | None:
     function = find(config).prepare
     path: Path | None = import_object(function)(config) if function else None
     return path
+
+
+def chosen(config: ModelConfig) -> ModelConfig:
+    """The configuration with the model that its name stands for here, fetched where it is missing; mostly itself.
+
+    Args:
+        config: the `model` part of a configuration.
+
+    Raises:
+        ModelError: no such model, or none can be had.
+    """
+    function = find(config).choose
+    result: ModelConfig = import_object(function)(config) if function else config
+    return result
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:

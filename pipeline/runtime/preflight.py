@@ -21,6 +21,9 @@ from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
 from pipeline.video.sources.registry import open_source
 
+DEMO_FOLDER = Path(__file__).parents[1].resolve() / "demo"
+"""Holds the rendered clip."""
+
 
 def check(config: Config) -> tuple[str, ...]:
     """Check that the model has every class that the configuration names, and that its counting rules exist.
@@ -134,7 +137,7 @@ def check_source(name: str, stream: StreamConfig) -> None:
 
 
 def notes(config: Config) -> list[str]:
-    """Remarks on the sources for the user, one line each.
+    """Remarks on the sources and the model for the user, one line each.
 
     Args:
         config: Of the run to start.
@@ -150,9 +153,25 @@ def notes(config: Config) -> list[str]:
     ]
     zone = zone_of(config.time_zone)
     times = with_recording_times(config)[1].items()
-    return rates + [
+    return [*_model_note(config), *rates] + [
         _time_note(name, time, zone) for name, time in times if _kind(config.streams[name].source) is not None
     ]
+
+
+def _model_note(config: Config) -> list[str]:
+    """Where real pictures are to be counted with the model of rendered ones."""
+    if config.model.path is not None or config.model.name not in (None, registry.DEFAULT_MODEL):
+        return []
+    real = [name for name, stream in config.streams.items() if not _is_rendered(stream.source)]
+    if not real:
+        return []
+    names = ", ".join(real)
+    text = f"the model {registry.DEFAULT_MODEL} knows rendered streets alone and miscounts real footage"
+    return [f"{names}: {text}; --set model.name=auto takes a model of real pictures"]
+
+
+def _is_rendered(source: str) -> bool:
+    return _kind(source) == "synthetic" or DEMO_FOLDER in Path(source).absolute().resolve().parents
 
 
 def _time_note(name: str, recorded: RecordingTime, zone: tzinfo) -> str:

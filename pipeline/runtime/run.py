@@ -65,6 +65,7 @@ def run(
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
     out, tracks = out.absolute(), tracks and tracks.absolute()
+    config = config.model_copy(update={"model": registry.chosen(config.model)})
     config, recorded = with_recording_times(config)
     changed = check_folder(config, out, existing)
     classes = check(config)

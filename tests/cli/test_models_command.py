@@ -43,7 +43,7 @@ def test_ls_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     first = [line.split() for line in lines if not line.startswith(" ")]
     assert [words[0] for words in first] == [
         "street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2",
-        "rfdetr-seg-nano", "rfdetr-seg-small", "rfdetr-seg-medium", "rfdetr-seg-large", "motion",
+        "rfdetr-seg-nano", "rfdetr-seg-small", "rfdetr-seg-medium", "rfdetr-seg-large", "auto", "motion",
     ]  # fmt: skip
     assert "    classes: person, bicycle, car, bus" in lines
     assert any(line.endswith(", bus and 74 more") for line in lines)

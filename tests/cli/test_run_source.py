@@ -17,6 +17,7 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     return command_of(capsys, monkeypatch)
 
 
+MOTION = ("--set", "model.name=motion")
 LINE = ("--line", "0.5,1,0.5,0")
 
 
@@ -30,8 +31,12 @@ LINE = ("--line", "0.5,1,0.5,0")
         (["walk.mp4", "--class", "persn"], 2, "streams.walk.classes: the model has no class 'persn'"),
         (["walk.mp4", "--class", ""], 2, "--class: is empty"),
         (["gate.yaml", "--save", "b.yaml"], 2, "gate.yaml is a configuration already"),
-        (["walk.mp4", "--save", "gate.yaml"], 2, "there is another gate.yaml already; give another name"),
-        (["walk.mp4", "--save", "no/gate.yaml"], 2, "no/gate.yaml: cannot be written: No such file"),
+        (
+            ["walk.mp4", *MOTION, "--save", "gate.yaml"],
+            2,
+            "there is another gate.yaml already; give another name",
+        ),
+        (["walk.mp4", *MOTION, "--save", "no/gate.yaml"], 2, "no/gate.yaml: cannot be written: No such file"),
     ],
 )
 def test_what_cannot_run_is_one_line_and_nothing_is_written(
@@ -49,7 +54,7 @@ def test_a_password_is_saved_for_the_owner_alone_and_never_printed(command: Comm
     Path("taken").mkdir()
     Path("taken/summary.json").write_text("{}")  # the run is refused after the configuration is saved
     camera = "rtsp://viewer:hush-4711@127.0.0.1:9/1"
-    code, out, err = command("run", camera, *LINE, "--save", "gate.yaml", "--out", "taken")
+    code, out, err = command("run", camera, *LINE, *MOTION, "--save", "gate.yaml", "--out", "taken")
     assert code == 2, err
     assert "taken/summary.json: is in the way" in err
     assert "hush-4711" not in out + err

@@ -66,6 +66,7 @@ def test_the_yaml_of_a_source_is_short_and_loads_to_the_same_configuration(tmp_p
     )  # fmt: skip
     config, text = load_source("rtsp://viewer:hu${sh@gate.local/1", ["model.score=0.3"], additions)
     assert text.splitlines() == [
+        "model: {score: 0.3, name: auto}",
         "streams:",
         "  gate.local:",
         '    source: "rtsp://viewer:hu$${sh@gate.local/1"',
@@ -75,7 +76,6 @@ def test_the_yaml_of_a_source_is_short_and_loads_to_the_same_configuration(tmp_p
         "      door: {points: [[0.0, 0.5], [1.0, 0.5]]}",
         "    zones:",
         "      zone1: {points: [[0.1, 0.6], [0.9, 0.6], [0.9, 1.0]]}",
-        "model: {score: 0.3}",
     ]
     (tmp_path / "gate.yaml").write_text(text)
     assert load(tmp_path / "gate.yaml") == config
@@ -136,6 +136,19 @@ def test_a_configuration_that_cannot_take_them_says_why(tmp_path: Path, text: st
         load(path, additions=parse_additions(["door=0.1,0.6,0.9,0.6"], classes=["person"]))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_source_by_itself_is_counted_with_a_model_of_real_pictures_unless_one_is_named() -> None:
+    def model(*overrides: str) -> tuple[str | None, str | None]:
+        config, _ = load_source("walk.mp4", overrides)
+        return config.model.name, config.model.path and str(config.model.path)
+
+    assert model() == ("auto", None)
+    assert model("model.name=null") == ("auto", None)
+    assert model("model.name=street") == ("street", None)
+    assert model("model.path=own.onnx") == (None, "own.onnx")
+    with pytest.raises(ConfigError, match="--set: model: expected a mapping"):
+        load_source("walk.mp4", ["model=5"])
 
 
 def test_the_ending_or_the_content_tells_a_configuration_from_a_source(tmp_path: Path) -> None:

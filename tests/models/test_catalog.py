@@ -25,7 +25,9 @@ def test_the_list_tells_what_is_here_and_how_to_get_the_rest(
     rows = {row.name: row for row in catalog.list_models()}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sizes = {f"rfdetr-seg-{size}" for size in ("nano", "small", "medium", "large")}
-    assert set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "motion"} | sizes
+    assert (
+        set(rows) == {"street", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "auto", "motion"} | sizes
+    )
     assert rows["street"].classes == ("person", "bicycle", "car", "bus") and 1 < rows["street"].megabytes < 8
     away = rows["maskrcnn_resnet50_fpn_v2"]
     assert away.where == "not here: tallycam models pull maskrcnn_resnet50_fpn_v2"
