@@ -74,7 +74,7 @@ def changed(config: Path, to: Path, change: Callable[[dict[str, Any]], None]) ->
     ("arguments", "says"),
     [
         (["frobnicate"], "No such command 'frobnicate'"),
-        (["run"], "Missing argument 'CONFIG'"),
+        (["run"], "Missing argument 'CONFIG|SOURCE'"),
         (["run", "a.yaml", "b.yaml"], "unexpected extra argument (b.yaml)"),
         (["run", "a.yaml", "--frob"], "No such option"),
         (["demo", "--seed", "-1"], "--seed"),
