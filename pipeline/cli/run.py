@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import Out, Overrides, Source
+from pipeline.cli.options import Overrides, Source
 from pipeline.logs.line import LogFormat, LogLevel
 from pipeline.video.sources.kinds import examples
 
@@ -56,7 +56,13 @@ def run(
         ),
     ] = None,
     source: Source = None,
-    out: Out = Path("out"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the results into this folder. The default is out, for a SOURCE out/STREAM.",
+            metavar="DIR",
+        ),
+    ] = None,
     overrides: Overrides = None,
     start: Annotated[
         str | None,
@@ -129,6 +135,8 @@ def run(
         save=save,
     )
     loaded, text = settings.load()
+    if out is None:  # each source has a folder of its own: results of one never mix with those of another
+        out = Path("out") if text is None else Path("out", *loaded.streams)
     console = Console()
     if text is not None:
         print_configuration(console, text, save)

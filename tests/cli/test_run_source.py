@@ -71,15 +71,16 @@ def test_what_was_saved_counts_the_same(tmp_path: Path) -> None:
     (tmp_path / "sites").mkdir()
     options = ("--class", "person", "--set", "model.name=replay:made.log", "--set", "output.video.codec=none")
     code, out, err = tallycam(
-        "run", "walk.mp4", *LINE, *options, "--save", "sites/gate.yaml", "--out", "a", folder=tmp_path
+        "run", "walk.mp4", *LINE, *options, "--save", "sites/gate.yaml", folder=tmp_path
     )
     assert code == 0, err
     assert "line1: {points: [[0.5, 1.0], [0.5, 0.0]]}" in out
     code, _, err = tallycam("run", "sites/gate.yaml", "--out", "b", folder=tmp_path)
     assert code == 0, err
-    first, second = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("a", "b"))
+    outs = ("out/walk", "b")
+    first, second = (json.loads((tmp_path / out / "summary.json").read_text()) for out in outs)
     lines = first["streams"]["walk"]["lines"]
     assert sum(lines["line1"]["person"][way] for way in ("forward", "back")) > 0
     assert lines == second["streams"]["walk"]["lines"]
-    configs = [json.loads((tmp_path / out / "config.json").read_text()) for out in ("a", "b")]
+    configs = [json.loads((tmp_path / out / "config.json").read_text()) for out in outs]
     assert configs[0] == configs[1]
