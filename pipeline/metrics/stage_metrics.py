@@ -28,6 +28,7 @@ from pipeline.errors import ConfigError
 from pipeline.metrics.count_metrics import CountCollector
 from pipeline.metrics.rejected import RejectedCollector
 from pipeline.metrics.series import Series
+from pipeline.metrics.source_metrics import SourceFamilies, SourceMetrics
 
 SECONDS_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.04, 0.05, 0.066, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -37,9 +38,6 @@ SECONDS_BUCKETS = (
 BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 _STAGE = ("stage", "stream")
-
-SOURCE_STATES = ("connecting", "connected", "stalled", "retrying", "ended")
-"""As in `pipeline.video.sources.source`."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series for each counter has no use here
 
@@ -57,6 +55,7 @@ class StageMetrics:
         self._families = _Families(self.registry)
         self._counts = CountCollector()
         self._streams: dict[str, StreamMetrics] = {}
+        self._sources: SourceFamilies | None = None
         self._server: tuple[WSGIServer, threading.Thread] | None = None
         self.registry.register(self._counts)
         self.registry.register(RejectedCollector(stage))
@@ -76,6 +75,16 @@ class StageMetrics:
         for reason in reasons:
             self._streams[name].dropped(reason, 0)
         return self._streams[name]
+
+    def source(self, name: str) -> SourceMetrics:
+        """The metrics of the source of one stream.
+
+        Args:
+            name: Of the stream.
+        """
+        if self._sources is None:
+            self._sources = SourceFamilies(self.registry)
+        return SourceMetrics(self._sources, self.stage, name)
 
     def batch(self, frames: int) -> None:
         """Records one run of the model.
@@ -209,7 +218,6 @@ class StreamMetrics:
         self._families = families
         self._labels = labels
         self._dropped: dict[str, Counter] = {}
-        self._source_shown = (0, 0, 0)
         self._frames_in = families.frames_in.labels(*labels)
         self._frames_out = families.frames_out.labels(*labels)
         self.processing: Callable[[float], None] = families.processing.labels(*labels).observe
@@ -285,42 +293,6 @@ class StreamMetrics:
         """
         self._credits.set(frames)
 
-    def source(self, reconnects: int, errors: int, retimed: int = 0) -> None:
-        """Sets the totals of this process's source.
-
-        Args:
-            reconnects: Reconnections of a live source.
-            errors: Damaged packets and frames.
-            retimed: Frames whose media time was interpolated.
-        """
-        shown = reconnects, errors, retimed
-        counters = self._reconnects, self._decode_errors, self._retimed
-        for counter, now, before in zip(counters, shown, self._source_shown, strict=True):
-            counter.inc(now - before)
-        self._source_shown = shown
-
-    def source_state(self, state: str, since_s: float) -> None:
-        """Sets the state of this process's source.
-
-        Args:
-            state: The present one.
-            since_s: Unix time since which it is.
-        """
-        stream = self._labels[1]
-        for name in SOURCE_STATES:
-            self._families.source_state.labels(stream, name).set(name == state)
-        self._families.source_state_since.labels(stream).set(since_s)
-
-    def camera_condition(self, condition: str, conditions: Iterable[str]) -> None:
-        """Sets what is wrong with the picture of a camera.
-
-        Args:
-            condition: One of `conditions`; empty: nothing.
-            conditions: All that there are.
-        """
-        for name in conditions:
-            self._families.camera_condition.labels(self._labels[1], name).set(name == condition)
-
     # Created at first use, so that a stage exports only what it has.
 
     @cached_property
@@ -347,18 +319,6 @@ class StreamMetrics:
     def _credits(self) -> Gauge:
         return self._families.credits.labels(*self._labels)
 
-    @cached_property
-    def _reconnects(self) -> Counter:
-        return self._families.reconnects.labels(*self._labels)
-
-    @cached_property
-    def _decode_errors(self) -> Counter:
-        return self._families.decode_errors.labels(*self._labels)
-
-    @cached_property
-    def _retimed(self) -> Counter:
-        return self._families.retimed.labels(*self._labels)
-
 
 class _Families:
     """The metrics that a process observes itself."""
@@ -382,28 +342,12 @@ class _Families:
         self.rows_not_finite = counter(
             "model_rows_not_finite", "Rows of the model's output left out because of NaN or infinity."
         )
-        self.reconnects = counter("reconnects", "Times that a live source came back.")
-        self.decode_errors = counter("decode_errors", "Damaged packets or frames in the source.")
-        self.retimed = counter(
-            "frames_retimed", "Frames whose media time is interpolated: timestamps repeat."
-        )
         self.processing = seconds("processing", "Time that the stage worked on one frame.")
         self.end_to_end = seconds("end_to_end", "Time from decoding a frame to the end of this stage.")
         self.slots = gauge("ring_slots", "Slots of the stream's frame ring.")
         self.slots_used = gauge("ring_slots_used", "Slots of the frame ring that hold a frame under way.")
         self.queue = gauge("queue_frames", "Frames that wait for the stage.")
         self.credits = gauge("credits", "Frames that the stage may still send, or has asked for.")
-        self.source_state = gauge(
-            "source_state", "1 for the state that the source is in.", ("stream", "state")
-        )
-        self.source_state_since = gauge(
-            "source_state_since_seconds", "Unix time since which the source is in its state.", ("stream",)
-        )
-        self.camera_condition = gauge(
-            "camera_condition",
-            "1 while this is wrong with the picture of the camera.",
-            ("stream", "condition"),
-        )
         self.up = gauge("process_up", "1 while the process runs.", ("process",))
         self.build = gauge("build_info", "Version of Tallycam.", ("stage", "version"))
         self.sink_errors = counter("sink_errors", "Calls of a sink that failed.", ("stage", "sink"))

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import OutputError
 from pipeline.files import write_bytes
-from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.metrics.source_metrics import SourceMetrics
 from pipeline.records.checkpoint import digest
 from pipeline.transport.planes import Plane
 from pipeline.video.health.camera_health import (
@@ -46,10 +46,10 @@ class CameraWatch:
         out: Folder of the run, where the view is kept until lines, zones or ground are changed.
         stream: Name of the stream.
         config: Its configuration.
-        metrics: Of the stream.
+        metrics: Of the source.
     """
 
-    def __init__(self, out: Path, stream: str, config: StreamConfig, metrics: StreamMetrics) -> None:
+    def __init__(self, out: Path, stream: str, config: StreamConfig, metrics: SourceMetrics) -> None:
         self._metrics = metrics
         self._path = reference_path(out, stream, config)
         fixed = config.camera == "fixed"
@@ -59,7 +59,7 @@ class CameraWatch:
         self._broken = False
         self.condition = ""
         self.since_s = 0.0
-        metrics.camera_condition("", CONDITIONS)
+        metrics.condition("", CONDITIONS)
 
     def update(self, luma: Plane, now_s: float) -> str:
         """Looks at the next picture.
@@ -82,7 +82,7 @@ class CameraWatch:
         if condition.name != self.condition:
             lasted_s = time.time() - self.since_s
             self.condition, self.since_s = condition.name, time.time()
-            self._metrics.camera_condition(condition.name, CONDITIONS)
+            self._metrics.condition(condition.name, CONDITIONS)
             if condition.name:
                 words = _WORDS[condition.name].format(reference=self._path)
                 log.warning("camera: %s", words)

@@ -15,11 +15,12 @@ import time
 import cv2
 
 from pipeline.logs.libav import show_libav_warnings
+from pipeline.metrics.source_metrics import SourceMetrics
 from pipeline.metrics.stage_metrics import StageMetrics, StreamMetrics
 from pipeline.redact import redact
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import StageContext, now
-from pipeline.stages.decode_totals import LATE
+from pipeline.stages.decode_totals import LATE, DecodeTotals
 from pipeline.stages.frame_queue import QUARANTINED, REPLACED, FrameQueue
 from pipeline.stages.frame_reader import NO_SLOT, FrameReader
 from pipeline.stages.frame_server import GATHER_S, FrameServer
@@ -32,7 +33,7 @@ from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.sources.kinds import is_recording
 from pipeline.video.sources.registry import open_source
-from pipeline.video.sources.source import CONNECTING, FramePosition, Source, SourceState
+from pipeline.video.sources.source import CONNECTING, STATES, FramePosition, Source, SourceState
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +59,16 @@ class Decode:
         show_libav_warnings()
         metrics = StageMetrics("decode")
         stream_metrics = metrics.stream(self._name, (REPLACED, NO_SLOT, QUARANTINED, LATE))
+        source_metrics = metrics.source(self._name)
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(Report, now())
         with RouterSocket(endpoints.stream(self._context.index)) as router:
             poller = Poller([router], [self._wake])
-            source = self._wait_for_source(router, poller, heartbeat, stream_metrics)
+            source = self._wait_for_source(router, poller, heartbeat, source_metrics)
             if source is None:
                 self._stop.set()
                 return
-            reader, server = self._begin(source, stream_metrics)
+            reader, server = self._begin(source, stream_metrics, source_metrics)
             heartbeat.ready()
             while heartbeat.beat(server.report, now()) and not server.finished():
                 poller.wait(GATHER_S if server.answers_wait() else 0.05)
@@ -106,14 +108,14 @@ class Decode:
         return source
 
     def _wait_for_source(
-        self, router: RouterSocket, poller: Poller, heartbeat: Heartbeat, metrics: StreamMetrics
+        self, router: RouterSocket, poller: Poller, heartbeat: Heartbeat, metrics: SourceMetrics
     ) -> Source | None:
         """Opens the source at the first frame that `track` or `sink` needs; None: the run stops before it is open."""
         opener: SourceOpener | None = None
 
         def report() -> Report:
             state = opener.state if opener else SourceState(CONNECTING, began_s)
-            metrics.source_state(state.name, state.since_s)
+            metrics.state(state.name, state.since_s, STATES)
             values = {"live": float(not self._recording), "since_s": state.since_s}
             return Report(values=values, texts={"state": state.name, "error": state.why})
 
@@ -150,12 +152,15 @@ class Decode:
         position = FramePosition(first.last_index, first.pts_s, first.epoch) if first.next_seq > 0 else None
         return first, position
 
-    def _begin(self, source: Source, metrics: StreamMetrics) -> tuple[FrameReader, FrameServer]:
+    def _begin(
+        self, source: Source, metrics: StreamMetrics, source_metrics: SourceMetrics
+    ) -> tuple[FrameReader, FrameServer]:
         """Starts reading.
 
         Args:
             source: Open at the first frame that anyone needs.
             metrics: Of the stream.
+            source_metrics: Of the source.
         """
         track_peer, track = self._hellos["track"]
         first, position = self._first_needed()
@@ -172,7 +177,7 @@ class Decode:
         camera = CameraMotion() if self._config.camera == "moving" else None
         watch = None
         if info.live and self._config.watch_picture:
-            watch = CameraWatch(self._context.out, self._name, self._config, metrics)
+            watch = CameraWatch(self._context.out, self._name, self._config, source_metrics)
         reader = FrameReader(
             source,
             ring,
@@ -184,17 +189,18 @@ class Decode:
             epoch=epoch,
             pts_s=pts_s,
         )
+        totals = DecodeTotals(source, queue, reader, metrics, source_metrics, slots, watch)
         server = FrameServer(
             self._name,
             self._config,
             source,
             queue,
             reader,
+            totals,
             metrics,
             track_peer,
             track.incarnation,
             self._context,
-            watch,
         )
 
         def wake() -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 
 from pipeline.logs.sums import SumLog
+from pipeline.metrics.source_metrics import SourceMetrics
 from pipeline.metrics.stage_metrics import StreamMetrics
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
@@ -17,6 +18,7 @@ from pipeline.video.sources.source import (
     ENDED,
     RETRYING,
     STALLED,
+    STATES,
     Source,
     SourceState,
 )
@@ -39,6 +41,7 @@ class DecodeTotals:
         queue: Its frames.
         reader: The thread that reads it.
         metrics: Of the stream.
+        source_metrics: Of the source.
         slots: Slots of the ring.
         watch: Of the camera, where there is one.
     """
@@ -49,11 +52,14 @@ class DecodeTotals:
         queue: FrameQueue,
         reader: FrameReader,
         metrics: StreamMetrics,
+        source_metrics: SourceMetrics,
         slots: int,
         watch: CameraWatch | None = None,
     ) -> None:
         self._source, self._queue, self._reader = source, queue, reader
         self._metrics, self._slots, self._watch = metrics, slots, watch
+        self._source_metrics = source_metrics
+        self._stalls = 0
         self._shown: dict[str, int] = {}
         self._decoded, self._decoded_s = 0, time.time()
         self._last_state = SourceState(CONNECTED, self._decoded_s)
@@ -70,7 +76,15 @@ class DecodeTotals:
         stats = self._source.stats
         self._metrics.slots(self._queue.used, self._slots)
         self._metrics.queue(self._queue.waiting)
-        self._metrics.source(stats.reconnects, stats.errors, stats.retimed)
+        self._source_metrics.totals(
+            frames=stats.decoded,
+            bytes=stats.bytes,
+            stalls=self._stalls,
+            reconnects=stats.reconnects,
+            errors=stats.errors,
+            retimed=stats.retimed,
+        )
+        self._source_metrics.stream(self._source.info.fps or 0.0, self._decoded_s)
         for reason, frames in self.dropped().items():
             self._metrics.dropped(reason, frames - self._shown.get(reason, 0))
             self._shown[reason] = frames
@@ -101,6 +115,7 @@ class DecodeTotals:
         else:
             name, since_s, why = CONNECTED, now_s, ""
         if name != self._last_state.name:
+            self._stalls += name in (STALLED, RETRYING) and self._last_state.name == CONNECTED
             self._last_state = SourceState(name, since_s, why)
         return SourceState(name, self._last_state.since_s, why)
 
@@ -126,7 +141,7 @@ class DecodeTotals:
         }
         state = self._state()
         values["since_s"] = state.since_s
-        self._metrics.source_state(state.name, state.since_s)
+        self._source_metrics.state(state.name, state.since_s, STATES)
         condition = ""
         if self._watch is not None and state.name == CONNECTED:
             condition, values["condition_since_s"] = self._watch.condition, self._watch.since_s

@@ -8,7 +8,6 @@ from pipeline.config.schema import StreamConfig
 from pipeline.metrics.rejected import IMPOSSIBLE, reject
 from pipeline.metrics.stage_metrics import StreamMetrics
 from pipeline.models.detections import Detections
-from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.decode_totals import DecodeTotals
 from pipeline.stages.frame_queue import QUARANTINED, FrameQueue
@@ -46,12 +45,12 @@ class FrameServer:
         config: Its configuration.
         source: The open source.
         queue: Which process has which frame.
-        reader: The thread that fills both.
+        reader: The thread that fills it.
+        totals: For reports and metrics.
         metrics: Of the stream.
         track: Identity of `track` on the socket.
         track_incarnation: Its incarnation.
         context: Of the process.
-        watch: Of the camera, where there is one.
 
     Attributes:
         sink_closed: The sink has written all frames and closed its output.
@@ -64,11 +63,11 @@ class FrameServer:
         source: Source,
         queue: FrameQueue,
         reader: FrameReader,
+        totals: DecodeTotals,
         metrics: StreamMetrics,
         track: bytes,
         track_incarnation: int,
         context: StageContext,
-        watch: CameraWatch | None = None,
     ) -> None:
         self._name, self._config, self._source = name, config, source
         self._queue, self._reader, self._metrics = queue, reader, metrics
@@ -76,7 +75,7 @@ class FrameServer:
         self._out, self._check = context.out, MessageCheck(context.config)
         self._incarnation = context.incarnation
         self._first_seq = queue.next_seq
-        self._totals = DecodeTotals(source, queue, reader, metrics, config.slots, watch)
+        self._totals = totals
         self._asks: dict[str, tuple[bytes, Ask]] = {}
         """Worker -> its identity on the socket and its unanswered request, in order of arrival."""
         self._served_s = 0.0

@@ -64,8 +64,12 @@ def busy() -> StageMetrics:
     stream.slots(used=3, total=12)
     stream.queue(4)
     stream.credits(5)
-    stream.source(reconnects=1, errors=3)
-    stream.source(reconnects=1, errors=4, retimed=7)
+    source = metrics.source("gate")
+    source.totals(reconnects=1, errors=3)
+    source.totals(reconnects=1, errors=4, retimed=7, frames=90, bytes=12_000, stalls=1)
+    source.stream(fps=25.0, newest_s=1.8e9)
+    source.state("stalled", 1.8e9, ("connected", "stalled"))
+    source.condition("frozen", ("frozen", "black"))
     metrics.batch(4)
     metrics.process("decode/gate", up=True, restarts=2)
     metrics.counts("gate", [CROSSINGS, INSIDE, DWELL])
@@ -90,6 +94,13 @@ def test_every_observation_is_shown_with_stage_and_stream() -> None:
     assert values(metrics, "tallycam_reconnects_total") == {frame: 1}
     assert values(metrics, "tallycam_decode_errors_total") == {frame: 4}
     assert values(metrics, "tallycam_frames_retimed_total") == {frame: 7}
+    assert values(metrics, "tallycam_source_frames_total") == {frame: 90}
+    assert values(metrics, "tallycam_source_bytes_total") == {frame: 12_000}
+    assert values(metrics, "tallycam_source_stalls_total") == {frame: 1}
+    assert values(metrics, "tallycam_source_fps") == {("gate",): 25}
+    assert values(metrics, "tallycam_source_newest_frame_seconds") == {("gate",): 1.8e9}
+    assert values(metrics, "tallycam_source_state") == {("connected", "gate"): 0, ("stalled", "gate"): 1}
+    assert values(metrics, "tallycam_camera_condition") == {("frozen", "gate"): 1, ("black", "gate"): 0}
     assert values(metrics, "tallycam_batch_size_sum") == {("segment",): 4}
     assert values(metrics, "tallycam_restarts_total") == {("decode/gate",): 2}
     assert values(metrics, "tallycam_process_up") == {("decode/gate",): 1}

@@ -29,7 +29,7 @@ def watched(
     out: Path, pictures: Iterable[Plane], metrics: StageMetrics | None = None, **changes: Any
 ) -> list[str]:
     """What the watch says to each picture, two of them a second."""
-    watch = CameraWatch(out, "gate", config(**changes), (metrics or StageMetrics("decode")).stream("gate"))
+    watch = CameraWatch(out, "gate", config(**changes), (metrics or StageMetrics("decode")).source("gate"))
     return [watch.update(picture, 1e5 + number / 2) for number, picture in enumerate(pictures)]
 
 

@@ -182,6 +182,7 @@ class LiveSource(BaseSource):
         picture_s = time.monotonic()
         try:
             for packet, arrived_s in live_packets(container, stream, self.config.timeout_s):
+                self.stats.bytes += packet.size
                 for frame in decode_packet(packet, stream, stats):
                     picture_s = arrived_s
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)

@@ -70,6 +70,7 @@ class SourceStats:
 
     Attributes:
         decoded: frames that left the decoder.
+        bytes: size of the video packets that a live source has sent.
         errors: damaged packets, frames and images, and files that ended before their stated end.
         reconnects: connections of a live source that were re-established.
         resized: frames that were scaled because their size differed from that of the frames before.
@@ -81,6 +82,7 @@ class SourceStats:
     """
 
     decoded: int = 0
+    bytes: int = 0
     errors: int = 0
     reconnects: int = 0
     resized: int = 0
