@@ -42,6 +42,10 @@ class SourceFamilies:
             return Gauge(f"tallycam_{name}", text, ("stream", *labels), registry=registry)
 
         self.fps = gauge("source_fps", "Frame rate that the source states; 0 if it states none.")
+        self.ratio = gauge(
+            "source_clock_ratio",
+            "Seconds of the clock for a second of the source's timestamps; other than 1, these are corrected.",
+        )
         self.newest = gauge("source_newest_frame_seconds", "Unix time at which the newest frame came.")
         self.state = gauge("source_state", "1 for the state that the source is in.", "state")
         self.since = gauge("source_state_since_seconds", "Unix time since which the source is in its state.")
@@ -73,13 +77,15 @@ class SourceMetrics:
             self._counters[key].inc(total - self._shown[key])
             self._shown[key] = total
 
-    def stream(self, fps: float, newest_s: float) -> None:
+    def stream(self, fps: float, newest_s: float, clock_ratio: float = 1.0) -> None:
         """Sets what is known of the frames.
 
         Args:
             fps: Frame rate that the source states, Hz; 0 if unknown.
             newest_s: Unix time at which the newest frame came.
+            clock_ratio: Seconds of the clock for a second of its timestamps.
         """
+        self._families.ratio.labels(self._stream).set(clock_ratio)
         self._families.fps.labels(self._stream).set(fps)
         self._families.newest.labels(self._stream).set(newest_s)
 

@@ -84,7 +84,7 @@ class DecodeTotals:
             errors=stats.errors,
             retimed=stats.retimed,
         )
-        self._source_metrics.stream(self._source.info.fps or 0.0, self._decoded_s)
+        self._source_metrics.stream(self._source.info.fps or 0.0, self._decoded_s, stats.clock_ratio)
         for reason, frames in self.dropped().items():
             self._metrics.dropped(reason, frames - self._shown.get(reason, 0))
             self._shown[reason] = frames

@@ -220,6 +220,58 @@ def test_whole_seconds_of_a_live_source_are_not_replaced() -> None:
     assert times_s == pytest.approx([i / 25 for i in range(200)])
 
 
+def steady(
+    line: LiveTimeline, stamped: float, delivered: float, seconds: float, waited: float = 0.9
+) -> list[tuple[float, float]]:
+    """When frames came, and their media time; `waited` is the share of time that the network was waited for."""
+    found = []
+    for number in range(round(seconds * delivered)):
+        now_s = number / delivered
+        jitter_s = 0.02 * ((number * 7) % 5)
+        waited_s = waited / delivered
+        pts_s = line.next(
+            100 + number / stamped, now_s + jitter_s, reconnected=number == 0, waited_s=waited_s
+        )
+        found.append((now_s, pts_s))
+    return found
+
+
+def test_a_camera_that_stamps_25_and_delivers_21_keeps_the_time_of_the_clock() -> None:
+    line = LiveTimeline(25.0)
+    times = steady(line, 25, 21, 90)
+    assert line.ratio == pytest.approx(25 / 21, rel=0.02)
+    late = [(now_s, pts_s) for now_s, pts_s in times if now_s > 30]
+    spent_s, advanced_s = late[-1][0] - late[0][0], late[-1][1] - late[0][1]
+    assert advanced_s == pytest.approx(spent_s, rel=0.02)
+    steps = [after[1] - before[1] for before, after in itertools.pairwise(late)]
+    assert max(steps) == pytest.approx(min(steps), abs=1e-3), "even, not as they arrived"
+    assert line.epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("stamped", "delivered", "waited"),
+    [(25, 25, 0.9), (25, 24.5, 0.9), (25, 21, 0.0)],
+    ids=["in time", "a clock that is a little off", "a reader that is too slow"],
+)
+def test_timestamps_that_are_right_are_not_corrected(stamped: float, delivered: float, waited: float) -> None:
+    line = LiveTimeline(25.0)
+    times = steady(line, stamped, delivered, 90, waited)
+    assert line.ratio == 1.0
+    assert times[-1][1] == pytest.approx((len(times) - 1) / stamped, abs=1e-6)
+
+
+def test_a_correction_ends_with_its_cause() -> None:
+    line = LiveTimeline(25.0)
+    steady(line, 25, 21, 60)
+    assert line.ratio != 1.0
+    last_s = 0.0
+    for number in range(25 * 60):
+        pts_s = line.next(500 + number / 25, 70 + number / 25, reconnected=number == 0, waited_s=0.03)
+        assert pts_s > last_s
+        last_s = pts_s
+    assert line.ratio == 1.0
+
+
 @contextmanager
 def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

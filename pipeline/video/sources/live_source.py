@@ -73,6 +73,8 @@ class LiveSource(BaseSource):
         self._other_size: tuple[tuple[int, int], float] | None = None
         """Size of the newest frames, and since when they have it, where it is not that of the converter."""
         self._index = 0
+        self._waited_s = 0.0
+        """For how long the network was waited for since the last frame."""
         self._lost_s: float | None = None
         thread = threading.Thread(
             target=self._run, args=(first,), name=f"source {request.shown}", daemon=True
@@ -179,10 +181,11 @@ class LiveSource(BaseSource):
         timed_on_arrival = container.format.name in _TIMED_ON_ARRIVAL
         # Before the first keyframe the decoder reports missing references, which is not damage: not counted.
         stats = SourceStats()
-        picture_s = time.monotonic()
+        picture_s = asked_s = time.monotonic()
         try:
             for packet, arrived_s in live_packets(container, stream, self.config.timeout_s):
                 self.stats.bytes += packet.size
+                self._waited_s += max(0.0, arrived_s - asked_s)
                 for frame in decode_packet(packet, stream, stats):
                     picture_s = arrived_s
                     raw_s = picture_s if timed_on_arrival else raw_time_s(frame, stream)
@@ -197,6 +200,7 @@ class LiveSource(BaseSource):
                     stats = self.stats
                 if self.ended:
                     return "closed"
+                asked_s = time.monotonic()
                 if time.monotonic() > picture_s + NO_PICTURE_S:
                     return f"no picture could be decoded for {NO_PICTURE_S:g} s"
         except (av.error.FFmpegError, OSError) as error:
@@ -244,8 +248,11 @@ class LiveSource(BaseSource):
                 log.warning("source back after %.1f s", now_s - self._lost_s)
                 self._lost_s, self.stats.lost_s, self.stats.lost_why = None, 0.0, ""
         converter, timeline = self._converter, self._timeline
-        pts_s = timeline.next(raw_s, now_s, reconnected=reconnected)
-        self.stats.retimed = timeline.retimed
+        ratio, waited_s, self._waited_s = timeline.ratio, self._waited_s, 0.0
+        pts_s = timeline.next(raw_s, now_s, reconnected=reconnected, waited_s=waited_s)
+        self.stats.retimed, self.stats.clock_ratio = timeline.retimed, timeline.ratio
+        if timeline.ratio != ratio:
+            log.warning("a second of its timestamps is %.3f s: its times are corrected", timeline.ratio)
         self.stats.decoded += 1
         index, self._index = self._index, self._index + 1
         if shown_size(frame) != (converter.width, converter.height):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.video.sources.media_clock import MediaClock
+from pipeline.video.sources.source_rate import SourceRate
 from pipeline.video.sources.stream_info import fps_or_default
 
 CLOCK_JUMP_S = 5.0
@@ -14,7 +15,8 @@ STUCK_S = 2.0
 class LiveTimeline:
     """Media time over all connections of a live source: gaps between them are as long as on this host's clock.
 
-    Timestamps of a connection that stop advancing while frames keep arriving are replaced by the times of arrival.
+    Timestamps of a connection that stop advancing while frames keep arriving are replaced by the times of arrival;
+    those that run at another rate than the clock are corrected.
 
     Args:
         stated_fps: nominal frame rate in Hz; None if unknown.
@@ -23,6 +25,7 @@ class LiveTimeline:
     def __init__(self, stated_fps: float | None) -> None:
         self.stated_fps = stated_fps
         self._clock = MediaClock(fps_or_default(stated_fps))
+        self._rate = SourceRate()
         self._last_raw_s: float | None = None
         self._last_s: float | None = None
         self._advanced_s = 0.0
@@ -39,13 +42,19 @@ class LiveTimeline:
         """Number of discontinuities so far."""
         return self._clock.epoch
 
-    def next(self, raw_s: float | None, now_s: float, *, reconnected: bool) -> float:
+    @property
+    def ratio(self) -> float:
+        """Seconds of the clock for a second of the timestamps."""
+        return self._rate.ratio
+
+    def next(self, raw_s: float | None, now_s: float, *, reconnected: bool, waited_s: float = 0.0) -> float:
         """Advances to the next frame.
 
         Args:
             raw_s: its timestamp, in seconds; None if it has none.
             now_s: when it arrived, on the monotonic clock.
             reconnected: it is the first frame of a connection.
+            waited_s: for how long the network was waited for since the frame before, seconds.
 
         Returns:
             Its media time in seconds.
@@ -53,7 +62,9 @@ class LiveTimeline:
         advanced = raw_s is None or self._last_raw_s is None or raw_s > self._last_raw_s
         if reconnected or advanced:
             self._advanced_s = now_s
-        if self._last_s is not None:
+        if self._last_s is None:
+            self._rate.restart(now_s)
+        else:
             gap_s = now_s - self._last_s
             jumped = (
                 raw_s is not None
@@ -61,6 +72,7 @@ class LiveTimeline:
                 and raw_s - self._last_raw_s > gap_s + CLOCK_JUMP_S
             )
             if reconnected or jumped:
+                self._rate.restart(now_s)
                 self._clock.restart(gap_s)
                 self._by_arrival = False
             elif not self._by_arrival and now_s - self._advanced_s > STUCK_S:
@@ -70,4 +82,4 @@ class LiveTimeline:
         if self._by_arrival:
             self._arrivals += 1
             return self._clock.next(now_s)
-        return self._clock.next(raw_s)
+        return self._clock.next(None if raw_s is None else self._rate.next(raw_s, now_s, waited_s))

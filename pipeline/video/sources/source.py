@@ -77,6 +77,7 @@ class SourceStats:
         retimed: frames whose media time is interpolated, since their timestamps repeated or went back.
         skipped: reason -> frames decoded but not delivered: `fps`, `skip`, `late`.
         last_error: the most recent problem in one line, without passwords; empty if there was none.
+        clock_ratio: seconds of the clock for a second of the timestamps of a live source, by which they are corrected.
         lost_s: Unix time at which the connection of a live source was lost that has not come back; 0 otherwise.
         lost_why: why, and why it cannot be re-established; one line without passwords.
     """
@@ -89,6 +90,7 @@ class SourceStats:
     retimed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     last_error: str = ""
+    clock_ratio: float = 1.0
     lost_s: float = 0.0
     lost_why: str = ""
 
