@@ -74,9 +74,12 @@ def test_a_picture_that_freezes_and_a_signal_that_ends_are_told_everywhere(
     with EventStore(
         f"sqlite:///{out / 'events.db'}", run=json.loads((out / "run.json").read_text())["run"]
     ) as store:
-        told = [(row["name"], row["direction"]) for row in store.rows() if row["kind"] == "camera"]
+        rows = [row for row in store.rows() if row["kind"] == "camera"]
+    told = [(row["name"], row["direction"]) for row in rows]
     assert told[:3] == [("frozen", "began"), ("frozen", "ended"), ("away", "began")]
-    assert ("away", "ended") in told
+    began, ended = rows[2], rows[told.index(("away", "ended"))]
+    gone_s = (ended["time"] - began["time"]).total_seconds()
+    assert gone_s > 5 and abs(ended["dwell_s"] - gone_s) < 0.5, "media time over the gap is that of the clock"
     assert summary(out)["camera"]["frozen"]["times"] >= 1
     with av.open(str(folder / read_index(folder)[0].file)) as container:
         frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
