@@ -151,6 +151,19 @@ def test_a_sink_is_tried_again_once_in_a_while_and_says_what_is_missing(
     assert sink.closed()
 
 
+def test_a_sink_is_not_tried_before_there_is_room() -> None:
+    disk, clock, room = Disk(), [0.0], [False]
+    sink = RetriedSink("video of gate", disk.make, disk, lambda: clock[0], lambda: room[0])
+    sink.begin(VideoInfo(320, 180, 25.0, (1, 1), True))
+    disk.full = True
+    sink.write_frame(grey(), tracks(0))
+    disk.full = False
+    for second in range(60):
+        clock[0], room[0] = float(second), second >= 40
+        assert sink.wants(tracks(second)) == (second >= 40)
+    assert disk.lives == 2
+
+
 def test_the_sink_of_a_recording_fails_at_once() -> None:
     disk, clock = Disk(), [0.0]
     sink = retried(disk, False, clock)

@@ -63,9 +63,7 @@ def test_a_picture_that_freezes_and_a_signal_that_ends_are_told_everywhere(
             wait_until(lambda: "its picture is frozen" in run_log(out), what="the frozen picture")
             sender.wait()
         wait_until(lambda: "source lost" in run_log(out), what="the loss")
-        folder = video_folder(out, "gate")
         with camera(ffmpeg, clip, send):
-            wait_until(lambda: read_index(folder), what="the end of the first video")
             wait_until(lambda: "picture is good again" in run_log(out), what="a good picture")
         command.popen.send_signal(signal.SIGINT)
         code, _, err = command.finish()
@@ -79,9 +77,14 @@ def test_a_picture_that_freezes_and_a_signal_that_ends_are_told_everywhere(
     assert told[:3] == [("frozen", "began"), ("frozen", "ended"), ("away", "began")]
     began, ended = rows[2], rows[told.index(("away", "ended"))]
     gone_s = (ended["time"] - began["time"]).total_seconds()
-    assert gone_s > 5 and abs(ended["dwell_s"] - gone_s) < 0.5, "media time over the gap is that of the clock"
+    assert gone_s > 5
+    assert abs(ended["dwell_s"] - gone_s) < 3, (
+        "that of the clock, but for what a sender has buffered at its start"
+    )
     assert summary(out)["camera"]["frozen"]["times"] >= 1
-    with av.open(str(folder / read_index(folder)[0].file)) as container:
+    folder = video_folder(out, "gate")
+    *_, last_before = (video for video in read_index(folder) if video.epoch == 0)
+    with av.open(str(folder / last_before.file)) as container:
         frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     middle = np.s_[HEIGHT // 2 - 10 : HEIGHT // 2 + 10, WIDTH // 4 : -WIDTH // 4]
     changed = np.abs(frames[-1][middle].astype(int) - frames[-2][middle].astype(int)).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections.abc import Callable
@@ -63,16 +64,20 @@ def test_a_run_goes_on_with_frames_of_another_size(
     folder = video_folder(out, "gate")
     with Command("run", config, "--out", out) as command:
         with camera(need_program("ffmpeg", "ffmpeg"), clip, f"{url}?pkt_size=1316"):
-            wait_until(lambda: len(read_index(folder)) == 2, what="two finished videos")
+            wait_until(
+                lambda: SIZES[1] in {(video.width, video.height) for video in read_index(folder)},
+                what="a finished video of the second size",
+            )
             wait_until(lambda: "source lost" in run_log(out), what="the end of the stream")
         command.popen.send_signal(signal.SIGINT)
         code, _, err = command.finish()
     assert code == 0, err
     assert "died" not in run_log(out)
     videos = read_index(folder)
-    assert [(one.width, one.height) for one in videos] == list(SIZES)
+    sizes = [(video.width, video.height) for video in videos]
+    assert [size for size, _ in itertools.groupby(sizes)] == list(SIZES), "an hour may have begun meanwhile"
     for video in videos:
-        assert frames_of(folder / video.file) == video.frames > 10
+        assert frames_of(folder / video.file) == video.frames > 0
         with av.open(str(folder / video.file)) as container:
             *_, last = container.decode(video=0)
         bottom = last.to_ndarray(format="rgb24")[-20:].astype(int)

@@ -29,6 +29,7 @@ class RetriedSink:
         make: Makes the sink; gets the number of attempts before.
         counts: Counts failures and lost frames.
         clock: Monotonic seconds.
+        has_room: Whether it is worth while to try again; a file on a full disk can be opened, and fails later.
 
     Attributes:
         annotated, silence_every_s: As of the sink.
@@ -40,7 +41,9 @@ class RetriedSink:
         make: Callable[[int], ManagedFrameSink],
         counts: SinkCounts,
         clock: Callable[[], float] = time.monotonic,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._has_room = has_room
         self._name, self._make, self._counts, self._clock = name, make, counts, clock
         self._attempts = 0
         self._sink: ManagedFrameSink | None = make(0)
@@ -134,6 +137,9 @@ class RetriedSink:
 
     def _try_again(self) -> None:
         if self._clock() - self._failed_s < RETRY_S or self._video is None:
+            return
+        if not self._has_room():
+            self._failed_s = self._clock()
             return
         self._attempts += 1
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
 from pipeline.sinks.threaded import ThreadedSink
 from pipeline.video.sources.kinds import is_endless, is_recording
 
+ROOM_BYTES = 16 << 20
+"""Free space from which on a video that a full disk has stopped is tried again, or a twentieth of a small disk."""
 ENTRY_POINTS = "tallycam.sinks"
 """Entry-point group. The name of an entry is what `output.sinks` calls it, its value a class."""
 
@@ -200,10 +203,19 @@ def _frame_sink(
     if not kind.writes_files:
         return make()
     name = f"{kind.name} of {context.stream}"
-    retried = RetriedSink(name, make, counts(kind.name))
+    retried = RetriedSink(name, make, counts(kind.name), has_room=lambda: _has_room(context.out))
     if not kind.encodes or is_recording(config.streams[context.stream]):
         return retried
     return ThreadedSink(name, retried, counts(kind.name), config.output.video.fps)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a disk has room for some seconds of video."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return True  # opening the file tells what is wrong
+    return usage.free >= min(ROOM_BYTES, usage.total // 20)
 
 
 def _guard(
