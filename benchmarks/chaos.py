@@ -219,7 +219,9 @@ def rows(out: Path, fault: Fault) -> int:
         url.replace("postgresql:", "postgresql+psycopg:") or f"sqlite:///{out / 'events.db'}"
     )
     with engine.connect() as connection:
-        return int(connection.execute(text("select count(*) from events")).scalar_one())
+        return int(
+            connection.execute(text("select count(*) from events where kind <> 'camera'")).scalar_one()
+        )
 
 
 def counted(out: Path) -> int:

@@ -1,5 +1,6 @@
 """Whatever process is killed and when: counts are those of a run in which nothing happened."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,25 @@ def test_a_run_whose_supervisor_was_killed_is_resumed_exactly(
     assert code == 0, err
     assert counts(out) == counts(calm)
     assert events(out) == events(calm)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_started_again_at_once_waits_for_the_processes_of_the_one_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    config, out = scene(tmp_path, FRAMES, realtime=True, loop=True), tmp_path / "out"
+    words = ("run", config, "--out", out, "--set", "output.video.codec=none")
+    with Command(*words) as first:
+        wait_until(lambda: logged(out, 50_000), what="frames")
+        first.popen.kill()
+        first.popen.wait()
+        before = log_size(out)
+        with Command(*words) as second:
+            wait_until(lambda: logged(out, before + 50_000), what="frames of the second run")
+            code, _, err = tallycam(*words)
+            assert code == 2 and "another tallycam is writing here" in err
+            second.popen.send_signal(signal.SIGINT)
+            code, _, err = second.finish()
+    assert code == 0, err
+    rows = sum(1 for key, *_ in events(out) if "/unique/" in key)
+    assert rows == sum(summary(out)["unique"].values()) > 0

@@ -64,10 +64,11 @@ class LocalEngine:
     Args:
         spec: File with the `RunSpec`.
         logs: Takes what the processes write to standard output and standard error.
+        lock: File descriptor of the lock of the run's folder, which every process keeps open.
     """
 
-    def __init__(self, spec: Path, logs: LogCollector) -> None:
-        self._spec, self._logs = spec, logs
+    def __init__(self, spec: Path, logs: LogCollector, lock: int) -> None:
+        self._spec, self._logs, self._lock = spec, logs, lock
 
     def start(self, process: Process, incarnation: int) -> Handle:
         """See `Engine.start`."""
@@ -82,6 +83,7 @@ class LocalEngine:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
+                    pass_fds=(self._lock,),
                     env=QUIET_THREADS | os.environ | _path_of_the_package(),
                 )
         finally:

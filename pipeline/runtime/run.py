@@ -82,7 +82,7 @@ def run(
 
         _log_start(opened, changed)
         _log_times(recorded)
-        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector), keep_then_show)
+        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector, opened.lock), keep_then_show)
         failure = supervisor.run()
         streams = views(supervisor.entries)
         if supervisor.has_started:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -35,6 +34,7 @@ from pipeline.runtime.run_files import (
     set_aside,
     written_files,
 )
+from pipeline.runtime.run_lock import FILE, sign_lock, take_lock
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings
 from pipeline.stages.run_spec import RunSpec
 from pipeline.transport.sockets import Endpoints
@@ -99,6 +99,11 @@ class Run:
         write_json(self.out / "prometheus-targets.json", targets)
 
     @property
+    def lock(self) -> int:
+        """File descriptor of the lock of the folder, for the processes to inherit."""
+        return self._lock.fileno()
+
+    @property
     def resumed(self) -> bool:
         """Whether it continues the run of an earlier command."""
         return self.first_incarnation > 0
@@ -142,8 +147,8 @@ def check_folder(config: Config, out: Path, existing: Existing) -> list[str]:
             would be replaced that are not of a run.
         NothingLeftError: The run in the folder is complete.
     """
-    with contextlib.suppress(OSError), (out / "run.lock").open() as lock:
-        _lock(lock, out)
+    with contextlib.suppress(OSError), (out / FILE).open() as lock:
+        take_lock(lock, out)
     earlier = _usable(config, out, existing)
     return changes_since(config, out) if earlier and existing is not Existing.OVERWRITE else []
 
@@ -199,8 +204,9 @@ def open_run(
     with contextlib.ExitStack() as undo:
         try:
             (out / "log").mkdir(parents=True, exist_ok=True)
-            lock = undo.enter_context((out / "run.lock").open("a+"))
-            _lock(lock, out)
+            lock = undo.enter_context((out / FILE).open("a+"))
+            take_lock(lock, out)
+            sign_lock(lock)
             recover(out)
             earlier = _usable(config, out, existing)
             protect(
@@ -258,15 +264,6 @@ def _write_identity(
 def _rows(config: Config, tracks: Path | None) -> list[Path]:
     """Files of MOTChallenge rows, one a stream."""
     return [] if tracks is None else [rows_path(tracks, name, len(config.streams)) for name in config.streams]
-
-
-def _lock(lock: IO[str], out: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ConfigError(
-            f"{out}: another tallycam is writing here; give another folder with --out"
-        ) from None
 
 
 def _runtime_folder() -> str:
