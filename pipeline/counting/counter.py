@@ -59,6 +59,7 @@ class StreamCounter:
         tracker: how instances become objects.
         classes: the model's class names.
         rows: whether rows of a track file are wanted.
+        pictures: whether pictures are drawn of it: `Tracks` with the counts so far, and the heat map.
 
     Raises:
         ConfigError: a rule in the configuration does not exist, or its settings are wrong.
@@ -71,12 +72,13 @@ class StreamCounter:
         tracker: TrackerConfig,
         classes: Sequence[str],
         rows: bool = True,
+        pictures: bool = True,
     ) -> None:
         moving = stream.camera == "moving"
         self._tracker = make_tracker(tracker, classes)
         self._groups = groups_of(classes)
         self._objects = CountedObjects(tracker, self._tracker, classes, stream.classes, moving)
-        self._rules = CountingRules(name, stream, self._objects)
+        self._rules = CountingRules(name, stream, self._objects, pictures=pictures)
         self._smoother = Smoother(0.0 if moving else tracker.smooth_s) if rows else None
         self._camera_pose = CameraPose() if moving else None
         self._use_appearance = tracker.appearance
@@ -189,7 +191,11 @@ class StreamCounter:
         return self._rules.totals()
 
     def heat(self) -> Mapping[str, Floats]:
-        """Class -> (rows, columns) float64: object-seconds at each place in the picture so far."""
+        """Class -> (rows, columns) float64: object-seconds at each place in the picture so far.
+
+        Raises:
+            LookupError: no pictures are drawn of it.
+        """
         return self._rules.of(HeatMap).heat()
 
     def final_ids(self) -> dict[int, int]:

@@ -76,6 +76,7 @@ class HeatGrid(AttributeState):
 class HeatMap(CountingRule):
     """Keeps the grid that the picture `STREAM-heatmap.png` is made of."""
 
+    picture_only = True
     _grid: HeatGrid | None = None
 
     def begin(self, frame: tuple[int, int]) -> None:

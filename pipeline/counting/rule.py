@@ -179,10 +179,12 @@ class CountingRule:
     Attributes:
         Settings: model of the configuration; None: any mapping.
         all_classes: whether the rule also receives objects of classes that the stream does not count.
+        picture_only: whether the rule is of no use where no pictures are drawn. Of built-in rules.
     """
 
     Settings: ClassVar[type[ConfigModel] | None] = None
     all_classes: ClassVar[bool] = False
+    picture_only: ClassVar[bool] = False
 
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         self.stream = stream

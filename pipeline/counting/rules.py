@@ -24,14 +24,19 @@ class CountingRules:
         name: of the stream, for its events.
         config: lines, zones, rules, classes, ground.
         objects: the objects of the stream.
+        pictures: whether pictures are drawn of what is counted; rules for these alone are left out otherwise.
 
     Raises:
         ConfigError: a rule in the configuration does not exist, or its settings are wrong.
     """
 
-    def __init__(self, name: str, config: StreamConfig, objects: ObjectTable) -> None:
+    def __init__(
+        self, name: str, config: StreamConfig, objects: ObjectTable, *, pictures: bool = True
+    ) -> None:
+        self._pictures = pictures
         self._stream = CountedStream(name, config, objects)
         built_in, others = make_rules(self._stream)
+        built_in = [rule for rule in built_in if pictures or not rule.picture_only]
         self._built_in, self._others = built_in, others
         self._rules: Sequence[CountingRule] = (*built_in, *others)
         self._of_all_classes = [rule for rule in self._rules if rule.all_classes]
@@ -112,7 +117,7 @@ class CountingRules:
     def drawn(self) -> dict[str, Any]:
         """Fields of `Tracks` that hold what the annotated video shows of the counts."""
         fields: dict[str, Any] = {}
-        for rule in self._rules:
+        for rule in self._rules if self._pictures else ():
             fields |= rule.drawn()
         return fields
 
@@ -149,9 +154,12 @@ class CountingRules:
             kind: class of a rule that every stream has.
 
         Raises:
-            StopIteration: it is not a built-in rule.
+            LookupError: it is not a built-in rule, or is left out.
         """
-        return next(rule for rule in self._built_in if isinstance(rule, kind))
+        for rule in self._built_in:
+            if isinstance(rule, kind):
+                return rule
+        raise LookupError(f"the stream has no rule {kind.__name__}")
 
     def _told(self, class_name: str) -> Iterable[CountingRule]:
         return self._rules if self._stream.wanted(class_name) else self._of_all_classes

@@ -51,7 +51,9 @@ def recount(
     span = time_span(begin, end, stream, zone_of(config.time_zone))
     _, records = read_range(log, span.start, span.stop, key=span.key)
     check_classes(header.classes, name, stream)
-    counter = StreamCounter(header.stream, stream, config.tracker, header.classes, rows=False)
+    counter = StreamCounter(
+        header.stream, stream, config.tracker, header.classes, rows=False, pictures=heatmap is not None
+    )
     keep = InstanceFilter(config.model, stream, header.classes)
     view = StreamView()
     for instances in records:

@@ -369,3 +369,14 @@ def test_a_state_that_holds_something_else_is_refused_in_one_line(change: str) -
     with pytest.raises(StateError) as caught:
         made().restore(states)
     assert str(caught.value).isprintable()
+
+
+def test_a_stream_of_which_no_pictures_are_drawn_counts_the_same() -> None:
+    drawn, plain = made(rows=False), StreamCounter("gate", config(), TrackerConfig(), CLASSES, False, False)
+    for frame in crowd(5, FRAMES):
+        assert plain.update(frame).events == drawn.update(frame).events
+    assert plain.finish() == drawn.finish()
+    assert plain.summary() == drawn.summary()
+    assert drawn.heat()
+    with pytest.raises(LookupError, match="HeatMap"):
+        plain.heat()
