@@ -34,7 +34,7 @@ from pipeline.runtime.run_files import (
     set_aside,
     written_files,
 )
-from pipeline.runtime.run_lock import FILE, sign_lock, take_lock
+from pipeline.runtime.run_lock import FILE, clear_lock, sign_lock, take_lock
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings
 from pipeline.stages.run_spec import RunSpec
 from pipeline.transport.sockets import Endpoints
@@ -128,6 +128,7 @@ class Run:
                 remove_written(self.out, config.streams, _rows(config, self.spec.tracks))
                 put_back(self.out)
         shutil.rmtree(self.endpoints.folder, ignore_errors=True)
+        clear_lock(self._lock)
         self._lock.close()
 
 
@@ -207,6 +208,7 @@ def open_run(
             lock = undo.enter_context((out / FILE).open("a+"))
             take_lock(lock, out)
             sign_lock(lock)
+            undo.callback(clear_lock, lock)
             recover(out)
             earlier = _usable(config, out, existing)
             protect(

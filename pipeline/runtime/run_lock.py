@@ -53,6 +53,16 @@ def sign_lock(file: IO[str]) -> None:
         os.pwrite(file.fileno(), str(os.getpid()).encode(), 0)
 
 
+def clear_lock(file: IO[str]) -> None:
+    """Removes what `sign_lock` has written.
+
+    Args:
+        file: As for `sign_lock`.
+    """
+    with contextlib.suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+
+
 def _holder(out: Path) -> int | None:
     """The command that has taken the lock; None if it has not said so."""
     try:
