@@ -55,6 +55,7 @@ class SendingHandler(logging.Handler):
         self._process, self._stream, self._run_log = process, stream, run_log
         self._formatter = formatter_of(form)
         self._lost = 0
+        self._parent = os.getppid()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Sends a record to the supervisor, after the number of those lost before, or appends it to the log file if
@@ -64,6 +65,11 @@ class SendingHandler(logging.Handler):
             record: The record.
         """
         stream = stream_of(record) or self._stream
+        if (
+            os.getppid() != self._parent
+        ):  # its end of the pipe may be open a moment longer, and nobody reads it
+            self._append(record, stream)
+            return
         self._tell_lost(stream)
         sent = SentRecord(
             record.created, record.levelno, record.name, stream, message_of(record), exception_of(record)
