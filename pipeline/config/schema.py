@@ -75,7 +75,9 @@ class SinkConfig(ConfigModel):
 class StreamConfig(ConfigModel):
     """One source, and what is counted in it."""
 
-    source: str = Field(description="a video file, a folder of images, camera:N, synthetic:SEED or a URL")
+    source: str = Field(
+        description="a video file, a folder of videos or images, camera:N, synthetic:SEED or a URL"
+    )
     fps: float | None = Field(
         None,
         gt=0,
@@ -83,6 +85,9 @@ class StreamConfig(ConfigModel):
     )
     skip: int = Field(0, ge=0, description="frames to skip after each frame that is used")
     loop: bool = Field(False, description="restart a file at its end")
+    follow: bool = Field(
+        False, description="wait for more at the end of a file that still grows, or of a folder of recordings"
+    )
     start_s: float = Field(0.0, ge=0, description="where in the file to start, in seconds")
     stop_s: float | None = Field(
         None, gt=0, description="when to stop: a position in the file, or seconds of a live source"
@@ -91,6 +96,10 @@ class StreamConfig(ConfigModel):
         None,
         description="when a recording began: 2026-03-29T01:30:00 (by time_zone, unless with an offset), a pattern of "
         "file names such as gate_%Y%m%d-%H%M%S, or unknown; default: by the file name, else by the container",
+    )
+    start_pattern: str | None = Field(
+        None,
+        description="pattern of the file names in a folder of recordings; default: start, where that is a pattern",
     )
     realtime: bool = Field(False, description="play a file at its own speed, like a camera")
     timeout_s: float = Field(
@@ -142,6 +151,13 @@ class StreamConfig(ConfigModel):
     @classmethod
     def _as_text(cls, value: object) -> object:
         return value.isoformat() if isinstance(value, date) else value
+
+    @field_validator("start_pattern")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        if value is not None and "%" not in value:
+            raise ValueError(f"got {value!r}, expected a pattern such as gate_%Y%m%d-%H%M%S")
+        return value if value is None else check_start(value)
 
     @field_validator("start")
     @classmethod

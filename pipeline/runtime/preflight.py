@@ -15,8 +15,8 @@ from pipeline.models import registry
 from pipeline.redact import redact
 from pipeline.runtime.limits import raise_file_limit
 from pipeline.sinks.sink_table import check_sinks
+from pipeline.video.sources.folder_files import IMAGE_SUFFIXES
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
-from pipeline.video.sources.image_folder import SUFFIXES
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
 from pipeline.video.sources.registry import open_source
@@ -125,7 +125,7 @@ def check_source(name: str, stream: StreamConfig) -> None:
     try:
         kind = find_kind(stream.source)
         target = kind.target(stream.source)
-        if kind.name == "file" and Path(target).suffix.lower() in SUFFIXES:
+        if kind.name == "file" and Path(target).suffix.lower() in IMAGE_SUFFIXES:
             raise SourceError(
                 f"{target}: is a photo, expected a video; `tallycam image {target}` finds the objects of photos, "
                 "and a folder of numbered images is read as a video"

@@ -14,6 +14,7 @@ import time
 
 import cv2
 
+from pipeline.config.time_zone import zone_of
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.metrics.source_metrics import SourceMetrics
 from pipeline.metrics.stage_metrics import StageMetrics, StreamMetrics
@@ -98,6 +99,7 @@ class Decode:
             first_index=first_index,
             seek_hint=seek_hint,
             decoder_threads=threads,
+            zone=zone_of(self._context.config.time_zone),
         )
         info, fps = source.info, f"{source.info.fps:g} fps" if source.info.fps else "unknown rate"
         behind = f", from frame {first_index} on" if first_index else ""

@@ -96,7 +96,7 @@ def test_an_unknown_codec(tmp_path: Path, clip: Path) -> None:
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
-    assert "no images in this folder; expected .jpg" in refused(tmp_path)
+    assert "no images or videos in this folder; expected .jpg" in refused(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import SourceError
 from pipeline.redact import redact
+from pipeline.video.sources.folder_files import holds_recordings
 
 STDIN = "-"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -62,6 +63,15 @@ def is_folder(address: str) -> bool:
         address: As it is written in the configuration.
     """
     return _exists(address) and local_path(address).is_dir()
+
+
+def is_recordings(address: str) -> bool:
+    """Whether the address is an existing folder of video files.
+
+    Args:
+        address: As it is written in the configuration.
+    """
+    return is_folder(address) and holds_recordings(local_path(address))
 
 
 def path_text(address: str) -> str:

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -56,6 +57,13 @@ class ContainerOpener:
         """Opens the container at its beginning. Raises `SourceError`."""
         return open_container(self.url, self.options, shown=self.shown, timeout_s=self.timeout_s)
 
+    def follow(self, container: InputContainer) -> None:
+        """The container is at the place where reading begins.
+
+        Args:
+            container: From `open`.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class TimedFrame:
@@ -74,8 +82,36 @@ class TimedFrame:
     exact: bool
 
 
+class Decoder(Protocol):
+    """What decodes a recording: one file, or the files of a folder.
+
+    Attributes:
+        fps: Nominal frame rate in Hz; None if unknown.
+        duration_s: Seconds from its beginning to its end; None if unknown.
+        paused_s: Seconds of them in which nothing was recorded.
+        sample_aspect: Width and height of a displayed pixel relative to each other.
+    """
+
+    fps: float | None
+    duration_s: float | None
+    paused_s: float
+    sample_aspect: tuple[int, int]
+
+    def open(self) -> TimedFrame | None:
+        """Opens it, and gives its first frame; None if none can be decoded. Raises `SourceError`."""
+        ...
+
+    def play(self, from_s: float) -> Iterator[TimedFrame]:
+        """Yields the frames from the keyframe at or before a media time on."""
+        ...
+
+    def epoch_at(self, pts_s: float) -> int:
+        """The epoch at a media time, as far as it follows from what is recorded when."""
+        ...
+
+
 class FileDecoder:
-    """Decodes the main video stream of a file.
+    """Decodes the main video stream of a file; a `Decoder`.
 
     Args:
         opener: opens the container.
@@ -96,6 +132,7 @@ class FileDecoder:
         """Nominal frame rate in Hz; None if unknown."""
         self.duration_s: float | None = None
         """Stated duration in seconds; None if unknown."""
+        self.paused_s = 0.0
         self.sample_aspect = (1, 1)
         """Width and height of a displayed pixel relative to each other."""
 
@@ -131,6 +168,14 @@ class FileDecoder:
                 return
         yield from opened or self._decode(None)
 
+    def epoch_at(self, pts_s: float) -> int:
+        """Epoch 0: that the timestamps jump is known where they are decoded.
+
+        Args:
+            pts_s: Media time, seconds.
+        """
+        return 0
+
     def _decode(self, seek_s: float | None) -> Iterator[TimedFrame]:
         """One pass over the file: from the beginning, or from a keyframe; nothing if seeking fails."""
         with self._opener.open() as container:
@@ -141,6 +186,7 @@ class FileDecoder:
                 self._zero_s is None or not _seek(container, stream, self._zero_s + seek_s)
             ):
                 return
+            self._opener.follow(container)
             frames: Iterator[av.VideoFrame] = decoded(
                 container, stream, self._stats, self._ended, failed_reads_max=self._opener.failed_reads_max
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,23 +14,9 @@ from pipeline.errors import SourceError
 from pipeline.files import reading
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import copy_planes, letterbox
+from pipeline.video.sources.folder_files import IMAGE_SUFFIXES, image_paths
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS, FrameSampler
 from pipeline.video.sources.source import BaseSource, SourceFrame, SourceInfo, SourceRequest, SourceStats
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-
-
-def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """Sort key under which `img2` comes before `img10`.
-
-    Args:
-        name: Of a file.
-    """
-    return [
-        (0, int(part)) if part.isdigit() else (1, part)
-        for part in re.split(r"([0-9]+)", name.lower())
-        if part
-    ]
 
 
 class ImageFolderSource(BaseSource):
@@ -58,7 +43,10 @@ class ImageFolderSource(BaseSource):
         self._start_index = first
         self._paths = found[first:last]
         if not found:
-            raise SourceError(f"{folder}: no images in this folder; expected {', '.join(SUFFIXES)}")
+            raise SourceError(
+                f"{folder}: no images or videos in this folder; expected {', '.join(IMAGE_SUFFIXES)}, or MP4, MKV or "
+                "similar"
+            )
         image = next((image for path in self._paths if (image := read_image(path)) is not None), None)
         if image is None:
             raise SourceError(
@@ -122,19 +110,6 @@ def image_frame(
         copy_planes(Planes.from_rgb(image), planes)
 
     return SourceFrame(index, pts_s, time.time(), epoch, width, height, copy_to)
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """The images of a folder in natural order.
-
-    Args:
-        folder: The folder; subfolders are not looked into.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:

@@ -20,6 +20,7 @@ from pipeline.video.sources.address import (
     is_file,
     is_folder,
     is_pipe,
+    is_recordings,
     is_snapshot,
     local_path,
     path_text,
@@ -87,9 +88,17 @@ SOURCE_KINDS = (
         replayable=True,
     ),
     SourceKind(
+        name="recordings",
+        factory="pipeline.video.sources.video_folder:open_folder",
+        example="a folder of videos",
+        accepts=is_recordings,
+        target=path_text,
+        replayable=True,
+    ),
+    SourceKind(
         name="images",
         factory="pipeline.video.sources.image_folder:ImageFolderSource",
-        example="a folder of images",
+        example="one of images",
         accepts=is_folder,
         target=path_text,
         replayable=True,
@@ -178,11 +187,11 @@ def is_recording(stream: StreamConfig) -> bool:
         replayable = find_kind(stream.source).replayable
     except SourceError:
         replayable = scheme_of(stream.source) in ("", "file")
-    return replayable and not stream.realtime and not stream.loop
+    return replayable and not stream.realtime and not stream.loop and not stream.follow
 
 
 def is_endless(stream: StreamConfig) -> bool:
-    """Whether a stream has no end of its own: a camera, or a file that is played again and again.
+    """Whether a stream has no end of its own: a camera, or a file that is played again and again or grows.
 
     Args:
         stream: its configuration.
@@ -191,7 +200,7 @@ def is_endless(stream: StreamConfig) -> bool:
         replayable = find_kind(stream.source).replayable
     except SourceError:
         replayable = scheme_of(stream.source) in ("", "file")
-    return stream.loop or not replayable
+    return stream.loop or stream.follow or not replayable
 
 
 def find_kind(address: str) -> SourceKind:

@@ -16,7 +16,7 @@ from pipeline.config.start import FIRST_YEAR, UNKNOWN, time_in_name, time_of
 from pipeline.config.time_zone import zone_of
 from pipeline.errors import ConfigError, SourceError
 from pipeline.redact import redact
-from pipeline.video.sources.image_folder import image_paths
+from pipeline.video.sources.folder_files import image_paths, video_paths
 from pipeline.video.sources.kinds import find_kind, is_recording
 
 _APPLE = "com.apple.quicktime.creationdate"
@@ -57,7 +57,7 @@ def recording_time(stream: StreamConfig, zone: tzinfo, name: str = "") -> Record
         ConfigError: `start` is given for a live source, or is a pattern that the file name does not match.
     """
     key = f"streams.{name}.start" if name else "start"
-    kind, target, on_disk = "", Path(stream.source), is_recording(stream)
+    kind, target, on_disk = "", Path(stream.source), is_recording(stream) or stream.follow
     with contextlib.suppress(SourceError, ValueError):  # reported where the source is opened
         row = find_kind(stream.source)
         kind, target, on_disk = row.name, Path(row.target(stream.source)), on_disk and row.on_disk
@@ -72,14 +72,29 @@ def recording_time(stream: StreamConfig, zone: tzinfo, name: str = "") -> Record
         return RecordingTime()
     if stream.start is not None and "%" not in stream.start:
         return RecordingTime(time_of(stream.start, zone), "configuration")
-    names = _names(kind, target, whole="/" in (stream.start or ""))
-    for text in names:
-        if (found := time_in_name(text, zone, stream.start)) is not None:
+    pattern = stream.start or stream.start_pattern
+    paths = _paths(kind, target)
+    for path in paths:
+        if (found := _named(path, zone, pattern)) is not None:
             return RecordingTime(found, "file name")
     if stream.start is not None:
-        raise ConfigError(f"{key}: {redact(names[0])} does not match the pattern {stream.start}")
-    created = _created(target, zone) if kind == "file" else None
+        raise ConfigError(
+            f"{key}: {redact(_name(paths[0], pattern))} does not match the pattern {stream.start}"
+        )
+    created = _created(paths[0], zone) if kind in ("file", "recordings") else None
     return RecordingTime(created, "container") if created else RecordingTime()
+
+
+def file_time(path: Path, zone: tzinfo, pattern: str | None = None) -> datetime | None:
+    """When a video file was recorded, by its name, else by its container; in UTC, None if neither tells.
+
+    Args:
+        path: Of the file.
+        zone: Of times without an offset.
+        pattern: Of its name; see `time_in_name`. The usual forms are tried after it.
+    """
+    named = _named(path, zone, pattern) or (_named(path, zone, None) if pattern else None)
+    return named or _created(path, zone)
 
 
 def with_recording_times(config: Config) -> tuple[Config, dict[str, RecordingTime]]:
@@ -101,18 +116,37 @@ def with_recording_times(config: Config) -> tuple[Config, dict[str, RecordingTim
         if (time := recording_time(stream, zone, name)) is not None
     }
     streams = {
-        name: stream.model_copy(update={"start": found[name].setting}) if name in found else stream
+        name: stream.model_copy(update=_settled(stream, found[name])) if name in found else stream
         for name, stream in config.streams.items()
     }
     return config.model_copy(update={"streams": streams}), found
 
 
-def _names(kind: str, target: Path, *, whole: bool) -> list[str]:
-    paths = [target]
-    if kind == "images":
-        with contextlib.suppress(OSError):
-            paths = [*image_paths(target)[:1], target]
-    return [path.absolute().as_posix() if whole else path.name for path in paths]
+def _settled(stream: StreamConfig, recorded: RecordingTime) -> dict[str, str | None]:
+    is_pattern = stream.start is not None and "%" in stream.start
+    return {
+        "start": recorded.setting,
+        "start_pattern": stream.start if is_pattern else stream.start_pattern,
+    }
+
+
+def _paths(kind: str, target: Path) -> list[Path]:
+    """What may tell by its name when a recording began."""
+    with contextlib.suppress(OSError, IndexError):
+        if kind == "images":
+            return [image_paths(target)[0], target]
+        if kind == "recordings":
+            return [video_paths(target)[0]]
+    return [target]
+
+
+def _named(path: Path, zone: tzinfo, pattern: str | None) -> datetime | None:
+    return time_in_name(_name(path, pattern), zone, pattern)
+
+
+def _name(path: Path, pattern: str | None) -> str:
+    """What a pattern is looked for in: the name, or the path if the pattern has a `/`."""
+    return path.absolute().as_posix() if "/" in (pattern or "") else path.name
 
 
 def _created(path: Path, zone: tzinfo) -> datetime | None:

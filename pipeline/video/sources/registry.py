@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import tzinfo
 from importlib.metadata import EntryPoint
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ def open_source(
     first_index: int = 0,
     seek_hint: FramePosition | None = None,
     decoder_threads: int | None = None,
+    zone: tzinfo | None = None,
 ) -> Source:
     """Opens the source that `config.source` names.
 
@@ -34,6 +36,7 @@ def open_source(
         seek_hint: see `SourceRequest.seek_hint`.
         decoder_threads: threads for a video with an end, by default up to four. Live sources use one, which adds
             no delay.
+        zone: see `SourceRequest.zone`.
 
     Raises:
         SourceError: the source cannot be opened; one line without passwords.
@@ -47,6 +50,7 @@ def open_source(
         first_index=first_index,
         seek_hint=seek_hint,
         decoder_threads=decoder_threads,
+        zone=zone,
     )
     source = _factory(kind)(request)
     missing = [name for name in ("info", "stats", "frames", "close") if not hasattr(source, name)]

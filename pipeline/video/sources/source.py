@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Protocol
 
 from pipeline.config.schema import StreamConfig
@@ -158,6 +159,7 @@ class SourceRequest:
             delivered, later ones are those of an uninterrupted playback.
         seek_hint: a frame at or before `first_index`; lets a file seek instead of decoding from its beginning.
         decoder_threads: threads of the video decoder; None lets the source choose.
+        zone: of times in file names; None: that of this machine.
     """
 
     kind: str
@@ -167,6 +169,7 @@ class SourceRequest:
     first_index: int = 0
     seek_hint: FramePosition | None = None
     decoder_threads: int | None = None
+    zone: tzinfo | None = None
 
     @property
     def shown(self) -> str:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.sources.decoder import FILE_OPTIONS
-from pipeline.video.sources.file_decoder import SAME_S, ContainerOpener, FileDecoder, TimedFrame
+from pipeline.video.sources.file_decoder import SAME_S, ContainerOpener, Decoder, FileDecoder, TimedFrame
 from pipeline.video.sources.frame_sampler import FrameSampler
+from pipeline.video.sources.growing_file import GrowingOpener
 from pipeline.video.sources.source import (
     BaseSource,
     FramePosition,
@@ -45,8 +46,20 @@ def open_file(request: SourceRequest) -> Source:
         ) from error
     if empty:
         raise SourceError(f"{path}: the file is empty; give a video file")
-    # Without the prefix FFmpeg would take a file name such as `concat:a` for a protocol.
-    return FileSource(request, ContainerOpener("file:" + os.path.abspath(path), path, FILE_OPTIONS))
+    if request.config.follow:
+        return FileSource(
+            request, GrowingOpener(os.path.abspath(path), path, {}, is_over=request.stop.is_set)
+        )
+    return FileSource(request, file_opener(path))
+
+
+def file_opener(path: str) -> ContainerOpener:
+    """Opens a file. Without the prefix FFmpeg would take a name such as `concat:a` for a protocol.
+
+    Args:
+        path: Of the file.
+    """
+    return ContainerOpener("file:" + os.path.abspath(path), path, FILE_OPTIONS)
 
 
 class FileSource(BaseSource):
@@ -66,18 +79,25 @@ class FileSource(BaseSource):
 
     def __init__(self, request: SourceRequest, opener: ContainerOpener) -> None:
         super().__init__(request)
-        self._first_index = request.first_index
+        self._begin(self._decoder_of(opener), opener.shown)
+
+    def _decoder_of(self, opener: ContainerOpener) -> FileDecoder:
+        threads = self.request.decoder_threads or min(4, os.cpu_count() or 1)
+        return FileDecoder(opener, self.stats, lambda: self.ended, threads)
+
+    def _begin(self, decoder: Decoder, shown: str) -> None:
+        """Opens the recording."""
+        self._first_index = self.request.first_index
         self._start_s = self.config.start_s
-        threads = request.decoder_threads or min(4, os.cpu_count() or 1)
-        self._decoder = FileDecoder(opener, self.stats, lambda: self.ended, threads)
+        self._decoder = decoder
         head = self._decoder.open()
         if head is None:
             detail = f" ({self.stats.last_error})" if self.stats.last_error else ""
-            raise SourceError(f"{opener.shown}: no frame of it can be decoded{detail}; is the file complete?")
+            raise SourceError(f"{shown}: no frame of it can be decoded{detail}; is the file complete?")
         width, height = shown_size(head.frame)
         self.info = self._describe(width, height)
-        if self.info.duration_s == 0.0:
-            raise SourceError(f"{opener.shown}: start_s {self._start_s:g} is not before the end of the video")
+        if self.info.duration_s == 0.0 and not self.config.follow:
+            raise SourceError(f"{shown}: start_s {self._start_s:g} is not before the end of the video")
         self._converter = Converter(width, height)
 
     def frames(self) -> Iterator[SourceFrame]:
@@ -103,7 +123,7 @@ class FileSource(BaseSource):
 
     def _describe(self, width: int, height: int) -> SourceInfo:
         fps, total_s = self._decoder.fps, self._decoder.duration_s
-        if total_s is None or self.config.loop:
+        if total_s is None or self.config.loop or self.config.follow:
             duration_s = None
         else:
             duration_s = max(0.0, min(total_s, self.config.stop_s or total_s) - self._start_s)
@@ -114,9 +134,13 @@ class FileSource(BaseSource):
             height=height,
             fps=fps,
             duration_s=duration_s,
-            frames=None if duration_s is None else max(1, round(duration_s * fps_or_default(fps))),
+            frames=None if duration_s is None else self._frames_in(duration_s),
             sample_aspect=self._decoder.sample_aspect,
         )
+
+    def _frames_in(self, duration_s: float) -> int:
+        recorded_s = max(0.0, duration_s - self._decoder.paused_s)
+        return max(1, round(recorded_s * fps_or_default(self._decoder.fps)))
 
     def _source_frame(self, index: int, timed: TimedFrame) -> SourceFrame:
         frame, converter = timed.frame, self._converter
@@ -147,7 +171,7 @@ class FileSource(BaseSource):
     def _usable_hint(self) -> FramePosition | None:
         """The frame to seek to, if seeking is possible and saves decoding."""
         hint = self.request.seek_hint
-        if hint is None or self.config.loop or hint.epoch != 0:
+        if hint is None or self.config.loop or hint.epoch != self._decoder.epoch_at(hint.pts_s):
             return None
         return hint if _SEEK_WORTH_FRAMES < hint.index <= self._first_index else None
 
