@@ -202,6 +202,13 @@ class TrackerConfig(ConfigModel):
     )
 
 
+class EventClipsConfig(ConfigModel):
+    """How much of the video is kept around each event."""
+
+    before_s: float = Field(5.0, ge=0, le=300, description="seconds before an event")
+    after_s: float = Field(10.0, ge=0, le=3600, description="seconds after it")
+
+
 class VideoConfig(ConfigModel):
     """The annotated video of each stream."""
 
@@ -220,6 +227,10 @@ class VideoConfig(ConfigModel):
         ge=10,
         description="longest video file of a camera, in seconds: a new one begins with each full hour (UTC), and when "
         "the camera comes back; null: one file from start to stop",
+    )
+    around_events: EventClipsConfig | None = Field(
+        None,
+        description="keep the video only around what is counted, in clips; {} for 5 s before and 10 s after",
     )
     masks: bool = True
     trails: bool = True

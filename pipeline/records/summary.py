@@ -27,7 +27,7 @@ class StreamSummary:
         dropped: reason -> frames; with `processed` they add up to `decoded`.
         static: processed frames that needed no inference because nothing moved; left out where there are none.
         counts: key -> what was counted, as the counting rules give it (`StreamTotals.summary`).
-        fps: processed frames per second of wall time.
+        fps: processed frames per second of wall time; None where nothing was left to do.
         latency_ms: "p50" and "p99" of the time from decoding to the end of the pipeline, where measured.
         extra: further keys of the stream, e.g. `source`, `damage`; none of the names above.
     """
@@ -37,7 +37,7 @@ class StreamSummary:
     dropped: Mapping[str, int] = field(default_factory=dict)
     static: int = 0
     counts: Mapping[str, Any] = field(default_factory=dict)
-    fps: float = 0.0
+    fps: float | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -76,7 +76,7 @@ class StreamView:
             dropped=Counter(self.dropped) + Counter(skipped),
             static=self.counts.skipped.get(STATIC, 0),
             counts=self.counts.summary,
-            fps=round(self.fps, 3),
+            fps=round(self.fps, 3) if self.written else None,
             latency_ms={"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
             extra={
                 "source": source,

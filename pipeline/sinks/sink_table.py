@@ -68,8 +68,12 @@ class SinkKind:
     serves: Callable[[Config, StreamConfig], bool] = lambda config, stream: True
 
 
+def _in_clips(config: Config, stream: StreamConfig) -> bool:
+    return config.output.video.around_events is not None
+
+
 def _in_files(config: Config, stream: StreamConfig) -> bool:
-    return config.output.video.file_s is not None and is_endless(stream)
+    return not _in_clips(config, stream) and config.output.video.file_s is not None and is_endless(stream)
 
 
 def _has_video(config: Config) -> bool:
@@ -100,7 +104,7 @@ SINKS = (
         wanted=_has_video,
         writes_files=True,
         encodes=True,
-        serves=lambda config, stream: not _in_files(config, stream),
+        serves=lambda config, stream: not _in_files(config, stream) and not _in_clips(config, stream),
     ),
     SinkKind(
         name="video",
@@ -111,6 +115,16 @@ SINKS = (
         writes_files=True,
         encodes=True,
         serves=_in_files,
+    ),
+    SinkKind(
+        name="video",
+        sink="pipeline.sinks.event_clips:EventClips",
+        takes="frames",
+        settings=lambda config: config.output.video,
+        wanted=_has_video,
+        writes_files=True,
+        encodes=True,
+        serves=_in_clips,
     ),
     SinkKind(
         name="database",

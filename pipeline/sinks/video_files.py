@@ -149,5 +149,9 @@ class VideoFiles:
             width=width,
             height=height,
         )
+        self._keep(entry)
+
+    def _keep(self, entry: VideoEntry) -> None:
+        """A file is finished."""
         add_to_index(self._folder, [entry])
-        log.info("video %s closed", writer.path, extra={"stream": self._context.stream})
+        log.info("video %s closed", self._folder / entry.file, extra={"stream": self._context.stream})
