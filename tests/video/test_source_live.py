@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -314,6 +315,30 @@ def test_a_video_file_behind_http_is_a_file(tmp_path: Path) -> None:
         source = opened(f"{address}/v.mp4?token=hunter2")
         assert (source.info.kind, source.info.live, source.info.frames) == ("url", False, 50)
         assert [number_of(pixels(frame)) for frame in source.frames()] == list(range(50))
+
+
+@pytest.mark.parametrize("index_first", [True, False])
+def test_a_server_that_cannot_seek_and_states_no_length(tmp_path: Path, index_first: bool) -> None:
+    class Video(BaseHTTPRequestHandler):
+        options = {"movflags": "faststart"} if index_first else {}
+        content = write_video(tmp_path / "v.mp4", 50, container=options).read_bytes()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(self.content)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with http_server(Video) as address:
+        if index_first:
+            frames = opened(f"{address}/v.mp4").frames()
+            assert [number_of(pixels(frame)) for frame in frames] == list(range(50))
+        else:
+            with pytest.raises(SourceError, match="movflags faststart"):
+                opened(f"{address}/v.mp4")
 
 
 def test_mjpeg_behind_http_is_live_and_joined_again_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:

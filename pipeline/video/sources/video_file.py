@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
+from pipeline.video.sources.address import scheme_of
 from pipeline.video.sources.decoder import FILE_OPTIONS
 from pipeline.video.sources.file_decoder import SAME_S, ContainerOpener, Decoder, FileDecoder, TimedFrame
 from pipeline.video.sources.frame_sampler import FrameSampler
@@ -24,6 +25,12 @@ from pipeline.video.sources.source import (
 )
 from pipeline.video.sources.stream_info import fps_or_default
 
+_HTTP = ("http", "https")
+_ADVICE = (
+    "is the file complete?",
+    "is it complete? An MP4 with its index at the end needs a server that can seek (Range); download it, or move the "
+    "index with ffmpeg -i IN -c copy -movflags faststart OUT",
+)
 _SEEK_WORTH_FRAMES = 100
 _SEEK_MARGIN_S = 2.0
 """How far before a known frame to seek: the frames right after a keyframe may lack references, and a media clock that
@@ -93,7 +100,9 @@ class FileSource(BaseSource):
         head = self._decoder.open()
         if head is None:
             detail = f" ({self.stats.last_error})" if self.stats.last_error else ""
-            raise SourceError(f"{shown}: no frame of it can be decoded{detail}; is the file complete?")
+            raise SourceError(
+                f"{shown}: no frame of it can be decoded{detail}; {_ADVICE[scheme_of(shown) in _HTTP]}"
+            )
         width, height = shown_size(head.frame)
         self.info = self._describe(width, height)
         if self.info.duration_s == 0.0 and not self.config.follow:
