@@ -322,6 +322,9 @@ def test_a_server_that_cannot_seek_and_states_no_length(tmp_path: Path, index_fi
     class Video(BaseHTTPRequestHandler):
         options = {"movflags": "faststart"} if index_first else {}
         content = write_video(tmp_path / "v.mp4", 50, container=options).read_bytes()
+        index = content.index(b"moov") - 4
+        room = (1 << 20).to_bytes(4, "big") + b"free" + bytes((1 << 20) - 8)  # more than FFmpeg can go back
+        content = content if index_first else content[:index] + room + content[index:]
 
         def do_GET(self) -> None:
             self.send_response(200)
