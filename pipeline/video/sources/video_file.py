@@ -28,7 +28,7 @@ from pipeline.video.sources.stream_info import fps_or_default
 _HTTP = ("http", "https")
 _ADVICE = (
     "is the file complete?",
-    "is it complete? An MP4 with its index at the end needs a server that can seek: ffmpeg -movflags faststart moves it",
+    "is it complete? An MP4 with its index at the end needs a server that can seek; -movflags faststart moves it",
 )
 _SEEK_WORTH_FRAMES = 100
 _SEEK_MARGIN_S = 2.0
