@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,12 +17,13 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.files import reason
 from pipeline.transport.planes import Planes, planes_bytes
+from pipeline.video.convert import square_pixels
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import FramePosition
 
 Image = NDArray[np.uint8]
-"""(H, W, 3) uint8 RGB."""
+"""(H, W, 3) uint8 RGB, of square pixels."""
 Wanted = tuple[int, float, int]
 """Index of a frame in its source, its media time in seconds, its epoch."""
 GAP_FRAMES = 150
@@ -64,7 +66,7 @@ def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tu
                     buffer = np.empty(planes_bytes(frame.width, frame.height), np.uint8)
                     planes = Planes.view(buffer, frame.width, frame.height)
                     frame.copy_to(planes)
-                    yield frame.index, planes.to_rgb()
+                    yield frame.index, square_pixels(planes.to_rgb(), source.info.sample_aspect)
                     left.discard(frame.index)
                 if not left or frame.index > group[-1][0]:
                     break
@@ -102,6 +104,8 @@ def video_frames(path: Path, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Im
             stream = container.streams.video[0]
             match = _START.search(container.metadata.get("comment", ""))
             start_s = float(match.group(1)) if match else 0.0
+            ratio = stream.sample_aspect_ratio or Fraction(1)
+            shape = ratio.numerator, ratio.denominator
             step_s = float(1 / (stream.average_rate or 25))
             at_s = -np.inf
             frames = container.decode(stream)
@@ -113,7 +117,8 @@ def video_frames(path: Path, wanted: Iterable[Wanted]) -> Iterator[tuple[int, Im
                 for frame in frames:
                     at_s = float(frame.time or 0.0)
                     if at_s >= due_s - step_s / 2:
-                        yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                        image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                        yield index, square_pixels(image, shape)
                         break
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise AuditError(f"{path}: cannot be read: {reason(error)}") from None

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.audit.frames import Image, Wanted, can_be_played_again, source_frames, video_frames
 from pipeline.audit.marks import AuditError, Precision, group_of, sample
 from pipeline.audit.page import Card, Heading, audit_page
-from pipeline.audit.pictures import Crop, crop_of, picture
+from pipeline.audit.pictures import crop_of, picture
 from pipeline.audit.strips import Strip, strips
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config, StreamConfig
@@ -196,16 +196,15 @@ def _cards(folder: Path, name: str, stream: StreamConfig, found: Sequence[Strip]
     wanted = {(shot.index, shot.pts_s, shot.epoch) for strip in found for shot in strip.shots}
     reason = "is live" if not can_be_played_again(stream) else ""
     pictures: dict[tuple[int, int], str] = {}
-    crops = [crop_of(strip) for strip in found]
     if not reason:
         try:
-            _draw(pictures, source_frames(stream, wanted), found, crops, stream, bare=True)
+            _draw(pictures, source_frames(stream, wanted), found, stream, bare=True)
         except SourceError as error:
             reason = f"cannot be played again ({error})"
     missing = _missing(wanted, pictures, found)
     videos = _videos(folder, name, missing) if missing else []
     for video, some in videos:
-        _draw(pictures, video_frames(video, some), found, crops, stream, bare=False)
+        _draw(pictures, video_frames(video, some), found, stream, bare=False)
     if missing and not videos and not pictures:
         raise AuditError(
             f"{stream.source}: {reason or 'gives other frames'}, and there is no video of it in {folder}: nothing "
@@ -241,7 +240,6 @@ def _draw(
     pictures: dict[tuple[int, int], str],
     frames: Any,
     found: Sequence[Strip],
-    crops: Sequence[Crop],
     stream: StreamConfig,
     *,
     bare: bool,
@@ -254,8 +252,9 @@ def _draw(
     image: Image
     for index, image in frames:
         for place, number in users.get(index, ()):
-            strip = found[place]
-            pictures[place, number] = picture(image, strip, strip.shots[number], crops[place], stream, bare)
+            strip = found[place].stretched(image.shape[1] / image.shape[0])
+            shot = strip.shots[number]
+            pictures[place, number] = picture(image, strip, shot, crop_of(strip), stream, bare)
 
 
 def _missing(

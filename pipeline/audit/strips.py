@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ APART_SIZES = 1.2
 """Distance between two pictures, in sizes of the object."""
 MAX_FRAMES = 300
 """Frames searched on either side of an event."""
+SAME_SHAPE = 0.01
+"""Ratio of two shapes, less one, up to which they are the same: sizes are whole pixels."""
 SAME_IOU = 0.5
 """IoU from which on a box of the event and a box of the log are the same."""
 
@@ -73,6 +75,29 @@ class Strip:
     shots: tuple[Shot, Shot, Shot]
     path: tuple[tuple[float, Xy], ...]
     frame: tuple[int, int]
+
+    def stretched(self, aspect: float) -> Strip:
+        """The same on frames of another shape.
+
+        Args:
+            aspect: Their width over their height.
+        """
+        ratio = aspect * self.frame[1] / self.frame[0]
+        if abs(ratio - 1) < SAME_SHAPE:
+            return self
+        across, down = max(1.0, ratio), max(1.0, 1 / ratio)
+        shots = [
+            shot
+            if (box := shot.box_px) is None
+            else replace(shot, box_px=(box[0] * across, box[1] * down, box[2] * across, box[3] * down))
+            for shot in self.shots
+        ]
+        return replace(
+            self,
+            shots=(shots[0], shots[1], shots[2]),
+            path=tuple((time_s, (x * across, y * down)) for time_s, (x, y) in self.path),
+            frame=(round(self.frame[0] * across), round(self.frame[1] * down)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

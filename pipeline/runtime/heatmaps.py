@@ -12,6 +12,7 @@ from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
 from pipeline.transport.planes import Planes, planes_bytes
+from pipeline.video.convert import square_pixels
 from pipeline.video.heatmap import Image, read_background, render_heatmap, write_image
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.registry import open_source
@@ -92,7 +93,7 @@ def _first_frame(stream: StreamConfig) -> Image | None:
             width, height = frame.width, frame.height
             planes = Planes.view(np.zeros(planes_bytes(width, height), np.uint8), width, height)
             frame.copy_to(planes)
-            return planes.to_rgb()
+            return square_pixels(planes.to_rgb(), source.info.sample_aspect)
     finally:
         source.close()
     return None

@@ -23,13 +23,15 @@ class Background:
     def __init__(self, settings: None, context: SinkContext) -> None:
         self._path = view_path(context.out, context.stream)
         self._done = self._path.exists()
+        self._sample_aspect = (1, 1)
 
     def begin(self, video: VideoInfo) -> None:
-        """Nothing to prepare.
+        """Takes the shape of the pixels.
 
         Args:
             video: What is known of the frames.
         """
+        self._sample_aspect = video.sample_aspect
 
     def wants(self, tracks: Tracks) -> bool:
         """Whether there is none yet.
@@ -53,7 +55,7 @@ class Background:
         Raises:
             OutputError: It cannot be written.
         """
-        save_background(self._path, planes)
+        save_background(self._path, planes, self._sample_aspect)
         self._done = True
 
     def close(self) -> None:

@@ -31,11 +31,12 @@ class LivePicture:
         self.address = self._view.address
 
     def begin(self, video: VideoInfo) -> None:
-        """Nothing to prepare.
+        """Takes the shape of the pixels.
 
         Args:
             video: What is known of the frames.
         """
+        self._view.sample_aspect = video.sample_aspect
 
     def wants(self, tracks: Tracks) -> bool:
         """Whether there is a viewer; without one a frame costs one comparison.

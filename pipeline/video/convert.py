@@ -176,6 +176,24 @@ def letterbox(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
     return boxed
 
 
+def square_pixels(image: NDArray[np.uint8], sample_aspect: tuple[int, int]) -> NDArray[np.uint8]:
+    """Enlarges an image in one direction so that it has its right shape where pixels are square.
+
+    Args:
+        image: (H, W, 3) uint8.
+        sample_aspect: Width and height of a displayed pixel relative to each other.
+
+    Returns:
+        (H, W', 3) or (H', W, 3) uint8.
+    """
+    across, down = sample_aspect
+    if across == down:
+        return image
+    height, width = image.shape[:2]
+    size = (round(width * across / down), height) if across > down else (width, round(height * down / across))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def copy_planes(source: Planes, target: Planes) -> None:
     """Copies planes of equal size; rows of either may be padded.
 

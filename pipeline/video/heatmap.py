@@ -13,6 +13,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import OutputError
 from pipeline.files import write_bytes
 from pipeline.transport.planes import Plane, Planes
+from pipeline.video.convert import square_pixels
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.style import DARK, MUTED, PANEL_OPACITY, WHITE, ZONE_COLOUR, OverlaySizes
 
@@ -66,17 +67,18 @@ def render_heatmap(background: Image, heat: Mapping[str, Floats], stream: Stream
     return image
 
 
-def save_background(path: Path, planes: Planes) -> None:
+def save_background(path: Path, planes: Planes, sample_aspect: tuple[int, int] = (1, 1)) -> None:
     """Keeps a frame as the background of heat maps that are rendered later.
 
     Args:
         path: The picture; its suffix determines the format.
         planes: Of the frame.
+        sample_aspect: Width and height of a displayed pixel relative to each other.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    write_image(path, planes.to_rgb())
+    write_image(path, square_pixels(planes.to_rgb(), sample_aspect))
 
 
 def read_background(path: Path) -> Image | None:

@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from pipeline.errors import ConfigError
 from pipeline.transport.planes import Planes
+from pipeline.video.convert import square_pixels
 
 MAX_FPS = 12.0
 WIDTH = 1280
@@ -94,6 +95,7 @@ class LivePage:
         config = uvicorn.Config(
             app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1
         )
+        self.sample_aspect = (1, 1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="live page", daemon=True)
         self._thread.start()
@@ -184,20 +186,21 @@ class LivePage:
         with self._encoding:
             frame = self._frame
             if frame is not None and frame[0] != self._jpeg[0]:
-                self._jpeg = (frame[0], encode_jpeg(frame[1]))
+                self._jpeg = (frame[0], encode_jpeg(frame[1], sample_aspect=self.sample_aspect))
             return self._jpeg
 
 
-def encode_jpeg(planes: Planes, width: int = WIDTH) -> bytes:
+def encode_jpeg(planes: Planes, width: int = WIDTH, sample_aspect: tuple[int, int] = (1, 1)) -> bytes:
     """Encodes a frame as JPEG.
 
     Args:
         planes: The frame.
         width: Greatest width in pixels; a wider frame is scaled down.
+        sample_aspect: Width and height of a displayed pixel relative to each other.
     """
-    image = to_bgr(planes)
-    if planes.width > width:
-        size = (width, max(1, round(planes.height * width / planes.width)))
+    image = square_pixels(to_bgr(planes), sample_aspect)
+    if image.shape[1] > width:
+        size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return bytes(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1])
 

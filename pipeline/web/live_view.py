@@ -9,6 +9,7 @@ import cv2
 
 from pipeline.config.schema import LiveConfig
 from pipeline.transport.planes import Planes
+from pipeline.video.convert import square_pixels
 from pipeline.web.live_page import LivePage, to_bgr
 
 
@@ -17,9 +18,11 @@ class LiveView(Protocol):
 
     Attributes:
         address: where the user finds it: the page's URL, or the window's title.
+        sample_aspect: width and height of a displayed pixel relative to each other.
     """
 
     address: str
+    sample_aspect: tuple[int, int]
 
     @property
     def watched(self) -> bool:
@@ -47,6 +50,7 @@ class LiveWindow:
         self._name = f"{name} - Tallycam"
         self.address = f"a window, {self._name}"
         self.watched = True
+        self.sample_aspect = (1, 1)
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, planes: Planes) -> None:
@@ -57,7 +61,7 @@ class LiveWindow:
         """
         if not self.watched:
             return
-        cv2.imshow(self._name, to_bgr(planes))
+        cv2.imshow(self._name, square_pixels(to_bgr(planes), self.sample_aspect))
         key = cv2.waitKey(1) & 0xFF
         if key in (27, ord("q")) or cv2.getWindowProperty(self._name, cv2.WND_PROP_VISIBLE) < 1:
             self.close()

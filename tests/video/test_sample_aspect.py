@@ -7,12 +7,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
+from pipeline.audit.frames import source_frames, video_frames
+from pipeline.audit.strips import Shot, Strip
 from pipeline.config.schema import StreamConfig, VideoConfig
+from pipeline.video.convert import square_pixels
+from pipeline.video.heatmap import read_background, save_background
 from pipeline.video.sources.registry import open_source
 from pipeline.video.video_parts import concat_parts
 from pipeline.video.writer import VideoWriter
+from pipeline.web.live_page import encode_jpeg
 from tests.running import scene, tallycam
 from tests.video.media import drawn, write_video
 
@@ -72,3 +79,36 @@ def test_a_run_keeps_the_shape(tmp_path: Path) -> None:
     code, _, errors = tallycam("run", config, "--source", clip, "--out", tmp_path / "out")
     assert code == 0, errors
     assert shape(tmp_path / "out" / "gate.mp4") == shape(clip) == WIDE * Fraction(16, 9)
+
+
+@pytest.mark.parametrize(("ratio", "size"), [((1, 1), (4, 6)), ((3, 2), (4, 9)), ((1, 2), (8, 6))])
+def test_pictures_of_square_pixels_are_enlarged_in_one_direction(
+    ratio: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert square_pixels(np.zeros((4, 6, 3), np.uint8), ratio).shape[:2] == size
+
+
+def test_the_page_and_the_heat_map_show_the_shape_of_the_source(tmp_path: Path) -> None:
+    jpeg = encode_jpeg(drawn(1), sample_aspect=(16, 11))
+    page = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert page is not None and page.shape[:2] == (120, round(160 * 16 / 11))
+    save_background(tmp_path / "view.jpg", drawn(1), (16, 11))
+    view = read_background(tmp_path / "view.jpg")
+    assert view is not None and view.shape[:2] == (120, round(160 * 16 / 11))
+
+
+@pytest.mark.parametrize("ratio", [Fraction(2), Fraction(1, 2)])
+def test_in_the_pictures_of_an_audit_boxes_lie_on_their_objects(tmp_path: Path, ratio: Fraction) -> None:
+    path = write_video(tmp_path / "a.mp4", 3, sample_aspect=ratio)
+    ((_, image),) = source_frames(StreamConfig(source=str(path)), [(1, 0.04, 0)])
+    ((_, again),) = video_frames(path, [(1, 0.04, 0)])
+    assert image.shape == again.shape
+    shot = Shot(1, 1, 0, 0.04, (40.0, 30.0, 80.0, 60.0))
+    strip = Strip({}, (shot, shot, shot), ((0.0, (60.0, 60.0)),), (160, 120))
+    stretched = strip.stretched(image.shape[1] / image.shape[0])
+    height, width = image.shape[:2]
+    assert stretched.frame == (width, height)
+    box = stretched.shots[1].box_px
+    assert box is not None
+    assert np.allclose(np.array(box) / (width, height, width, height), (0.25, 0.25, 0.5, 0.5))
+    assert np.allclose(np.array(stretched.path[0][1]) / (width, height), (0.375, 0.5))
