@@ -16,7 +16,7 @@ from av.container import InputContainer
 
 from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
-from pipeline.video.sources.backoff import retry_delay_s
+from pipeline.video.sources.backoff import FIRST_S, retry_delay_s
 from pipeline.video.sources.decoder import decode_packet, live_packets, reason, video_stream
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.live_timeline import LiveTimeline
@@ -147,6 +147,7 @@ class LiveSource(BaseSource):
 
     def _keep_connected(self, container: InputContainer | None) -> None:
         while not self.ended:
+            began_s = time.monotonic()
             try:
                 with container or self._open_input() as connection:
                     lost = SourceError(f"{self.request.shown}: {self._read(connection)}")
@@ -164,7 +165,9 @@ class LiveSource(BaseSource):
             if self._lost_s is None and not self.ended:  # failed attempts to come back are not news
                 self._lost_s, self.stats.lost_s = time.monotonic(), time.time()
                 log.warning("source lost: %s", lost)
-            self._closed.wait(retry_delay_s(time.monotonic() - (self._lost_s or time.monotonic())))
+            now_s = time.monotonic()
+            delay_s = retry_delay_s(now_s - (self._lost_s or now_s))
+            self._closed.wait(max(FIRST_S, delay_s - (now_s - began_s)))  # from one attempt to the next
 
     def _drain(self) -> None:
         """Ends the source once its last frame has been taken."""
