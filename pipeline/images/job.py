@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -94,7 +94,8 @@ def process(
     """Detect the objects of every image and write pictures, cut-outs and `instances.json` into `out`.
 
     Model and filter are those that a worker of `tallycam run` loads from the same configuration, and the frames are
-    given to the model in the same way: as yuv420p, in batches. Everything runs in this process, since without a stream
+    given to the model in the same way: as yuv420p, in batches; a model whose input is scaled RGB may take the picture
+    itself (`Planes.rgb`), which has all of its colour. Everything runs in this process, since without a stream
     there is nothing for decoders, trackers and a supervisor to do.
 
     Args:
@@ -117,7 +118,8 @@ def process(
     with ThreadPoolExecutor(WRITERS, "writer") as writers:
         try:
             for batch in _batches(paths, names, config.batch, job.fail):
-                answers = model.segment([Planes.from_rgb(image.photo.picture) for image in batch])
+                frames = [replace(Planes.from_rgb(one.photo.picture), rgb=one.photo.picture) for one in batch]
+                answers = model.segment(frames)
                 job.add(batch, answers, writers)
         finally:  # also after an interruption: what has been done is recorded
             write_json(out / "instances.json", job.document.as_json())

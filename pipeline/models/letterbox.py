@@ -39,6 +39,16 @@ class Letterbox:
     scale_x: float
     scale_y: float
 
+    @property
+    def rows(self) -> slice:
+        """Rows of the input that the scaled frame covers."""
+        return slice(self.top, self.top + self.inner_height)
+
+    @property
+    def columns(self) -> slice:
+        """Columns of the input that the scaled frame covers."""
+        return slice(self.left, self.left + self.inner_width)
+
     @classmethod
     def centered(cls, width: int, height: int, input_width: int, input_height: int) -> Letterbox:
         """As large as possible in the centre of the input, with equal padding on both sides: the way of YOLO models.
@@ -118,6 +128,23 @@ class Letterbox:
         Returns:
             (input_height, input_width, 3) uint8.
         """
+        inner = self.scaled_rgb(planes, area=area)
+        if (input_width, input_height) == (self.inner_width, self.inner_height):
+            return inner
+        image = np.full((input_height, input_width, 3), padding, np.uint8)
+        image[self.rows, self.columns] = inner
+        return image
+
+    def scaled_rgb(self, planes: Planes, *, area: bool = True) -> NDArray[np.uint8]:
+        """The scaled frame as RGB, without padding.
+
+        Args:
+            planes: the frame.
+            area: as for `rgb_image`.
+
+        Returns:
+            (inner_height, inner_width, 3) uint8.
+        """
         width, height = self.inner_width, self.inner_height
         shrinks = area and min(self.scale_x, self.scale_y) < 1.0
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -128,11 +155,7 @@ class Letterbox:
         cv2.resize(planes.u, half, dst=scaled.u, interpolation=interpolation)
         cv2.resize(planes.v, half, dst=scaled.v, interpolation=interpolation)
         inner = cv2.cvtColor(flat.reshape(height * 3 // 2, width), cv2.COLOR_YUV2RGB_I420)
-        if (input_width, input_height) == (width, height):
-            return np.asarray(inner, np.uint8)
-        image = np.full((input_height, input_width, 3), padding, np.uint8)
-        image[self.top : self.top + height, self.left : self.left + width] = inner
-        return image
+        return np.asarray(inner, np.uint8)
 
     def write_yuv444(self, planes: Planes, out: NDArray[np.uint8]) -> None:
         """Writes the frame into a model's input as YUV with chroma at full resolution, padded with black.
@@ -185,3 +208,25 @@ def clip_boxes(boxes_px: Floats, frame: Planes) -> tuple[Floats, NDArray[np.int6
     clipped[:, 1::2] = clipped[:, 1::2].clip(0, frame.height)
     visible = np.flatnonzero((clipped[:, 2:] - clipped[:, :2] >= 1).all(axis=1))
     return np.ascontiguousarray(clipped[visible], np.float32), visible
+
+
+def sample_rgb(image: NDArray[np.uint8], width: int, height: int) -> Floats:
+    """A picture of another size, bilinear between the centres of pixels, without rounding to whole levels.
+
+    The same as resizing it as floating point without antialiasing, but only the rows that are needed are converted.
+
+    Args:
+        image: (H, W, 3) uint8.
+        width: of the result, pixels.
+        height: of the result, pixels.
+
+    Returns:
+        (height, width, 3) float32, 0..255.
+    """
+    rows = len(image)
+    at = (((np.arange(height) + 0.5) * (rows / height)) - 0.5).clip(0, rows - 1)
+    above = at.astype(np.intp)
+    below = np.minimum(above + 1, rows - 1)
+    mixed = image[above].astype(np.float32)
+    mixed += (image[below] - mixed) * (at - above).astype(np.float32)[:, None, None]
+    return np.asarray(cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

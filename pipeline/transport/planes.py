@@ -40,12 +40,15 @@ class Planes:
         v: As `u`.
         flat: (planes_bytes,) uint8, the memory of y, u and v behind each other without padding; None if they lie
             elsewhere.
+        rgb: (H, W, 3) uint8, the picture that they were made of, for models that profit from its full colour; None
+            for video.
     """
 
     y: Plane
     u: Plane
     v: Plane
     flat: NDArray[np.uint8] | None = None
+    rgb: NDArray[np.uint8] | None = None
 
     @property
     def width(self) -> int:

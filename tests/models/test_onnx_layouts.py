@@ -419,7 +419,7 @@ def test_an_onnx_family_is_one_file_and_one_row(
     tmp_path: Path, install_package: InstallPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = corners(tmp_path / "corners.onnx", [[0, 0, 32, 64, 0.9], [0, 0, 8, 8, 0.2]])
-    with pytest.raises(ModelError, match=r"outputs corners \[1, 2, 5\] are of no layout known here: YOLO"):
+    with pytest.raises(ModelError, match=r"outputs corners \[1, 2, 5\] are of no layout known here: RF-DETR"):
         load(path)
     install_package("corner_layout", CORNER, {})
     added = importlib.import_module("corner_layout").CornerLayout

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
-from pipeline.models.onnx.session import choose_devices, provider_options
+from pipeline.models.onnx.session import choose_devices, possible_settings, provider_options
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 TENSORRT, OPENVINO = "TensorrtExecutionProvider", "OpenVINOExecutionProvider"
@@ -48,9 +50,43 @@ def test_a_device_that_is_not_there_names_what_to_install(device: str, package: 
 
 def test_tensorrt_keeps_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = Path(provider_options("tensorrt", 1)["trt_engine_cache_path"])
+    folder = Path(provider_options("tensorrt", 1, 2, ModelConfig())["trt_engine_cache_path"])
     assert folder.is_dir() and folder.is_relative_to(tmp_path)
 
 
 def test_cuda_does_not_try_every_algorithm_for_each_new_shape() -> None:
-    assert provider_options("cuda", 2) == {"device_id": 2, "cudnn_conv_algo_search": "HEURISTIC"}
+    options = provider_options("cuda", 2, 1, ModelConfig())
+    assert options == {"device_id": 2, "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "1"}
+
+
+def test_precision_fp32_is_float32_and_never_what_replaces_it() -> None:
+    exact = ModelConfig(precision="fp32")
+    assert provider_options("cuda", 0, 1, exact)["use_tf32"] == "0"
+    assert provider_options("openvino", 0, 1, exact)["precision"] == "FP32"
+    assert provider_options("openvino", 0, 3, ModelConfig()) == {
+        "device_type": "CPU",
+        "num_of_threads": "3",
+        "precision": "FP32",
+    }
+    assert provider_options("openvino", 0, 1, ModelConfig(precision="bf16"))["precision"] == "BF16"
+
+
+@pytest.mark.parametrize(
+    ("config", "available", "cpus", "settings"),
+    [
+        ({}, [CPU], 2, ["cpu 2", "cpu 1"]),
+        ({}, [CPU], 1, ["cpu 1"]),
+        ({}, [OPENVINO, CPU], 8, ["cpu 8", "openvino 8", "cpu 4", "openvino 4"]),
+        ({"device": "cpu"}, [OPENVINO, CPU], 4, ["cpu 4", "cpu 2"]),
+        ({"device": "openvino"}, [OPENVINO, CPU], 4, ["openvino 4", "openvino 2"]),
+        ({"workers": 3}, [CPU], 8, ["cpu 2", "cpu 1"]),
+        ({"workers": 4}, [CPU], 2, ["cpu 1"]),
+        ({"threads": 3}, [CPU], 2, ["cpu 3"]),
+        ({}, [CUDA, CPU], 16, ["cuda 16"]),
+    ],
+)
+def test_what_may_be_faster_on_a_machine_and_what_is_settled(
+    config: dict[str, Any], available: list[str], cpus: int, settings: list[str]
+) -> None:
+    found = possible_settings(ModelConfig(**config), available, cpus)
+    assert [f"{one.kind} {one.threads}" for one in found] == settings

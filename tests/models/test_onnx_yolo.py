@@ -16,104 +16,25 @@ from pipeline.models.coco_classes import COCO
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.model_file import class_names, metadata
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
-from pipeline.models.onnx.yolo_layout import HeadFormat, YoloLayout, decode, non_maximum_suppression
+from pipeline.models.onnx.yolo_layout import YoloLayout, decode, non_maximum_suppression
+from pipeline.models.onnx.yolo_outputs import HeadFormat, OutputPair
 from pipeline.stages.instances import NOT_FINITE, instances_of
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
+from tests.models.yolo_export import (
+    CELLS,
+    ONES,
+    RED,
+    SIDE,
+    build,
+    config,
+    frame,
+    onnx,
+    row_v5,
+    row_v8,
+    save,
+)
 
-onnx = pytest.importorskip("onnx", reason="needs the development package onnx")
-pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-
-SIDE = 64
-CELLS = 8 * 8 + 4 * 4 + 2 * 2
-"""Anchors of one input of 64 x 64 in the v8 layout."""
-PROTOTYPES = 4
-"""Red, green, blue minus one half, and a constant 1."""
-
-
-def row_v8(box: tuple[float, ...], scores: list[float], coefficients: list[float]) -> list[float]:
-    return [*box, *scores, *coefficients]
-
-
-def row_v5(
-    box: tuple[float, ...], objectness: float, scores: list[float], coefficients: list[float]
-) -> list[float]:
-    return [*box, objectness, *scores, *coefficients]
-
-
-def build(
-    path: Path,
-    rows: list[list[float]],
-    layout: str = "v8",
-    batch: int | None = None,
-    dtype: Any = np.float32,
-    names: str | None = None,
-    side: int | None = SIDE,
-) -> Path:
-    """A model whose detections are `rows` and whose prototypes are the input, four times smaller."""
-    features = len(rows[0])
-    table = np.zeros(({"v8": CELLS, "v5": 3 * CELLS, "final": 7}[layout], features), np.float32)
-    table[: len(rows)] = rows
-    detections = (table.T if layout == "v8" else table)[None].astype(dtype)
-    half = np.full((1, 3, 1, 1), 0.5, dtype)
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["images"], ["mean4"]),
-        helper.make_node("ReduceSum", ["mean4", "axes"], ["mean2"], keepdims=0),
-        helper.make_node("Unsqueeze", ["mean2", "last"], ["mean3"]),
-        helper.make_node("Mul", ["mean3", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "table"], ["output0"]),
-        helper.make_node("AveragePool", ["images"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
-        helper.make_node("Sub", ["small", "half"], ["colours"]),
-        helper.make_node("Slice", ["colours", "from0", "to1", "channel"], ["red"]),
-        helper.make_node("Mul", ["red", "zero"], ["red0"]),
-        helper.make_node("Add", ["red0", "one"], ["ones"]),
-        helper.make_node("Concat", ["colours", "ones"], ["output1"], axis=1),
-    ]
-    constants = {
-        "axes": np.array([1, 2], np.int64), "last": np.array([2], np.int64), "zero": np.zeros(1, dtype),
-        "one": np.ones(1, dtype), "half": half, "from0": np.array([0], np.int64), "to1": np.array([1], np.int64),
-        "channel": np.array([1], np.int64),
-    }  # fmt: skip
-    constants["table"] = detections
-    graph = helper.make_graph(
-        nodes,
-        "fake",
-        [helper.make_tensor_value_info("images", kind, [batch or "batch", 3, side or "h", side or "w"])],
-        [
-            helper.make_tensor_value_info("output0", kind, ["b", "r", "c"]),
-            helper.make_tensor_value_info("output1", kind, ["b", PROTOTYPES, "ph", "pw"]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    return save(path, graph, names)
-
-
-def save(path: Path, graph: Any, names: str | None = None) -> Path:
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    if names is not None:
-        onnx.helper.set_model_props(model, {"names": names, "task": "segment"})
-    onnx.save(model, path)
-    return path
-
-
-def frame(width: int = SIDE, height: int = SIDE, red: tuple[int, int, int, int] | None = None) -> Planes:
-    image = np.zeros((height, width, 3), np.uint8)
-    if red is not None:
-        x0, y0, x1, y1 = red
-        image[y0:y1, x0:x1, 0] = 255
-    return Planes.from_rgb(image)
-
-
-def config(path: Path, **more: Any) -> ModelConfig:
-    return ModelConfig(path=path, device="cpu", threads=1, **more)
-
-
-ONES = [0.0, 0.0, 0.0, 9.0]
-"""Coefficients of a mask that fills its box."""
-RED = [30.0, 0.0, 0.0, 0.0]
-"""Coefficients of a mask that is where the image is red."""
 REF = FrameRef(
     stream="s", epoch=0, seq=0, index=0, pts_s=0, wall_s=0, slot=0, ring="", width=SIDE, height=SIDE
 )
@@ -297,7 +218,8 @@ def test_prototypes_that_are_not_finite_cost_the_objects_that_lie_on_them() -> N
     detections = np.zeros((9, CELLS), np.float32)
     detections[:, 0] = row_v8((14, 14, 12, 12), [0.9], ONES)
     detections[:, 1] = row_v8((48, 48, 12, 12), [0.8], ONES)
-    layout = YoloLayout(ClassMap.from_names({0: "a"}), 0.5, (64, 64), HeadFormat("v8", 1), 0.6, "d", "p")
+    pair = OutputPair("d", "p", HeadFormat("v8", 1), channels_last=False)
+    layout = YoloLayout(ClassMap.from_names({0: "a"}), 0.5, (64, 64), pair, 0.6, (1.0, 1.0))
     letterbox = Letterbox.centered(64, 64, 64, 64)
     for spoiled, expected in ((prototypes, (1, 1, False)), (prototypes * np.nan, (0, 2, True))):
         outputs = {"d": detections[None], "p": spoiled[None]}
@@ -375,7 +297,9 @@ def _one_node(path: Path, kind: int, shape: list[Any]) -> Path:
 
 def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     kinds = onnx.TensorProto
-    with pytest.raises(ModelError, match=r"outputs out \[1, 3, 64, 64\] are of no layout known here: YOLO"):
+    with pytest.raises(
+        ModelError, match=r"outputs out \[1, 3, 64, 64\] are of no layout known here: RF-DETR"
+    ):
         OnnxSegmenter(config(_one_node(tmp_path / "identity.onnx", kinds.FLOAT, [1, 3, 64, 64])))
     with pytest.raises(ModelError, match=r"input of type tensor\(uint8\); expected"):
         OnnxSegmenter(config(_one_node(tmp_path / "bytes.onnx", kinds.UINT8, [1, 3, 64, 64])))
@@ -385,7 +309,7 @@ def test_model_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_outputs_that_fit_no_layout_are_refused(tmp_path: Path) -> None:
     path = build(tmp_path / "odd.onnx", [[0.0] * 5], layout="final", names="{0: 'a'}")
-    with pytest.raises(ModelError, match=r"outputs output0 \[1, 7, 5\], output1 .*YOLO.*RF-DETR.*Mask R-CNN"):
+    with pytest.raises(ModelError, match=r"outputs output0 \[1, 7, 5\], output1 .*RF-DETR.*YOLO.*Mask R-CNN"):
         OnnxSegmenter(config(path))
 
 
@@ -441,10 +365,10 @@ def test_real_export_small_masks_equal_full_size_ones(shared_data: Path) -> None
         layout = model._layout
         assert isinstance(layout, YoloLayout)
         box = layout.preprocess(planes, blob[0])
-        detections, prototypes = model._run(blob).values()
-        rows = layout.head.rows(detections[0])
-        rows = rows[layout.head.confidence(rows, 32) >= 0.4]
-        likely = non_maximum_suppression(decode(rows, layout.head, 32, 0.4), 0.6)
+        detections, prototypes = model._runner.run(blob).values()
+        rows = layout.pair.head.rows(detections[0])
+        rows = rows[layout.pair.head.confidence(rows, 32) >= 0.4]
+        likely = non_maximum_suppression(decode(rows, layout.pair.head, 32, 0.4), 0.6)
         overlaps = []
         for row, coefficients in enumerate(likely.coefficients):
             logits = (coefficients @ prototypes[0].reshape(32, -1)).reshape(160, 160)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -188,20 +189,55 @@ def nothing_usable(rows: int, lost: int, finite: NDArray[np.bool_]) -> bool:
     return lost > 0 and (lost == rows or (len(finite) > 0 and not finite.any()))
 
 
+def write_frame(
+    frame: Planes,
+    letterbox: Letterbox,
+    out: NDArray[Any],
+    *,
+    padding: int = 0,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    area: bool = True,
+) -> None:
+    """Writes a frame into a model's input, scaled on its planes, as `(RGB / 255 - mean) / std` in channels-first order.
+
+    Args:
+        frame: the frame.
+        letterbox: where it goes.
+        out: (3, H, W) float32 or float16, overwritten.
+        padding: grey level beside the frame, 0..255.
+        mean: of the channels, 0..1: one number, or (3,).
+        std: likewise.
+        area: see `Letterbox.rgb_image`.
+    """
+    inner = letterbox.scaled_rgb(frame, area=area)
+    if inner.shape[:2] != out.shape[1:]:
+        for beside in (
+            np.s_[:, : letterbox.top],
+            np.s_[:, letterbox.rows.stop :],
+            np.s_[:, letterbox.rows, : letterbox.left],
+            np.s_[:, letterbox.rows, letterbox.columns.stop :],
+        ):
+            border = out[beside]
+            border[:] = ((padding / 255 - np.asarray(mean)) / np.asarray(std)).reshape(-1, 1, 1)
+    normalize_into(inner, out[:, letterbox.rows, letterbox.columns], mean, std)
+
+
 def normalize_into(
-    image: NDArray[np.uint8], out: NDArray[Any], mean: ArrayLike = 0.0, std: ArrayLike = 1.0
+    image: NDArray[np.uint8 | np.float32], out: NDArray[Any], mean: ArrayLike = 0.0, std: ArrayLike = 1.0
 ) -> None:
     """Writes `(image / 255 - mean) / std` in channels-first order.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3), 0..255.
         out: (3, H, W) float32 or float16, overwritten.
         mean: of the channels, 0..1: one number, or (3,).
         std: likewise.
     """
-    factor = np.asarray(1.0 / (255.0 * np.asarray(std)), np.float32).reshape(-1, 1, 1)
-    offset = np.asarray(np.asarray(mean) / std, np.float32).reshape(-1, 1, 1)
-    value = image.transpose(2, 0, 1) * factor
-    if offset.any():
-        value -= offset
-    out[:] = value
+    factors = np.broadcast_to(1.0 / (255.0 * np.asarray(std)), 3).astype(np.float32)
+    offsets = np.broadcast_to(np.asarray(mean) / np.asarray(std), 3).astype(np.float32)
+    for channel, plane in enumerate(cv2.split(image)):  # a quarter of the time of one step over all three
+        if offsets[channel]:
+            np.subtract(plane * factors[channel], offsets[channel], out=out[channel], casting="same_kind")
+        else:
+            np.multiply(plane, factors[channel], out=out[channel], casting="same_kind")

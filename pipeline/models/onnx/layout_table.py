@@ -11,7 +11,7 @@ from pipeline.models.onnx.maskrcnn_layout import MaskRcnnLayout
 from pipeline.models.onnx.rfdetr_layout import RfDetrLayout
 from pipeline.models.onnx.yolo_layout import YoloLayout
 
-LAYOUTS: tuple[type[OnnxLayout], ...] = (YoloLayout, RfDetrLayout, MaskRcnnLayout)
+LAYOUTS: tuple[type[OnnxLayout], ...] = (RfDetrLayout, YoloLayout, MaskRcnnLayout)
 """Families that come with Tallycam. The first one that matches is taken."""
 ENTRY_POINTS = "tallycam.onnx_layouts"
 """Entry-point group of families in other packages, each a class like those of the table."""

@@ -32,8 +32,8 @@ from pipeline.models.onnx.layout import (
     BaseLayout,
     Outputs,
     ProbedModel,
-    normalize_into,
     nothing_usable,
+    write_frame,
 )
 from pipeline.models.onnx.model_file import weight_shape
 from pipeline.transport.planes import Planes
@@ -81,7 +81,7 @@ class MaskRcnnLayout(BaseLayout):
         """See `OnnxLayout.preprocess`."""
         height, width = out.shape[1:]
         letterbox = Letterbox.top_left(frame.width, frame.height, width, height)
-        normalize_into(letterbox.rgb_image(frame, width, height, padding=0), out)
+        write_frame(frame, letterbox, out)
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,24 +15,32 @@ from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
+from pipeline.models.letterbox import Letterbox
 from pipeline.models.onnx.layout import OnnxLayout, Outputs, ProbedModel
 from pipeline.models.onnx.layout_table import find_layout
 from pipeline.models.onnx.model_file import class_names
-from pipeline.models.onnx.session import first_line, open_session
+from pipeline.models.onnx.runner import Runner
+from pipeline.models.onnx.session import OpenSession, open_session, pinned_memory
+from pipeline.models.onnx.tuning import faster_session, known_setting
 from pipeline.transport.planes import Planes, planes_bytes
 
-INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-DEFAULT_SIDE = 640
-"""Side of the input where the model leaves it open."""
+log = logging.getLogger(__name__)
+
 PROBE_LEVEL = 114 / 255
 """Grey level of the image that a model is probed with."""
+Run = tuple[Sequence[Planes], list[Letterbox], "Future[Outputs]"]
+"""Frames of one run, where they lie in the input, and the outputs."""
 
 
 class OnnxSegmenter:
-    """A model in an ONNX file (a `pipeline.models.segmenter.Segmenter`).
+    """A model in an ONNX file (a `pipeline.models.segmenter.PipelinedSegmenter`).
 
     Args:
         config: its `path` is the file.
+
+    Attributes:
+        ahead: 1 on a GPU, where frames of the next batch are prepared while it computes; 0 elsewhere, where both would
+            need the same cores.
 
     Raises:
         ModelError: ONNX Runtime is missing, the file is not a model, its inputs or outputs are of no known kind, or
@@ -42,84 +53,127 @@ class OnnxSegmenter:
     @property
     def input_hw(self) -> tuple[int, int]:
         """Height and width of the model's input in pixels."""
-        return self._hw
+        return self._runner.input.hw
+
+    @property
+    def busy(self) -> bool:
+        """See `PipelinedSegmenter.busy`."""
+        return bool(self._begun) and not all(outputs.done() for _, _, outputs in self._begun[0])
 
     def __init__(self, config: ModelConfig) -> None:
         if config.path is None:
             raise ModelError("model.path: missing; give a file ending in .onnx")
-        self._path = config.path
+        self._path, self._config = config.path, config
         names = class_names(config)
-        self._session, self.device = open_session(config.path, config)
-        self._read_input()
-        probe = np.full((self._batch or 1, 3, *self._hw), PROBE_LEVEL, self._dtype)
+        self._opened: OpenSession = open_session(config, known_setting(config))
+        self.device = self._opened.device
+        self.ahead = 1 if self._opened.on_gpu else 0
+        self._runner = Runner(
+            config.path, self._opened.session, pinned_memory if self._opened.on_gpu else None
+        )
+        self._executor = ThreadPoolExecutor(1, "onnx") if self.ahead else None
+        self._begun: deque[list[Run]] = deque()
+        outputs = self._runner.probe(PROBE_LEVEL)
         self._layout: OnnxLayout = find_layout(
             ProbedModel(
                 path=config.path,
-                outputs=self._run(probe),
-                input_hw=self._hw,
-                dynamic_size=self._dynamic_size,
+                outputs=outputs,
+                input_hw=self.input_hw,
+                dynamic_size=self._runner.input.dynamic_size,
                 names=names,
                 score=config.score,
                 nms=config.nms,
             )
         )
         self.classes = self._layout.classes
+        if self._runner.input.batch is None and self._layout.max_batch != 1:
+            self._check_batch(outputs)
 
     def warm_up(self) -> None:
-        width, height = self._hw[1] // 2 * 2, self._hw[0] // 2 * 2
+        """See `Segmenter.warm_up`. The first time on a machine, threads and provider are chosen by measuring them."""
+        if self._opened.choices:
+            self._opened = faster_session(self._config, self._opened, self._runner.input)
+            self._runner.replace_session(self._opened.session)
+            self.device = self._opened.device
+        height, width = self.input_hw
+        width, height = width // 2 * 2, height // 2 * 2
         self.segment([Planes.view(np.full(planes_bytes(width, height), 128, np.uint8), width, height)])
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        """See `Segmenter.segment`. A model of a fixed batch size is run as often as needed."""
-        count = len(frames) or 1
-        step = min(self._batch or count, self._layout.max_batch or count)
+        """See `Segmenter.segment`. A model of a fixed batch size is run as often as needed.
+
+        Args:
+            frames: the batch.
+        """
         found: list[Detections] = []
-        for first in range(0, len(frames), step):
-            found += self._segment_batch(frames[first : first + step])
+        for some in self._runs_of(frames):
+            images, letterboxes = self._prepared(some)
+            found += self._read(some, letterboxes, self._runner.run(images))
         return found
 
-    def _segment_batch(self, frames: Sequence[Planes]) -> list[Detections]:
-        shape = (self._batch or len(frames), 3, *self._layout.input_size(frames[0]))
-        images: NDArray[Any] = np.zeros(shape, self._dtype)
-        letterboxes = [self._layout.preprocess(frame, images[row]) for row, frame in enumerate(frames)]
-        outputs = self._run(images)
+    def begin(self, frames: Sequence[Planes]) -> None:
+        """See `PipelinedSegmenter.begin`. Only for a model with `ahead`.
+
+        Args:
+            frames: the batch.
+        """
+        assert self._executor is not None
+        runs: list[Run] = []
+        for some in self._runs_of(frames):
+            images, letterboxes = self._prepared(some)
+            runs.append((some, letterboxes, self._executor.submit(self._runner.run, images)))
+        self._begun.append(runs)
+
+    def finish(self) -> list[Detections]:
+        """See `PipelinedSegmenter.finish`."""
+        found: list[Detections] = []
+        for some, letterboxes, outputs in self._begun.popleft():
+            found += self._read(some, letterboxes, outputs.result())
+        return found
+
+    def _runs_of(self, frames: Sequence[Planes]) -> Iterator[Sequence[Planes]]:
+        """The frames of each run of the model."""
+        count = len(frames) or 1
+        step = min(self._runner.input.batch or count, self._layout.max_batch or count)
+        for first in range(0, len(frames), step):
+            yield frames[first : first + step]
+
+    def _prepared(self, frames: Sequence[Planes]) -> tuple[NDArray[Any], list[Letterbox]]:
+        """The input of one run, and where each frame lies in it."""
+        input_ = self._runner.input
+        images = self._runner.images(input_.batch or len(frames), self._layout.input_size(frames[0]))
+        rows = input_.channels_first(images)
+        return images, [self._layout.preprocess(frame, rows[row]) for row, frame in enumerate(frames)]
+
+    def _read(
+        self, frames: Sequence[Planes], letterboxes: list[Letterbox], outputs: Outputs
+    ) -> list[Detections]:
         return [
             self._layout.postprocess(outputs, row, frame, letterbox)
             for row, (frame, letterbox) in enumerate(zip(frames, letterboxes, strict=True))
         ]
 
-    def _run(self, images: NDArray[Any]) -> Outputs:
-        """All outputs for (B, 3, H, W) images: integers as int64, everything else as float32."""
-        given = images if self._has_batch else images[0]
-        try:
-            values = self._session.run(None, {self._input: given})
-        except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise ModelError(f"{self._path}: ONNX Runtime could not run it: {first_line(error)}") from error
-        outputs = zip((output.name for output in self._session.get_outputs()), values, strict=True)
-        return {name: _as_number(value) for name, value in outputs if isinstance(value, np.ndarray)}
+    def _check_batch(self, single: Outputs) -> None:
+        """Gives a model one image at a time if it declares any batch but answers for one, or fails with two.
 
-    def _read_input(self) -> None:
-        """Takes name, type and shape of the model's input from the session."""
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            found = ", ".join(f"{one.name} {one.shape}" for one in inputs)
-            raise ModelError(f"{self._path}: {len(inputs)} inputs ({found}); expected one, the image")
-        shape, kind = inputs[0].shape, inputs[0].type
-        if kind not in INPUT_TYPES:
-            raise ModelError(f"{self._path}: input of type {kind}; expected tensor(float) or tensor(float16)")
-        if len(shape) not in (3, 4) or (isinstance(shape[-3], int) and shape[-3] != 3):
-            raise ModelError(
-                f"{self._path}: input of shape {shape}; expected (batch, 3, height, width) or (3, height, width)"
-            )
-        self._input, self._dtype = inputs[0].name, INPUT_TYPES[kind]
-        self._has_batch = len(shape) == 4
-        given = shape[0] if self._has_batch else 1
-        self._batch = given if isinstance(given, int) and given > 0 else None
-        known = [isinstance(side, int) and side > 0 for side in shape[-2:]]
-        height, width = (
-            side if is_known else DEFAULT_SIDE for side, is_known in zip(shape[-2:], known, strict=True)
-        )
-        self._hw, self._dynamic_size = (height, width), not any(known)
+        Args:
+            single: its outputs for one image.
+        """
+        try:
+            double = self._runner.run_grey(2, PROBE_LEVEL)
+        except ModelError as error:
+            trouble = str(error)
+        else:
+            wrong = [
+                f"{name} {list(double[name].shape)}"
+                for name, value in single.items()
+                if value.ndim > 2 and len(value) == 1 and (name not in double or len(double[name]) != 2)
+            ]
+            if not wrong:
+                return
+            trouble = f"{self._path}: answers two images with {', '.join(wrong)}"
+        log.warning("%s; it is given one at a time", trouble)
+        self._runner.input = self._runner.input.with_single_images()
 
 
 def classes_of(config: ModelConfig) -> tuple[str, ...]:
@@ -133,9 +187,3 @@ def classes_of(config: ModelConfig) -> tuple[str, ...]:
     """
     names = class_names(config)
     return OnnxSegmenter(config).classes if names is None else ClassMap.from_names(names).names
-
-
-def _as_number(value: NDArray[Any]) -> NDArray[Any]:
-    if value.dtype == np.bool_ or np.issubdtype(value.dtype, np.floating):
-        return np.asarray(value, np.float32)
-    return np.asarray(value, np.int64)

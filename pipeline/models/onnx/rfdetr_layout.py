@@ -24,7 +24,7 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
 from pipeline.models.detections import Detections
-from pipeline.models.letterbox import Letterbox, clip_boxes
+from pipeline.models.letterbox import Letterbox, clip_boxes, sample_rgb
 from pipeline.models.mask_grid import resample_mask, sigmoid_uint8
 from pipeline.models.onnx.layout import (
     MAX_DETECTIONS,
@@ -33,6 +33,7 @@ from pipeline.models.onnx.layout import (
     ProbedModel,
     normalize_into,
     nothing_usable,
+    write_frame,
 )
 from pipeline.transport.planes import Planes
 
@@ -79,8 +80,10 @@ class RfDetrLayout(FixedSizeLayout):
         """See `OnnxLayout.preprocess`."""
         height, width = self.input_hw
         letterbox = Letterbox.stretched(frame.width, frame.height, width, height)
-        image = letterbox.rgb_image(frame, width, height, padding=0, area=False)
-        normalize_into(image, out, IMAGENET_MEAN, IMAGENET_STD)
+        if frame.rgb is not None:
+            normalize_into(sample_rgb(frame.rgb, width, height), out, IMAGENET_MEAN, IMAGENET_STD)
+        else:
+            write_frame(frame, letterbox, out, mean=IMAGENET_MEAN, std=IMAGENET_STD, area=False)
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:

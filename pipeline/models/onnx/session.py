@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.models.processor import usable_cpus
 
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -26,15 +32,47 @@ ADVICE = {
 }
 
 
-def open_session(path: Path, config: ModelConfig) -> tuple[Any, str]:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a session runs.
+
+    Attributes:
+        kind: of device.
+        threads: of the CPU, for one run.
+    """
+
+    kind: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session of ONNX Runtime.
+
+    Attributes:
+        session: an `onnxruntime.InferenceSession`.
+        setting: how it runs.
+        device: where it runs, for display.
+        choices: other settings that might be faster on this machine; empty where the configuration decides.
+    """
+
+    session: Any
+    setting: Setting
+    device: str
+    choices: tuple[Setting, ...] = ()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU."""
+        return self.setting.kind in ("cuda", "tensorrt")
+
+
+def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSession:
     """Loads an ONNX file.
 
     Args:
-        path: the file.
-        config: the section `model`, for the device.
-
-    Returns:
-        An `onnxruntime.InferenceSession`, and the device it runs on, for display.
+        config: the section `model`: file, device, threads, precision.
+        setting: how to run it; default: on the preferred device of the configuration, with all CPUs of a worker.
 
     Raises:
         ModelError: ONNX Runtime is missing, there is no such device here, or it cannot load the file.
@@ -42,26 +80,58 @@ def open_session(path: Path, config: ModelConfig) -> tuple[Any, str]:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{path}: ONNX Runtime is not installed; pip install onnxruntime") from error
-    kinds, number = choose_devices(config.device, onnxruntime.get_available_providers())
+        raise ModelError(f"{config.path}: ONNX Runtime is not installed; pip install onnxruntime") from error
+    available = onnxruntime.get_available_providers()
+    kinds, number = choose_devices(config.device, available)
+    settings = possible_settings(config, available, usable_cpus())
+    used = setting or settings[0]
+    if setting is not None:
+        kinds = [setting.kind, *(["cpu"] if setting.kind != "cpu" else [])]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised; its own log would reach stderr unformatted
     # Threads that wait actively would take the cores from the other stages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if config.threads is not None:
-        options.intra_op_num_threads = config.threads
-    providers = [(PROVIDERS[kind], provider_options(kind, number)) for kind in kinds]
+    options.intra_op_num_threads = used.threads
+    providers = [(PROVIDERS[kind], provider_options(kind, number, used.threads, config)) for kind in kinds]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        session = onnxruntime.InferenceSession(str(config.path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common base class
-        raise ModelError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+        raise ModelError(f"{config.path}: ONNX Runtime cannot load it: {first_line(error)}") from error
     in_use = session.get_providers()
     chosen = next((kind for kind in kinds if PROVIDERS[kind] in in_use), "cpu")
     if config.device not in ("auto", "cpu") and chosen != kinds[0]:
         raise ModelError(
             f"model.device: got {config.device}, but ONNX Runtime cannot use it here; {ADVICE[kinds[0]]}"
         )
-    return session, chosen if chosen in ("cpu", "openvino") else f"{chosen}:{number}"
+    device = chosen if chosen in ("cpu", "openvino") else f"{chosen}:{number}"
+    return OpenSession(
+        session, Setting(chosen, used.threads), device, tuple(settings[1:]) if setting is None else ()
+    )
+
+
+def possible_settings(config: ModelConfig, available: list[str], cpus: int) -> list[Setting]:
+    """How a model may be run under a configuration, the setting to start with first. Pure.
+
+    On a GPU that is one. On a CPU there may be a second provider, and with two threads to a core half of them may be
+    faster. Of several workers each has its share of the CPUs.
+
+    Args:
+        config: the section `model`.
+        available: execution providers of the installed ONNX Runtime.
+        cpus: that this process may use.
+
+    Raises:
+        ModelError: as `choose_devices`.
+    """
+    kinds, _ = choose_devices(config.device, available)
+    share = max(1, cpus // config.workers)
+    threads = (
+        [config.threads] if config.threads is not None else [share, *([share // 2] if share > 1 else [])]
+    )
+    if kinds[0] not in ("cpu", "openvino"):
+        return [Setting(kinds[0], threads[0])]
+    kinds = kinds if config.device == "auto" else kinds[:1]
+    return [Setting(kind, count) for count in threads for kind in sorted(kinds)]
 
 
 def choose_devices(device: str, available: list[str]) -> tuple[list[str], int]:
@@ -95,17 +165,23 @@ def choose_devices(device: str, available: list[str]) -> tuple[list[str], int]:
     return [*kinds, *(["cpu"] if "cpu" not in kinds else [])], int(number or 0)
 
 
-def provider_options(kind: str, number: int) -> dict[str, Any]:
+def provider_options(kind: str, number: int, threads: int, config: ModelConfig) -> dict[str, Any]:
     """Options of an execution provider.
 
     Args:
         kind: of device.
         number: of the GPU.
+        threads: of the CPU.
+        config: the section `model`, for the precision.
     """
     match kind:
         case "cuda":
             # The default tries every algorithm for each new shape, which takes seconds for each size of a batch.
-            return {"device_id": number, "cudnn_conv_algo_search": "HEURISTIC"}
+            return {
+                "device_id": number,
+                "cudnn_conv_algo_search": "HEURISTIC",
+                "use_tf32": "0" if config.precision == "fp32" else "1",
+            }
         case "tensorrt":
             cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tallycam" / "tensorrt"
             cache.mkdir(parents=True, exist_ok=True)
@@ -116,8 +192,28 @@ def provider_options(kind: str, number: int) -> dict[str, Any]:
                 "trt_engine_cache_path": str(cache),
                 "trt_timing_cache_enable": True,
             }
+        case "openvino":
+            # Its default is bf16 where the processor multiplies it in hardware: counts would depend on the processor.
+            precision = "FP32" if config.precision in ("auto", "fp32") else config.precision.upper()
+            return {"device_type": "CPU", "num_of_threads": str(threads), "precision": precision}
         case _:
             return {}
+
+
+def pinned_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array without content in memory that a GPU copies from and to directly; PyTorch reuses what was freed.
+
+    Args:
+        shape: of the array.
+        dtype: of the array.
+    """
+    import torch
+
+    size = math.prod(shape) * dtype.itemsize
+    flat: NDArray[np.uint8] = torch.empty(
+        size, dtype=torch.uint8, pin_memory=torch.cuda.is_available()
+    ).numpy()
+    return flat.view(dtype).reshape(shape)
 
 
 def first_line(error: Exception) -> str:

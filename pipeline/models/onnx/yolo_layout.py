@@ -7,15 +7,17 @@ shape. `A` anchors, `c` classes, `m` mask coefficients:
 - `v8`: (B, 4 + c + m, A): cx cy w h, class scores, mask coefficients (YOLOv8, v9, v11, v12);
 - `final`: (B, A, 6 + m): x0 y0 x1 y1, score, class, mask coefficients, already suppressed (`nms=True`, YOLO26).
 
-They are usually called `output0` and the prototypes, (B, m, h, w), `output1`, but rank identifies them, not the name.
-Boxes are in pixels of the model's input. A mask is the sigmoid of the linear combination of prototypes by its
-coefficients, inside the box (Bolya et al., YOLACT, 2019, equation 1).
+They are usually called `output0` and the prototypes, (B, m, h, w), `output1`, but shapes identify them, not the names,
+and further outputs (feature maps of a training export, for instance) are left alone. Exports that went through
+TensorFlow have the prototypes as (B, h, w, m), and boxes in parts of the model's input; otherwise these are in its
+pixels. A mask is the sigmoid of the linear combination of prototypes by its coefficients, inside the box (Bolya et al.,
+YOLACT, 2019, equation 1).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -30,73 +32,18 @@ from pipeline.models.onnx.layout import (
     FixedSizeLayout,
     Outputs,
     ProbedModel,
-    normalize_into,
     nothing_usable,
+    write_frame,
 )
+from pipeline.models.onnx.yolo_outputs import HeadFormat, OutputPair, find_pair
 from pipeline.transport.planes import Planes
 
 GREY = 114
 """Level of the letterbox's padding, as in training."""
 MAX_CANDIDATES = 3000
 """Boxes that enter non-maximum suppression at most, those with the highest scores."""
-STRIDES = (8, 16, 32)
-"""Input pixels per cell of the three grids of anchors."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadFormat:
-    """Format of the detections output.
-
-    Attributes:
-        kind: as above.
-        classes: how many classes it has; None for `final`, which does not tell.
-    """
-
-    kind: Literal["v5", "v8", "final"]
-    classes: int | None
-
-    @classmethod
-    def of_shapes(
-        cls, detections: tuple[int, ...], prototypes: tuple[int, ...], input_hw: tuple[int, int]
-    ) -> HeadFormat | None:
-        """The format that the shapes of the two outputs are of, None where there is none.
-
-        Args:
-            detections: shape of the output of rank 3.
-            prototypes: shape of the output of rank 4.
-            input_hw: height and width of the input.
-        """
-        rows, columns, coefficients = detections[1], detections[2], prototypes[1]
-        cells = sum((input_hw[0] // stride) * (input_hw[1] // stride) for stride in STRIDES)
-        if rows == 3 * cells and columns > 5 + coefficients:
-            return cls("v5", columns - 5 - coefficients)
-        if columns == cells and rows > 4 + coefficients:
-            return cls("v8", rows - 4 - coefficients)
-        if columns == 6 + coefficients:
-            return cls("final", None)
-        # Other strides (the P6 models): anchors outnumber features.
-        if rows > columns > 5 + coefficients:
-            return cls("v5", columns - 5 - coefficients)
-        if columns > rows > 4 + coefficients:
-            return cls("v8", rows - 4 - coefficients)
-        return None
-
-    def rows(self, detections: Floats) -> Floats:
-        """One frame's detections as a view with one row per anchor."""
-        return detections.T if self.kind == "v8" else detections
-
-    def confidence(self, rows: Floats, coefficients: int) -> Floats:
-        """(A,) the number that has to reach the score threshold.
-
-        It is the best class score for `v8` and the score for `final`. For `v5` it is the objectness: a score is
-        objectness times class score, so objectness alone rules most anchors out.
-
-        Args:
-            rows: one per anchor.
-            coefficients: mask coefficients of an anchor.
-        """
-        best: Floats = rows[:, 4:-coefficients].max(axis=1) if self.kind == "v8" else rows[:, 4]
-        return best
+RELATIVE = 2.0
+"""Centres of anchors up to this are parts of the input: in pixels they are spread over all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,56 +154,54 @@ class YoloLayout(FixedSizeLayout):
     """A `pipeline.models.onnx.layout.OnnxLayout`.
 
     Attributes:
-        head: format of the detections.
+        pair: the two outputs.
         nms: IoU threshold of non-maximum suppression.
-        detections_name: output name of the detections.
-        prototypes_name: output name of the prototypes.
+        box_unit: of the numbers in boxes, pixels of the input: 1 and 1, or its width and height.
     """
 
     DESCRIPTION: ClassVar[str] = (
         "YOLO segmentation (output0 (B, A, 5 + c + m), (B, 4 + c + m, A) or (B, 300, 6 + m), output1 (B, m, h, w))"
     )
 
-    head: HeadFormat
+    pair: OutputPair
     nms: float
-    detections_name: str
-    prototypes_name: str
+    box_unit: tuple[float, float]
 
     @classmethod
     def match(cls, model: ProbedModel) -> Self | None:
         """See `OnnxLayout.match`."""
-        detections, prototypes = model.outputs_of_rank(3), model.outputs_of_rank(4)
-        if len(detections) != 1 or len(prototypes) != 1:
+        pair = find_pair(model)
+        if pair is None:
             return None
-        shapes = [model.outputs[name].shape for name in (detections[0], prototypes[0])]
-        head = HeadFormat.of_shapes(shapes[0], shapes[1], model.input_hw)
-        if head is None:
-            return None
-        class_map = model.class_map(head.classes)
-        return cls(class_map, model.score, model.input_hw, head, model.nms, detections[0], prototypes[0])
+        centers = pair.head.rows(model.outputs[pair.detections_name][0])[:, :2]
+        relative = pair.head.kind != "final" and 0 < float(np.nan_to_num(centers).max()) <= RELATIVE
+        unit = (float(model.input_hw[1]), float(model.input_hw[0])) if relative else (1.0, 1.0)
+        return cls(model.class_map(pair.head.classes), model.score, model.input_hw, pair, model.nms, unit)
 
     def preprocess(self, frame: Planes, out: NDArray[Any]) -> Letterbox:
         """See `OnnxLayout.preprocess`."""
         height, width = self.input_hw
         letterbox = Letterbox.centered(frame.width, frame.height, width, height)
-        normalize_into(letterbox.rgb_image(frame, width, height, padding=GREY), out)
+        write_frame(frame, letterbox, out, padding=GREY)
         return letterbox
 
     def postprocess(self, outputs: Outputs, row: int, frame: Planes, letterbox: Letterbox) -> Detections:
         """See `OnnxLayout.postprocess`."""
-        detections, prototypes = outputs[self.detections_name][row], outputs[self.prototypes_name][row]
-        rows = self.head.rows(detections)
-        confidence = self.head.confidence(rows, len(prototypes))
+        head = self.pair.head
+        rows, prototypes = self.pair.of_frame(outputs, row)
+        confidence = head.confidence(rows, len(prototypes))
         lost = int(np.count_nonzero(np.isnan(confidence)))
         candidates = np.ascontiguousarray(rows[confidence >= self.score])
         finite = np.isfinite(candidates).all(axis=1)
         lost += len(finite) - int(np.count_nonzero(finite))
         if nothing_usable(len(rows), lost, finite):
             return Detections.empty(non_finite=lost, invalid=True)
-        decoded = decode(candidates[finite], self.head, len(prototypes), self.score)
+        if self.box_unit != (1.0, 1.0):
+            candidates[:, :4] *= np.array(self.box_unit * 2, np.float32)
+        decoded = decode(candidates[finite], head, len(prototypes), self.score)
         class_ids = self.class_map.lookup(decoded.class_ids)
         decoded = DecodedBoxes(decoded.boxes, decoded.scores, class_ids, decoded.coefficients)[class_ids >= 0]
-        if self.head.kind == "final":
+        if head.kind == "final":
             decoded = decoded[np.arange(min(MAX_DETECTIONS, len(decoded.scores)))]
         else:
             decoded = non_maximum_suppression(decoded, self.nms)

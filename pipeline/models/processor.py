@@ -1,0 +1,85 @@
+"""What the processor offers this process: how many CPUs it may use, its name, and whether it multiplies int8 fast."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+"""Of /proc/cpuinfo: instructions that multiply int8 and add up in int32."""
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """CPUs that this process may use: those it may run on, within the limits of its control groups, rounded up.
+
+    `os.cpu_count` counts those of the machine, also in a container that may use two of them.
+
+    Args:
+        root: where `proc` and `sys` are.
+    """
+    limits = [float(len(os.sched_getaffinity(0))), *_group_limits(root)]
+    return max(1, math.ceil(min(limits)))
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """Name of the processor, empty where the system does not tell.
+
+    Args:
+        root: where `proc` is.
+    """
+    return _cpuinfo("model name", root)
+
+
+def multiplies_int8(root: Path = Path("/")) -> bool:
+    """Whether the processor has instructions for int8 such as VNNI.
+
+    Args:
+        root: where `proc` is.
+    """
+    flags = f"{_cpuinfo('flags', root)} {_cpuinfo('Features', root)}".split()
+    return any(flag in flags for flag in INT8_FLAGS)
+
+
+def _cpuinfo(key: str, root: Path) -> str:
+    for line in (_text(root / "proc/cpuinfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""
+
+
+def _group_limits(root: Path) -> list[float]:
+    """CPUs that the control groups of this process allow, of version 1 and 2, from its own group up to the topmost."""
+    limits = []
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        own = top / group.lstrip("/")
+        for folder in (own, *own.parents):
+            if not folder.is_relative_to(top):
+                break
+            limits += _quota(folder)
+    return limits
+
+
+def _quota(folder: Path) -> list[float]:
+    """The quota of one group, if it has one."""
+    words = (_text(folder / "cpu.max") or "").split()  # version 2: quota or `max`, and period
+    if not words:
+        pair = (_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+        words = [] if pair[0] is None or pair[1] is None else [pair[0].strip(), pair[1].strip()]
+    try:
+        quota, period = map(int, words)
+    except ValueError:  # no limit, or one that cannot be read
+        return []
+    return [quota / period] if quota > 0 and period > 0 else []
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
