@@ -1,20 +1,51 @@
-"""`tallycam models`: list, fetch, export and time models."""
+"""`tallycam models`: list, fetch, export, quantize and time models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import JsonFile, ModelSettings, Overrides
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, export and time models.")
+if TYPE_CHECKING:
+    from pipeline.models.comparison import ModelComparison
+
+app = typer.Typer(no_args_is_help=True, help="List, fetch, export, quantize and time models.")
 
 NameOrFile = Annotated[
     str, typer.Argument(metavar="MODEL", help="The name of a model, or a model file.", show_default="street")
 ]
 CLASSES_SHOWN = 6
+
+
+def comparison_lines(found: ModelComparison) -> list[str]:
+    """What a quantized model does differently, for people.
+
+    Args:
+        found: the original compared with it.
+    """
+    from statistics import mean, median
+
+    both, lost, new = (sum(counts.values()) for counts in (found.same, found.lost, found.found))
+    times = (median(found.first_ms), median(found.second_ms))
+    lines = [
+        f"Speed: {found.speed_ratio:.2f} x the frames a second ({times[0]:.0f} ms a frame became {times[1]:.0f} ms)",
+        f"Objects in {found.frames} other frames: {both} found by both, {lost} lost, {new} found by int8 alone",
+        *(
+            f"    {name}: {found.same[name]} by both, {found.lost[name]} lost, {found.found[name]} new"
+            for name in sorted({*found.lost, *found.found})
+        ),
+    ]
+    if found.ious:
+        lines.append(
+            f"Of the same objects: boxes overlap by {mean(found.ious):.3f} (IoU), scores are "
+            f"{mean(found.score_changes):+.3f}"
+        )
+    if found.single_scores:
+        lines.append(f"Scores of the others: {median(found.single_scores):.2f} in the middle")
+    return lines
 
 
 @app.command()
@@ -152,3 +183,75 @@ def bench(
     if json_file is not None:
         what = {"model": model, "device": segmenter.device, "width": width, "height": height}
         write_json(json_file, what | {"rows": [asdict(row) for row in rows]})
+
+
+@app.command()
+def quantize(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX model.", show_default=False)],
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            help="A recording of the kind that the model will see: a video file or a folder of images.",
+            metavar="CLIP",
+            show_default=False,
+        ),
+    ],
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the int8 model to this file; the default is FILE with -int8 before .onnx.",
+            metavar="FILE",
+        ),
+    ] = None,
+    frames: Annotated[
+        int, typer.Option(help="Frames of the clip for calibration, and as many others to compare.", min=2)
+    ] = 32,
+    yes: Annotated[bool, typer.Option("--yes", help="Write the model without a question.")] = False,
+    json_file: JsonFile = None,
+    config: ModelSettings = None,
+    overrides: Overrides = None,
+) -> None:
+    """Make an int8 version of an ONNX model for CPUs; says how fast it is, and what it finds and loses, before it is
+    written."""
+    import shutil
+    import tempfile
+
+    from pipeline.cli.arguments import choose_model
+    from pipeline.errors import ModelError
+    from pipeline.files import make_folder, replacing
+    from pipeline.models.comparison import compare
+    from pipeline.models.onnx.onnx_model import OnnxSegmenter
+    from pipeline.models.onnx.quantize import need_packages
+    from pipeline.models.onnx.quantize import quantize as make
+    from pipeline.records.summary import write_json
+    from pipeline.video.spread_frames import spread_frames
+
+    if file.suffix.lower() != ".onnx":
+        raise ModelError(f"{file}: only ONNX models can be quantized; `tallycam models export` makes one")
+    target = onnx or file.with_name(f"{file.stem}-int8.onnx")
+    if target.resolve() == file.resolve():
+        raise ModelError(f"--onnx: {target} is the original; give another name")
+    need_packages()
+    chosen = choose_model(str(file), config, overrides or (), device="cpu")
+    original = OnnxSegmenter(chosen)
+    chosen_frames = spread_frames(calibrate, 2 * frames)
+    print(f"Calibrating with {len(chosen_frames[::2])} frames of {calibrate}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="quantize-") as folder:
+        made = Path(folder, target.name)
+        layers = make(file, made, chosen_frames[::2], original)
+        smaller = OnnxSegmenter(chosen.model_copy(update={"path": made}))
+        original.warm_up()
+        smaller.warm_up()
+        found = compare(original, smaller, chosen_frames[1::2] or chosen_frames)
+        for line in comparison_lines(found):
+            print(line)
+        megabytes = (file.stat().st_size / 1e6, made.stat().st_size / 1e6)
+        print(f"{layers} layers are int8; {megabytes[0]:.1f} MB became {megabytes[1]:.1f} MB")
+        if json_file is not None:
+            write_json(json_file, found.as_json() | {"megabytes": megabytes})
+        if not yes and not typer.confirm(f"Write {target}?", default=True):
+            raise typer.Exit(1)
+        make_folder(target.parent)
+        with replacing(target) as part:
+            shutil.copyfile(made, part)
+    print(f"{target}: use it as model.path")

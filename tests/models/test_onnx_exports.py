@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.models.onnx.model_file import batch_name
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
 from tests.models.yolo_export import ONES, SIDE, build, config, frame, onnx, row_v5, row_v8
 
@@ -65,7 +66,13 @@ def prototypes_last(graph: Any) -> None:
 def test_an_open_batch_that_is_none_gets_one_frame_at_a_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: Any
 ) -> None:
-    path = changed(build(tmp_path / "one.onnx", [ROW]), trouble)
+    def change(graph: Any) -> None:
+        trouble(graph)
+        graph.input[0].type.tensor_type.shape.dim[
+            0
+        ].Clear()  # without a name it cannot be fixed while loading
+
+    path = changed(build(tmp_path / "one.onnx", [ROW]), change)
     with caplog.at_level(logging.WARNING):
         model = OnnxSegmenter(config(path))
     found = model.segment([frame(), frame(128, 128), frame()])
@@ -74,10 +81,27 @@ def test_an_open_batch_that_is_none_gets_one_frame_at_a_time(
     assert "one.onnx" in caplog.text and "it is given one at a time" in caplog.text
 
 
+@pytest.mark.parametrize("trouble", [answers_for_one, fails_for_two])
+def test_on_a_cpu_a_batch_with_a_name_is_one_from_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: Any
+) -> None:
+    path = changed(build(tmp_path / "one.onnx", [ROW]), trouble)
+    assert batch_name(path) == "batch"
+    model = OnnxSegmenter(config(path))
+    assert [len(one) for one in model.segment([frame(), frame()])] == [1, 1]
+    assert not caplog.records
+
+
 def test_an_open_batch_that_works_is_used_without_a_word(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = OnnxSegmenter(config(build(tmp_path / "any.onnx", [ROW])))
+    def change(graph: Any) -> None:
+        graph.input[0].type.tensor_type.shape.dim[0].Clear()
+
+    path = changed(build(tmp_path / "any.onnx", [ROW]), change)
+    assert batch_name(path) is None
+    model = OnnxSegmenter(config(path))
+    assert model._runner.input.batch is None
     assert [len(one) for one in model.segment([frame(), frame()])] == [1, 1]
     assert not caplog.records
 

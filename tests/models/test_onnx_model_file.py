@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.models.onnx.model_file import metadata, metadata_entry, weight_shape
+from pipeline.models.onnx.model_file import batch_name, metadata, metadata_entry, weight_shape
 from pipeline.models.onnx.protobuf import field_bytes, varint_bytes
 
 
@@ -66,7 +66,7 @@ def test_any_bytes_are_a_model_or_refused_in_one_line(data: bytes) -> None:
     with NamedTemporaryFile(suffix=".onnx") as file:
         file.write(data)
         file.flush()
-        for read in (metadata, lambda path: weight_shape(path, "bias")):
+        for read in (metadata, batch_name, lambda path: weight_shape(path, "bias")):
             try:
                 read(Path(file.name))
             except ModelError as error:

@@ -19,8 +19,12 @@ from pipeline.models.onnx.protobuf import field_bytes, read_fields, read_string,
 
 MODEL_GRAPH, MODEL_METADATA_PROPS = 7, 14
 """Fields of ModelProto."""
-GRAPH_INITIALIZER = 5
-"""Field of GraphProto."""
+GRAPH_INITIALIZER, GRAPH_INPUT = 5, 11
+"""Fields of GraphProto."""
+INPUT_FIRST_DIMENSION = (2, 1, 2, 1)
+"""From ValueInfoProto over `type`, `tensor_type` and `shape` to the first `dim`."""
+DIM_PARAM = 2
+"""Field of Dimension: the name of a size that is open."""
 TENSOR_DIMS, TENSOR_NAME = 1, 8
 """Fields of TensorProto."""
 ENTRY_KEY, ENTRY_VALUE = 1, 2
@@ -137,6 +141,34 @@ def weight_shape(path: Path, suffix: str) -> tuple[int, ...] | None:
                     if name.endswith(suffix):
                         return shape
     return None
+
+
+def batch_name(path: Path) -> str | None:
+    """Name of the first size of a model's first input, where the model leaves it open: mostly `batch` or `N`.
+
+    Args:
+        path: The ONNX file.
+
+    Raises:
+        ModelError: as `metadata`.
+    """
+    with _opened(path) as file:
+        for field, end in read_fields(file, path.stat().st_size):
+            if field == MODEL_GRAPH:
+                for inner, stop in read_fields(file, end):
+                    if inner == GRAPH_INPUT:
+                        return _first_dimension(file, stop)
+    return None
+
+
+def _first_dimension(file: IO[bytes], end: int) -> str | None:
+    """Name of the first dimension in a ValueInfoProto."""
+    for wanted in INPUT_FIRST_DIMENSION:
+        end = next((stop for field, stop in read_fields(file, end) if field == wanted), -1)
+        if end < 0:
+            return None
+    names = (read_string(file, stop) for field, stop in read_fields(file, end) if field == DIM_PARAM)
+    return next(names, None) or None
 
 
 def _tensor_header(file: IO[bytes], end: int) -> tuple[str, tuple[int, ...]]:

@@ -111,6 +111,16 @@ class OnnxSegmenter:
             found += self._read(some, letterboxes, self._runner.run(images))
         return found
 
+    def feeds(self, frame: Planes) -> dict[str, NDArray[Any]]:
+        """What ONNX Runtime is given for a frame: name of the input -> images, a copy. For calibration.
+
+        Args:
+            frame: the frame. It takes all places of a fixed batch.
+        """
+        count = self._runner.input.batch or 1
+        images, _ = self._prepared([frame] * count)
+        return {self._runner.input.name: (images if self._runner.input.has_batch else images[0]).copy()}
+
     def begin(self, frames: Sequence[Planes]) -> None:
         """See `PipelinedSegmenter.begin`. Only for a model with `ahead`.
 

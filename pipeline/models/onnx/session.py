@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
+from pipeline.models.onnx.model_file import batch_name
 from pipeline.models.processor import usable_cpus
 
 PROVIDERS = {
@@ -22,6 +23,7 @@ PROVIDERS = {
     "cpu": "CPUExecutionProvider",
 }
 """Kind of device -> ONNX Runtime's execution provider."""
+GPUS = ("cuda", "tensorrt")
 AUTO = ("cuda", "openvino", "cpu")
 """Devices that `auto` chooses from, in order of preference. TensorRT has to be asked for: it builds an engine first,
 which takes minutes, longer than the supervisor waits for a silent process (`restarts.heartbeat_s`)."""
@@ -64,7 +66,7 @@ class OpenSession:
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU."""
-        return self.setting.kind in ("cuda", "tensorrt")
+        return self.setting.kind in GPUS
 
 
 def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSession:
@@ -77,10 +79,12 @@ def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSes
     Raises:
         ModelError: ONNX Runtime is missing, there is no such device here, or it cannot load the file.
     """
+    path = config.path
+    assert path is not None
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{config.path}: ONNX Runtime is not installed; pip install onnxruntime") from error
+        raise ModelError(f"{path}: ONNX Runtime is not installed; pip install onnxruntime") from error
     available = onnxruntime.get_available_providers()
     kinds, number = choose_devices(config.device, available)
     settings = possible_settings(config, available, usable_cpus())
@@ -92,18 +96,21 @@ def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSes
     # Threads that wait actively would take the cores from the other stages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = used.threads
+    if used.kind not in GPUS and (batch := batch_name(path)) is not None:
+        # A CPU gains nothing by batches, and what depends on their size (a tenth of the time) can be computed now.
+        options.add_free_dimension_override_by_name(batch, 1)
     providers = [(PROVIDERS[kind], provider_options(kind, number, used.threads, config)) for kind in kinds]
     try:
-        session = onnxruntime.InferenceSession(str(config.path), options, providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common base class
-        raise ModelError(f"{config.path}: ONNX Runtime cannot load it: {first_line(error)}") from error
+        raise ModelError(f"{path}: ONNX Runtime cannot load it: {first_line(error)}") from error
     in_use = session.get_providers()
     chosen = next((kind for kind in kinds if PROVIDERS[kind] in in_use), "cpu")
     if config.device not in ("auto", "cpu") and chosen != kinds[0]:
         raise ModelError(
             f"model.device: got {config.device}, but ONNX Runtime cannot use it here; {ADVICE[kinds[0]]}"
         )
-    device = chosen if chosen in ("cpu", "openvino") else f"{chosen}:{number}"
+    device = f"{chosen}:{number}" if chosen in GPUS else chosen
     return OpenSession(
         session, Setting(chosen, used.threads), device, tuple(settings[1:]) if setting is None else ()
     )
@@ -128,7 +135,7 @@ def possible_settings(config: ModelConfig, available: list[str], cpus: int) -> l
     threads = (
         [config.threads] if config.threads is not None else [share, *([share // 2] if share > 1 else [])]
     )
-    if kinds[0] not in ("cpu", "openvino"):
+    if kinds[0] in GPUS:
         return [Setting(kinds[0], threads[0])]
     kinds = kinds if config.device == "auto" else kinds[:1]
     return [Setting(kind, count) for count in threads for kind in sorted(kinds)]
