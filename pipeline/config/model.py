@@ -66,10 +66,13 @@ class ModelConfig(ConfigModel):
     max_wait_ms: float = Field(5.0, ge=0.0, description="how long to wait for a batch to fill up")
     workers: int = Field(1, ge=1, le=16, description="number of segmentation processes")
     threads: int | None = Field(
-        None, ge=1, description="CPU threads of the model; default: chosen by its library"
+        None,
+        ge=1,
+        description="CPU threads of the model; default: an ONNX model gets the CPUs, others what PyTorch takes",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of a Mask R-CNN; auto: fp16 on CUDA; on a CPU bf16 if it has it, else fp32"
+        "auto",
+        description="of a Mask R-CNN; auto: fp16 on CUDA; on a CPU bf16 if it has it, else fp32. For ONNX, see docs/models.md",
     )
     compile: bool = Field(False, description="compile a Mask R-CNN, which takes about a minute at the start")
     filter: FilterConfig = FilterConfig()

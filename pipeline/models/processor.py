@@ -22,6 +22,20 @@ def usable_cpus(root: Path = Path("/")) -> int:
     return max(1, math.ceil(min(limits)))
 
 
+def threads_share_cores(root: Path = Path("/")) -> bool:
+    """Whether two CPUs of the system are threads of one core (SMT).
+
+    Args:
+        root: where `sys` is.
+    """
+    return (_text(root / "sys/devices/system/cpu/smt/active") or "").strip() == "1"
+
+
+def is_busy() -> bool:
+    """Whether other work has taken more than all CPUs of the machine in the last minute, so that times say little."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def processor_name(root: Path = Path("/")) -> str:
     """Name of the processor, empty where the system does not tell.
 

@@ -72,21 +72,23 @@ def test_precision_fp32_is_float32_and_never_what_replaces_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "available", "cpus", "settings"),
+    ("config", "available", "cpus", "shared_cores", "settings"),
     [
-        ({}, [CPU], 2, ["cpu 2", "cpu 1"]),
-        ({}, [CPU], 1, ["cpu 1"]),
-        ({}, [OPENVINO, CPU], 8, ["cpu 8", "openvino 8", "cpu 4", "openvino 4"]),
-        ({"device": "cpu"}, [OPENVINO, CPU], 4, ["cpu 4", "cpu 2"]),
-        ({"device": "openvino"}, [OPENVINO, CPU], 4, ["openvino 4", "openvino 2"]),
-        ({"workers": 3}, [CPU], 8, ["cpu 2", "cpu 1"]),
-        ({"workers": 4}, [CPU], 2, ["cpu 1"]),
-        ({"threads": 3}, [CPU], 2, ["cpu 3"]),
-        ({}, [CUDA, CPU], 16, ["cuda 16"]),
+        ({}, [CPU], 4, True, ["cpu 4", "cpu 2"]),
+        ({}, [CPU], 4, False, ["cpu 4"]),
+        ({}, [CPU], 1, True, ["cpu 1"]),
+        ({}, [OPENVINO, CPU], 8, True, ["cpu 8", "openvino 8", "cpu 4", "openvino 4"]),
+        ({}, [OPENVINO, CPU], 8, False, ["cpu 8", "openvino 8"]),
+        ({"device": "cpu"}, [OPENVINO, CPU], 4, True, ["cpu 4", "cpu 2"]),
+        ({"device": "openvino"}, [OPENVINO, CPU], 4, True, ["openvino 4", "openvino 2"]),
+        ({"workers": 3}, [CPU], 8, True, ["cpu 2", "cpu 1"]),
+        ({"workers": 4}, [CPU], 2, True, ["cpu 1"]),
+        ({"threads": 3}, [CPU], 2, True, ["cpu 3"]),
+        ({}, [CUDA, CPU], 16, True, ["cuda 16"]),
     ],
 )
 def test_what_may_be_faster_on_a_machine_and_what_is_settled(
-    config: dict[str, Any], available: list[str], cpus: int, settings: list[str]
+    config: dict[str, Any], available: list[str], cpus: int, shared_cores: bool, settings: list[str]
 ) -> None:
-    found = possible_settings(ModelConfig(**config), available, cpus)
+    found = possible_settings(ModelConfig(**config), available, cpus, shared_cores)
     assert [f"{one.kind} {one.threads}" for one in found] == settings

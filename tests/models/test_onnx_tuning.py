@@ -34,7 +34,9 @@ class Machine:
         self.now_s = 0.0
 
     def open(self, config: ModelConfig, setting: Setting | None = None) -> OpenSession:
-        choices = session.possible_settings(config, ["OpenVINOExecutionProvider", "CPUExecutionProvider"], 8)
+        choices = session.possible_settings(
+            config, ["OpenVINOExecutionProvider", "CPUExecutionProvider"], 8, True
+        )
         used = setting or choices[0]
         self.opened.append((used.kind, used.threads))
         plain = session.open_session(config, Setting("cpu", 1))
@@ -62,6 +64,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     machine = Machine()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tuning, "usable_cpus", lambda: 8)
+    monkeypatch.setattr(tuning, "is_busy", lambda: False)
     monkeypatch.setattr(tuning, "open_session", machine.open)
     monkeypatch.setattr("pipeline.models.onnx.onnx_model.open_session", machine.open)
     monkeypatch.setattr(tuning.time, "perf_counter", lambda: machine.now_s)
@@ -107,6 +110,16 @@ def test_threads_of_the_configuration_are_not_measured_against_others(
     machine.run_s = {("cpu", 3): 1.0}
     assert settled(path, device="cpu", threads=3) == "cpu"
     assert machine.opened == [("cpu", 3)] and not tuning.settings_file().exists()
+
+
+def test_on_a_busy_machine_nothing_is_measured_and_nothing_kept(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build(tmp_path / "m.onnx", ROWS)
+    monkeypatch.setattr(tuning, "is_busy", lambda: True)
+    machine.run_s = {("cpu", 8): 1.0}
+    assert settled(path) == "cpu"
+    assert machine.opened == [("cpu", 8)] and not tuning.settings_file().exists()
 
 
 def test_a_slow_model_is_not_kept_waiting_for(tmp_path: Path, machine: Machine) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models.processor import multiplies_int8, processor_name, usable_cpus
+from pipeline.models.processor import multiplies_int8, processor_name, threads_share_cores, usable_cpus
 
 MACHINE = len(os.sched_getaffinity(0))
 
@@ -56,6 +56,13 @@ def test_without_a_limit_all_cpus_of_the_process_count(
 def test_a_system_without_control_groups_has_no_limit(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) == MACHINE
     assert processor_name(tmp_path) == "" and not multiplies_int8(tmp_path)
+
+
+def test_threads_share_cores_where_the_system_says_so(tmp_path: Path) -> None:
+    assert not threads_share_cores(tmp_path)
+    for text, shared in (("1\n", True), ("0\n", False)):
+        put(tmp_path, {"sys/devices/system/cpu/smt/active": text})
+        assert threads_share_cores(tmp_path) == shared
 
 
 def test_int8_instructions_are_those_of_the_processor(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError
 from pipeline.models.onnx.model_file import batch_name
-from pipeline.models.processor import usable_cpus
+from pipeline.models.processor import threads_share_cores, usable_cpus
 
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -87,10 +87,10 @@ def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSes
         raise ModelError(f"{path}: ONNX Runtime is not installed; pip install onnxruntime") from error
     available = onnxruntime.get_available_providers()
     kinds, number = choose_devices(config.device, available)
-    settings = possible_settings(config, available, usable_cpus())
+    settings = possible_settings(config, available, usable_cpus(), threads_share_cores())
     used = setting or settings[0]
-    if setting is not None:
-        kinds = [setting.kind, *(["cpu"] if setting.kind != "cpu" else [])]
+    if used.kind not in GPUS:
+        kinds = [used.kind, *(["cpu"] if used.kind != "cpu" else [])]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised; its own log would reach stderr unformatted
     # Threads that wait actively would take the cores from the other stages.
@@ -116,25 +116,27 @@ def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSes
     )
 
 
-def possible_settings(config: ModelConfig, available: list[str], cpus: int) -> list[Setting]:
+def possible_settings(
+    config: ModelConfig, available: list[str], cpus: int, shared_cores: bool
+) -> list[Setting]:
     """How a model may be run under a configuration, the setting to start with first. Pure.
 
-    On a GPU that is one. On a CPU there may be a second provider, and with two threads to a core half of them may be
-    faster. Of several workers each has its share of the CPUs.
+    On a GPU that is one. On a CPU there may be a second provider, and where two of the system's CPUs are one core half
+    as many threads may be faster. Of several workers each has its share of the CPUs.
 
     Args:
         config: the section `model`.
         available: execution providers of the installed ONNX Runtime.
         cpus: that this process may use.
+        shared_cores: two of them are one core.
 
     Raises:
         ModelError: as `choose_devices`.
     """
     kinds, _ = choose_devices(config.device, available)
     share = max(1, cpus // config.workers)
-    threads = (
-        [config.threads] if config.threads is not None else [share, *([share // 2] if share > 1 else [])]
-    )
+    half = [share // 2] if shared_cores and share > 1 else []
+    threads = [config.threads] if config.threads is not None else [share, *half]
     if kinds[0] in GPUS:
         return [Setting(kinds[0], threads[0])]
     kinds = kinds if config.device == "auto" else kinds[:1]

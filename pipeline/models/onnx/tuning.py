@@ -18,7 +18,7 @@ from pipeline.errors import ModelError, TallycamError
 from pipeline.files import make_folder, write_text
 from pipeline.models.onnx.image_input import ImageInput
 from pipeline.models.onnx.session import OpenSession, Setting, open_session
-from pipeline.models.processor import processor_name, usable_cpus
+from pipeline.models.processor import is_busy, processor_name, usable_cpus
 from pipeline.models.published import cache_folder
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,17 @@ def known_setting(config: ModelConfig) -> Setting | None:
 def faster_session(config: ModelConfig, opened: OpenSession, input_: ImageInput) -> OpenSession:
     """The session with the setting that is fastest here, which is noted for the next time.
 
-    A setting that cannot be used, or with which the outputs differ, is left out.
+    A setting that cannot be used, or with which the outputs differ, is left out. On a machine that is busy with other
+    work nothing is measured, this time.
 
     Args:
         config: the section `model`, with `path` set.
         opened: with the first setting, and what else might be faster.
         input_: of the model.
     """
+    if is_busy():
+        log.info("%s: the machine is busy; which setting is fastest is measured another time", config.path)
+        return OpenSession(opened.session, opened.setting, opened.device)
     shape = input_.shape(input_.batch or 1, input_.hw)
     images = np.random.default_rng(0).random(shape, np.float32).astype(input_.dtype)
     feed = {input_.name: images if input_.has_batch else images[0]}
