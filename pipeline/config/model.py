@@ -68,11 +68,11 @@ class ModelConfig(ConfigModel):
     threads: int | None = Field(
         None,
         ge=1,
-        description="CPU threads of the model; default: an ONNX model gets the CPUs, others what PyTorch takes",
+        description="CPU threads of the model; default: for ONNX the CPUs it may use, else PyTorch's",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="of a Mask R-CNN; auto: fp16 on CUDA; on a CPU bf16 if it has it, else fp32. For ONNX, see docs/models.md",
+        description="of a Mask R-CNN; auto: fp16 on CUDA; on a CPU bf16 if it has it, else fp32",
     )
     compile: bool = Field(False, description="compile a Mask R-CNN, which takes about a minute at the start")
     filter: FilterConfig = FilterConfig()
