@@ -113,6 +113,13 @@ class StreamConfig(ConfigModel):
         None, description="width, height of a camera or rendered scene, in pixels"
     )
     slots: int = Field(12, ge=3, le=256, description="frames that can be in flight at once")
+    catch_up_s: float = Field(
+        4.0,
+        ge=0,
+        le=60,
+        description="seconds of a live source that wait in memory while the model or tracking is started again, to be "
+        "counted late; all streams together take 512 MB and a tenth of the free memory at most",
+    )
     classes: ClassNames | None = Field(None, description="use only these classes; default: all of the model")
     filter: FilterConfig = FilterConfig()
     skip_static: StaticConfig = Field(

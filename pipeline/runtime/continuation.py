@@ -96,7 +96,7 @@ def _matters(key: str, stream: str) -> bool:
         and not key.startswith(
             ("model.device", "model.workers", "model.batch", "tracker.workers", f"streams.{stream}.slots")
         )
-        and key != f"streams.{stream}.start"
+        and key not in (f"streams.{stream}.start", f"streams.{stream}.catch_up_s")
     )
 
 

@@ -27,6 +27,7 @@ from pipeline.stages.frame_reader import NO_SLOT, FrameReader
 from pipeline.stages.frame_server import GATHER_S, FrameServer
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.message_check import MessageCheck
+from pipeline.stages.reserve import available_bytes, reserve_slots
 from pipeline.stages.source_opener import SourceOpener
 from pipeline.transport.messages import Hello, Report
 from pipeline.transport.ring import Ring
@@ -146,6 +147,17 @@ class Decode:
             on_done=lambda: os.eventfd_write(self._wake, 1),
         )
 
+    def _reserve(self, source: Source) -> int:
+        """Slots for outages."""
+        info = source.info
+        if not info.live:
+            return 0
+        fps = min(info.fps or 0.0, self._config.fps or float("inf")) / (1 + self._config.skip)
+        streams = len(self._context.config.streams)
+        return reserve_slots(
+            self._config.catch_up_s, fps, info.width, info.height, streams, available_bytes()
+        )
+
     def _first_needed(self) -> tuple[Hello, FramePosition | None]:
         """The stage that is farther behind, and the last frame that it has finished with."""
         _, track = self._hellos["track"]
@@ -173,9 +185,11 @@ class Decode:
             next_seq = track.next_seq
             epoch = track.epoch + 1
             pts_s = track.pts_s + max(0.0, time.time() - track.wall_s)
-        slots = self._config.slots
-        ring = Ring.create(slots, info.width, info.height)
-        queue = FrameQueue(slots, live=info.live, next_seq=next_seq, accepted_to=track.next_seq)
+        slots, reserve = self._config.slots, self._reserve(source)
+        ring = Ring.create(slots + reserve, info.width, info.height)
+        queue = FrameQueue(
+            slots, live=info.live, reserve=reserve, next_seq=next_seq, accepted_to=track.next_seq
+        )
         camera = CameraMotion() if self._config.camera == "moving" else None
         watch = None
         if info.live and self._config.watch_picture:
@@ -191,7 +205,7 @@ class Decode:
             epoch=epoch,
             pts_s=pts_s,
         )
-        totals = DecodeTotals(source, queue, reader, metrics, source_metrics, slots, watch)
+        totals = DecodeTotals(source, queue, reader, metrics, source_metrics, slots + reserve, watch)
         server = FrameServer(
             self._name,
             self._config,

@@ -8,11 +8,13 @@ it. Numbering frames that late leaves no gaps for frames that a live source repl
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
+from pipeline.stages.lease import InFlight, WorkerRestart
 from pipeline.stages.pending_frame import PendingFrame
+from pipeline.stages.ring_slots import RingSlots
+from pipeline.stages.waiting_frames import WaitingFrames
 from pipeline.transport.ring import Ring
 
 MAX_WORKER_DEATHS = 2
@@ -23,51 +25,25 @@ QUARANTINED = "quarantined"
 """The frame was leased to `MAX_WORKER_DEATHS` workers when they died."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRestart:
-    """What a new incarnation of a worker means for the frames that its predecessor had leased.
-
-    Attributes:
-        again: Sequence numbers that are leased again.
-        quarantined: Sequence numbers that no worker gets any more.
-    """
-
-    again: list[int] = field(default_factory=list)
-    quarantined: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _InFlight:
-    """A numbered frame. `worker` is empty while no worker has it."""
-
-    frame: PendingFrame
-    worker: str = ""
-    incarnation: int = -1
-    leased_s: float = 0.0
-    deaths: int = 0
-    accepted: bool = False
-
-    @property
-    def leased(self) -> bool:
-        return bool(self.worker) and not self.accepted
-
-
 class FrameQueue:
     """Bookkeeping of one stream's frames. Every method may be called from the reader thread and the serving loop.
 
     Args:
-        slots: Slots of the ring.
+        slots: Frames that can be in flight, and slots of the ring for ordinary use.
         live: A new frame replaces the oldest waiting one; otherwise the reader waits for a free slot.
+        reserve: Further slots, in which frames of a live source wait during an outage (`WaitingFrames`).
         next_seq: Sequence number of the first frame.
         accepted_to: Frames below this number need no worker: `track` has them, only `sink` wants their pixels again.
     """
 
-    def __init__(self, slots: int, *, live: bool, next_seq: int = 0, accepted_to: int = 0) -> None:
+    def __init__(
+        self, slots: int, *, live: bool, reserve: int = 0, next_seq: int = 0, accepted_to: int = 0
+    ) -> None:
         self._live = live
-        self._free = deque(range(slots))
         self._slots = slots
-        self._waiting: deque[PendingFrame] = deque()
-        self._in_flight: dict[int, _InFlight] = {}
+        self._ring = RingSlots(slots, reserve)
+        self._waiting = WaitingFrames(live=live)
+        self._in_flight: dict[int, InFlight] = {}
         self._again: list[int] = []
         """Sequence numbers to lease again, ascending."""
         self._quarantined: list[int] = []
@@ -89,17 +65,23 @@ class FrameQueue:
             The slot; None on timeout (a live source then drops its frame).
         """
         with self._condition:
-            if not self._free and self._live and self._waiting:
-                self._replace_oldest()
-            if not self._free:
-                self._condition.wait_for(lambda: bool(self._free), timeout_s)
-            return self._free.popleft() if self._free else None
+            if not self._has_slot() and self._live and self._waiting:
+                self._replace(self._waiting.leave_out(1))
+            if not self._has_slot():
+                self._condition.wait_for(self._has_slot, timeout_s)
+            return self._ring.take() if self._has_slot() else None
 
-    def put(self, frame: PendingFrame) -> int | None:
+    def unused_reserve(self) -> range:
+        """Slots of the reserve, once an outage is over and none of them is in use; empty until the next one is over."""
+        with self._condition:
+            return range(0) if self._waiting.catching_up else self._ring.unused_reserve()
+
+    def put(self, frame: PendingFrame, now_s: float) -> int | None:
         """Takes a frame whose slot is completely written.
 
         Args:
             frame: In a slot from `take_slot`.
+            now_s: Monotonic time.
 
         Returns:
             Its sequence number if it needs no worker (see `accepted_to`), otherwise None.
@@ -109,10 +91,7 @@ class FrameQueue:
                 seq = self._number(frame)
                 self._in_flight[seq].accepted = True
                 return seq
-            if self._live:
-                while self._waiting:
-                    self._replace_oldest()
-            self._waiting.append(frame)
+            self._replace(self._waiting.add(frame, now_s))
             return None
 
     def drop(self, reason: str) -> None:
@@ -125,7 +104,8 @@ class FrameQueue:
             self.dropped[reason] += 1
 
     def lease(self, worker: str, incarnation: int, most: int, now_s: float) -> list[tuple[int, PendingFrame]]:
-        """Leases up to `most` frames to a worker, lowest number first; of a live source only the newest one.
+        """Leases up to `most` frames to a worker, lowest number first; of a live source only the newest one, unless
+        frames are caught up.
 
         Args:
             worker: Name of the process.
@@ -137,9 +117,14 @@ class FrameQueue:
             Sequence number and frame of each lease.
         """
         with self._condition:
+            most = 1 if self._live and not self._waiting.catching_up else most
+            seqs, self._again = self._again[:most], self._again[most:]
+            if (room := min(most - len(seqs), self._slots - len(self._in_flight))) > 0:
+                taken, left_out = self._waiting.take(room, now_s)
+                self._replace(left_out)
+                seqs += [self._number(frame) for frame in taken]
             result: list[tuple[int, PendingFrame]] = []
-            while len(result) < (1 if self._live else most) and (self._again or self._waiting):
-                seq = self._again.pop(0) if self._again else self._number(self._waiting.popleft())
+            for seq in seqs:
                 entry = self._in_flight[seq]
                 entry.worker, entry.incarnation, entry.leased_s = worker, incarnation, now_s
                 result.append((seq, entry.frame))
@@ -246,16 +231,15 @@ class FrameQueue:
         """
         with self._condition:
             for seq in [seq for seq, entry in self._in_flight.items() if seq <= to_seq and entry.accepted]:
-                self._free.append(self._in_flight.pop(seq).frame.slot)
+                self._ring.give_back(self._in_flight.pop(seq).frame.slot)
             self._released_to = max(self._released_to, to_seq + 1)
             self._condition.notify_all()
 
     def rings(self) -> list[Ring]:
         """Rings of all frames that are waiting or in flight."""
         with self._condition:
-            return [
-                frame.ring for frame in (*self._waiting, *(one.frame for one in self._in_flight.values()))
-            ]
+            in_flight = [one.frame for one in self._in_flight.values()]
+            return [frame.ring for frame in (*self._waiting.frames(), *in_flight)]
 
     @property
     def next_seq(self) -> int:
@@ -284,23 +268,30 @@ class FrameQueue:
 
     @property
     def waiting(self) -> int:
-        """Frames that could be leased now."""
+        """Frames that no worker has."""
         with self._condition:
             return len(self._waiting) + len(self._again)
+
+    @property
+    def leasable(self) -> int:
+        """Those of them that could be leased now: no more than `slots` are in flight."""
+        with self._condition:
+            room = self._slots - len(self._in_flight)
+            return min(len(self._waiting), room) + len(self._again)
 
     @property
     def used(self) -> int:
         """Slots that are not free."""
         with self._condition:
-            return self._slots - len(self._free)
+            return self._ring.used
 
     def _number(self, frame: PendingFrame) -> int:
         seq = self._next_seq
         self._next_seq += 1
-        self._in_flight[seq] = _InFlight(frame)
+        self._in_flight[seq] = InFlight(frame)
         return seq
 
-    def _lease_again(self, seq: int, entry: _InFlight) -> bool:
+    def _lease_again(self, seq: int, entry: InFlight) -> bool:
         """Whether another worker may have the frame; if not, it is quarantined."""
         entry.worker = ""
         if entry.deaths >= MAX_WORKER_DEATHS:
@@ -310,6 +301,11 @@ class FrameQueue:
         self._again = sorted([*self._again, seq])
         return True
 
-    def _replace_oldest(self) -> None:
-        self.dropped[REPLACED] += 1
-        self._free.append(self._waiting.popleft().slot)
+    def _has_slot(self) -> bool:
+        """Whether a slot can be written: one of the reserve only during an outage."""
+        return self._ring.any_free(reserve=self._waiting.catching_up)
+
+    def _replace(self, frames: list[PendingFrame]) -> None:
+        for frame in frames:
+            self.dropped[REPLACED] += 1
+            self._ring.give_back(frame.slot)

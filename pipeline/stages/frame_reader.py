@@ -120,8 +120,10 @@ class FrameReader:
         condition = self._watch.update(planes.y, start_s) if self._watch else ""
         pts_s = self._pts_s + frame.pts_s
         pending = PendingFrame(self.ring, slot, epoch, frame.index, pts_s, frame.wall_s, camera, condition)
-        seq = self._queue.put(pending)
+        seq = self._queue.put(pending, now())
         if seq is not None:
             self.ring.publish(slot, pending.epoch, seq)
+        for unused in self._queue.unused_reserve():
+            self.ring.discard(unused)
         self._metrics.processing(now() - start_s)
         self._on_frame()

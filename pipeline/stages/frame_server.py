@@ -161,7 +161,7 @@ class FrameServer:
 
     def answers_wait(self) -> bool:
         """Whether a worker has asked and frames gather for it."""
-        return bool(self._asks) and self._queue.waiting > 0
+        return bool(self._asks) and self._queue.leasable > 0
 
     def can_answer(self) -> bool:
         """Whether a worker can be answered now, or the source has ended. Called from the reader thread."""
@@ -181,7 +181,7 @@ class FrameServer:
 
     def _enough(self, ask: Ask) -> bool:
         """Whether to answer a request now. A live frame is leased at once; frames of a file gather for a moment."""
-        waiting = self._queue.waiting
+        waiting = self._queue.leasable
         if self._source.info.live or self._reader.done:
             return True
         if waiting >= min(ask.frames, self._config.slots // 3):

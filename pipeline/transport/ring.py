@@ -147,6 +147,15 @@ class Ring:
         """
         self._table[slot] = (epoch, seq)
 
+    def discard(self, slot: int) -> None:
+        """Gives the memory of a slot back to the system until the slot is written again.
+
+        Args:
+            slot: 0..slots - 1; no frame is in it, and no process reads it.
+        """
+        self._table[slot] = _EMPTY
+        self._memory.madvise(mmap.MADV_REMOVE, self._start + slot * self._slot_bytes, self._slot_bytes)
+
     def holds(self, slot: int, epoch: int, seq: int) -> bool:
         """Whether a slot holds the given frame. Check again after reading: the writer may reuse the slot meanwhile.
 

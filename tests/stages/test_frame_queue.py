@@ -5,18 +5,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.stages.frame_queue import FrameQueue, WorkerRestart
+from pipeline.stages.frame_queue import FrameQueue
+from pipeline.stages.lease import WorkerRestart
 from pipeline.stages.pending_frame import PendingFrame
 from pipeline.transport.ring import Ring
 
 RING = Ring.create(3, 16, 16)
 
 
-def fill(frame_queue: FrameQueue, index: int) -> bool:
+def fill(frame_queue: FrameQueue, index: int, now_s: float = 0.0) -> bool:
     slot = frame_queue.take_slot(0.0)
     if slot is None:
         return False
-    frame_queue.put(PendingFrame(RING, slot, 0, index, index / 25, 0.0))
+    frame_queue.put(PendingFrame(RING, slot, 0, index, index / 25, 0.0), now_s)
     return True
 
 
@@ -135,14 +136,16 @@ def test_frames_that_a_dead_tracking_process_had_not_accepted_are_leased_again()
 def test_a_decoder_that_starts_again_offers_no_work_that_is_already_logged() -> None:
     frame_queue = FrameQueue(4, live=False, next_seq=10, accepted_to=12)
     slots = [frame_queue.take_slot(0.0) for _ in range(3)]
-    numbers = [frame_queue.put(PendingFrame(RING, slot, 0, 10 + i, 0.0, 0.0)) for i, slot in enumerate(slots)]
+    numbers = [
+        frame_queue.put(PendingFrame(RING, slot, 0, 10 + i, 0.0, 0.0), 0.0) for i, slot in enumerate(slots)
+    ]
     assert numbers == [10, 11, None], "the sink wants the pixels of 10 and 11, the model only 12"
     assert seqs(frame_queue.lease("segment/0", 0, 9, 0.0)) == [12]
 
 
-@pytest.mark.parametrize("live", [False, True])
-def test_no_frame_and_no_slot_is_lost_whatever_dies(live: bool) -> None:
-    machine = type("Machine", (QueueMachine,), {"LIVE": live})
+@pytest.mark.parametrize(("live", "reserve"), [(False, 0), (True, 0), (True, 9)])
+def test_no_frame_and_no_slot_is_lost_whatever_dies(live: bool, reserve: int) -> None:
+    machine = type("Machine", (QueueMachine,), {"LIVE": live, "RESERVE": reserve})
     case = machine.TestCase()
     case.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
     case.runTest()
@@ -153,26 +156,39 @@ class QueueMachine(RuleBasedStateMachine):
 
     LIVE = False
     SLOTS = 4
+    RESERVE = 0
 
     def __init__(self) -> None:
         super().__init__()
-        self.frame_queue = FrameQueue(self.SLOTS, live=self.LIVE)
+        self.frame_queue = FrameQueue(self.SLOTS, live=self.LIVE, reserve=self.RESERVE)
         self.index = 0
+        self.now_s = 0.0
         self.life = {"a": 0, "b": 0}
         self.holds: dict[str, dict[int, PendingFrame]] = {"a": {}, "b": {}}
         self.arrived: set[int] = set()
         self.accepted_to = 0
         self.released_to = 0
 
-    @rule()
-    def decode(self) -> None:
-        if fill(self.frame_queue, self.index):
-            self.index += 1
+    @rule(frames=st.integers(1, 30), together=st.booleans())
+    def decode(self, frames: int, together: bool) -> None:
+        for _ in range(1 if together else frames):
+            self.now_s += 0.04
+            if fill(self.frame_queue, self.index, self.now_s):
+                self.index += 1
+            if not together:
+                self.lease("a", 1)
+                self.finish("a")
+                while self.released_to < self.accepted_to:
+                    self.release()
+
+    @rule(seconds=st.floats(0.0, 3.0))
+    def time_goes_by(self, seconds: float) -> None:
+        self.now_s += seconds
 
     @rule(worker=st.sampled_from("ab"), most=st.integers(1, 4))
     def lease(self, worker: str, most: int) -> None:
         self.frame_queue.worker_seen(worker, self.life[worker])
-        for seq, held in self.frame_queue.lease(worker, self.life[worker], most, 0.0):
+        for seq, held in self.frame_queue.lease(worker, self.life[worker], most, self.now_s):
             assert not any(seq in holds for holds in self.holds.values()), "leased twice at once"
             assert seq >= self.accepted_to
             self.holds[worker][seq] = held
@@ -201,7 +217,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def slots_are_neither_lost_nor_doubled(self) -> None:
-        assert 0 <= self.frame_queue.used <= self.SLOTS
+        assert 0 <= self.frame_queue.used <= self.SLOTS + self.RESERVE
+        assert sum(map(len, self.holds.values())) <= self.SLOTS
         slots = [held.slot for holds in self.holds.values() for held in holds.values()]
         assert len(set(slots)) == len(slots)
 

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,22 @@ def put(ring: Ring, slot: int, frame: Planes, epoch: int, seq: int) -> None:
     planes = ring.open_slot(slot)
     planes.y[:], planes.u[:], planes.v[:] = frame.y, frame.u, frame.v
     ring.publish(slot, epoch, seq)
+
+
+def test_memory_of_a_slot_is_given_back_and_the_slot_can_be_written_again() -> None:
+    frame = noise(640, 360)
+    with Ring.create(3, 640, 360) as ring:
+        memory = Path(ring.path)
+        for slot in range(3):
+            put(ring, slot, frame, 0, slot)
+        full = memory.stat().st_blocks
+        ring.discard(1)
+        assert full - memory.stat().st_blocks >= 640 * 360 * 3 // 2 // 512
+        assert ring.find(1) is None
+        assert ring.find(2) == 2
+        put(ring, 1, frame, 0, 7)
+        assert np.array_equal(ring.planes(1).y, frame.y)
+        assert memory.stat().st_blocks == full
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (1, 1), (3, 2)])
