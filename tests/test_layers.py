@@ -26,9 +26,9 @@ LAYERS = (
     ("video",),
     ("models", "tracking"),
     ("records",),
-    ("transport", "config"),
+    ("transport", "config", "datasets"),
     ("metrics", "geometry", "logs"),
-    ("files",),
+    ("files", "pictures"),
     ("errors", "redact"),
 )
 """From top to bottom, the modules and folders right below `pipeline`."""

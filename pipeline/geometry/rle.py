@@ -6,8 +6,15 @@ stored as its difference to the count two before, in base-32 digits with a conti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.geometry.mask_paste import Corner
+
+MAX_SHIFT = 45
+"""Bits of a count, at most: more than any mask has pixels."""
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -58,16 +65,72 @@ def decode(text: str, height: int, width: int) -> NDArray[np.bool_]:
         (height, width).
 
     Raises:
-        ValueError: the counts do not add up to the size of the mask.
+        ValueError: it is not such a text, or the counts do not add up to the size of the mask.
     """
-    counts = _counts(text)
+    whole = np.zeros((height, width), np.bool_)
+    (x, y), region = decode_region(text, height, width)
+    whole[y : y + region.shape[0], x : x + region.shape[1]] = region
+    return whole
+
+
+def decode_region(text: str, height: int, width: int) -> tuple[Corner, NDArray[np.bool_]]:
+    """Decodes COCO's compressed counts, of a mask of which most is empty.
+
+    Args:
+        text: the counts.
+        height, width: of the mask, pixels.
+
+    Returns:
+        The upper left corner of the smallest region that holds the mask, and (h, w) its pixels; of size 0 if the mask
+        is empty.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    ends = np.cumsum(checked_counts(read_counts(text), height, width))
+    starts, stops = ends[0 : len(ends) - 1 : 2], ends[1::2]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if not len(starts):
+        return (0, 0), np.zeros((0, 0), np.bool_)
+    x0, x1 = int(starts[0]) // height, (int(stops[-1]) - 1) // height + 1
+    steps = np.zeros((x1 - x0) * height + 1, np.int8)
+    steps[starts - x0 * height] += 1
+    steps[stops - x0 * height] -= 1
+    strip = np.cumsum(steps[:-1], dtype=np.int8).reshape(x1 - x0, height).T == 1
+    rows = np.flatnonzero(strip.any(axis=1))
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    return (x0, y0), strip[y0:y1]
+
+
+def write_counts(counts: Sequence[int]) -> str:
+    """Compresses counts.
+
+    Args:
+        counts: lengths of the runs, of pixels outside first.
+
+    Returns:
+        COCO's text form.
+    """
+    return _text(list(counts))
+
+
+def checked_counts(counts: Sequence[int], height: int, width: int) -> Sequence[int]:
+    """The counts, if they are those of a mask.
+
+    Args:
+        counts: lengths of the runs.
+        height, width: of the mask, pixels.
+
+    Raises:
+        ValueError: one of them is negative, or they do not add up to the size of the mask.
+    """
+    if min(counts, default=0) < 0:
+        raise ValueError(f"mask: got a run of {min(counts)} pixels, expected 0 or more")
     if sum(counts) != height * width:
         raise ValueError(
             f"mask: counts sum to {sum(counts)}, a {width}x{height} mask has {height * width} pixels"
         )
-    values = np.zeros(len(counts), bool)
-    values[1::2] = True
-    return np.repeat(values, counts).reshape((height, width), order="F")
+    return counts
 
 
 def _text(counts: list[int]) -> str:
@@ -83,13 +146,25 @@ def _text(counts: list[int]) -> str:
     return "".join(out)
 
 
-def _counts(text: str) -> list[int]:
+def read_counts(text: str) -> list[int]:
+    """The lengths of the runs in COCO's text form.
+
+    Args:
+        text: the counts.
+
+    Raises:
+        ValueError: it is not such a text.
+    """
     counts: list[int] = []
     at = 0
     while at < len(text):
         x, shift, more = 0, 0, True
         while more:
+            if at >= len(text) or shift > MAX_SHIFT:
+                raise ValueError(f"mask: the counts end, or go wrong, at character {at}")
             digit = ord(text[at]) - 48
+            if not 0 <= digit < 64:
+                raise ValueError(f"mask: got {text[at]!r} at character {at} of the counts")
             x |= (digit & 0x1F) << shift
             more = bool(digit & 0x20)
             at += 1

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.mask_paste import Corner, paste_mask_region
-from pipeline.images.reading import Picture
 from pipeline.models.detections import Detections
+from pipeline.pictures import Picture
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.colours import object_colour
 from pipeline.video.overlay.labels import label_canvas

@@ -15,10 +15,10 @@ from pipeline.files import make_folder, writing
 from pipeline.images.coco import CocoDocument
 from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
 from pipeline.images.paths import ResultNames
-from pipeline.images.reading import ImageError, Photo, read
 from pipeline.models import registry
 from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter, with_lowest_score
+from pipeline.pictures import ImageError, Photo, read
 from pipeline.records.summary import write_json
 from pipeline.transport.planes import Planes
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.images import reading
-from pipeline.images.reading import ImageError, read, to_8_bits
+from pipeline import pictures as reading
+from pipeline.pictures import ImageError, read, to_8_bits
 
 RED, GREEN, BLUE, WHITE = (250, 10, 10), (10, 240, 20), (20, 10, 240), (255, 255, 255)
 

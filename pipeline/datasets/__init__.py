@@ -1,0 +1,1 @@
+"""Datasets for instance segmentation: one type in memory, and files in the formats that are in use."""
