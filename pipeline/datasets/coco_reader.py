@@ -6,28 +6,22 @@ Format: https://cocodataset.org/#format-data. Category ids of COCO need not be c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline.datasets.checked import (
-    checked_polygon,
-    checked_size,
-    clipped_box,
-    polygons_box,
-    read_json,
-)
-from pipeline.datasets.class_names import ClassNames
-from pipeline.datasets.dataset import Box, Dataset, Instance, LabelledImage
-from pipeline.datasets.image_files import find_images, upright_size
-from pipeline.datasets.instance_masks import box_of
-from pipeline.datasets.paths import safe_path
-from pipeline.datasets.problems import DatasetError, Problems
-from pipeline.geometry.polygons import Polygon
-from pipeline.geometry.rle import checked_counts, decode_region, write_counts
+from pipeline.datasets.builder import DatasetBuilder, ImageBuilder
+from pipeline.datasets.checked import read_json
+from pipeline.datasets.dataset import Dataset
+from pipeline.datasets.image_files import find_images
+from pipeline.datasets.problems import DatasetError
+from pipeline.geometry.rle import checked_counts, write_counts
 
+PARTS = {"categories": "bad class", "images": "bad image record", "annotations": "bad annotation"}
+"""Lists of a document, in the order in which they are read -> kind of problem of their records."""
+_LOOKED_AT = 50
+"""Images by whose names their folder is found."""
 Id = int | str
 
 
@@ -57,6 +51,11 @@ class _Rle(msgspec.Struct):
     counts: str | list[int]
 
 
+def is_coco(data: Any) -> bool:
+    """Whether the content of a JSON file is a COCO document."""
+    return isinstance(data, dict) and all(isinstance(data.get(key), list) for key in PARTS)
+
+
 def read_coco(path: Path, images: Path | None = None, split: str = "") -> Dataset:
     """Reads a COCO document.
 
@@ -72,143 +71,96 @@ def read_coco(path: Path, images: Path | None = None, split: str = "") -> Datase
         DatasetError: the file cannot be read, is not JSON, or is not a COCO document.
     """
     data = read_json(path)
-    if not (isinstance(data, dict) and all(isinstance(data.get(key), list) for key in _PARTS)):
-        raise DatasetError(f"{path}: is not a COCO document: expected the lists {', '.join(_PARTS)}")
-    root = images or find_images(path, [str(one.get("file_name", "")) for one in _some(data["images"])])
-    return _Reader(path, root, split).read(data)
-
-
-_PARTS = ("images", "categories", "annotations")
-_LOOKED_AT = 50
-"""Images by whose names their folder is found."""
-
-
-def _some(records: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return [one for one in records[:_LOOKED_AT] if isinstance(one, dict)]
-
-
-class _Reader:
-    """Reads the records of one document, the faulty ones into `_problems`."""
-
-    def __init__(self, path: Path, root: Path, split: str) -> None:
-        self._path, self._root, self._split = path, root, split
-        self._problems = Problems()
-        self._classes = ClassNames()
-        self._class_ids: dict[Id, int] = {}
-        self._images: dict[Id, LabelledImage] = {}
-        self._paths: set[str] = set()
-        self._instances: dict[Id, list[Instance]] = {}
-        self._left_out: set[Id] = set()
-        """Images that are left out, and their annotations without a word for each."""
-
-    def read(self, data: Mapping[str, list[Any]]) -> Dataset:
-        self._each(data, "categories", self._category)
-        self._each(data, "images", self._image)
-        self._each(data, "annotations", self._annotation)
-        if not self._classes.names:
-            self._problems.add("no classes", f"{self._path}: categories", "the dataset has no class")
-        images = tuple(
-            replace(image, instances=tuple(self._instances[key])) for key, image in self._images.items()
+    if not is_coco(data):
+        raise DatasetError(
+            f"{path}: is not a COCO document: expected the lists images, categories, annotations"
         )
-        return Dataset(self._root, self._classes.names, images, tuple(self._problems), "coco")
+    root = images or find_images(path, file_names(data["images"]))
+    builder = DatasetBuilder(root, "coco")
+    CocoReader(builder, path, split).read(data)
+    return builder.build(path)
 
-    def _each(
-        self, data: Mapping[str, list[Any]], part: str, read: Callable[[dict[str, Any], str], None]
-    ) -> None:
-        for place, record in enumerate(data[part]):
-            where = f"{self._path}: {part}[{place}]"
-            if isinstance(record, dict) and isinstance(record.get("id"), Id):
-                where += f" (id {str(record['id'])[:40]})"
-            try:
-                read(record, where)
-            except (ValueError, msgspec.ValidationError) as error:
-                kind = _KINDS[part]
-                self._problems.add(kind, where, str(error))
-                if part == "images" and isinstance(record, dict) and isinstance(record.get("id"), Id):
-                    self._left_out.add(record["id"])
+
+def file_names(records: Sequence[Any]) -> list[str]:
+    """Names of some of the images of a document, as it has them."""
+    return [str(one.get("file_name", "")) for one in records[:_LOOKED_AT] if isinstance(one, dict)]
+
+
+class CocoReader:
+    """Reads the records of one document into a builder.
+
+    Args:
+        builder: receives images, classes and problems.
+        path: of the document, to name it.
+        split: of all images.
+        prefix: folder of the images, relative to the root of the builder, with `/` at its end; empty: the root.
+    """
+
+    def __init__(self, builder: DatasetBuilder, path: Path, split: str, prefix: str = "") -> None:
+        self._builder, self._path, self._split, self._prefix = builder, path, split, prefix
+        self._class_ids: dict[Id, int] = {}
+        self._images: dict[Id, ImageBuilder | None] = {}
+        """None: the image is left out, and its annotations are, too, without a word for each."""
+
+    def read(self, data: Mapping[str, list[Any]]) -> None:
+        """Reads a document."""
+        readers: dict[str, Callable[[dict[str, Any], str], None]] = {
+            "categories": self._category,
+            "images": self._image,
+            "annotations": self._annotation,
+        }
+        for part, kind in PARTS.items():
+            for place, record in enumerate(data[part]):
+                where = f"{self._path}: {part}[{place}]"
+                if isinstance(record, dict) and isinstance(record.get("id"), Id):
+                    where += f" (id {str(record['id'])[:40]})"
+                with self._builder.record(kind, where):
+                    readers[part](record, where)
 
     def _category(self, record: dict[str, Any], where: str) -> None:
         category = msgspec.convert(record, _Category)
-        self._class_ids[category.id] = self._classes.id_of(category.name)
+        self._class_ids[category.id] = self._builder.classes.id_of(category.name)
 
     def _image(self, record: dict[str, Any], where: str) -> None:
+        if isinstance(record, dict) and isinstance(record.get("id"), Id):
+            if self._images.get(record["id"]) is not None:
+                raise ValueError(f"the image id {record['id']} is there twice")
+            self._images[record["id"]] = None
         image = msgspec.convert(record, _Image)
-        path = safe_path(image.file_name, self._root)
-        if image.id in self._images:
-            raise ValueError(f"the image id {image.id} is taken by {self._images[image.id].path}")
-        if path in self._paths:
-            raise ValueError(f"the image {path} is listed twice")
-        if image.width is None or image.height is None:
-            size = upright_size(self._root / path)
-        else:
-            size = checked_size(image.width, image.height)
-        self._paths.add(path)
-        self._images[image.id] = LabelledImage(path, *size, split=self._split, where=where)
-        self._instances[image.id] = []
+        size = None if image.width is None or image.height is None else (image.width, image.height)
+        name = image.file_name
+        path = name if Path(name).is_absolute() else self._prefix + name if name else name
+        self._images[image.id] = self._builder.add_image(path, size, where, self._split)
 
     def _annotation(self, record: dict[str, Any], where: str) -> None:
         found = msgspec.convert(record, _Annotation)
-        if found.image_id in self._left_out:
-            return
         if found.image_id not in self._images:
             raise ValueError(f"there is no image with the id {found.image_id}")
         if found.category_id not in self._class_ids:
             raise ValueError(f"there is no category with the id {found.category_id}")
-        image = self._images[found.image_id]
-        polygons: tuple[Polygon, ...] = ()
-        rle = ""
+        image, class_id = self._images[found.image_id], self._class_ids[found.category_id]
+        crowd, score = bool(found.iscrowd), found.score
+        if image is None:
+            return
         if isinstance(found.segmentation, dict):
-            rle, box = _read_rle(found.segmentation, image)
+            counts = _counts(found.segmentation, image)
+            image.add_rle(class_id, counts, where, crowd=crowd, score=score)
         elif found.segmentation:
-            polygons = self._read_polygons(found.segmentation, where)
-            box = polygons_box(polygons)
+            polygons = msgspec.convert(found.segmentation, list[list[float]])
+            image.add_polygons(class_id, polygons, where, crowd=crowd, score=score)
         elif found.bbox is not None and len(found.bbox) == 4:
             x, y, width, height = found.bbox
-            box = (x, y, x + width, y + height)
+            image.add_box(class_id, (x, y, x + width, y + height), where, crowd=crowd)
         else:
             raise ValueError("has neither a segmentation nor a bbox of 4 numbers")
-        instance = Instance(
-            self._class_ids[found.category_id],
-            clipped_box(box, image.width, image.height),
-            polygons,
-            rle,
-            bool(found.iscrowd),
-            found.score,
-            where,
-        )
-        self._instances[found.image_id].append(instance)
-
-    def _read_polygons(self, segmentation: Any, where: str) -> tuple[Polygon, ...]:
-        """The polygons that can be used; the others are problems."""
-        polygons = []
-        faults = []
-        for flat in msgspec.convert(segmentation, list[list[float]]):
-            try:
-                polygons.append(checked_polygon(flat))
-            except ValueError as error:
-                faults.append(str(error))
-        if not polygons:
-            raise ValueError(faults[0])
-        for fault in faults:
-            self._problems.add("bad polygon", where, fault)
-        return tuple(polygons)
 
 
-_KINDS = {"categories": "bad class", "images": "bad image record", "annotations": "bad annotation"}
-
-
-def _read_rle(segmentation: Mapping[str, Any], image: LabelledImage) -> tuple[str, Box]:
-    """Compressed counts and the box of a mask."""
+def _counts(segmentation: Mapping[str, Any], image: ImageBuilder) -> str:
+    """The compressed counts of a mask."""
     found = msgspec.convert(segmentation, _Rle)
-    if found.size != (image.height, image.width):
-        raise ValueError(
-            f"got a mask of {found.size[1]}x{found.size[0]} in an image of {image.width}x{image.height}"
-        )
+    height, width = found.size
+    if (width, height) != (image.width, image.height):
+        raise ValueError(f"got a mask of {width}x{height} in an image of {image.width}x{image.height}")
     if isinstance(found.counts, str):
-        counts = found.counts
-    else:
-        counts = write_counts(checked_counts(found.counts, image.height, image.width))
-    box = box_of(*decode_region(counts, image.height, image.width))
-    if box is None:
-        raise ValueError("the mask is empty")
-    return counts, box
+        return found.counts
+    return write_counts(checked_counts(found.counts, height, width))

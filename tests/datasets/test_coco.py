@@ -95,8 +95,9 @@ def test_a_file_name_that_leads_out_of_the_dataset_is_refused(tmp_path: Path, na
     images = [{"id": 7, "file_name": name, "width": 64, "height": 48}]
     path = document(tmp_path, {"segmentation": [SQUARE]}, images=images)
     dataset = read_coco(path)
-    (problem,) = dataset.problems
+    problem, nothing = dataset.problems
     assert problem.where == f"{path}: images[0] (id 7)" and "file name" in problem.text
+    assert nothing.kind == "no images"
     assert not dataset.images
 
 
