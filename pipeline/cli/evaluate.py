@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.report import Evaluation
+    from pipeline.evaluation.report import Evaluation, Figure
 
 app = typer.Typer(no_args_is_help=True, help="Compare tracks, masks or counts with ground truth.")
 
@@ -97,18 +97,35 @@ def masks(
     score: Annotated[
         float, typer.Option(help="Masks below this score count only towards AP.", min=0.0, max=1.0)
     ] = 0.5,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Draw the worst images, which are in this folder, into worst/.", metavar="DIR"),
+    ] = None,
     json_file: JsonFile = None,
     html_file: HtmlFile = None,
 ) -> None:
-    """Score instance masks: COCO AP, mean IoU, precision and recall, overall and by class."""
+    """Score instance masks: COCO AP, IoU, precision and recall by class, the confusion matrix, the worst images."""
+    from pipeline.evaluation.image_matches import match_images, worst
     from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
     from pipeline.evaluation.masks import score_masks
     from pipeline.evaluation.masks_report import masks_report
 
     true = read_truth_masks(truth)
     guesses = read_found_masks(found, true)
-    report = masks_report(score_masks(true, guesses, score), f"{found} against {truth}", guesses.notes)
-    _tell(report, found if found.is_dir() else found.parent, json_file, html_file)
+    matches = match_images(true, guesses, score)
+    folder = found if found.is_dir() else found.parent
+    pictures: tuple[Figure, ...] = ()
+    if images is not None:
+        from pipeline.evaluation.worst_images import write_worst
+        from pipeline.pictures import read
+
+        files = [images / name for name in true.names]
+        pictures = write_worst(
+            worst(matches, 24), true.names, lambda place: read(files[place]).picture, folder / "worst"
+        )
+    subject = f"{found} against {truth}"
+    report = masks_report(score_masks(true, guesses, score), matches, subject, guesses.notes, pictures)
+    _tell(report, folder, json_file, html_file)
 
 
 @app.command()

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation import svg
+from pipeline.evaluation.image_matches import ImageMatches, confusion, confusion_sheet
 from pipeline.evaluation.masks import MATCHED_IOU, ClassScore, MaskScores
 from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, percent_text
 
 BINS = 20
 
 
-def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) -> Evaluation:
+def masks_report(
+    scores: MaskScores,
+    matches: Sequence[ImageMatches],
+    subject: str,
+    notes: tuple[str, ...] = (),
+    pictures: tuple[Figure, ...] = (),
+) -> Evaluation:
     """The report of an evaluation of masks.
 
     Args:
         scores: what was evaluated.
+        matches: what was found right, wrong or not at all, by image.
         subject: what was compared with what, in words.
         notes: what the reader must know.
+        pictures: of the worst images.
     """
     total = scores.total
     small, medium, large = scores.sizes
@@ -66,8 +76,12 @@ def masks_report(scores: MaskScores, subject: str, notes: tuple[str, ...] = ()) 
         "ap_small": small, "ap_medium": medium, "ap_large": large,
         "classes": {one.name: _data(one) for one in scores.classes},
     }  # fmt: skip
-    figures = tuple(_figures(scores))
-    return Evaluation("Masks against the truth", subject, facts, (by_class, coco), figures, data, notes)
+    names = [one.name for one in scores.classes]
+    table = confusion(matches, names)
+    data["confusion"] = table.tolist()
+    sheets = (by_class, coco, confusion_sheet(table, names))
+    figures = (*_figures(scores), *pictures)
+    return Evaluation("Masks against the truth", subject, facts, sheets, figures, data, notes)
 
 
 def _at_half(one: ClassScore) -> tuple[Cell, ...]:

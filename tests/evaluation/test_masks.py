@@ -201,7 +201,7 @@ def test_a_log_is_held_against_a_rendered_scene_where_it_saw_it(tmp_path: Path) 
 def test_the_page_names_classes_safely(tmp_path: Path) -> None:
     one = {"segmentation": square(10, 10)}
     scores = scored(truth_file(tmp_path, one), results_file(tmp_path, one))
-    page = evaluation_page(masks_report(scores, "<script>alert(1)</script>"))
+    page = evaluation_page(masks_report(scores, [], "<script>alert(1)</script>"))
     assert "<script>alert" not in page
     assert "IoU by class" in page
 
