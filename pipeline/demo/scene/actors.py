@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from pipeline.demo.scene.cycles import CycleLook, cycle_extent
+from pipeline.demo.scene.lighting import Light
 from pipeline.demo.scene.person_looks import PersonLook, person_extent
 from pipeline.demo.scene.pinhole import Floats, PinholeCamera
+from pipeline.demo.scene.sprite import Sprite
 from pipeline.demo.scene.vehicle_looks import VehicleLook, vehicle_extent
 
 CLASSES = ("person", "bicycle", "car", "bus")
 _AHEAD_S = 0.3
-
-Look = PersonLook | CycleLook | VehicleLook
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,35 @@ class Pose:
     pace: float
 
 
+class OtherLook(ABC):
+    """Appearance of an object that streets do not have: it draws itself."""
+
+    @property
+    @abstractmethod
+    def extent_m(self) -> tuple[float, float, float]:
+        """Half length, half width, height in metres."""
+
+    @abstractmethod
+    def draw(self, sprite: Sprite, camera: PinholeCamera, pose: Pose, light: Light) -> None:
+        """Draws the object.
+
+        Args:
+            sprite: drawn on.
+            camera, light: of the scene.
+            pose: of the object.
+        """
+
+
+Look = PersonLook | CycleLook | VehicleLook | OtherLook
+
+
 @dataclass(frozen=True)
 class Actor:
     """One object of the scene.
 
     Attributes:
         track_id: unique in the scene.
-        class_name: one of `CLASSES`.
+        class_name: one of `CLASSES`, or another one for an `OtherLook`.
         look: its appearance.
         times_s: (N,) when it is at each point of its path.
         path_m: (N, 2) s d; during a pause a point repeats.
@@ -63,6 +86,8 @@ class Actor:
             return person_extent(self.look)
         if isinstance(self.look, CycleLook):
             return cycle_extent(self.look)
+        if isinstance(self.look, OtherLook):
+            return self.look.extent_m
         return vehicle_extent(self.look)
 
     def positions(self, times_s: Floats) -> Floats:

@@ -44,7 +44,7 @@ class Scene:
                  endless: bool, check: bool = True) -> None:  # fmt: skip
         self.seed, self.width, self.height = seed, width, height
         self.fps, self.duration_s, self.traffic, self.endless = fps, duration_s, traffic, endless
-        self._check = check and not endless  # an endless scene is for load tests: planning must be fast
+        self.check = check and not endless  # an endless scene is for load tests: planning must be fast
         rng = np.random.default_rng([seed, 1])
         self.camera: PinholeCamera
         self.camera, near_walk = make_camera(rng, width, height)
@@ -104,12 +104,21 @@ class Scene:
             else:
                 span = PlanSpan(-_WARM_S, self.duration_s - 1.0, 0.0, self.duration_s)
             rng = np.random.default_rng([self.seed, 5, number])
-            found = plan(rng, self.camera, self.street, self.fixtures, span, self.traffic, number * 1000 + 1,
-                         self._check)  # fmt: skip
+            found = self.plan(rng, span, number * 1000 + 1)
             self._chapters[number] = found
             while len(self._chapters) > 4:
                 self._chapters.popitem(last=False)
         return found
+
+    def plan(self, rng: np.random.Generator, span: PlanSpan, first_id: int) -> list[Actor]:
+        """Plans the actors of a span; a scene with other objects overrides it.
+
+        Args:
+            rng: source of randomness.
+            span: the time that is planned.
+            first_id: track id of the first actor; the others follow.
+        """
+        return plan(rng, self.camera, self.street, self.fixtures, span, self.traffic, first_id, self.check)
 
     def actors(self, time_s: float = 0.0) -> list[Actor]:
         """Actors that may be in the street at a time; for a finite scene all of them."""
@@ -157,6 +166,8 @@ class Scene:
             draw_vehicle(
                 sprite, self.camera, actor.look, pose.s, pose.d, pose.along, pose.travel_m, self.light
             )
+        else:
+            actor.look.draw(sprite, self.camera, pose, self.light)
         rgba = sprite.finish()
         solid = rgba[:, :, 3] > _MASK_ALPHA
         whole = int(np.count_nonzero(solid))
