@@ -20,7 +20,7 @@ LAYERS = (
     ("demo", "images", "audit", "api"),
     ("runtime",),
     ("stages",),
-    ("sinks",),
+    ("sinks", "finetuning"),
     ("evaluation", "web"),
     ("counting",),
     ("video",),

@@ -54,7 +54,7 @@ def test_what_is_installed_is_what_is_required(root: Path) -> None:
         assert installed(name)
 
 
-@pytest.mark.parametrize("extra", ["onnx", "postgres", "evaluate"])
+@pytest.mark.parametrize("extra", ["onnx", "postgres", "train", "tensorboard", "evaluate"])
 def test_an_extra_that_is_installed_imports(root: Path, extra: str) -> None:
     for name in distributions(project(root)["optional-dependencies"][extra]):
         try:

@@ -74,7 +74,7 @@ app.command()(track.track)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(audit.audit)
 app.add_typer(models.app, name="models")
-app.command()(train.train)
+app.add_typer(train.app, name="train")
 
 
 @app.callback(invoke_without_command=True)

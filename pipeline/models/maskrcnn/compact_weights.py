@@ -37,23 +37,35 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save_weights(path: Path, model: MaskRCNN, classes: Sequence[str]) -> None:
-    """Writes a weight file: convolutions and linear layers as float16, everything else as float32.
+def stored_tensors(model: MaskRCNN) -> dict[str, Tensor]:
+    """The tensors of a weight file: convolutions and linear layers as float16, everything else as float32.
+
+    Args:
+        model: the network.
+    """
+    return {
+        name: (value.half() if value.dim() > 1 else value).detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+        if _is_stored(name)
+    }
+
+
+def save_weights(
+    path: Path, model: MaskRCNN, classes: Sequence[str], about: Mapping[str, str] | None = None
+) -> None:
+    """Writes a weight file; see `stored_tensors`.
 
     Args:
         path: the file; an existing one is replaced atomically.
         model: the network.
         classes: class names, without the background.
+        about: more metadata.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    tensors = {
-        name: (value.half() if value.dim() > 1 else value).detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
-        if _is_stored(name)
-    }
-    metadata = {
+    tensors = stored_tensors(model)
+    metadata = dict(about or {}) | {
         "format": FORMAT,
         "version": VERSION,
         "classes": json.dumps(list(classes)),

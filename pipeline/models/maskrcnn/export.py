@@ -22,7 +22,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from pipeline.errors import ModelError
 from pipeline.files import replacing
-from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD
+from pipeline.models.maskrcnn.compact_net import MEAN, STD
 from pipeline.models.maskrcnn.export_check import Comparison, compare, fitted_image, noise_images
 from pipeline.models.maskrcnn.loader import load_network
 from pipeline.models.maskrcnn.preprocess import MULTIPLE, YuvPreprocessor
@@ -30,8 +30,8 @@ from pipeline.models.onnx.model_file import metadata_entry
 
 OPSET = 17
 SCORE = 0.05
-DEFAULT_RGB_SIZE = (1344, 768)
-"""Width and height of the input of torchvision's models by default: what a 16:9 frame is resized to."""
+FRAME = (1920, 1080)
+"""Width and height of the frame whose input is the default size: 1344x768 for torchvision's published models."""
 MAX_SIDE = 4096
 RGB_TO_YUV = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 YUV_OFFSET = (16.0, 128.0, 128.0)
@@ -85,7 +85,8 @@ def export(
     Args:
         weights: `.safetensors` or `.pth`; None for the model that ships.
         path: the ONNX file to write; it appears once it is complete and was compared.
-        size: width and height of the input; default: the shipped model's own, 1344x768 for torchvision's.
+        size: width and height of the input; default: what a 16:9 frame is resized to, 1344x768 for
+            torchvision's.
         names: class names where the weight file has none.
         frames: (H, W, 3) uint8 RGB images to compare on.
 
@@ -96,7 +97,7 @@ def export(
     """
     model, class_map, preprocessor = load_network(weights, score=SCORE, nms=0.6, names=names)
     compact = isinstance(preprocessor, YuvPreprocessor)
-    width, height = size or (INPUT_SIZE if compact else DEFAULT_RGB_SIZE)
+    width, height = size or preprocessor.letterbox(*FRAME)[1]
     if (
         width % MULTIPLE
         or height % MULTIPLE

@@ -42,7 +42,7 @@ def load_network(
     Raises:
         ModelError: the file is missing, damaged or of another network, or has other classes.
     """
-    if path is None or _is_compact(path):
+    if path is None or is_compact(path):
         path = path or STREET_FILE
         tensors, own_names = load_weights(path)
         model = build_compact_net(len(own_names), score=score, nms=nms)
@@ -60,8 +60,12 @@ def load_network(
     return model, classes, preprocessor
 
 
-def _is_compact(path: Path) -> bool:
-    """Whether `tallycam train` wrote the file. A damaged or missing safetensors file counts as such."""
+def is_compact(path: Path) -> bool:
+    """Whether a file holds the compact network. A damaged or missing safetensors file counts as such.
+
+    Args:
+        path: a weight file.
+    """
     if path.suffix.lower() != ".safetensors" or not path.is_file():
         return path.suffix.lower() == ".safetensors"
     try:
@@ -79,6 +83,7 @@ def _torchvision_model(weights: WeightFile, score: float, nms: float) -> MaskRCN
             num_classes=weights.labels,
             box_score_thresh=score,
             box_nms_thresh=nms,
+            **({"min_size": weights.sides[0], "max_size": weights.sides[1]} if weights.sides else {}),
         )
     # Its anchors were created on the meta device: they are no weights, so the checkpoint does not fill them.
     model.rpn.anchor_generator = AnchorGenerator(_ANCHOR_SIZES_PX, (_ASPECT_RATIOS,) * len(_ANCHOR_SIZES_PX))

@@ -14,11 +14,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
+from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
+from pipeline.files import write_bytes
 from pipeline.models.class_map import ClassMap
 from pipeline.models.coco_classes import COCO_BY_NUMBER, COCO_SLOTS
+from pipeline.models.maskrcnn.compact_weights import stored_tensors
 from pipeline.models.maskrcnn.zoo import R50, V2
 
 COMPACT = "compact"
@@ -46,6 +50,8 @@ _STATE_DICT_KEYS = ("model", "state_dict", "model_state_dict", "model_ema")
 """Where checkpoints of training scripts keep the weights."""
 
 CLASSIFIER = "roi_heads.box_predictor.cls_score.weight"
+SIDES = "input_sides"
+"""Key in the metadata: shorter and longer side of the input, with a comma."""
 BACKGROUND_NAMES = ("background", "__background__")
 
 
@@ -59,6 +65,7 @@ class WeightFile:
         tensors: tensor name as in the installed torchvision -> float32.
         labels: number of outputs of the classifier, including the background (0).
         names: class names by label from 1; None where the file has none.
+        sides: shorter and longer side of the input that they were trained with, pixels; None: torchvision's own.
     """
 
     path: Path
@@ -66,6 +73,30 @@ class WeightFile:
     tensors: Mapping[str, Tensor]
     labels: int
     names: tuple[str, ...] | None
+    sides: tuple[int, int] | None = None
+
+
+def save_weight_file(
+    path: Path,
+    model: MaskRCNN,
+    names: Sequence[str],
+    sides: tuple[int, int],
+    about: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the weights of one of torchvision's networks as safetensors.
+
+    Args:
+        path: the file; an existing one is replaced as a whole.
+        model: the network.
+        names: class names by label from 1.
+        sides: shorter and longer side of its input, pixels.
+        about: more metadata.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    own = {"format": "pt", "classes": json.dumps(list(names)), SIDES: f"{sides[0]},{sides[1]}"}
+    write_bytes(path, save(stored_tensors(model), metadata=dict(about or {}) | own))
 
 
 def read_weight_file(path: Path) -> WeightFile:
@@ -79,7 +110,12 @@ def read_weight_file(path: Path) -> WeightFile:
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    tensors, names = _safetensors(path) if path.suffix.lower() == ".safetensors" else _pth(path)
+    sides = None
+    if path.suffix.lower() == ".safetensors":
+        tensors, metadata = _safetensors(path)
+        names, sides = names_in_metadata(metadata), _sides(path, metadata)
+    else:
+        tensors, names = _pth(path)
     tensors = {_current_name(name): value for name, value in tensors.items()}
     network = next((network for name, network in _NETWORK_OF_TENSOR.items() if name in tensors), None)
     if network is None or CLASSIFIER not in tensors or tensors[CLASSIFIER].dim() != 2:
@@ -96,7 +132,9 @@ def read_weight_file(path: Path) -> WeightFile:
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name} holds numbers that are not finite; the file is damaged")
-    return WeightFile(path, network, {name: value.float() for name, value in tensors.items()}, labels, names)
+    return WeightFile(
+        path, network, {name: value.float() for name, value in tensors.items()}, labels, names, sides
+    )
 
 
 def class_map(
@@ -131,14 +169,25 @@ def class_map(
     return ClassMap.from_names(dict(enumerate(names, 1)), labels)
 
 
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
+def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a safetensors file, or cut short ({_one_line(error)})") from error
-    return tensors, names_in_metadata(metadata)
+    return tensors, metadata
+
+
+def _sides(path: Path, metadata: Mapping[str, str]) -> tuple[int, int] | None:
+    if SIDES not in metadata:
+        return None
+    parts = metadata[SIDES].split(",")
+    if len(parts) == 2 and all(part.isdecimal() and 32 <= int(part) <= 8192 for part in parts):
+        return int(parts[0]), int(parts[1])
+    raise ModelError(
+        f"{path}: its metadata names the input {metadata[SIDES]!r}, expected two sides in pixels"
+    )
 
 
 def names_in_metadata(metadata: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -34,6 +34,13 @@ class AugmentedExample:
     ids: NDArray[np.int64]
     labels: LabelMap
 
+    def mask_targets(
+        self, objects: NDArray[np.int64], rois: NDArray[np.float32], side: int
+    ) -> NDArray[np.float32]:
+        """See `pipeline.models.training.losses.LossTarget`."""
+        ids = self.ids[objects] if len(self.ids) else np.zeros(0, np.int64)
+        return mask_targets(self.labels, ids, rois, self.letterbox, side)
+
 
 def augment(example: TrainingExample, rng: np.random.Generator, *, random: bool = True) -> AugmentedExample:
     """Puts an example into the model's input.

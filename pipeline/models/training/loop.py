@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from pipeline.models.maskrcnn.compact_net import build_compact_net
+from pipeline.models.maskrcnn.compact_net import MEAN, STD, build_compact_net
 from pipeline.models.maskrcnn.compact_weights import (
     STREET_CLASSES,
     load_weights,
@@ -26,6 +26,7 @@ from pipeline.models.maskrcnn.compact_weights import (
     set_weights,
 )
 from pipeline.models.maskrcnn.device import choose_device
+from pipeline.models.maskrcnn.preprocess import normalize
 from pipeline.models.training.augment import AugmentedExample, augment
 from pipeline.models.training.dataset import TRAIN_SEEDS, ExampleCache, RenderFunction
 from pipeline.models.training.losses import losses
@@ -206,7 +207,8 @@ def fit(
     for step, batch in enumerate(batches(cache, settings)):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(step)
-        parts = losses(model, batch, torch_device)
+        pixels = torch.from_numpy(np.stack([one.image for one in batch])).to(torch_device)
+        parts = losses(model, normalize(pixels, MEAN, STD), batch)
         optimizer.zero_grad()
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, settings.clip)

@@ -1,15 +1,17 @@
 """The losses of Faster R-CNN and Mask R-CNN, computed by torchvision's modules.
 
-Only the mask target differs from torchvision's: it is sampled from the label map at the frame's own resolution, so
-that neither half-pixel shifts nor the input's resolution blur it.
+Only the mask target differs from torchvision's: it is sampled from the masks at the image's own resolution, so that
+neither half-pixel shifts nor the input's resolution blur it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torchvision.models.detection import MaskRCNN
@@ -17,27 +19,54 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.models.maskrcnn.compact_net import MEAN, STD
-from pipeline.models.maskrcnn.preprocess import normalize
-from pipeline.models.training.augment import AugmentedExample, mask_targets
+from pipeline.models.letterbox import Letterbox
 
 MASKS_PER_IMAGE = 16
 """Regions of an image that the mask head is trained on in a step; it is the most expensive part of a step."""
 
 
-def losses(model: MaskRCNN, batch: Sequence[AugmentedExample], device: torch.device) -> dict[str, Tensor]:
+class LossTarget(Protocol):
+    """What is to be learnt from one image."""
+
+    @property
+    def letterbox(self) -> Letterbox:
+        """Where the image lies in the input."""
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """(N, 4) float32 x0 y0 x1 y1, pixels of the input."""
+
+    @property
+    def class_ids(self) -> NDArray[np.int64]:
+        """(N,) int64, indices into the classes."""
+
+    def mask_targets(
+        self, objects: NDArray[np.int64], rois: NDArray[np.float32], side: int
+    ) -> NDArray[np.float32]:
+        """The share of each grid cell of a region that its object covers.
+
+        Args:
+            objects: (R,) the object of each region, a row of `boxes`.
+            rois: (R, 4) x0 y0 x1 y1, pixels of the input.
+            side: cells along one edge.
+
+        Returns:
+            (R, side, side) float32, 0..1.
+        """
+
+
+def losses(model: MaskRCNN, images: Tensor, batch: Sequence[LossTarget]) -> dict[str, Tensor]:
     """The five losses of a Mask R-CNN.
 
     Args:
         model: in training mode.
-        batch: examples.
-        device: of the model.
+        images: (B, 3, H, W) float32, normalized, on the device of the model.
+        batch: B targets.
 
     Returns:
         Scalars by name: `object` and `proposal` of the RPN, `class`, `box` and `mask` of the heads.
     """
-    pixels = torch.from_numpy(np.stack([one.image for one in batch])).to(device)
-    images = normalize(pixels, MEAN, STD)
+    device = images.device
     sizes = [(one.letterbox.inner_height, one.letterbox.inner_width) for one in batch]
     targets = [
         {
@@ -68,7 +97,7 @@ def _mask_loss(
     regions: list[Tensor],
     matched: list[Tensor],
     labels: list[Tensor],
-    batch: Sequence[AugmentedExample],
+    batch: Sequence[LossTarget],
 ) -> Tensor:
     """Binary cross entropy of the mask of the true class, over some of the regions that contain an object.
 
@@ -87,12 +116,14 @@ def _mask_loss(
         positive = positive[torch.randperm(len(positive))[:MASKS_PER_IMAGE].to(positive.device)]
         chosen.append(region[positive])
         wanted.append(label[positive])
-        ids = one.ids[match[positive].cpu().numpy()] if len(one.ids) else np.zeros(0, np.int64)
-        rois = region[positive].detach().cpu().numpy()
-        targets.append(torch.from_numpy(mask_targets(one.labels, ids, rois, one.letterbox, MASK_SIZE)))
+        rois = region[positive].detach().float().cpu().numpy()
+        targets.append(torch.from_numpy(one.mask_targets(match[positive].cpu().numpy(), rois, MASK_SIZE)))
     label, target = torch.cat(wanted), torch.cat(targets).to(_device_of(features))
-    if not len(label):
-        return next(iter(features.values())).sum() * 0
+    if not len(
+        label
+    ):  # every parameter takes part, since data-parallel training waits for all their gradients
+        parts = (*heads.mask_head.parameters(), *heads.mask_predictor.parameters())
+        return torch.stack([value.sum() * 0 for value in parts]).sum()
     sizes = [(one.letterbox.inner_height, one.letterbox.inner_width) for one in batch]
     logits = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, chosen, sizes)))
     of_class = logits[torch.arange(len(label), device=label.device), label]

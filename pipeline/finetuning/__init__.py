@@ -1,0 +1,1 @@
+"""Training of a Mask R-CNN on one's own classes, from pre-trained weights."""
