@@ -46,12 +46,14 @@ class OneEach:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.frames: list[Planes] = []
 
     def warm_up(self) -> None:
         pass
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         self.batches.append(len(frames))
+        self.frames += frames
         return [self.one(frame) for frame in frames]
 
     def one(self, frame: Planes) -> Detections:
@@ -82,6 +84,16 @@ def test_every_image_has_three_pictures_and_its_cut_outs(tmp_path: Path, model: 
         "cutouts/a-01-person.png", "cutouts/a-02-traffic_light.png",
     }  # fmt: skip
     assert (outcome.images, outcome.objects, outcome.failures) == (1, {"person": 1, "traffic light": 1}, [])
+
+
+def test_the_model_gets_the_photo_as_video_and_in_its_full_colour(tmp_path: Path, model: OneEach) -> None:
+    path = photo(tmp_path / "in" / "a.png")
+    process([path], tmp_path / "out", ModelConfig())
+    (frame,) = model.frames
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(frame.rgb, np.asarray(picture))
+    assert frame.rgb is not None
+    np.testing.assert_array_equal(frame.y, Planes.from_rgb(frame.rgb).y)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (300, 1), (2, 2)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.models.coco_classes import COCO
 from pipeline.models.detections import Detections
 from pipeline.models.onnx import layout_table
 from pipeline.models.onnx.onnx_model import OnnxSegmenter
+from pipeline.models.onnx.rfdetr_layout import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.transport.planes import Planes
 from tests.models.conftest import InstallPackage
 
@@ -465,3 +467,17 @@ def test_an_entry_point_that_is_no_family_is_one_line(
     with pytest.raises(ModelError, match=says) as caught:
         OnnxSegmenter(ModelConfig(path=corners(tmp_path / "c.onnx", [[0, 0, 9, 9, 0.9]]), device="cpu"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_photo_reaches_rfdetr_in_full_colour_without_rounding(tmp_path: Path) -> None:
+    """As the package scales it: float RGB, bilinear between the centres of pixels, no antialiasing."""
+    torch = pytest.importorskip("torch")
+    layout = load(rfdetr(tmp_path / "m.onnx", [(0.5, 0.5, 0.5, 0.5)], [[0.9, NONE]]))._layout
+    mean, std = (np.array(one, np.float32).reshape(3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD))
+    for size in ((150, 201), (64, 64), (31, 40), (1, 1)):
+        picture = np.random.default_rng(7).integers(0, 256, (*size, 3), np.uint8)
+        photo = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        scaled = torch.nn.functional.interpolate(photo, (SIDE, SIDE), mode="bilinear", antialias=False)
+        found = np.zeros((3, SIDE, SIDE), np.float32)
+        layout.preprocess(replace(Planes.from_rgb(picture), rgb=picture), found)
+        np.testing.assert_allclose(found, (scaled[0].numpy() - mean) / std, atol=1e-3)
