@@ -96,7 +96,7 @@ def train(data: Path, model: Path, steps: int) -> dict[str, Any]:
 def count(folder: Path, weights: Path) -> list[dict[str, Any]]:
     """Counts clips of scenes that are in no part of the dataset, and compares with their truth."""
     rows = []
-    score = json.loads((weights.parent / "evaluation.json").read_text())["score"]
+    threshold = json.loads((weights.parent / "evaluation.json").read_text())["score"]
     for seed in CLIPS:
         out = folder / f"clip-{seed}"
         out.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def count(folder: Path, weights: Path) -> list[dict[str, Any]]:
         (line,) = truth.layout.lines
         rule = {"points": line.points, "classes": [PALLET], "directions": line.directions}
         config = {
-            "model": {"path": str(weights), "score": score},
+            "model": {"path": str(weights), "score": threshold},
             "streams": {"yard": {"source": str(video), "lines": {"road": rule}}},
         }
         (out / "config.yaml").write_text(json.dumps(config))  # JSON is YAML

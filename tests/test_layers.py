@@ -17,7 +17,7 @@ import pipeline
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("demo", "images", "audit", "api"),
+    ("demo", "images", "audit", "api", "curation"),
     ("runtime",),
     ("stages",),
     ("sinks", "finetuning"),

@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline import __version__
-from pipeline.cli import audit, check, demo, evaluate, image, models, recount, run, service, track, train
+from pipeline.cli import (
+    audit,
+    check,
+    data,
+    demo,
+    evaluate,
+    image,
+    models,
+    recount,
+    run,
+    service,
+    track,
+    train,
+)
 from pipeline.errors import TallycamError
 from pipeline.redact import redact
 
@@ -26,6 +39,7 @@ ORDER = (
     "evaluate",
     "audit",
     "models",
+    "data",
     "train",
 )
 """The commands as `--help` lists them: the most used first."""
@@ -74,6 +88,7 @@ app.command()(track.track)
 app.add_typer(evaluate.app, name="evaluate")
 app.command()(audit.audit)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 
 

@@ -39,8 +39,8 @@ def own(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A dataset: a folder with train.json and val.json (COCO), or one in another format; without a "
-            "division, a fifth of the images is held out.",
+            help="A dataset: a folder with train.json and val.json (COCO), Open Images, Pascal VOC, YOLO, LabelMe, "
+            "CVAT or mask PNGs. Where it is not divided, a fifth of the images is held out.",
             show_default=False,
         ),
     ],
@@ -84,7 +84,7 @@ def own(
     ] = None,
     warm_up: Annotated[
         int, typer.Option(help="Steps in which the learning rate rises; then it falls as a cosine.", min=0)
-    ] = 100,
+    ] = 50,
     freeze: Annotated[
         int | None,
         typer.Option(
@@ -147,6 +147,7 @@ def own(
     `tallycam train street --help` tells how the weights of the model that ships are made again.
     """
     import importlib.util
+    from contextlib import ExitStack
     from dataclasses import replace
 
     import torch
@@ -171,7 +172,7 @@ def own(
     if Path(start).suffix and not Path(start).is_file():
         raise ModelError(f"--from: there is no file {start}")
     weights = maskrcnn_weights(choose_model(start))
-    with join_team(device) as team:
+    with join_team(device) as team, ExitStack() as stack:
         dataset = read_training_data(data, wanted, images)
         settings = Settings.for_weights(
             small=weights is None or _is_small(weights),
@@ -196,6 +197,7 @@ def own(
         )
         folder = TrainingFolder(out or Path("out/train") / (data.stem or "model"))
         if team.leads:
+            stack.enter_context(folder.locked())
             folder.open(settings, dataset, start, overwrite=overwrite)
         team.wait()
         job = Job(dataset, start, weights, folder, tensorboard, workers, save_every)

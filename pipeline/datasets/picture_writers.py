@@ -40,7 +40,7 @@ def write_mask_folder(dataset: Dataset, out: Path, files: ImageFiles) -> None:
         OutputError: something cannot be written.
     """
     for image in dataset.images:
-        path = PurePosixPath(image.split) / image.path
+        path = PurePosixPath(image.path)
         files.put(image, f"images/{path}")
         for class_id, name in enumerate(dataset.classes):
             own = [one for one in image.instances if one.class_id == class_id and not one.crowd]

@@ -12,6 +12,7 @@ import yaml
 from pipeline.datasets.dataset import Dataset, Instance, LabelledImage
 from pipeline.datasets.instance_masks import box_of, mask_region
 from pipeline.datasets.writing import ImageFiles, by_split, flat, polygons_of, write_json
+from pipeline.datasets.yolo_reader import labels_of
 from pipeline.files import make_folder, write_text
 from pipeline.geometry.polygons import joined
 
@@ -34,8 +35,9 @@ def write_yolo(dataset: Dataset, out: Path, files: ImageFiles) -> None:
     splits = by_split(dataset, "train")
     for split, images in splits.items():
         for image in images:
-            files.put(image, f"images/{split}/{image.path}")
-            path = out / "labels" / split / PurePosixPath(image.path).with_suffix(".txt")
+            name = f"images/{image.path}" if image.split else f"images/{split}/{image.path}"
+            files.put(image, name)
+            path = out / labels_of(Path(name))
             lines = [_yolo_line(one, image, boxes) for one in image.instances if not one.crowd]
             make_folder(path.parent)
             write_text(path, "".join(line for line in lines if line))
@@ -74,8 +76,8 @@ def write_labelme(dataset: Dataset, out: Path, files: ImageFiles) -> None:
         OutputError: something cannot be written.
     """
     for image in dataset.images:
-        path = PurePosixPath(image.split) / image.path
-        files.put(image, str(path))
+        path = PurePosixPath(image.path)
+        files.put(image, image.path)
         shapes: list[dict[str, Any]] = []
         for number, one in enumerate(image.instances, start=1):
             if not one.crowd:

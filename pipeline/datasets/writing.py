@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,24 +14,27 @@ import numpy as np
 
 from pipeline.datasets.dataset import Dataset, Instance, LabelledImage
 from pipeline.datasets.instance_masks import mask_region
+from pipeline.datasets.paths import split_name
 from pipeline.datasets.problems import DatasetError
 from pipeline.files import make_folder, write_text, writing
 from pipeline.geometry.polygons import Polygon, outlines
 
 IMAGE_MODES = ("copy", "link", "none")
+LAYOUT_FOLDERS = {"images", "image", "img", "jpegimages", "default"}
+"""Folders that tell only where the images of a dataset are."""
 
 
 class ImageFiles:
     """Puts the images of a dataset into the folder of another one.
 
     Args:
-        dataset: that is written.
+        sources: path of an image in the new dataset -> its file.
         out: folder of the new dataset.
         mode: `copy`; `link`: hard links, which take no space, and copies where the disk is another one; `none`.
     """
 
-    def __init__(self, dataset: Dataset, out: Path, mode: str = "copy") -> None:
-        self._dataset, self._out, self._mode = dataset, out, mode
+    def __init__(self, sources: Mapping[str, Path], out: Path, mode: str = "copy") -> None:
+        self._sources, self._out, self._mode = sources, out, mode
 
     def put(self, image: LabelledImage, name: str) -> None:
         """Puts an image to a path relative to the folder.
@@ -40,7 +44,7 @@ class ImageFiles:
         """
         if self._mode == "none":
             return
-        source, target = self._dataset.file(image), self._out / name
+        source, target = self._sources[image.path], self._out / name
         make_folder(target.parent)
         if self._mode == "link":
             try:
@@ -51,6 +55,36 @@ class ImageFiles:
                 return
         with writing(target):
             shutil.copyfile(source, target)
+
+
+def renamed(dataset: Dataset) -> tuple[Dataset, dict[str, Path]]:
+    """The dataset with the paths that its images have when it is written: `SPLIT/...`.
+
+    Folders such as `images/` and `train/` at the beginning of the old paths are dropped.
+
+    Args:
+        dataset: what is written.
+
+    Returns:
+        The dataset, and each new path with the file of its image.
+    """
+    paths = [image.path for image in dataset.images]
+    short = [_without_layout(path) for path in paths]
+    splits = [image.split for image in dataset.images]
+    if len(set(zip(splits, short, strict=True))) < len(paths):
+        short = paths
+    new = [f"{split}/{path}" if split else path for split, path in zip(splits, short, strict=True)]
+    sources = {path: dataset.file(image) for path, image in zip(new, dataset.images, strict=True)}
+    images = (replace(image, path=path) for path, image in zip(new, dataset.images, strict=True))
+    return replace(dataset, images=tuple(images)), sources
+
+
+def _without_layout(path: str) -> str:
+    """A path without the folders at its beginning that only tell images from labels, and splits from each other."""
+    parts = path.split("/")
+    while len(parts) > 1 and (parts[0].casefold() in LAYOUT_FOLDERS or split_name(parts[0])):
+        parts.pop(0)
+    return "/".join(parts)
 
 
 def new_folder(out: Path) -> None:

@@ -7,16 +7,15 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.coco_reader import read_coco
 from pipeline.datasets.dataset import Dataset, Instance
 from pipeline.datasets.dataset import LabelledImage as DatasetImage
-from pipeline.datasets.formats import read_dataset
+from pipeline.datasets.formats import read_dataset, recognise
 from pipeline.datasets.image_files import read_image
 from pipeline.datasets.instance_masks import full_mask
 from pipeline.datasets.problems import DatasetError
@@ -128,14 +127,14 @@ def read_training_data(source: Path, classes: Sequence[str], images: Path | None
     """Reads a dataset, and divides it where it is not divided.
 
     Args:
-        source: a folder with `train.json` and `val.json`, or a dataset in any format that is known.
+        source: file or folder, in any format that is known.
         classes: to learn; empty: all of the dataset.
         images: folder of the images, where they are not with the labels.
 
     Raises:
         DatasetError: it cannot be read, has no such class, or too little to train or evaluate on.
     """
-    dataset = usable(_read(source, images))
+    dataset = usable(_read(source, images, classes))
     notes = _told(dataset)
     names = _chosen(source, dataset.classes, classes)
     parts = {split: dataset.only(split).images for split in dataset.splits}
@@ -160,17 +159,14 @@ def read_training_data(source: Path, classes: Sequence[str], images: Path | None
     return data
 
 
-def _read(source: Path, images: Path | None) -> Dataset:
-    """The dataset, that of a folder with a COCO document for each split included."""
-    documents = [(source / f"{split}.json", split) for split in (TRAIN, VAL)]
-    if not all(path.is_file() for path, _ in documents):
-        return read_dataset(source, images)
-    train, val = (read_coco(path, images, split) for path, split in documents)
-    if train.classes != val.classes or train.root != val.root:
-        raise DatasetError(
-            f"{documents[1][0]}: has other classes or images in another folder than {documents[0][0].name}"
-        )
-    return replace(train, images=(*train.images, *val.images), problems=(*train.problems, *val.problems))
+def _read(source: Path, images: Path | None, classes: Sequence[str]) -> Dataset:
+    """The dataset. Pictures without an object to learn are kept, since they show what it is not.
+
+    Of Open Images, which has 600 classes, only pictures with one of the classes are read.
+    """
+    if classes and source.is_dir() and recognise(source) == "openimages":
+        return read_dataset(source, images, classes=classes)
+    return read_dataset(source, images)
 
 
 def _told(dataset: Dataset) -> tuple[str, ...]:
@@ -178,21 +174,23 @@ def _told(dataset: Dataset) -> tuple[str, ...]:
     lines = [str(problem) for problem in dataset.problems[:5]]
     if len(dataset.problems) > 5:
         lines.append(f"and {len(dataset.problems) - 5} more faults")
-    boxes = sum(not one.has_mask for image in dataset.images for one in image.instances)
+    boxes = sum(not one.has_mask and not one.crowd for image in dataset.images for one in image.instances)
     if boxes:
         lines.append(f"{boxes} objects have only a box, which is taken for their mask")
     return tuple(lines)
 
 
 def _chosen(source: Path, known: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The classes to learn, as the dataset spells them."""
+    by_name = {name.casefold(): name for name in known}
     for name in wanted:
-        if name not in known:
+        if name.casefold() not in by_name:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise DatasetError(f"--classes: {source} has no {name}, it has {', '.join(known)}{hint}")
     if not known:
         raise DatasetError(f"{source}: has no classes")
-    return tuple(dict.fromkeys(wanted)) or tuple(known)
+    return tuple(dict.fromkeys(by_name[name.casefold()] for name in wanted)) or tuple(known)
 
 
 def divided(images: Sequence[DatasetImage]) -> tuple[tuple[DatasetImage, ...], tuple[DatasetImage, ...]]:

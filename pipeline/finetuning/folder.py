@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.files import make_folder, reading, write_text
+from pipeline.files import make_folder, open_lock, reading, write_text, writing
 from pipeline.finetuning.data import TrainingData
 from pipeline.finetuning.settings import Settings
 
@@ -68,6 +71,27 @@ class TrainingFolder:
     def tensorboard(self) -> Path:
         """Folder of TensorBoard's events."""
         return self.path / "tensorboard"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other trainings out of the folder for as long as the block runs.
+
+        Raises:
+            ConfigError: one is running in it.
+            OutputError: the folder cannot be written.
+        """
+        advice = "give another folder with --out"
+        make_folder(self.path, advice)
+        with writing(self.path, advice):
+            descriptor = open_lock(self.path / ".lock")
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(f"{self.path}: another training is running in it; {advice}") from None
+            yield
+        finally:
+            os.close(descriptor)
 
     def open(self, settings: Settings, data: TrainingData, start: str, *, overwrite: bool) -> bool:
         """Prepares the folder.

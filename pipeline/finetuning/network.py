@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 from pipeline.models.class_map import ClassMap
@@ -21,6 +22,11 @@ SCORE, NMS = 0.05, 0.6
 
 NORM_MOMENTUM = 0.03
 """Of batch norms that adapt: the statistics of small batches are noisy."""
+
+REGIONS, POSITIVE_SHARE = 256, 0.25
+"""Regions of an image that the classifier learns from, and the largest share of them with an object.
+
+Nearly all proposals, since what looks like a new class and is none, such as a vehicle, is rare among them."""
 
 LONGEST = 1333 / 800
 """Longer over shorter side of the largest input of torchvision's networks."""
@@ -68,6 +74,8 @@ def start_network(weights: Path | None, classes: Sequence[str], seed: int, short
         preprocessor = RgbPreprocessor(
             shortest, transform.max_size, transform.image_mean, transform.image_std
         )
+    if compact:
+        model.roi_heads.fg_bg_sampler = BalancedPositiveNegativeSampler(REGIONS, POSITIVE_SHARE)
     torch.manual_seed(seed)
     _replace_heads(model, known, classes)
     kept = tuple(name for name in classes if name in known.names)

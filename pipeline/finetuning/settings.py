@@ -40,7 +40,7 @@ class Settings:
     accumulate: int = 1
     devices: int = 1
     learning_rate: float = 6e-4
-    warm_up: int = 100
+    warm_up: int = 50
     weight_decay: float = 0.02
     clip: float = 5.0
     freeze: int = 1

@@ -142,16 +142,19 @@ def few_points(region: Region, corner: Corner = (0, 0), least_iou: float = 0.99)
 
 
 def crosses_itself(polygon: Polygon) -> bool:
-    """Whether two edges of a polygon cross; touching is not crossing.
+    """Whether two edges of a polygon cross. Touching is not crossing, and bridges to other parts do not count.
 
     Args:
         polygon: (K, 2).
     """
     start, end = polygon, np.roll(polygon, -1, axis=0)
-    for place in range(len(polygon) - 2):
-        others = slice(place + 2, len(polygon) - 1 if place == 0 else len(polygon))
-        sides = _turn(start[place], end[place], start[others]) * _turn(start[place], end[place], end[others])
-        back = _turn(start[others], end[others], start[place]) * _turn(start[others], end[others], end[place])
+    edges = {(*one, *two) for one, two in zip(start.tolist(), end.tolist(), strict=True)}
+    single = [(*two, *one) not in edges for one, two in zip(start.tolist(), end.tolist(), strict=True)]
+    start, end = start[single], end[single]
+    for place in range(len(start) - 1):
+        rest = slice(place + 1, None)
+        sides = _turn(start[place], end[place], start[rest]) * _turn(start[place], end[place], end[rest])
+        back = _turn(start[rest], end[rest], start[place]) * _turn(start[rest], end[rest], end[place])
         if ((sides < 0) & (back < 0)).any():
             return True
     return False

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.datasets.conversion import write_dataset
 from pipeline.datasets.dataset import Dataset
 from pipeline.datasets.formats import FORMATS, read_dataset, recognise
 from pipeline.datasets.usable import usable
-from pipeline.datasets.writing import ImageFiles
 from tests.datasets.made import dataset_of, objects_of
 
 NO_OVERLAPS = {"voc"}
@@ -42,7 +42,7 @@ def without_overlaps(masks: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def written_and_read(dataset: Dataset, form: str, out: Path) -> Dataset:
-    FORMATS[form].write(dataset, out, ImageFiles(dataset, out))
+    write_dataset(dataset, out, form)
     return read_dataset(out)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets.conversion import write_dataset
 from pipeline.datasets.dataset import Dataset
 from pipeline.datasets.formats import FORMATS, read_dataset
 from pipeline.datasets.problems import DatasetError
 from pipeline.datasets.usable import usable
-from pipeline.datasets.writing import ImageFiles
 from tests.datasets.made import dataset_of
 
 LABELS = {".json", ".xml", ".txt", ".csv", ".yaml", ".png"}
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def written(dataset: Dataset, form: str, out: Path) -> Path:
-    FORMATS[form].write(dataset, out, ImageFiles(dataset, out))
+    write_dataset(dataset, out, form)
     return out
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.formats import FORMATS, read_dataset
 from pipeline.datasets.problems import DatasetError
+from pipeline.datasets.writing import ImageFiles
 from pipeline.finetuning.data import read_training_data
 from tests.finetuning import toys
 
 
 def test_a_folder_with_two_documents_is_divided_as_they_say(tmp_path: Path) -> None:
     data = toys.data(tmp_path, train=3, val=2)
-    assert [image.image.path for image in data.train] == ["train0.png", "train1.png", "train2.png"]
-    assert [image.image.path for image in data.val] == ["val0.png", "val1.png"]
+    assert [Path(image.image.path).name for image in data.train] == ["train0.png", "train1.png", "train2.png"]
+    assert [Path(image.image.path).name for image in data.val] == ["val0.png", "val1.png"]
     assert data.counts(data.train) == {"ball": 3, "brick": 3}
 
 
@@ -25,11 +27,23 @@ def test_classes_are_learnt_in_the_order_asked_for_and_others_are_background(tmp
     assert [len(image.objects) for image in data.train] == [1] * 4
 
 
+def test_one_class_of_an_open_images_folder_is_learnt_from_its_masks(tmp_path: Path) -> None:
+    dataset = read_dataset(toys.write(tmp_path / "coco", train=3, val=2))
+    FORMATS["openimages"].write(dataset, tmp_path / "open", ImageFiles(dataset, tmp_path / "open", "copy"))
+    data = read_training_data(tmp_path / "open", ["Brick"])
+    assert data.classes == ("brick",)
+    assert (data.counts(data.train), data.counts(data.val)) == ({"brick": 3}, {"brick": 2})
+    image = data.train[0]
+    assert image.mask(image.objects[0]).sum() == toys.picture(1)[1][1][1].sum()
+
+
 def test_frames_of_one_clip_are_never_on_both_sides_of_a_division(tmp_path: Path) -> None:
     names = [f"clip{clip}_{frame:03}.png" for clip in range(8) for frame in range(5)]
     (tmp_path / "all.json").write_text(json.dumps(toys.document(tmp_path, names)))
     data = read_training_data(tmp_path / "all.json", ())
-    learnt, held_out = ({image.image.path.split("_")[0] for image in part} for part in (data.train, data.val))
+    learnt, held_out = (
+        {Path(image.image.path).name.split("_")[0] for image in part} for part in (data.train, data.val)
+    )
     assert not learnt & held_out
     assert 4 <= len(data.val) <= 15
     assert len(data.train) + len(data.val) == 40

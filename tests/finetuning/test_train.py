@@ -19,6 +19,7 @@ from safetensors import safe_open
 from pipeline.finetuning.distributed import Team
 from pipeline.finetuning.examples import Examples
 from pipeline.finetuning.fit import Fit, Hooks
+from pipeline.finetuning.folder import TrainingFolder
 from pipeline.finetuning.network import start_network
 from pipeline.finetuning.settings import Settings
 from pipeline.models.maskrcnn.compact_weights import load_weights
@@ -175,6 +176,15 @@ def test_training_stops_early_when_nothing_gets_better(tmp_path: Path) -> None:
     assert steps == [1, 2, 3, 4]
     assert best == [1, 2]
     assert (fit.state.course.best, fit.state.course.ended) == (30.0, True)
+
+
+def test_two_trainings_are_not_in_one_folder(tmp_path: Path, command: Command) -> None:
+    toys.write(tmp_path)
+    with TrainingFolder(tmp_path / "out").locked():
+        code, _, err = command("train", tmp_path, "--out", tmp_path / "out", "--overwrite")
+    assert code == 2
+    assert "another training is running in it" in err
+    assert not (tmp_path / "out" / "training.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Datasets looked at, refined, and collected from runs."""
