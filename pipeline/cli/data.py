@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, convert, divide and collect datasets.")
+app = typer.Typer(no_args_is_help=True, help="Inspect, convert and divide datasets.")
 
 FORMATS = "coco, openimages, voc, yolo, labelme, masks, cvat"
 Data = Annotated[

@@ -114,7 +114,7 @@ class StreamConfig(ConfigModel):
     )
     slots: int = Field(12, ge=3, le=256, description="frames that can be in flight at once")
     catch_up_s: float = Field(
-        4.0,
+        6.0,
         ge=0,
         le=60,
         description="seconds of a live source that wait in memory while the model or tracking is started again, to be "

@@ -23,7 +23,7 @@ SLOW_FACTOR = 10.0
 """Silence allowed to a model, in multiples of the time that it is expected to take."""
 WATCH_S = 0.8
 """Silence from which on a process is looked at more closely: several heartbeats are missing."""
-STOPPED_S = 1.0
+STOPPED_S = 2.0
 """Silence allowed to a process that was stopped by a signal, or by a debugger."""
 DISK_S = 60.0
 """Silence allowed to a process that waits for a disk."""
