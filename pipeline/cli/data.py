@@ -1,4 +1,4 @@
-"""`tallycam data`: inspect, convert, divide, refine and collect datasets for training."""
+"""`tallycam data`: inspect, convert and divide datasets for training."""
 
 from __future__ import annotations
 
