@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.formats import FORMATS, read_dataset
+from pipeline.datasets.conversion import write_dataset
+from pipeline.datasets.formats import read_dataset
 from pipeline.datasets.problems import DatasetError
-from pipeline.datasets.writing import ImageFiles
 from pipeline.finetuning.data import read_training_data
 from tests.finetuning import toys
 
@@ -29,7 +29,7 @@ def test_classes_are_learnt_in_the_order_asked_for_and_others_are_background(tmp
 
 def test_one_class_of_an_open_images_folder_is_learnt_from_its_masks(tmp_path: Path) -> None:
     dataset = read_dataset(toys.write(tmp_path / "coco", train=3, val=2))
-    FORMATS["openimages"].write(dataset, tmp_path / "open", ImageFiles(dataset, tmp_path / "open", "copy"))
+    write_dataset(dataset, tmp_path / "open", "openimages", "copy")
     data = read_training_data(tmp_path / "open", ["Brick"])
     assert data.classes == ("brick",)
     assert (data.counts(data.train), data.counts(data.val)) == ({"brick": 3}, {"brick": 2})
