@@ -29,7 +29,7 @@ LAYERS = (
     ("transport", "config", "datasets"),
     ("metrics", "geometry", "logs"),
     ("files", "pictures"),
-    ("errors", "redact"),
+    ("errors", "redact", "control_groups"),
 )
 """From top to bottom, the modules and folders right below `pipeline`."""
 

@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+from pipeline.control_groups import group_folders, system_text
+
 INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 """Of /proc/cpuinfo: instructions that multiply int8 and add up in int32."""
 
@@ -18,7 +20,8 @@ def usable_cpus(root: Path = Path("/")) -> int:
     Args:
         root: where `proc` and `sys` are.
     """
-    limits = [float(len(os.sched_getaffinity(0))), *_group_limits(root)]
+    quotas = [quota for folder in group_folders("cpu", root) for quota in _quota(folder)]
+    limits = [float(len(os.sched_getaffinity(0))), *quotas]
     return max(1, math.ceil(min(limits)))
 
 
@@ -28,7 +31,7 @@ def threads_share_cores(root: Path = Path("/")) -> bool:
     Args:
         root: where `sys` is.
     """
-    return (_text(root / "sys/devices/system/cpu/smt/active") or "").strip() == "1"
+    return (system_text(root / "sys/devices/system/cpu/smt/active") or "").strip() == "1"
 
 
 def is_busy() -> bool:
@@ -56,44 +59,21 @@ def multiplies_int8(root: Path = Path("/")) -> bool:
 
 
 def _cpuinfo(key: str, root: Path) -> str:
-    for line in (_text(root / "proc/cpuinfo") or "").splitlines():
+    for line in (system_text(root / "proc/cpuinfo") or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()
     return ""
 
 
-def _group_limits(root: Path) -> list[float]:
-    """CPUs that the control groups of this process allow, of version 1 and 2, from its own group up to the topmost."""
-    limits = []
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = root / "sys/fs/cgroup" / controllers
-        own = top / group.lstrip("/")
-        for folder in (own, *own.parents):
-            if not folder.is_relative_to(top):
-                break
-            limits += _quota(folder)
-    return limits
-
-
 def _quota(folder: Path) -> list[float]:
     """The quota of one group, if it has one."""
-    words = (_text(folder / "cpu.max") or "").split()  # version 2: quota or `max`, and period
+    words = (system_text(folder / "cpu.max") or "").split()  # version 2: quota or `max`, and period
     if not words:
-        pair = (_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+        pair = (system_text(folder / "cpu.cfs_quota_us"), system_text(folder / "cpu.cfs_period_us"))
         words = [] if pair[0] is None or pair[1] is None else [pair[0].strip(), pair[1].strip()]
     try:
         quota, period = map(int, words)
     except ValueError:  # no limit, or one that cannot be read
         return []
     return [quota / period] if quota > 0 and period > 0 else []
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None

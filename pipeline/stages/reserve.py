@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+from pipeline.control_groups import group_folders, system_text
 from pipeline.transport.planes import planes_bytes
 
 MOST_BYTES = 512 * 2**20
@@ -39,12 +40,10 @@ def available_bytes() -> int:
     if soft != resource.RLIM_INFINITY:
         return 0
     free = _free_bytes(Path("/proc/meminfo"))
-    group = Path("/sys/fs/cgroup") / _group(Path("/proc/self/cgroup"))
-    while group.is_relative_to("/sys/fs/cgroup"):
+    for group in group_folders("memory"):
         limit, used = (_number(group / name) for name in ("memory.max", "memory.current"))
         if limit is not None and used is not None:
             free = min(free, max(0, limit - used))
-        group = group.parent
     return free
 
 
@@ -55,17 +54,6 @@ def _free_bytes(meminfo: Path) -> int:
     return 0
 
 
-def _group(cgroup: Path) -> str:
-    """Control group of version 2, relative to its root."""
-    try:
-        lines = cgroup.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
-
-
 def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
+    text = (system_text(path) or "").strip()
+    return int(text) if text.isdecimal() else None
