@@ -30,7 +30,7 @@ from pipeline.runtime.preflight import check
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
 from pipeline.transport.messages import FrameRef, Instances
-from pipeline.transport.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.overlay import Overlay
 from pipeline.video.sources.recording_time import with_recording_times
@@ -210,7 +210,7 @@ class OpenStream:
             if len(refs) == most:
                 yield refs, planes, False
                 refs, planes = [], []
-            pixels = _pixels(frame)
+            pixels = frame.pixels()
             refs.append(self._ref(seq, frame, pixels))
             planes.append(pixels)
             if live:
@@ -270,11 +270,3 @@ def open(  # noqa: A001  # `pipeline.open`, as `av.open`
     """
     parsed = config_of(source, config)
     return OpenStream(parsed, single_stream(parsed, stream))
-
-
-def _pixels(frame: SourceFrame) -> Planes:
-    """The frame's pixels, in memory of their own."""
-    size = (frame.width, frame.height)
-    planes = Planes.view(np.empty(planes_bytes(*size), np.uint8), *size)
-    frame.copy_to(planes)
-    return planes

@@ -16,7 +16,6 @@ from pipeline.audit.marks import AuditError
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.files import reason
-from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.convert import square_pixels
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.registry import open_source
@@ -63,10 +62,7 @@ def source_frames(stream: StreamConfig, wanted: Iterable[Wanted]) -> Iterator[tu
         try:
             for frame in source.frames():
                 if frame.index in left:
-                    buffer = np.empty(planes_bytes(frame.width, frame.height), np.uint8)
-                    planes = Planes.view(buffer, frame.width, frame.height)
-                    frame.copy_to(planes)
-                    yield frame.index, square_pixels(planes.to_rgb(), source.info.sample_aspect)
+                    yield frame.index, square_pixels(frame.pixels().to_rgb(), source.info.sample_aspect)
                     left.discard(frame.index)
                 if not left or frame.index > group[-1][0]:
                     break

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
 from pipeline.records.heat import Floats, heat_path, read_heat, view_path
-from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.convert import square_pixels
 from pipeline.video.heatmap import Image, read_background, render_heatmap, write_image
 from pipeline.video.sources.kinds import find_kind
@@ -90,10 +89,7 @@ def _first_frame(stream: StreamConfig) -> Image | None:
         return None
     try:
         for frame in source.frames():
-            width, height = frame.width, frame.height
-            planes = Planes.view(np.zeros(planes_bytes(width, height), np.uint8), width, height)
-            frame.copy_to(planes)
-            return square_pixels(planes.to_rgb(), source.info.sample_aspect)
+            return square_pixels(frame.pixels().to_rgb(), source.info.sample_aspect)
     finally:
         source.close()
     return None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.transport.planes import Planes, planes_bytes
+from pipeline.transport.planes import Planes
 from pipeline.video.sources.registry import open_source
 
 
@@ -38,11 +36,7 @@ def spread_frames(source: str, most: int) -> list[Planes]:
                 kept, step = kept[::2], 2 * step
                 if number % step:
                     continue
-            pixels = Planes.view(
-                np.empty(planes_bytes(frame.width, frame.height), np.uint8), frame.width, frame.height
-            )
-            frame.copy_to(pixels)
-            kept.append(pixels)
+            kept.append(frame.pixels())
     finally:
         opened.close()
     if not kept:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Protocol
 
+import numpy as np
+
 from pipeline.config.schema import StreamConfig
 from pipeline.redact import redact
-from pipeline.transport.planes import Planes
+from pipeline.transport.planes import Planes, planes_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,13 @@ class SourceFrame:
     width: int
     height: int
     copy_to: Callable[[Planes], None]
+
+    def pixels(self) -> Planes:
+        """The pixels in memory of their own, by `copy_to`."""
+        buffer = np.empty(planes_bytes(self.width, self.height), np.uint8)
+        planes = Planes.view(buffer, self.width, self.height)
+        self.copy_to(planes)
+        return planes
 
 
 @dataclass(frozen=True, slots=True)
