@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from pipeline.config.schema import EventClipsConfig, VideoConfig
@@ -122,16 +123,6 @@ class EventClips(VideoFiles):
         for path in joined:
             if path != paths[0]:
                 path.unlink(missing_ok=True)
-        entry = VideoEntry(
-            file=first.file,
-            start=first.start,
-            end=last.end,
-            first_pts_s=first.first_pts_s,
-            last_pts_s=last.last_pts_s,
-            epoch=first.epoch,
-            frames=sum(piece.frames for piece in clip),
-            width=first.width,
-            height=first.height,
-        )
-        add_to_index(self._folder, [entry])
+        frames = sum(piece.frames for piece in clip)
+        add_to_index(self._folder, [replace(first, end=last.end, last_pts_s=last.last_pts_s, frames=frames)])
         log.info("clip %s closed", paths[0], extra={"stream": self._context.stream})
