@@ -70,6 +70,12 @@ def test_a_file_that_cannot_be_read_is_left_out(folder: Path) -> None:
     assert "gate_20260504-100001.mkv" in source.stats.last_error
 
 
+def test_times_decide_the_order_where_names_tell_another(tmp_path: Path) -> None:
+    write_video(tmp_path / "b_20260504-100000.mp4", 10, fps=10)
+    write_video(tmp_path / "a_20260504-100100.mp4", 10, fps=10, first=50)
+    assert [number for _, _, _, number in told(opened(tmp_path).frames())] == [*range(10), *range(50, 60)]
+
+
 def test_a_folder_without_a_readable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"torn")
     with pytest.raises(SourceError, match=r"a\.mp4: not a video that can be read"):

@@ -35,9 +35,32 @@ _LOOKAHEAD_FRAMES = 8
 _REPAIRS_WORTH_A_WARNING = 10
 
 
+class Opener(Protocol):
+    """Opens a video's container, once for each playback.
+
+    Attributes:
+        shown: the address for messages, without secrets.
+        failed_reads_max: consecutive failed reads after which the video is considered ended.
+    """
+
+    @property
+    def shown(self) -> str: ...
+
+    @property
+    def failed_reads_max(self) -> int: ...
+
+    def open(self) -> InputContainer:
+        """Opens the container at its beginning. Raises `SourceError`."""
+        ...
+
+    def begin_reading(self) -> None:
+        """The container that was opened last is at the place where reading begins."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerOpener:
-    """Opens a video's container, once for each playback.
+    """Opens a container that is complete, or whose server waits for more; an `Opener`.
 
     Attributes:
         url: address or path, as FFmpeg takes it.
@@ -57,12 +80,8 @@ class ContainerOpener:
         """Opens the container at its beginning. Raises `SourceError`."""
         return open_container(self.url, self.options, shown=self.shown, timeout_s=self.timeout_s)
 
-    def follow(self, container: InputContainer) -> None:
-        """The container is at the place where reading begins.
-
-        Args:
-            container: From `open`.
-        """
+    def begin_reading(self) -> None:
+        """Nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +139,7 @@ class FileDecoder:
         threads: of the decoder.
     """
 
-    def __init__(
-        self, opener: ContainerOpener, stats: SourceStats, ended: Callable[[], bool], threads: int
-    ) -> None:
+    def __init__(self, opener: Opener, stats: SourceStats, ended: Callable[[], bool], threads: int) -> None:
         self._opener, self._stats, self._ended, self._threads = opener, stats, ended, threads
         self._first: Iterator[TimedFrame] | None = None
         self._zero_s: float | None = None
@@ -186,7 +203,7 @@ class FileDecoder:
                 self._zero_s is None or not _seek(container, stream, self._zero_s + seek_s)
             ):
                 return
-            self._opener.follow(container)
+            self._opener.begin_reading()
             frames: Iterator[av.VideoFrame] = decoded(
                 container, stream, self._stats, self._ended, failed_reads_max=self._opener.failed_reads_max
             )

@@ -12,7 +12,14 @@ from pipeline.errors import SourceError
 from pipeline.video.convert import Converter, shown_size
 from pipeline.video.sources.address import scheme_of
 from pipeline.video.sources.decoder import FILE_OPTIONS
-from pipeline.video.sources.file_decoder import SAME_S, ContainerOpener, Decoder, FileDecoder, TimedFrame
+from pipeline.video.sources.file_decoder import (
+    SAME_S,
+    ContainerOpener,
+    Decoder,
+    FileDecoder,
+    Opener,
+    TimedFrame,
+)
 from pipeline.video.sources.frame_sampler import FrameSampler
 from pipeline.video.sources.growing_file import GrowingOpener
 from pipeline.video.sources.source import (
@@ -25,10 +32,9 @@ from pipeline.video.sources.source import (
 )
 from pipeline.video.sources.stream_info import fps_or_default
 
-_HTTP = ("http", "https")
-_ADVICE = (
-    "is the file complete?",
-    "is it complete? An MP4 with its index at the end needs a server that can seek; -movflags faststart moves it",
+_HTTP_ADVICE = (
+    "is it complete? An MP4 with its index at the end needs a server that can seek; "
+    "-movflags faststart moves it"
 )
 _SEEK_WORTH_FRAMES = 100
 _SEEK_MARGIN_S = 2.0
@@ -53,9 +59,7 @@ def open_file(request: SourceRequest) -> Source:
     if empty:
         raise SourceError(f"{path}: the file is empty; give a video file")
     if request.config.follow:
-        return FileSource(
-            request, GrowingOpener(os.path.abspath(path), path, {}, is_over=request.stop.is_set)
-        )
+        return FileSource(request, GrowingOpener(path, request.stop.is_set))
     return FileSource(request, file_opener(path))
 
 
@@ -68,8 +72,8 @@ def file_opener(path: str) -> ContainerOpener:
     return ContainerOpener("file:" + os.path.abspath(path), path, FILE_OPTIONS)
 
 
-class FileSource(BaseSource):
-    """A video with a beginning and an end.
+class RecordingSource(BaseSource):
+    """Video that can be played from any frame: a file, or the files of a folder. Subclasses call `_begin`.
 
     Started at `first_index`, it delivers exactly the frames that an uninterrupted playback delivers from there on.
     All counters count from `first_index` on. Several decoder threads cost about a tenth more CPU time than one;
@@ -77,31 +81,26 @@ class FileSource(BaseSource):
 
     Args:
         request: which frames to deliver.
-        opener: opens the container.
-
-    Raises:
-        SourceError: the file cannot be opened, or none of its frames can be decoded.
     """
 
-    def __init__(self, request: SourceRequest, opener: ContainerOpener) -> None:
-        super().__init__(request)
-        self._begin(self._decoder_of(opener), opener.shown)
-
-    def _decoder_of(self, opener: ContainerOpener) -> FileDecoder:
+    def _decoder_of(self, opener: Opener) -> FileDecoder:
         threads = self.request.decoder_threads or min(4, os.cpu_count() or 1)
         return FileDecoder(opener, self.stats, lambda: self.ended, threads)
 
     def _begin(self, decoder: Decoder, shown: str) -> None:
-        """Opens the recording."""
+        """Opens the recording.
+
+        Raises:
+            SourceError: it cannot be opened, or none of its frames can be decoded.
+        """
         self._first_index = self.request.first_index
         self._start_s = self.config.start_s
         self._decoder = decoder
         head = self._decoder.open()
         if head is None:
             detail = f" ({self.stats.last_error})" if self.stats.last_error else ""
-            raise SourceError(
-                f"{shown}: no frame of it can be decoded{detail}; {_ADVICE[scheme_of(shown) in _HTTP]}"
-            )
+            advice = _HTTP_ADVICE if scheme_of(shown) in ("http", "https") else "is the file complete?"
+            raise SourceError(f"{shown}: no frame of it can be decoded{detail}; {advice}")
         width, height = shown_size(head.frame)
         self.info = self._describe(width, height)
         if self.info.duration_s == 0.0 and not self.config.follow:
@@ -218,3 +217,19 @@ class FileSource(BaseSource):
             if not self.config.loop or last is None or self.ended:
                 return
             offset_s, epoch = last.pts_s + step_s - self._start_s, last.jumps + 1
+
+
+class FileSource(RecordingSource):
+    """One video, of a file or behind HTTP.
+
+    Args:
+        request: which frames to deliver.
+        opener: opens the container.
+
+    Raises:
+        SourceError: it cannot be opened, or none of its frames can be decoded.
+    """
+
+    def __init__(self, request: SourceRequest, opener: Opener) -> None:
+        super().__init__(request)
+        self._begin(self._decoder_of(opener), opener.shown)

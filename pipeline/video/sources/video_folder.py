@@ -9,13 +9,13 @@ from pathlib import Path
 from pipeline.config.time_zone import zone_of
 from pipeline.errors import SourceError
 from pipeline.files import reading
-from pipeline.video.sources.file_decoder import ContainerOpener
+from pipeline.video.sources.file_decoder import Opener
 from pipeline.video.sources.folder_decoder import FolderDecoder, Recording
 from pipeline.video.sources.folder_files import video_paths
 from pipeline.video.sources.growing_file import GrowingOpener
 from pipeline.video.sources.recording_time import file_time
 from pipeline.video.sources.source import Source, SourceRequest
-from pipeline.video.sources.video_file import FileSource, file_opener
+from pipeline.video.sources.video_file import RecordingSource, file_opener
 
 LOOK_S = 1.0
 """How often a folder is looked at for newer files."""
@@ -35,8 +35,8 @@ def open_folder(request: SourceRequest) -> Source:
     return FolderSource(request)
 
 
-class FolderSource(FileSource):
-    """The videos of a folder and its subfolders as one recording; see `FileSource`.
+class FolderSource(RecordingSource):
+    """The videos of a folder and its subfolders as one recording; see `RecordingSource`.
 
     Media time follows the times at which the files were recorded, where names or containers tell them; then what lies
     between two files is a pause, after which a new epoch begins.
@@ -49,18 +49,19 @@ class FolderSource(FileSource):
     """
 
     def __init__(self, request: SourceRequest) -> None:
-        super(FileSource, self).__init__(request)
+        super().__init__(request)
         self._folder = Path(request.target)
         self._looked_s = 0.0
+        self._times: dict[Path, datetime | None] = {}
+        """When the files were recorded that are finished."""
         with reading(self._folder, SourceError):
             recordings = self._recordings()
-        follow = request.config.follow
         decoder = FolderDecoder(
             recordings,
-            lambda path: self._decoder_of(self._growing(path) if follow else file_opener(str(path))),
+            lambda path: self._decoder_of(self._opener_of(path)),
             self.stats,
             request.shown,
-            look=self._recordings if follow else None,
+            look=self._recordings if request.config.follow else None,
             wait=self._wait,
         )
         self._begin(decoder, request.shown)
@@ -68,9 +69,11 @@ class FolderSource(FileSource):
     def _recordings(self) -> list[Recording]:
         return in_order([Recording(path, self._time(path)) for path in video_paths(self._folder)])
 
-    def _growing(self, path: Path) -> ContainerOpener:
-        """Opens a file of which more comes until it is finished."""
-        return GrowingOpener(str(path.absolute()), str(path), {}, is_over=lambda: self._is_over(path))
+    def _opener_of(self, path: Path) -> Opener:
+        """Of a folder that is followed, more of a file comes until it is finished."""
+        if self.config.follow:
+            return GrowingOpener(str(path), lambda: self._is_over(path))
+        return file_opener(str(path))
 
     def _is_over(self, path: Path) -> bool:
         if self.ended:
@@ -78,19 +81,27 @@ class FolderSource(FileSource):
         if time.monotonic() - self._looked_s < LOOK_S:
             return False
         self._looked_s = time.monotonic()
-        paths = video_paths(self._folder)
-        try:
-            quiet_s = time.time() - path.stat().st_mtime
-        except OSError:
-            return True  # deleted meanwhile
-        return not paths or paths[-1] != path or quiet_s > FINISHED_S
+        return _is_finished(path) or self._recordings()[-1].path != path
 
     def _wait(self) -> bool:
         self.wait_until(time.monotonic() + LOOK_S)
         return not self.ended
 
     def _time(self, path: Path) -> datetime | None:
-        return file_time(path, self.request.zone or zone_of(None), self.config.start_pattern)
+        if path not in self._times:
+            found = file_time(path, self.request.zone or zone_of(None), self.config.start_pattern)
+            if found is None and not _is_finished(path):
+                return None  # its beginning may not be written yet
+            self._times[path] = found
+        return self._times[path]
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether nobody has written to a file for long, or it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime > FINISHED_S
+    except OSError:
+        return True
 
 
 def in_order(recordings: list[Recording]) -> list[Recording]:
