@@ -17,6 +17,7 @@ from pipeline.datasets.dataset import Dataset, LabelledImage
 from pipeline.datasets.instance_masks import mask_region
 from pipeline.datasets.problems import Problem, kinds
 from pipeline.datasets.usable import usable
+from pipeline.datasets.writing import by_split
 from pipeline.evaluation.report import Fact, Sheet, percent
 
 SMALL_PX, LARGE_PX = 32**2, 96**2
@@ -96,9 +97,6 @@ def sheets(found: Inspection) -> tuple[Sheet, ...]:
 
 
 def _splits(found: Inspection) -> Sheet:
-    by_split: dict[str, list[LabelledImage]] = {}
-    for image in found.dataset.images:
-        by_split.setdefault(image.split or NO_SPLIT, []).append(image)
     rows = tuple(
         (
             split,
@@ -106,7 +104,7 @@ def _splits(found: Inspection) -> Sheet:
             sum(not one.instances for one in images),
             sum(len(one.instances) for one in images),
         )
-        for split, images in by_split.items()
+        for split, images in by_split(found.dataset, NO_SPLIT).items()
     )
     return Sheet("Splits", ("split", "images", "without objects", "objects"), rows)
 
