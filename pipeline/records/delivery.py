@@ -22,7 +22,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 from pipeline.errors import TallycamError
 from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
-from pipeline.records.events import EventStore, parse_url
+from pipeline.records.event_database import parse_url
+from pipeline.records.events import EventStore
 from pipeline.records.framing import RecordError
 from pipeline.records.spool import SpoolFile, spool_files
 from pipeline.redact import redact

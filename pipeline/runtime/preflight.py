@@ -57,7 +57,7 @@ def check(config: Config) -> tuple[str, ...]:
 
 def _check_events(url: str) -> None:
     """Checks what no waiting will mend. A database that is away, locked or refuses a password does not stop a run."""
-    from pipeline.records.events import parse_url  # brings SQLAlchemy: half a second
+    from pipeline.records.event_database import parse_url  # brings SQLAlchemy: half a second
 
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql" and importlib.util.find_spec("psycopg") is None:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -18,12 +19,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.records.event import CountEvent
+from pipeline.records.event_database import parse_url
 from pipeline.records.event_views import VIEWS
-from pipeline.records.events import BATCH, EventStore, parse_url
+from pipeline.records.events import BATCH, EventStore
 
 names = st.sampled_from(["door", "road", "yard-2"])
 events = st.builds(
@@ -205,6 +208,49 @@ def test_processes_that_start_and_write_at_once_take_turns(url: str) -> None:
     assert not failures
     with EventStore(url, run="at once") as store:
         assert store.count() == 20 + 4 * 20
+
+
+def test_processes_that_open_a_new_file_at_once_take_turns(tmp_path: Path) -> None:
+    for attempt in range(10):
+        url = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+        together = threading.Barrier(6)
+
+        def work(url: str = url, together: threading.Barrier = together) -> None:
+            together.wait(timeout=60)
+            EventStore(url, run="at once").close()
+
+        with ThreadPoolExecutor(6) as pool:
+            for opened in [pool.submit(work) for _ in range(6)]:
+                opened.result(timeout=60)
+
+
+def test_a_table_of_an_earlier_version_stays_whole_when_its_change_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    with EventStore(url, run="old") as store:
+        store.write([crossing(0)])
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        make_times_required(connection)
+
+    def full(*_: object) -> None:
+        raise OperationalError("CREATE VIEW", {}, Exception("disk is full"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.records.event_database.create_views", full)
+        with pytest.raises(OutputError, match="disk is full"):
+            EventStore(url, run="new")
+    with engine.begin() as connection:
+        tables = inspect(connection).get_table_names()
+        required = [
+            found["name"] for found in inspect(connection).get_columns("events") if not found["nullable"]
+        ]
+    engine.dispose()
+    assert tables == ["events"]
+    assert "time" in required, "nothing of the change is left"
+    with EventStore(url, run="old") as store:
+        assert store.count() == 1
 
 
 @settings(max_examples=40, deadline=None)
