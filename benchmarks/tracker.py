@@ -2,6 +2,7 @@
 
     python -m benchmarks.tracker [--frames 150] [--rounds 3] [--peers PYTHON]
     python -m benchmarks.tracker --hour [--fps 5]
+    python -m benchmarks.tracker --lines [--frames 150]
 
 Objects walk over a full-HD frame, 5 % of the detections are missing, boxes shake by a pixel. All trackers see the
 same boxes, in turns; the figure is CPU-ms a frame of the call that links, at their defaults. `--peers` names a Python
@@ -196,15 +197,52 @@ def hour(fps: float, objects: int = 200) -> None:
     )
 
 
+def with_lines(frames: int, rounds: int, objects: int = 10) -> None:
+    messages = [
+        as_instances(frame, seq, FPS) for seq, frame in enumerate(traffic(objects, frames, life_s=20.0))
+    ]
+
+    def cost(lines: int) -> float:
+        """CPU-ms a frame with so many upright lines."""
+        places = np.linspace(0, 1, lines + 2)[1:-1].tolist()
+        stream = StreamConfig(
+            source="traffic",
+            lines={
+                f"{x:.3f}": LineConfig(points=((x, 1.0), (x, 0.0)), directions=("right", "left"))
+                for x in places
+            },
+        )
+        counter = StreamCounter("traffic", stream, TrackerConfig(), ("person",), rows=False, pictures=False)
+        start_s = time.process_time()
+        for message in messages:
+            counter.update(message)
+        return 1000 * (time.process_time() - start_s) / frames
+
+    told: dict[str, list[float]] = {str(lines): [] for lines in (0, 2, 20)}
+    for _ in range(rounds):
+        for lines, costs in told.items():
+            costs.append(cost(int(lines)))
+    found = medians(told)
+    table(
+        f"Counting with lines, {objects} objects",
+        ("lines", "CPU-ms a frame", "of none"),
+        [(lines, f"{value:.3f}", f"{value / found['0']:.2f}") for lines, value in found.items()],
+    )
+    save("tracker_lines", {"objects": objects, "frames": frames, "rounds": rounds, "cpu_ms_per_frame": found})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Cost of tracking, and memory over an hour.")
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", metavar="PYTHON")
     parser.add_argument("--hour", action="store_true")
+    parser.add_argument("--lines", action="store_true", help="cost of 0, 2 and 20 lines")
     parser.add_argument("--fps", type=float, default=5.0, help="frames per second of the hour")
     given = parser.parse_args()
-    if given.hour:
+    if given.lines:
+        with_lines(10 * given.frames, given.rounds)
+    elif given.hour:
         hour(given.fps)
     else:
         speeds(given.frames, given.rounds, given.peers)

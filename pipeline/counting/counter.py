@@ -120,6 +120,13 @@ class StreamCounter:
         observed = track_observations(matches, instances, scaled, feet_px, self._objects.height_px)
         updates = self._objects.observe(observed, self._clock_s)
 
+        self._rules.frame_objects(
+            [
+                (update.counted.id, update.observations[0])
+                for update in updates
+                if len(update.observations) == 1
+            ]
+        )
         events += [event for update in updates for event in self._count(update)]
         events += [event for gone in self._objects.expired(self._clock_s) for event in self._end(gone)]
 

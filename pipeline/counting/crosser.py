@@ -78,6 +78,34 @@ class Crosser:
             if border not in observation.edges:
                 self.full_extent_px[border] = observation.extent_px(border)
 
+    @property
+    def settled_side(self) -> int:
+        """The side of an object to which nothing can happen while it stays there beyond the dead band; 0: none such."""
+        at_rest = (
+            self.first_side
+            and not self.border
+            and not self.pending
+            and self.hand == self.side
+            and len(self.path) == 1
+            and (self.before is not None or not self.arriving)
+        )
+        return self.side if at_rest else 0
+
+    def take(self, other: Crosser) -> None:
+        """Takes over what does not depend on the line.
+
+        Args:
+            other: State of the same object.
+        """
+        self.before, self.last = other.before, other.last
+        self.whole, self.full_extent_px = other.whole, other.full_extent_px
+
+    def without_line(self) -> Crosser:
+        """A copy of what does not depend on the line."""
+        result = Crosser(arriving=self.arriving)
+        result.take(self)
+        return result
+
     def inherit_extent(self, older: Crosser) -> None:
         """Takes over the extent of the object that this one continues, where its own is not known.
 

@@ -20,6 +20,8 @@ leave, and `_side` for the narrower dead band.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pipeline.config.schema import LineConfig
@@ -51,9 +53,32 @@ class LineCounter(AttributeState):
     def __init__(self, config: LineConfig, frame: tuple[int, int]) -> None:
         self._config = config
         self._frame = frame
+        self.anchor = config.anchor
         self._line = Polyline([(x * frame[0], y * frame[1]) for x, y in config.points])
         self._room = self._line.room(frame)
         self._crossers: dict[int, Crosser] = {}
+
+    @property
+    def line(self) -> Polyline:
+        """The line in pixels."""
+        return self._line
+
+    @property
+    def crossers(self) -> Mapping[int, Crosser]:
+        """Object -> its state relative to the line."""
+        return self._crossers
+
+    def catch_up(self, object_id: int, recent: Crosser) -> None:
+        """Brings the state of an object up to date that `observe` was not told of, since nothing could happen to it.
+
+        Args:
+            object_id: the object; its state is settled (`Crosser.settled_side`), and it has been beyond the dead band.
+            recent: has its last observations and its extent.
+        """
+        crosser = self._crossers[object_id]
+        if crosser.last is not recent.last and recent.last is not None:
+            crosser.take(recent)
+            crosser.path = [self._anchor(recent.last)[0]]
 
     def observe(self, object_id: int, observation: Observation, arriving: bool = False) -> str | None:
         """Takes the next observation of an object.
@@ -182,9 +207,9 @@ class LineCounter(AttributeState):
 
     def _anchor(self, observation: Observation) -> tuple[Xy, float]:
         """The position that makes the path, and its signed distance to the line, which tells the side."""
-        if self._config.anchor == "mask":
+        if self.anchor == "mask":
             return self._line.mask_anchor(np.array(observation.place_px), observation.mask)
-        place = observation.foot if self._config.anchor == "foot" else observation.center
+        place = observation.foot if self.anchor == "foot" else observation.center
         return place, self._line.distance(place)
 
     def _side(self, distance: float, height_px: float) -> int:

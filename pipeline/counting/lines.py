@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.counting.line_counter import LineCounter
+from pipeline.counting.line_counters import LineCounters
 from pipeline.counting.rule import CountedStream, CountingRule, among
 from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
@@ -25,7 +25,7 @@ class Lines(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._config = stream.config.lines
-        self._counters: dict[str, LineCounter] = {}
+        self._counters: LineCounters | None = None
         self._counted: Crossings = {line: {} for line in self._config}
         self._shown: Crossings | None = None
         """Cached result of `crossings`, which is read with every frame; None: out of date."""
@@ -33,37 +33,45 @@ class Lines(CountingRule):
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
-        self._counters = {name: LineCounter(line, frame) for name, line in self._config.items()}
+        self._counters = LineCounters(self._config, frame) if self._config else None
+
+    def frame_objects(self, observed: Sequence[tuple[int, Observation]]) -> None:
+        """See `CountingRule.frame_objects`."""
+        if self._counters is not None:
+            self._counters.look(observed)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
         """See `CountingRule.observe`."""
-        events = []
-        for name, counter in self._counters.items():
-            direction = counter.observe(object_id, observation, arriving)
-            # followed whatever its class, for the vote may still change; counted only as a class of the line
-            if direction is not None and among(class_name, self._config[name].classes):
-                events.append(self._crossed(name, direction, class_name, object_id, observation))
-        return events
+        if self._counters is None:
+            return ()
+        # followed whatever its class, for the vote may still change; counted only as a class of the line
+        return [
+            self._crossed(name, direction, class_name, object_id, observation)
+            for name, direction in self._counters.observe(object_id, observation, arriving)
+            if among(class_name, self._config[name].classes)
+        ]
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        events = []
-        for name, counter in self._counters.items():
-            direction = counter.stitch(object_id, later, first.frame_time.pts_s)
-            if direction is not None and self._counts(name, class_name):
-                events.append(self._crossed(name, direction, class_name, object_id, first))
-        return events
+        if self._counters is None:
+            return ()
+        return [
+            self._crossed(name, direction, class_name, object_id, first)
+            for name, direction in self._counters.stitch(object_id, later, first.frame_time.pts_s)
+            if self._counts(name, class_name)
+        ]
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """See `CountingRule.end`."""
-        events = []
-        for name, counter in self._counters.items():
-            left = counter.end(object_id)
-            if left is not None and self._counts(name, class_name):
-                events.append(self._crossed(name, left[0], class_name, object_id, left[1]))
-        return events
+        if self._counters is None:
+            return ()
+        return [
+            self._crossed(name, direction, class_name, object_id, last)
+            for name, direction, last in self._counters.end(object_id)
+            if self._counts(name, class_name)
+        ]
 
     def parts(self) -> Mapping[str, RulePart]:
         """See `CountingRule.parts`: one for each line."""
@@ -71,12 +79,15 @@ class Lines(CountingRule):
 
     def _part(self, line: str) -> StateOf:
         def take() -> State:
-            counter = self._counters.get(line)  # there is none before the first frame that the model has seen
-            return {"counter": counter and counter.state(), "counted": self._counted[line]}
+            # there is none before the first frame that the model has seen
+            counter = None if self._counters is None else self._counters.counter(line).state()
+            return {"counter": counter, "counted": self._counted[line]}
 
         def put(state: State) -> None:
             if state["counter"] is not None:
-                self._counters[line].restore(state["counter"])
+                if self._counters is None:
+                    raise StateError(f"line {line}: no frame had been counted")
+                self._counters.restore(line, state["counter"])
             directions = set(self._config[line].directions)
             if any(set(counts) != directions for counts in state["counted"].values()):
                 raise StateError(f"line {line}: its crossings are in other directions")

@@ -10,7 +10,7 @@ through it, so it must not use clocks, files or random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -209,6 +209,16 @@ class CountingRule:
             Events of this frame.
         """
         return ()
+
+    def frame_objects(self, observed: Sequence[tuple[int, Observation]]) -> None:
+        """Called for each frame that the model has seen, before `observe` for its objects, with all of them together.
+
+        For rules that find out with arrays about which of many objects nothing has to be done.
+
+        Args:
+            observed: Objects known before, each with its observation in this frame, which `observe` may follow with.
+                Where a frame confirms a track, its observations come in calls of `observe` only.
+        """
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> Iterable[CountEvent]:
         """A new object is confirmed. Its earlier observations follow in calls of `observe`.

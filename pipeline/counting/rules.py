@@ -41,6 +41,9 @@ class CountingRules:
         self._rules: Sequence[CountingRule] = (*built_in, *others)
         self._of_all_classes = [rule for rule in self._rules if rule.all_classes]
         self._of_frames = [rule for rule in self._rules if type(rule).frame is not CountingRule.frame]
+        self._of_all_objects = [
+            rule for rule in self._rules if type(rule).frame_objects is not CountingRule.frame_objects
+        ]
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
@@ -54,6 +57,11 @@ class CountingRules:
         for rule in self._of_frames:
             self._collect(rule.frame(frame_time, condition), events)
         return events
+
+    def frame_objects(self, observed: Sequence[tuple[int, Observation]]) -> None:
+        """See `CountingRule.frame_objects`."""
+        for rule in self._of_all_objects:
+            rule.frame_objects(observed)
 
     def confirm(self, object_id: int, class_name: str, observation: Observation) -> list[CountEvent]:
         """See `CountingRule.confirm`."""
@@ -145,6 +153,8 @@ class CountingRules:
         self._rules = (*self._rules, rule)
         if rule.all_classes:
             self._of_all_classes.append(rule)
+        if kind.frame_objects is not CountingRule.frame_objects:
+            self._of_all_objects.append(rule)
         return rule
 
     def of(self, kind: type[_Rule]) -> _Rule:

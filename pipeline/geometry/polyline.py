@@ -55,6 +55,11 @@ class Polyline:
         self._bends = tuple(zip(self._start[1:].tolist(), bend_normal.tolist(), strict=True))
         """Place and normal of each bend."""
 
+    @property
+    def straight(self) -> tuple[Floats, Floats]:
+        """Start (2,) and left-hand normal (2,) of the first segment: all there is of a line without bends."""
+        return self._start[0], self._normal[0]
+
     def distance(self, point: Xy) -> float:
         """Signed distance of a point to the extended polyline in pixels: positive on the left-hand side.
 

@@ -10,24 +10,20 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import msgspec
 import numpy as np
 
-from pipeline.config.time_zone import zone_of
-from pipeline.counting.calendar import Calendar
-from pipeline.counting.counter import StreamCounter
 from pipeline.counting.frame_result import TrackRow, tracks_of
 from pipeline.errors import OutputError
-from pipeline.records.checkpoint import Checkpoint, Position, SectionKey, digest
+from pipeline.records.checkpoint import Checkpoint, Position
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
 from pipeline.records.heat import heat_path, write_heat
 from pipeline.records.log_check import usable_rows
 from pipeline.records.recovery import Recovery
 from pipeline.records.rows import Row, RowWriter, rows_path
-from pipeline.records.state import StateError
 from pipeline.stages.context import StageContext, now
 from pipeline.stages.sequencer import Sequencer
+from pipeline.stages.stream_counts import STREAM, StreamCounts
 from pipeline.stages.stream_log import Sections, StreamLog
 from pipeline.transport.messages import EndOfStream, Instances, Tracks
 from pipeline.transport.totals import StreamTotals
@@ -37,11 +33,6 @@ log = logging.getLogger(__name__)
 
 KEPT_TRACKS = 512
 """`Tracks` kept for a sink that is restarted: more than any ring has slots."""
-_STREAM = "stream"
-_STREAM_KEY = SectionKey(1, "")
-_CALENDAR = "calendar"
-_NOT_A_STATE = (StateError, AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What a state raises that holds something else than it has to."""
 
 
 class StreamState:
@@ -61,7 +52,6 @@ class StreamState:
     Attributes:
         tracks: The newest `KEPT_TRACKS`, oldest first.
         events: Events that are not written yet.
-        skipped: Reason -> frames that the model did not see.
         last: The newest frame that is counted.
         ending: Where the stream ends, once that is known.
         finished: All frames are counted, and the last decisions are made.
@@ -92,12 +82,11 @@ class StreamState:
             if context.tracks
             else None
         )
-        self._zone = zone_of(context.config.time_zone)
-        self._calendar_key = SectionKey(1, digest(str(self._zone)))
-        self._begin_anew()
+        self._counts = StreamCounts(
+            context.config, name, context.classes, rows=self._rows is not None, recording=self._recording
+        )
         self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
         self.events: list[CountEvent] = []
-        self.skipped: dict[str, int] = {}
         self.last: Position | None = None
         self.ending: EndOfStream | None = None
         self.finished = False
@@ -117,12 +106,7 @@ class StreamState:
 
     def totals(self) -> StreamTotals:
         """The counts so far."""
-        totals = self._counter.totals()
-        if self._calendar is not None:
-            summary = totals.summary | {"calendar": self._calendar.summary(totals.summary)}
-            series = (*totals.series, self._calendar.series(totals.summary))
-            totals = msgspec.structs.replace(totals, summary=summary, series=series)
-        return msgspec.structs.replace(totals, frames=self.next_seq, skipped=dict(self.skipped))
+        return self._counts.totals(self.next_seq)
 
     def take(self, instances: Instances) -> int:
         """Logs and counts the frames that are now in sequence.
@@ -161,15 +145,15 @@ class StreamState:
         log.info(words, end.frames, extra={"stream": self.name})
         self._keep_now()
         if end.complete:
-            self.events += self._counter.finish()
+            self.events += self._counts.counter.finish()
         if self._rows is not None:
-            self._add_rows(self._counter.last_rows())
-            self._rows.finish(self._counter.final_ids())
+            self._add_rows(self._counts.counter.last_rows())
+            self._rows.finish(self._counts.counter.final_ids())
         self.write_heat()
 
     def write_heat(self) -> None:
         """Writes where objects have been so far, from which the heat map is drawn."""
-        if heat := self._counter.heat():
+        if heat := self._counts.counter.heat():
             try:
                 write_heat(heat_path(self._context.out, self.name), heat)
             except OutputError as error:
@@ -197,13 +181,6 @@ class StreamState:
         if self._rows is not None:
             self._rows.close()
 
-    def _begin_anew(self) -> None:
-        context = self._context
-        self._counter = StreamCounter(
-            self.name, self._config, context.config.tracker, context.classes, rows=bool(context.tracks)
-        )
-        self._calendar = None if self._recording else Calendar(self._zone)
-
     def _recover(self, beat: Callable[[], object]) -> None:
         """Restores the newest checkpoint, and counts the frames again that were logged after it."""
         began_s, extra = now(), {"stream": self.name}
@@ -228,15 +205,14 @@ class StreamState:
 
     def _start(self) -> Recovery:
         """Where to go on. Of a stream without end, at most one segment is counted again."""
-        wanted = self._section_keys()
-        required = tuple(wanted) if self._recording else (_STREAM, *self._counter.required_sections)
+        wanted, required = self._counts.section_keys(), self._counts.required_sections
         if self._rows is not None:  # the file of rows is written anew, from the first frame on
-            return self._log.recover({}, (_STREAM,), self._restore)
+            return self._log.recover({}, (STREAM,), self._counts.restore)
         newest = None if self._recording else self._log.newest_checkpoint(wanted)
         is_of_other_tracker = newest is not None and not newest.states.keys() >= set(required)
         if is_of_other_tracker and self._carry_on(newest, "its configuration has changed"):
             return Recovery(None, iter(()), self._next_seq)
-        recovery = self._log.recover(wanted, required, self._restore)
+        recovery = self._log.recover(wanted, required, self._counts.restore)
         if recovery.checkpoint is not None or self._recording:
             return recovery
         if self._carry_on(newest, "its state cannot be restored"):
@@ -256,22 +232,8 @@ class StreamState:
 
     def _carry_on(self, checkpoint: Checkpoint | None, why: str) -> bool:
         """Begins tracking anew and goes on with the counts of a checkpoint; False where it has none to go on with."""
-        if (
-            checkpoint is None
-            or self._calendar is None
-            or not checkpoint.states.keys() >= {_STREAM, _CALENDAR}
-        ):
+        if checkpoint is None or not self._counts.carry_on(checkpoint):
             return False
-        calendar = dict(checkpoint.states[_CALENDAR])
-        try:
-            totals = calendar.pop("totals")
-            skipped = dict(checkpoint.states[_STREAM]["skipped"])
-            self._calendar.restore(calendar)
-            self._calendar.carry(totals)
-        except _NOT_A_STATE:
-            self._begin_anew()
-            return False
-        self.skipped = skipped
         last = self._log.last_logged() or checkpoint.header.position
         self.last, self._next_seq = last, last.seq + 1
         log.warning(
@@ -282,55 +244,21 @@ class StreamState:
         )
         return True
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        """Continues from a checkpoint.
-
-        Raises:
-            StateError: It holds something else than a state; all is as before the first frame.
-        """
-        rest = dict(checkpoint.states)
-        own, calendar = rest.pop(_STREAM), rest.pop(_CALENDAR, None)
-        try:
-            self._counter.restore(rest)
-            if self._calendar is not None and calendar is not None:
-                self._calendar.restore({key: value for key, value in calendar.items() if key != "totals"})
-            self.skipped = dict(own["skipped"])
-        except _NOT_A_STATE as error:
-            self._begin_anew()
-            raise StateError(str(error)) from None
-
-    def _section_keys(self) -> dict[str, SectionKey]:
-        own = {_STREAM: _STREAM_KEY} | ({} if self._calendar is None else {_CALENDAR: self._calendar_key})
-        return own | self._counter.section_keys()
-
-    def _sections(self) -> Sections:
-        if self._rows is not None:
-            return {}
-        own: Sections = {_STREAM: (_STREAM_KEY, {"skipped": dict(self.skipped)})}
-        if self._calendar is not None:
-            calendar = self._calendar.state() | {"totals": self._counter.summary()}
-            own = {**own, _CALENDAR: (self._calendar_key, calendar)}
-        return {**own, **self._counter.sections()}
-
     def _flushed_sections(self) -> Sections:
         """The state, once the events that belong to it are written."""
         self._write_events()
-        return self._sections()
+        return {} if self._rows is not None else self._counts.sections()
 
     def _keep_now(self) -> None:
         if self.last is not None:
             self._log.keep(self._flushed_sections, self.last, at_once=True)
 
     def _count(self, instances: Instances) -> None:
-        if self._calendar is not None:
-            self._calendar.advance(instances.wall_s, self._counter.summary)
-        result = self._counter.update(instances)
+        result = self._counts.update(instances)
         self.tracks.append(result.tracks)
         self.events += result.events
         self.last = Position.of(instances)
         self._next_seq = instances.seq + 1
-        if instances.skipped:
-            self.skipped[instances.skipped] = self.skipped.get(instances.skipped, 0) + 1
         self._add_rows(result.rows)
 
     def _add_rows(self, rows: Iterable[TrackRow]) -> None:

@@ -33,6 +33,10 @@ MAX_SHAPE_COST = 3.7
 """The most that a difference of heights can cost."""
 SHAPE_TOLERANCE = 0.49
 """Standard deviation of the logarithm of the ratio of heights between two observations of one object."""
+SCALE_FREE = float(np.log(1.1))
+SCALE_TOLERANCE = 0.25
+"""An object grows or shrinks by the first, logarithms of factors, from one frame to the next, on both axes, without any
+cost; the second is the standard deviation beyond it. Cut boxes change along one axis."""
 OVERLAP_WEIGHT = 3.5
 UNCERTAINTY_WEIGHT = 0.3
 """Weight of the log variance of the prediction: an unobserved track does not win a detection that fits
@@ -182,6 +186,7 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
     costs += (
         (UNCERTAINTY_WEIGHT / 2) * vague
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
+        + _scale_costs(measured[:, 2] / expected[:, 2], ratio)
         + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, predicted, old.new[columns]))
         + CONFUSED_CLASS_COST * (new.class_ids[rows] != old.class_ids[columns])
         + (CLASS_CHANGE_COST - CONFUSED_CLASS_COST) * (new.groups[rows] != old.groups[columns])
@@ -306,6 +311,20 @@ def _came_in(off: Floats, new: Measurements, old: Predictions, rows: Rows, colum
     row, column = rows[some], columns[some]
     sd = np.sqrt(old.variance[column, :2] + old.noise[:2] * kalman.area_of(new.cxcywh_px[row]))
     result: Rows = some[came_in(off[some], old.leaving[column], new.edges[row], sd)]
+    return result
+
+
+def _scale_costs(width_ratio: Floats, height_log_ratio: Floats) -> Floats:
+    """(K,) cost of a change of size on both axes alike: of another object at another distance, or of one in its place.
+
+    Args:
+        width_ratio: (K,) measured width in expected widths.
+        height_log_ratio: (K,) logarithm of the measured height in expected heights.
+    """
+    width = np.log(width_ratio)
+    same = np.where(width * height_log_ratio > 0, np.minimum(np.abs(width), np.abs(height_log_ratio)), 0.0)
+    beyond = np.maximum(same - SCALE_FREE, 0.0)
+    result: Floats = beyond * beyond * (0.5 / SCALE_TOLERANCE**2)
     return result
 
 

@@ -25,12 +25,13 @@ SURE_SCORE_SUM = 8.0
 """Sum of the scores of all observations of an object that is beyond doubt."""
 WEAK_VARIANCE = 0.2
 """Variance of an object that is not, and of a track that nearly was one."""
-MARGIN_SIGMAS = 1.6
-"""Standard deviations in the margin, where decisions are wrong independently of each other."""
-COMMON_SHARE = 0.3
-"""Part of the variance that is added: in some scenes they are mostly wrong in the same way."""
+MARGIN_SIGMAS = 1.64
+"""Standard deviations in the margin where decisions are wrong independently of each other: 90 % of a normal
+distribution."""
+COMMON_SHARE = 1.4
+"""Part of the variance that makes the margin where decisions are mostly wrong in the same way, as in crowds."""
 UNSEEN_SHARE = 0.04
-"""Part of the count that is added: objects that the detector saw too little of for any decision."""
+"""Part of the count that is added then: objects that the detector saw too little of for any decision."""
 
 
 def variance(probability: float) -> float:
@@ -52,13 +53,15 @@ def is_ambiguous(probability: float) -> bool:
 
 
 def margin(variance_sum: float, count: int) -> int:
-    """By how many objects a count may be off.
+    """By how many objects a count may be off: the larger one of what independent and what common errors come to.
 
     Args:
         variance_sum: variance of the decisions behind it.
         count: the count.
     """
-    return round(MARGIN_SIGMAS * sqrt(variance_sum) + COMMON_SHARE * variance_sum + UNSEEN_SHARE * count)
+    independent = MARGIN_SIGMAS * sqrt(variance_sum)
+    common = COMMON_SHARE * variance_sum + UNSEEN_SHARE * count
+    return round(max(independent, common))
 
 
 @checkpointed

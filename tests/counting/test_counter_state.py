@@ -176,7 +176,11 @@ def test_a_counter_that_is_restored_again_and_again_counts_the_same() -> None:
     assert patched.totals() == undisturbed.totals()
 
 
-CACHES = ("._shown", "._shown_classes", "._unsaved")
+CACHES = (
+    *("._shown", "._shown_classes", "._unsaved"),
+    # of `LineCounters`, made from the state of the lines
+    *(f"._counters.{name}" for name in ("_recent", "_rows", "_free", "_sides", "_near", "_restored")),
+)
 
 
 def contents(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, str]]:

@@ -156,7 +156,7 @@ def test_a_segment_replayed_from_its_checkpoint_gives_the_next_one_bit_for_bit(l
         assert state.next_seq == records[0].seq
         for record in records:
             state.take(record)
-        assert state._log._encode(state._sections, state.last) == expected
+        assert state._log._encode(state._counts.sections, state.last) == expected
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "foreign"])

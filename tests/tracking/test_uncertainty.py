@@ -63,11 +63,14 @@ def test_who_is_lost_and_comes_back_elsewhere_is_somebody_else_beyond_doubt() ->
     assert told([*stands, *hidden, *again, *[[]] * 260])[-1] == (2, 0, 0)
 
 
-def test_the_margin_grows_with_the_root_of_the_variance_where_that_is_small() -> None:
+def test_the_margin_grows_with_the_root_of_the_variance_while_that_is_small_and_then_with_the_variance() -> (
+    None
+):
     margins = [margin(variance, 10) for variance in range(200)]
     assert margins[0] == 0
     assert margins == sorted(margins)
-    assert margins[100] < 100
+    assert margin(1.0, 0) == 2 * margin(0.25, 0)
+    assert margin(400.0, 0) == 4 * margin(100.0, 0)
 
 
 def test_the_truth_lies_within_the_margin_most_of_the_time() -> None:
