@@ -30,7 +30,7 @@ from torchvision.utils import draw_segmentation_masks
 
 from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay import Overlay
 
@@ -45,7 +45,7 @@ STREAM = StreamConfig(
 )
 
 
-def scene(objects: int, frame: int) -> Tracks:
+def scene(objects: int, frame: int) -> FrameTracks:
     """Objects of 60 to 180 x 120 to 400 pixels that walk; the same ones in every frame."""
     random = np.random.default_rng(7)
     sizes = np.stack([random.uniform(60, 180, objects), random.uniform(120, 400, objects)], axis=1)
@@ -59,7 +59,7 @@ def scene(objects: int, frame: int) -> Tracks:
     cv2.rectangle(mask, (7, 16), (12, 27), (255,), -1)
     cv2.rectangle(mask, (16, 16), (21, 27), (255,), -1)
     mask = np.asarray(cv2.GaussianBlur(mask, (3, 3), 0), np.uint8)
-    return Tracks(
+    return FrameTracks(
         stream="gate", epoch=0, seq=frame, index=frame, pts_s=frame / 25, wall_s=0.0,
         ids=np.arange(1, objects + 1), boxes_px=boxes, scores=np.full(objects, 0.9, np.float32),
         class_ids=(np.arange(objects) % 2).astype(np.int16), masks=np.repeat(mask[None], objects, axis=0),

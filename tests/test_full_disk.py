@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.sinks.retried import RETRY_S, RetriedSink
 from pipeline.sinks.sink import VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.video.video_index import read_index, video_folder
 from tests.running import Command, frames_of, log_size, run_log, scene, summary, wait_until
 from tests.sinks.test_frame_writer import grey, tracks
@@ -101,7 +101,7 @@ class Disk:
         self.write_frame(None, None)
         self.written -= 1
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         return True
 
     def ready(self) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pipeline.api.configuration import validated
 from pipeline.api.tracks import Tracks
 from pipeline.config.schema import LineConfig, StreamConfig, ZoneConfig
+from pipeline.counting.counted_stream import CountedStream
 from pipeline.counting.lines import Lines
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.zones import Zones
 from pipeline.records.event import CountEvent
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.rule import CountingRule
 from pipeline.records.event import CountEvent
 from pipeline.tracking.observation import Observation
 

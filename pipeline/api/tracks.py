@@ -48,7 +48,7 @@ class Tracks:
     @classmethod
     def of_message(
         cls,
-        message: messages.Tracks,
+        message: messages.FrameTracks,
         classes: Sequence[str],
         frame_size: tuple[int, int],
         steps: tuple[Step, ...],

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.counting.rule import among
+from pipeline.counting.counted_stream import among
 from pipeline.counting.track_observations import TrackObservation
 from pipeline.records.state import AttributeState
-from pipeline.tracking.base import Tracker
+from pipeline.tracking.base import TrackingEngine
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.identities import CountedObject
 from pipeline.tracking.objects import ObjectRegistry
@@ -55,7 +55,7 @@ class CountedObjects(AttributeState):
     def __init__(
         self,
         config: TrackerConfig,
-        tracker: Tracker,
+        tracker: TrackingEngine,
         class_names: Sequence[str],
         wanted: Iterable[str] | None,
         moving: bool,

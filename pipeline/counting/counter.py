@@ -59,7 +59,7 @@ class StreamCounter:
         tracker: how instances become objects.
         classes: the model's class names.
         rows: whether rows of a track file are wanted.
-        pictures: whether pictures are drawn of it: `Tracks` with the counts so far, and the heat map.
+        pictures: whether pictures are drawn of it: `FrameTracks` with the counts so far, and the heat map.
 
     Raises:
         ConfigError: a rule in the configuration does not exist, or its settings are wrong.

@@ -29,7 +29,7 @@ class Crosser:
         whole: the last observation that touched no border.
         full_extent_px: border -> extent perpendicular to it, when the object last did not touch that border, where
             that was later than `whole`.
-        arriving: as in `LineCounter.observe`.
+        arriving: as in `CrossingDetector.observe`.
         first_side, first_path: the side that was confirmed first, and the path up to there. `stitch` needs them to tell
             whether the line was crossed between two objects that are one.
         before, last: the last two observations.

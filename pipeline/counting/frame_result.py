@@ -12,7 +12,7 @@ from pipeline.geometry.plane import Floats
 from pipeline.records.event import CountEvent
 from pipeline.records.state import checkpointed
 from pipeline.tracking.identities import CountedObject
-from pipeline.transport.messages import Instances, Tracks
+from pipeline.transport.messages import FrameTracks, Instances
 
 
 @checkpointed
@@ -45,7 +45,7 @@ class FrameResult:
         rows: rows of a track file that are final now; most are of earlier frames, since boxes are smoothed.
     """
 
-    tracks: Tracks
+    tracks: FrameTracks
     events: list[CountEvent]
     rows: list[TrackRow]
 
@@ -56,7 +56,7 @@ def tracks_of(
     feet_px: Floats,
     drawn: Mapping[str, Any],
     events: Sequence[CountEvent],
-) -> Tracks:
+) -> FrameTracks:
     """The message for the sink.
 
     Args:
@@ -67,7 +67,7 @@ def tracks_of(
         events: of this frame.
     """
     rows = np.array([row for row, _ in visible], np.int64)
-    return Tracks(
+    return FrameTracks(
         stream=instances.stream,
         epoch=instances.epoch,
         seq=instances.seq,

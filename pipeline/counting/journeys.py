@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rule_state import RulePart
 from pipeline.counting.zones import INSIDE
 from pipeline.records.event import CountEvent

@@ -1,4 +1,4 @@
-"""Rule `lines`: directed crossings of the configured lines. When an object crosses is decided in `line_counter.py`."""
+"""Rule `lines`: directed crossings of the configured lines. `crossing_detector.py` decides when an object crosses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.counting.line_counters import LineCounters
-from pipeline.counting.rule import CountedStream, CountingRule, among
+from pipeline.counting.counted_stream import CountedStream, among
+from pipeline.counting.crossing_detectors import CrossingDetectors
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent
@@ -25,7 +26,7 @@ class Lines(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._config = stream.config.lines
-        self._counters: LineCounters | None = None
+        self._counters: CrossingDetectors | None = None
         self._counted: Crossings = {line: {} for line in self._config}
         self._shown: Crossings | None = None
         """Cached result of `crossings`, which is read with every frame; None: out of date."""
@@ -33,7 +34,7 @@ class Lines(CountingRule):
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
-        self._counters = LineCounters(self._config, frame) if self._config else None
+        self._counters = CrossingDetectors(self._config, frame) if self._config else None
 
     def frame_objects(self, observed: Sequence[tuple[int, Observation]]) -> None:
         """See `CountingRule.frame_objects`."""

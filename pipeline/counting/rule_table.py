@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from pipeline.config.fields import ConfigModel
 from pipeline.config.schema import RuleConfig, StreamConfig
 from pipeline.config.validation import describe
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.rule import CountingRule
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
 

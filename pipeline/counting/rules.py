@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pipeline.config.schema import StreamConfig
-from pipeline.counting.rule import CountedStream, CountingRule, ObjectTable
+from pipeline.counting.counted_stream import CountedStream, ObjectTable
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rule_state import RulePart
 from pipeline.counting.rule_table import make_rules
 from pipeline.records.event import CountEvent
@@ -123,7 +124,7 @@ class CountingRules:
         )
 
     def drawn(self) -> dict[str, Any]:
-        """Fields of `Tracks` that hold what the annotated video shows of the counts."""
+        """Fields of `FrameTracks` that hold what the annotated video shows of the counts."""
         fields: dict[str, Any] = {}
         for rule in self._rules if self._pictures else ():
             fields |= rule.drawn()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rule_state import RulePart, StateOf
 from pipeline.metrics.series import Sample, Series
 from pipeline.records.event import CountEvent

@@ -1,13 +1,14 @@
-"""Rule `zones`: occupancy, entries, exits and dwell time of the zones. `zone_counter.py` follows the objects."""
+"""Rule `zones`: occupancy, entries, exits and dwell time of the zones. `passage_detector.py` follows the objects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.counting.rule import CountedStream, CountingRule, among
+from pipeline.counting.counted_stream import CountedStream, among
+from pipeline.counting.passage_detector import Passage, PassageDetector
+from pipeline.counting.rule import CountingRule
 from pipeline.counting.rule_state import RulePart
-from pipeline.counting.zone_counter import Passage, ZoneCounter
 from pipeline.metrics.series import Kind, Sample, Series
 from pipeline.records.event import CountEvent
 from pipeline.tracking.observation import Observation
@@ -31,7 +32,7 @@ class Zones(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._config = stream.config.zones
-        self._counters = {name: ZoneCounter(zone) for name, zone in self._config.items()}
+        self._counters = {name: PassageDetector(zone) for name, zone in self._config.items()}
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""

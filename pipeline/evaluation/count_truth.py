@@ -32,7 +32,7 @@ COLUMNS = ("kind", "time_s", "line", "class", "direction")
 
 
 @dataclass(frozen=True, slots=True)
-class CountEvent:
+class ComparedEvent:
     """A true or counted event.
 
     Attributes:
@@ -66,7 +66,7 @@ class TrueCounts:
         fps: set if the true times come from frame numbers: the times of counted events then do, too.
     """
 
-    events: tuple[CountEvent, ...]
+    events: tuple[ComparedEvent, ...]
     unique: Mapping[str, int] | None
     lines: frozenset[str]
     zones: frozenset[str]
@@ -126,7 +126,7 @@ def _from_table(path: Path, records: Sequence[Any], unique: Any) -> TrueCounts:
             continue
         name, direction = _word(record, "line", where), _word(record, "direction", where)
         (lines if kind == "line" else zones).add(name)
-        events.append(CountEvent(kind, _time(record, where), name, class_name, direction))
+        events.append(ComparedEvent(kind, _time(record, where), name, class_name, direction))
     if unique is not None:
         if not (isinstance(unique, dict) and all(isinstance(count, int) for count in unique.values())):
             raise EvaluationError(f"{path}: unique: expected numbers of objects by class")
@@ -158,13 +158,15 @@ def _time(record: Mapping[str, Any], where: str) -> float:
 def _from_scene(path: Path, data: Any) -> TrueCounts:
     truth = scene_truth(path, data)
     events = [
-        CountEvent(
+        ComparedEvent(
             "line", one.frame / truth.fps, one.line, one.class_name, one.direction, f"object {one.track_id}"
         )
         for one in truth.crossings
     ]
     events += [
-        CountEvent("zone", one.frame / truth.fps, one.zone, one.class_name, ENTRY, f"object {one.track_id}")
+        ComparedEvent(
+            "zone", one.frame / truth.fps, one.zone, one.class_name, ENTRY, f"object {one.track_id}"
+        )
         for one in truth.entries
     ]
     events.sort(key=lambda event: event.time_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.count_truth import ENTRY, CountEvent, TrueCounts
+from pipeline.evaluation.count_truth import ENTRY, ComparedEvent, TrueCounts
 from pipeline.evaluation.matching import match
 from pipeline.evaluation.report import f1, percent
 from pipeline.evaluation.run_events import read_events, read_stream_summary
@@ -26,8 +26,8 @@ class MatchedEvents:
         pairs: (index in `true`, index in `counted`) of events with the same name, class and direction.
     """
 
-    true: tuple[CountEvent, ...]
-    counted: tuple[CountEvent, ...]
+    true: tuple[ComparedEvent, ...]
+    counted: tuple[ComparedEvent, ...]
     pairs: tuple[tuple[int, int], ...]
 
     @property
@@ -50,7 +50,7 @@ class MatchedEvents:
         """Percent."""
         return percent(self.hits, len(self.true))
 
-    def only(self, wanted: Callable[[CountEvent], bool]) -> MatchedEvents:
+    def only(self, wanted: Callable[[ComparedEvent], bool]) -> MatchedEvents:
         """The events that `wanted` accepts; it must give the same answer for both events of a pair."""
         true = [place for place, event in enumerate(self.true) if wanted(event)]
         counted = [place for place, event in enumerate(self.counted) if wanted(event)]
@@ -140,7 +140,7 @@ def score_counts(
 
 
 def match_events(
-    true: Sequence[CountEvent], counted: Sequence[CountEvent], kind: str, tolerance_s: float
+    true: Sequence[ComparedEvent], counted: Sequence[ComparedEvent], kind: str, tolerance_s: float
 ) -> MatchedEvents:
     """Match events by name, class, direction and time.
 
@@ -155,17 +155,17 @@ def match_events(
     return MatchedEvents(ours, theirs, tuple(pairs))
 
 
-def _key(event: CountEvent) -> tuple[float, tuple[str, str, str]]:
+def _key(event: ComparedEvent) -> tuple[float, tuple[str, str, str]]:
     return event.time_s, (event.name, event.class_name, event.direction)
 
 
-def _event(row: dict[str, Any], fps: float | None) -> CountEvent:
+def _event(row: dict[str, Any], fps: float | None) -> ComparedEvent:
     time_s = row["frame"] / fps if fps else row["pts_s"]
     what = f"frame {row['frame']}, track {row['track']}, score {row['score']:.2f}"
-    return CountEvent(row["kind"], time_s, row["name"], row["class_name"], row["direction"], what)
+    return ComparedEvent(row["kind"], time_s, row["name"], row["class_name"], row["direction"], what)
 
 
-def _known(event: CountEvent, truth: TrueCounts) -> bool:
+def _known(event: ComparedEvent, truth: TrueCounts) -> bool:
     if event.kind == "line":
         return event.name in truth.lines
     return event.name in truth.zones and (event.direction == ENTRY or not truth.entries_only)

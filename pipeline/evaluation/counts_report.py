@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.evaluation import svg
-from pipeline.evaluation.count_truth import CountEvent
+from pipeline.evaluation.count_truth import ComparedEvent
 from pipeline.evaluation.counts import CountScores, MatchedEvents
 from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, percent_text
 
@@ -106,14 +106,14 @@ def _wrong(scores: CountScores) -> Sheet:
     )
 
 
-def _words(event: CountEvent) -> tuple[str, str, str]:
+def _words(event: ComparedEvent) -> tuple[str, str, str]:
     return event.name, event.class_name, event.direction
 
 
-def _marked(part: MatchedEvents) -> Iterable[tuple[svg.Mark, CountEvent]]:
+def _marked(part: MatchedEvents) -> Iterable[tuple[svg.Mark, ComparedEvent]]:
     """Every true event as hit or miss, and the false ones as extra, in the order of time."""
     found, used = {a for a, _ in part.pairs}, {b for _, b in part.pairs}
-    marks: list[tuple[svg.Mark, CountEvent]] = [
+    marks: list[tuple[svg.Mark, ComparedEvent]] = [
         ("hit" if place in found else "miss", event) for place, event in enumerate(part.true)
     ]
     marks += [("extra", event) for place, event in enumerate(part.counted) if place not in used]

@@ -98,7 +98,7 @@ class ConsoleHandler(logging.Handler):
             return  # the terminal is gone; the log file has the line
 
 
-class LineCounter(logging.Handler):
+class LogLineCounter(logging.Handler):
     """Counts lines.
 
     Args:

@@ -21,7 +21,7 @@ import msgspec
 
 from pipeline.errors import TallycamError
 from pipeline.files import write_bytes
-from pipeline.records.framing import FrameReader, RecordError, frame, open_for_reading
+from pipeline.records.framing import RecordError, RecordReader, frame, open_for_reading
 from pipeline.records.state import State, StateError, decode_state, encode_state
 from pipeline.transport.messages import Instances
 
@@ -164,7 +164,7 @@ def _read(
     if preamble != _PREAMBLE:
         what = "is of another version" if preamble.startswith(_MAGIC) else "is not a checkpoint"
         raise CheckpointError(f"{path}: {what}")
-    frames = FrameReader(file, path)
+    frames = RecordReader(file, path)
     header = _header(frames, path)
     if header.stream != stream:
         raise CheckpointError(f"{path}: is of stream {header.stream!r}, not {stream!r}")
@@ -190,7 +190,7 @@ def _read(
     return Checkpoint(header, states, unusable)
 
 
-def _header(frames: FrameReader, path: Path) -> CheckpointHeader:
+def _header(frames: RecordReader, path: Path) -> CheckpointHeader:
     payload = frames.next()
     if payload is None:
         raise CheckpointError(f"{path}: ends within its header")

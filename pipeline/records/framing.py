@@ -60,7 +60,7 @@ def open_for_reading(path: Path) -> io.FileIO:
         return path.open("rb", buffering=0)  # heads are read without the payloads between them
 
 
-class FrameReader:
+class RecordReader:
     """Reads the frames of an open file in their order. The file may still be written to.
 
     Attributes:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from pipeline.errors import WireError
-from pipeline.records.framing import DamageError, FrameReader, RecordError, open_for_reading
+from pipeline.records.framing import DamageError, RecordError, RecordReader, open_for_reading
 from pipeline.records.log_check import impossible, usable_rows
 from pipeline.records.log_header import MAGIC, PREAMBLE, READABLE, LogHeader, decode_header
 from pipeline.transport import wire
@@ -136,7 +136,7 @@ class LogFile:
         if len(preamble) == len(PREAMBLE) and preamble[-1] not in READABLE:
             versions = " and ".join(map(str, READABLE))
             raise RecordError(f"{self.path}: has log version {preamble[-1]}, this Tallycam reads {versions}")
-        self._frames = FrameReader(self._file, self.path)
+        self._frames = RecordReader(self._file, self.path)
         payload = self._frames.next() if len(preamble) == len(PREAMBLE) else None
         if payload is None:
             raise IncompleteError(f"{self.path}: is not a whole instances log: it ends within its header")

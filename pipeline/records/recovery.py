@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.records.checkpoint import Checkpoint, CheckpointError, SectionKey, read_checkpoint
 from pipeline.records.framing import RecordError
 from pipeline.records.log_file import LogFile, OnDamage
-from pipeline.records.segments import Segment, read_range, segments
+from pipeline.records.segments import LogSegment, read_range, segments
 from pipeline.records.state import StateError
 from pipeline.transport.messages import Instances
 
@@ -85,7 +85,7 @@ def recover(
     return Recovery(None, _after(log, found, first_seq, on_notice), first_seq)
 
 
-def _segments(log: Path, on_notice: OnDamage) -> list[Segment]:
+def _segments(log: Path, on_notice: OnDamage) -> list[LogSegment]:
     try:
         return segments(log, on_notice)
     except RecordError as error:
@@ -94,7 +94,7 @@ def _segments(log: Path, on_notice: OnDamage) -> list[Segment]:
         return []
 
 
-def _candidates(found: Sequence[Segment], latest: Path) -> Iterator[tuple[Path | bytes, str]]:
+def _candidates(found: Sequence[LogSegment], latest: Path) -> Iterator[tuple[Path | bytes, str]]:
     if latest.exists():
         yield latest, str(latest)
     for segment in reversed(found):
@@ -107,7 +107,9 @@ def _candidates(found: Sequence[Segment], latest: Path) -> Iterator[tuple[Path |
             yield data or b"", f"{segment.path}"
 
 
-def _after(log: Path, found: Sequence[Segment], first_seq: int, on_notice: OnDamage) -> Iterator[Instances]:
+def _after(
+    log: Path, found: Sequence[LogSegment], first_seq: int, on_notice: OnDamage
+) -> Iterator[Instances]:
     if not found:
         return iter(())
     return read_range(log, first_seq, key="seq", on_damage=on_notice)[1]

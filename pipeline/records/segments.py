@@ -25,7 +25,7 @@ _SEGMENT = re.compile(r"\d{12,}\.log")
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class LogSegment:
     """One file of a log."""
 
     path: Path
@@ -78,7 +78,7 @@ def _children(folder: Path) -> list[Path]:
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def segments(path: Path, on_damage: OnDamage | None = None) -> list[Segment]:
+def segments(path: Path, on_damage: OnDamage | None = None) -> list[LogSegment]:
     """The segments of a log with their headers; reads the beginning of each file only.
 
     Args:
@@ -89,10 +89,10 @@ def segments(path: Path, on_damage: OnDamage | None = None) -> list[Segment]:
         RecordError: there is no log, it has no whole segment, or one is damaged and there is no `on_damage`.
     """
     files = log_files(path)
-    found: list[Segment] = []
+    found: list[LogSegment] = []
     for file in files:
         try:
-            found.append(Segment(file, header_of(file)))
+            found.append(LogSegment(file, header_of(file)))
         except IncompleteError:
             if len(files) == 1:
                 raise
@@ -176,7 +176,7 @@ def read_range(
     return header, _records(found, header, on_damage, start, stop, key)
 
 
-def _first_value(segment: Segment, key: Key) -> float:
+def _first_value(segment: LogSegment, key: Key) -> float:
     """Of the first record. A log of version 1 has no times in its header: it begins before everything."""
     header = segment.header
     if key == "seq":
@@ -184,7 +184,7 @@ def _first_value(segment: Segment, key: Key) -> float:
     return float(getattr(header, key)) if header.wall_s else -np.inf
 
 
-def _common_header(found: Sequence[Segment]) -> LogHeader:
+def _common_header(found: Sequence[LogSegment]) -> LogHeader:
     first, *rest = (one.header for one in found)
     classes = first.classes
     for header in rest:
@@ -194,7 +194,7 @@ def _common_header(found: Sequence[Segment]) -> LogHeader:
 
 
 def _records(
-    found: Sequence[Segment],
+    found: Sequence[LogSegment],
     header: LogHeader,
     on_damage: OnDamage | None,
     start: float | None = None,

@@ -23,7 +23,7 @@ import msgspec
 from pipeline.errors import OutputError
 from pipeline.files import open_lock, reason, writing
 from pipeline.records.event import CountEvent
-from pipeline.records.framing import DamageError, FrameReader, RecordError, frame, open_for_reading
+from pipeline.records.framing import DamageError, RecordError, RecordReader, frame, open_for_reading
 
 FILE_BYTES = 1 << 20
 """Size after which the next file begins: about 3,000 events."""
@@ -169,7 +169,7 @@ class SpoolFile:
         try:
             if self._file.read(len(_PREAMBLE)) != _PREAMBLE:
                 raise RecordError(f"{path}: is not an event spool, or is not complete")
-            self._frames = FrameReader(self._file, path)
+            self._frames = RecordReader(self._file, path)
             payload = self._frames.next()
             if payload is None:
                 raise RecordError(f"{path}: ends within its header")

@@ -2,7 +2,7 @@
 
 A class whose state belongs into a checkpoint is `Stateful`; mostly it names the attributes that are its state:
 
-    class LineCounter(AttributeState):
+    class CrossingDetector(AttributeState):
         STATE = ("_counts", "_tracks", "_clock_s")
 
 Values may be numbers and text of Python and NumPy, arrays, lists, tuples, sets, dicts with any keys, `Counter`,

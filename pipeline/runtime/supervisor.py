@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipeline.errors import OutputError, SourceError, StageError, TallycamError
-from pipeline.logs.destinations import LineCounter, run_log_path
+from pipeline.logs.destinations import LogLineCounter, run_log_path
 from pipeline.metrics.disk_metrics import DiskMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.runtime.housekeeping import Housekeeping
@@ -89,7 +89,7 @@ class Supervisor:
             None, or why the run ended early.
         """
         metrics = StageMetrics("supervisor")
-        counter = LineCounter(metrics.log_line)
+        counter = LogLineCounter(metrics.log_line)
         tidying = Housekeeping(self._config, self._run.out, DiskMetrics(metrics.registry))
         socket = RouterSocket(self._run.endpoints.supervisor)
         with metrics, socket as router, self._signals_caught(), tidying, ServiceManager() as manager:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.records.heat import view_path
 from pipeline.sinks.sink import SinkContext, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.heatmap import save_background
 
@@ -33,7 +33,7 @@ class Background:
         """
         self._sample_aspect = video.sample_aspect
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether there is none yet.
 
         Args:
@@ -45,7 +45,7 @@ class Background:
         """Always."""
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Keeps the frame.
 
         Args:

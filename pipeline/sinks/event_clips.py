@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.config.schema import EventClipsConfig, VideoConfig
 from pipeline.sinks.sink import SinkContext
 from pipeline.sinks.video_files import VideoFiles
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.video_index import VideoEntry, add_to_index
 from pipeline.video.video_parts import concat_parts
@@ -44,7 +44,7 @@ class EventClips(VideoFiles):
         self._wanted: set[str] = set()
         """Those of them that belong to an event."""
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Encodes one frame; see `VideoFiles.write_frame`.
 
         Args:
@@ -69,7 +69,7 @@ class EventClips(VideoFiles):
         super().close()
         self._settle(ended=True)
 
-    def _is_over(self, tracks: Tracks) -> bool:
+    def _is_over(self, tracks: FrameTracks) -> bool:
         """Whether a frame belongs into another piece than the one before."""
         assert self._first is not None
         return tracks.epoch != self._first.epoch or tracks.pts_s - self._first.pts_s >= self._piece_s

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from pipeline.sinks.sink import ManagedFrameSink, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay import Overlay
 
@@ -30,7 +30,7 @@ class FrameWriter:
         """Whether every sink can take a frame now."""
         return all(sink.ready() for sink in self._sinks)
 
-    def write(self, planes: Planes, tracks: Tracks) -> None:
+    def write(self, planes: Planes, tracks: FrameTracks) -> None:
         """Writes one frame. Annotations are drawn on the planes themselves: they are not read again.
 
         Args:
@@ -51,7 +51,7 @@ class FrameWriter:
         for sink in annotated:
             sink.write_frame(planes, tracks)
 
-    def write_silence(self, planes: Planes, tracks: Tracks, now_s: float) -> None:
+    def write_silence(self, planes: Planes, tracks: FrameTracks, now_s: float) -> None:
         """Shows the last frame again, while the source sends none.
 
         Args:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
 from pipeline.sinks.sink import VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 
 log = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class GuardedFrames:
         self._live = video.live
         self._guard.offer(lambda sink: _begin(sink, video), 0)
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether the sink still takes frames: always, unless it is switched off.
 
         Args:
@@ -215,7 +215,7 @@ class GuardedFrames:
         """Whether it has room, which only a file waits for."""
         return self._live or self._guard.has_room()
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Copies the frame, since its memory is used again, and hands it to the sink.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.schema import LiveConfig
 from pipeline.sinks.sink import SinkContext, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.web.live_view import open_view
 
@@ -38,7 +38,7 @@ class LivePicture:
         """
         self._view.sample_aspect = video.sample_aspect
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether there is a viewer; without one a frame costs one comparison.
 
         Args:
@@ -50,7 +50,7 @@ class LivePicture:
         """Always: a viewer misses what comes too fast."""
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Shows one frame.
 
         Args:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pipeline.errors import OutputError
 from pipeline.sinks.guard import SinkCounts
 from pipeline.sinks.sink import ManagedFrameSink, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class RetriedSink:
         except OutputError as error:
             self._failed(error)
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether the sink wants a frame; one that has stopped is opened again here, at intervals.
 
         Args:
@@ -86,7 +86,7 @@ class RetriedSink:
         """As the sink."""
         return self._sink is None or self._sink.ready()
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Writes a frame, unless the sink has stopped.
 
         Args:

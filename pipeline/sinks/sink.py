@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 
 
@@ -28,7 +28,7 @@ class SinkContext:
         incarnation: How often the process was started before.
         out: Folder of the results.
         run: Identifier of the run.
-        classes: Class names of the model; `Tracks.class_ids` index them.
+        classes: Class names of the model; `FrameTracks.class_ids` index them.
         total: Number of streams or tracking processes in the run.
     """
 
@@ -76,7 +76,7 @@ class FrameSink(Closable, Protocol):
         annotated: Whether masks, trails and counts are to be drawn on the frames that it gets. May be left out: True.
     """
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Takes one frame.
 
         Args:
@@ -136,7 +136,7 @@ class ManagedFrameSink(FrameSink, Protocol):
             video: What is known of the frames.
         """
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether `write_frame` is to be called. Asked once a frame.
 
         Args:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pipeline.logs.sums import SumLog
 from pipeline.sinks.guard import SinkCounts
 from pipeline.sinks.sink import ManagedFrameSink, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.sources.frame_sampler import FrameSampler
 
@@ -69,7 +69,7 @@ class ThreadedSink:
         self._sampler = FrameSampler(self._fps, 0, video.fps or DEFAULT_FPS)
         self._offer(lambda: self._sink.begin(video))
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether there is room for the frame, and `fps` lets it through.
 
         Args:
@@ -94,7 +94,7 @@ class ThreadedSink:
         """Always: what does not fit is left out."""
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Copies one frame for the sink.
 
         Args:
@@ -146,6 +146,6 @@ class ThreadedSink:
             self._changed.wait_for(lambda: self._calls or self._closing)
             return self._calls.popleft() if self._calls else None
 
-    def _write(self, planes: Planes, tracks: Tracks) -> None:
+    def _write(self, planes: Planes, tracks: FrameTracks) -> None:
         if self._sink.wants(tracks):
             self._sink.write_frame(planes, tracks)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.config.schema import VideoConfig
 from pipeline.sinks.sink import SinkContext, VideoInfo
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.video_parts import concat_parts, part_path
 from pipeline.video.writer import VideoWriter
@@ -52,7 +52,7 @@ class VideoFile:
             self._path, video.width, video.height, fps, self._config, video.sample_aspect
         )
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether `output.video.fps` has room for the frame.
 
         Args:
@@ -64,7 +64,7 @@ class VideoFile:
         """Always: encoding waits."""
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Encodes one frame.
 
         Args:

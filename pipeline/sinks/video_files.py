@@ -9,7 +9,7 @@ from pipeline.config.schema import VideoConfig
 from pipeline.files import unwritable
 from pipeline.sinks.sink import SinkContext, VideoInfo
 from pipeline.sinks.video_file import DEFAULT_FPS, earlier_parts
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.video_index import (
     VideoEntry,
@@ -43,8 +43,8 @@ class VideoFiles:
         self._folder = video_folder(context.out, context.stream)
         self._video: VideoInfo | None = None
         self._writer: VideoWriter | None = None
-        self._first: Tracks | None = None
-        self._last: Tracks | None = None
+        self._first: FrameTracks | None = None
+        self._last: FrameTracks | None = None
         self._frames = 0
 
     def begin(self, video: VideoInfo) -> None:
@@ -68,7 +68,7 @@ class VideoFiles:
         if kept := finish_parts(self._folder):
             add_to_index(self._folder, kept)
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         """Whether `output.video.fps` has room for the frame.
 
         Args:
@@ -80,7 +80,7 @@ class VideoFiles:
         """Always: encoding waits."""
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         """Encodes one frame, the first one of a file where one is due.
 
         Args:
@@ -111,7 +111,7 @@ class VideoFiles:
         """Always: `close` waits."""
         return True
 
-    def _is_over(self, tracks: Tracks) -> bool:
+    def _is_over(self, tracks: FrameTracks) -> bool:
         """Whether a frame belongs into another file than the one before."""
         assert self._first is not None and self._config.file_s is not None
         period_s = self._config.file_s
@@ -119,7 +119,7 @@ class VideoFiles:
             tracks.epoch != self._first.epoch or tracks.wall_s // period_s != self._first.wall_s // period_s
         )
 
-    def _open(self, tracks: Tracks) -> None:
+    def _open(self, tracks: FrameTracks) -> None:
         video = self._video
         assert video is not None
         path = new_video(self._folder, self._context.stream, tracks.wall_s)

@@ -40,7 +40,7 @@ from pipeline.video.sources.source import CONNECTING, STATES, FramePosition, Sou
 log = logging.getLogger(__name__)
 
 
-class Decode:
+class DecodeStage:
     """Serves the frames of one stream until the sink has closed its output."""
 
     def __init__(self, context: StageContext) -> None:

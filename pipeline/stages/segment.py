@@ -65,7 +65,7 @@ class Rings:
             self._replaced.pop().close()
 
 
-class Segment:
+class SegmentStage:
     """Runs the model over the frames leased to it, until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:

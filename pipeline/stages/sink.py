@@ -22,7 +22,7 @@ from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.ring_reader import RingReader
 from pipeline.stages.sink_backlog import SinkBacklog
 from pipeline.stages.topology import tracker_of
-from pipeline.transport.messages import EndOfStream, Hello, Released, Report, RingInfo, Tracks, Want
+from pipeline.transport.messages import EndOfStream, FrameTracks, Hello, Released, Report, RingInfo, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay.condition_banner import NO_SIGNAL
@@ -41,7 +41,7 @@ SILENT_S = 3.0
 """A source that sends no frame for this long has no signal."""
 
 
-class Sink:
+class SinkStage:
     """Serves the sinks of one stream, frame after frame, until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
@@ -59,7 +59,7 @@ class Sink:
         """When messages were looked for last."""
         self._more = False
         """Frames wait that could be written now."""
-        self._last: Tracks | None = None
+        self._last: FrameTracks | None = None
         self._end: EndOfStream | None = None
         self._closing = False
         self._closed = False
@@ -104,7 +104,7 @@ class Sink:
             for message in track.receive_all():
                 if getattr(message, "stream", None) != self._name:
                     reject(UNKNOWN_STREAM)
-                elif isinstance(message, Tracks):
+                elif isinstance(message, FrameTracks):
                     self._pending.add(message, looked_s)
                 elif isinstance(message, EndOfStream):
                     self._end = message
@@ -206,7 +206,7 @@ class Sink:
         self._dropped[reason] = self._dropped.get(reason, 0) + 1
         self._metrics.dropped(reason)
 
-    def _write(self, tracks: Tracks) -> bool:
+    def _write(self, tracks: FrameTracks) -> bool:
         """Writes one frame. False: its pixels are yet to come, or a sink has no room for it."""
         writer = self._writer
         if self._info is None or writer is None or not writer.ready():
@@ -260,7 +260,7 @@ class Sink:
     def _all_closed(self) -> bool:
         return all(sink.closed() for sink in self._sinks)
 
-    def _count(self, tracks: Tracks, start_s: float) -> None:
+    def _count(self, tracks: FrameTracks, start_s: float) -> None:
         latency_s = max(0.0, time.time() - tracks.wall_s)
         self._latency.add(latency_s)
         self._metrics.frames_out()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 
 LATE_S = 0.2
 """How long a frame of a live source may wait, where many do. A burst that is written at once is not late."""
@@ -22,12 +22,12 @@ class SinkBacklog:
 
     def __init__(self, slots: int) -> None:
         self._most = max(1, slots // 3)
-        self._waiting: deque[tuple[Tracks, float]] = deque()
+        self._waiting: deque[tuple[FrameTracks, float]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, tracks: Tracks, since_s: float) -> None:
+    def add(self, tracks: FrameTracks, since_s: float) -> None:
         """Appends a frame.
 
         Args:
@@ -36,7 +36,7 @@ class SinkBacklog:
         """
         self._waiting.append((tracks, since_s))
 
-    def next(self, seq: int) -> Tracks | None:
+    def next(self, seq: int) -> FrameTracks | None:
         """The frame with a number, where it is the first; others before it have come twice, and are dropped.
 
         Args:

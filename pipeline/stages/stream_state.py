@@ -25,14 +25,14 @@ from pipeline.stages.context import StageContext, now
 from pipeline.stages.sequencer import Sequencer
 from pipeline.stages.stream_counts import STREAM, StreamCounts
 from pipeline.stages.stream_log import Sections, StreamLog
-from pipeline.transport.messages import EndOfStream, Instances, Tracks
+from pipeline.transport.messages import EndOfStream, FrameTracks, Instances
 from pipeline.transport.totals import StreamTotals
 from pipeline.video.sources.kinds import is_recording
 
 log = logging.getLogger(__name__)
 
 KEPT_TRACKS = 512
-"""`Tracks` kept for a sink that is restarted: more than any ring has slots."""
+"""`FrameTracks` kept for a sink that is restarted: more than any ring has slots."""
 
 
 class StreamState:
@@ -85,7 +85,7 @@ class StreamState:
         self._counts = StreamCounts(
             context.config, name, context.classes, rows=self._rows is not None, recording=self._recording
         )
-        self.tracks: deque[Tracks] = deque(maxlen=KEPT_TRACKS)
+        self.tracks: deque[FrameTracks] = deque(maxlen=KEPT_TRACKS)
         self.events: list[CountEvent] = []
         self.last: Position | None = None
         self.ending: EndOfStream | None = None
@@ -161,7 +161,7 @@ class StreamState:
                     raise
                 log.warning("%s", error, extra={"stream": self.name})
 
-    def tracks_from(self, next_seq: int, most: int) -> list[Tracks]:
+    def tracks_from(self, next_seq: int, most: int) -> list[FrameTracks]:
         """Messages for a sink that has requested them.
 
         Args:

@@ -29,10 +29,12 @@ class Stage:
 
 
 STAGES = (
-    Stage("decode", (), ("frames",), per="stream", runs="pipeline.stages.decode:Decode"),
-    Stage("segment", ("frames",), ("instances",), per="worker", runs="pipeline.stages.segment:Segment"),
-    Stage("track", ("instances",), ("tracks", "events"), per="tracker", runs="pipeline.stages.track:Track"),
-    Stage("sink", ("frames", "tracks"), ("video",), per="stream", runs="pipeline.stages.sink:Sink"),
+    Stage("decode", (), ("frames",), per="stream", runs="pipeline.stages.decode:DecodeStage"),
+    Stage("segment", ("frames",), ("instances",), per="worker", runs="pipeline.stages.segment:SegmentStage"),
+    Stage(
+        "track", ("instances",), ("tracks", "events"), per="tracker", runs="pipeline.stages.track:TrackStage"
+    ),
+    Stage("sink", ("frames", "tracks"), ("video",), per="stream", runs="pipeline.stages.sink:SinkStage"),
 )
 """Name, what it reads, what it writes, how many, where its class is."""
 OUTPUTS = ("video", "events")

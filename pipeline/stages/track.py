@@ -37,7 +37,7 @@ class _Requests:
         self.end_sent_s = 0.0
 
 
-class Track:
+class TrackStage:
     """Counts the streams of one tracking process until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:

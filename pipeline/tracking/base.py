@@ -40,7 +40,7 @@ class TrackMatches:
     appearances: list[Appearance]
 
 
-class Tracker(Stateful, Protocol):
+class TrackingEngine(Stateful, Protocol):
     """Links instances over the frames of one stream. Deterministic; knows no clock but `dt_s`."""
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:

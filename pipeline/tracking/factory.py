@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.tracking.base import Tracker
+from pipeline.tracking.base import TrackingEngine
 from pipeline.tracking.class_groups import groups_of
 from pipeline.tracking.tracker import KalmanTracker
 
 
-def make_tracker(config: TrackerConfig, classes: Sequence[str]) -> Tracker:
+def make_tracker(config: TrackerConfig, classes: Sequence[str]) -> TrackingEngine:
     """The tracker that a configuration names.
 
     Args:

@@ -21,7 +21,7 @@ from pipeline.config.schema import TrackerConfig
 from pipeline.geometry.masks import MASK_SIZE, Masks
 from pipeline.geometry.plane import Floats
 from pipeline.records.state import State, attributes, set_attributes
-from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
+from pipeline.tracking.association import MAX_COST, association_costs
 from pipeline.tracking.base import (
     ESTABLISHED_OBSERVATIONS,
     STEADY_OBSERVATIONS,
@@ -32,6 +32,7 @@ from pipeline.tracking.base import (
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.class_groups import Groups
 from pipeline.tracking.kalman import KalmanFilter
+from pipeline.tracking.pairs import Measurements, Predictions
 from pipeline.transport.messages import Instances
 
 WHOLE = np.full((MASK_SIZE, MASK_SIZE), 255, np.uint8)
@@ -166,7 +167,7 @@ def _object_state(item: Any) -> State:
 
 
 class NorfairTracker:
-    """A `Tracker`."""
+    """A `TrackingEngine`."""
 
     def __init__(self, config: TrackerConfig, groups: Groups) -> None:
         self._groups = groups
@@ -188,7 +189,7 @@ class NorfairTracker:
         self._next = 1
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
-        """As `Tracker.update`."""
+        """As `TrackingEngine.update`."""
         self._predict(dt_s, (instances.width, instances.height))
         new = Measurements.of(instances, self._groups)
         found = [
@@ -254,17 +255,17 @@ class NorfairTracker:
         return made
 
     def expected(self, dt_s: float) -> Floats:
-        """As `Tracker.expected`."""
+        """As `TrackingEngine.expected`."""
         items: Sequence[Any] = self._norfair.tracked_objects
         rows = [item.filter.row for item in items if not item.is_initializing]
         return self._motion.expected(np.array(sorted(rows), np.int64), dt_s)
 
     def forget(self, track: int) -> None:
-        """As `Tracker.forget`."""
+        """As `TrackingEngine.forget`."""
         self._end({key for key, number in self._numbers.items() if number == track})
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """As `Tracker.camera_transform`."""
+        """As `TrackingEngine.camera_transform`."""
         self._motion.camera_transform(camera_transform)
 
     def _predict(self, dt_s: float, frame: tuple[int, int]) -> None:

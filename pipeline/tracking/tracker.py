@@ -21,7 +21,7 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.geometry.plane import Floats
 from pipeline.records.state import AttributeState
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.association import MAX_COST, Measurements, Predictions, Rows, association_costs
+from pipeline.tracking.association import MAX_COST, Rows, association_costs
 from pipeline.tracking.base import (
     ESTABLISHED_OBSERVATIONS,
     STEADY_OBSERVATIONS,
@@ -32,6 +32,7 @@ from pipeline.tracking.base import (
 from pipeline.tracking.camera import CameraTransform
 from pipeline.tracking.class_groups import Groups
 from pipeline.tracking.kalman import KalmanFilter
+from pipeline.tracking.pairs import Measurements, Predictions
 from pipeline.transport.messages import Instances
 
 
@@ -65,7 +66,7 @@ class KalmanTracker(AttributeState):
         self._masks = np.zeros((0, MASK_SIZE, MASK_SIZE), np.uint8)
 
     def update(self, instances: Instances, dt_s: float) -> TrackMatches:
-        """As `Tracker.update`."""
+        """As `TrackingEngine.update`."""
         self._step_s = dt_s
         self._predict(dt_s, (instances.width, instances.height))
         new = Measurements.of(instances, self._groups)
@@ -98,15 +99,15 @@ class KalmanTracker(AttributeState):
         )
 
     def expected(self, dt_s: float) -> Floats:
-        """As `Tracker.expected`."""
+        """As `TrackingEngine.expected`."""
         return self._motion.expected(self._seen >= ESTABLISHED_OBSERVATIONS, dt_s)
 
     def forget(self, track: int) -> None:
-        """As `Tracker.forget`."""
+        """As `TrackingEngine.forget`."""
         self._keep(self._numbers != track)
 
     def camera_transform(self, camera_transform: CameraTransform) -> None:
-        """As `Tracker.camera_transform`."""
+        """As `TrackingEngine.camera_transform`."""
         self._motion.camera_transform(camera_transform)
 
     def _predict(self, dt_s: float, frame: tuple[int, int]) -> None:

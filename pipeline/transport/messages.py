@@ -121,7 +121,7 @@ class Instances(Message, frozen=True, kw_only=True, array_like=True, eq=False):
         return msgspec.structs.replace(self, **some)
 
 
-class Tracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+class FrameTracks(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """The tracked objects of one frame and the counts so far: everything that is drawn."""
 
     ARRAYS: ClassVar[dict[str, Spec]] = {
@@ -265,7 +265,7 @@ class Released(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 class Want(Message, frozen=True, kw_only=True, array_like=True, eq=False):
-    """A sink requests `Tracks` from `next_seq` on, at most `credit` of them."""
+    """A sink requests `FrameTracks` from `next_seq` on, at most `credit` of them."""
 
     stream: str
     incarnation: int
@@ -320,7 +320,7 @@ class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
 
 
 KINDS: tuple[type[Message], ...] = (
-    FrameRef, Instances, Tracks, Ask, Leases, Hello, RingInfo, Accepted, Released, Want, EndOfStream,
+    FrameRef, Instances, FrameTracks, Ask, Leases, Hello, RingInfo, Accepted, Released, Want, EndOfStream,
     Beat, Stop,
 )  # fmt: skip
 """The position in this table is the kind byte on the wire: append only."""

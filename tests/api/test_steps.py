@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.api.counters import _NoObjects
 from pipeline.api.steps import StepRecorder
 from pipeline.config.schema import StreamConfig
-from pipeline.counting.rule import CountedStream, CountingRule
+from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.rule import CountingRule
 from pipeline.records.event import CountEvent
 from tests.counting.counting_scenes import Thing, counter, instances
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig, ZoneConfig
-from pipeline.counting.line_counter import LineCounter
-from pipeline.counting.zone_counter import Passage, ZoneCounter
+from pipeline.counting.crossing_detector import CrossingDetector
+from pipeline.counting.passage_detector import Passage, PassageDetector
 from pipeline.tracking.hidden_part import HIDDEN_S
 from pipeline.tracking.observation import FrameTime, Observation, touched
 from tests.counting.counting_scenes import (
@@ -53,7 +53,7 @@ def observed(thing: Thing, index: int, fps: float = FPS) -> Observation:
 
 def line_crossings(things: Sequence[Thing], line: LineConfig) -> list[str]:
     """Crossings of one object that no tracker stands before, its end included."""
-    subject = LineCounter(line, (WIDTH, HEIGHT))
+    subject = CrossingDetector(line, (WIDTH, HEIGHT))
     found = [subject.observe(1, observed(thing, index)) for index, thing in enumerate(things)]
     left = subject.end(1)
     return [direction for direction in (*found, left and left[0]) if direction]
@@ -61,7 +61,7 @@ def line_crossings(things: Sequence[Thing], line: LineConfig) -> list[str]:
 
 def zone_passages(things: Sequence[Thing], zone: ZoneConfig) -> tuple[list[Passage], dict[str, float]]:
     """Passages of one object that no tracker stands before, its end included; and the totals after it."""
-    subject = ZoneCounter(zone)
+    subject = PassageDetector(zone)
     subject.begin((WIDTH, HEIGHT))
     passages = [
         passage
@@ -114,7 +114,7 @@ def test_something_fast_counts_once_however_few_frames_show_it(step_px: int) -> 
 
 
 def test_the_crossing_of_something_fast_is_known_at_once() -> None:
-    subject = LineCounter(UPRIGHT, (WIDTH, HEIGHT))
+    subject = CrossingDetector(UPRIGHT, (WIDTH, HEIGHT))
     found = [subject.observe(1, observed(thing, i)) for i, thing in enumerate(every(60, 50.0))]
     assert found.index("right") == 5, "x = 350 is the first place beyond x = 320"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.logs import destinations
-from pipeline.logs.destinations import ConsoleHandler, LineCounter, RunLogFile
+from pipeline.logs.destinations import ConsoleHandler, LogLineCounter, RunLogFile
 from pipeline.logs.line import LogFormat
 
 
@@ -77,7 +77,7 @@ def test_noise_of_libraries_is_shown_when_asked_for(level: int, shown: list[str]
 
 def test_lines_are_counted_by_stage_and_level() -> None:
     counted: list[tuple[str, str]] = []
-    counter = LineCounter(lambda stage, level: counted.append((stage, level)))
+    counter = LogLineCounter(lambda stage, level: counted.append((stage, level)))
     counter.emit(record("x", origin="decode/gate"))
     counter.emit(record("x", logging.INFO))
     assert counted == [("decode", "warning"), ("supervisor", "info")]

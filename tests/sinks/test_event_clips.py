@@ -14,7 +14,7 @@ from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.sinks.event_clips import EventClips
 from pipeline.sinks.sink import SinkContext
 from pipeline.sinks.sink_table import frame_sinks
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.video.video_index import read_index, video_folder
 from tests.running import frames_of
 from tests.sinks.test_video_files import HOUR_S, VIDEO, frame, picture, written
@@ -32,7 +32,7 @@ def clips(out: Path, before_s: float = 2, after_s: float = 3, **settings: object
     return made
 
 
-def day(events_s: Iterable[float], seconds: int = 60) -> list[Tracks]:
+def day(events_s: Iterable[float], seconds: int = 60) -> list[FrameTracks]:
     """Frames of a camera that counts one object at each of some times."""
     frames = []
     for seq in range(seconds * FPS):

@@ -15,7 +15,7 @@ from pipeline.sinks.background import Background
 from pipeline.sinks.frame_writer import FrameWriter
 from pipeline.sinks.sink import ManagedFrameSink, SinkContext, VideoInfo
 from pipeline.sinks.video_file import VideoFile
-from pipeline.transport.messages import Instances, Tracks
+from pipeline.transport.messages import FrameTracks, Instances
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.overlay import Overlay
 from tests.running import frames_of
@@ -37,13 +37,13 @@ class Kept:
     def begin(self, video: VideoInfo) -> None:
         assert video == VIDEO
 
-    def wants(self, tracks: Tracks) -> bool:
+    def wants(self, tracks: FrameTracks) -> bool:
         return self.watched
 
     def ready(self) -> bool:
         return True
 
-    def write_frame(self, planes: Planes, tracks: Tracks) -> None:
+    def write_frame(self, planes: Planes, tracks: FrameTracks) -> None:
         self.lumas.append(planes.y.copy())
         self.chromas.append(planes.u.copy())
 
@@ -54,9 +54,9 @@ class Kept:
         return True
 
 
-def tracks(seq: int) -> Tracks:
+def tracks(seq: int) -> FrameTracks:
     """Frame `seq` with one person in the middle."""
-    return Tracks(
+    return FrameTracks(
         stream="gate", epoch=0, seq=seq, index=seq, pts_s=seq / 25, wall_s=0.0, ids=np.array([1]),
         boxes_px=np.array([[140, 60, 180, 150]], np.float32), scores=np.array([0.9], np.float32),
         class_ids=np.array([0], np.int16), masks=np.full((1, *Instances.ARRAYS["masks"][1][1:]), 255, np.uint8),

@@ -18,7 +18,7 @@ from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.sinks.sink import SinkContext, VideoInfo
 from pipeline.sinks.sink_table import frame_sinks
 from pipeline.sinks.video_files import VideoFiles
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.video_index import INDEX, add_to_index, finish_parts, new_video, read_index, video_folder
 from tests.running import frames_of, wait_until
@@ -29,7 +29,7 @@ HOUR_S = 1_774_749_600.0
 VIDEO = VideoInfo(320, 180, 25.0, (1, 1), live=True)
 
 
-def frame(seq: int, wall_s: float, epoch: int = 0, pts_s: float | None = None) -> Tracks:
+def frame(seq: int, wall_s: float, epoch: int = 0, pts_s: float | None = None) -> FrameTracks:
     return msgspec.structs.replace(
         tracks(seq), wall_s=wall_s, epoch=epoch, pts_s=seq / 25 if pts_s is None else pts_s
     )
@@ -46,7 +46,7 @@ def sink(out: Path, incarnation: int = 0, **settings: Any) -> VideoFiles:
     return made
 
 
-def written(subject: VideoFiles, frames: Iterable[Tracks]) -> None:
+def written(subject: VideoFiles, frames: Iterable[FrameTracks]) -> None:
     for one in frames:
         if subject.wants(one):
             subject.write_frame(picture(), one)

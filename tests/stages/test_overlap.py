@@ -206,7 +206,7 @@ class World:
                 return f"track {index}"
 
         place = StageContext("segment/0", 0, 0, config, Path(), "run", ("person",))
-        segment_stage.Segment(place).run(Ends())  # type: ignore[arg-type]
+        segment_stage.SegmentStage(place).run(Ends())  # type: ignore[arg-type]
 
 
 def test_frames_of_the_next_batch_are_sent_while_the_device_computes(monkeypatch: pytest.MonkeyPatch) -> None:

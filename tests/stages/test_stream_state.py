@@ -23,7 +23,7 @@ from pipeline.stages import stream_log
 from pipeline.stages.context import StageContext
 from pipeline.stages.stream_log import LATEST
 from pipeline.stages.stream_state import StreamState
-from pipeline.transport.messages import EndOfStream, Instances, Tracks
+from pipeline.transport.messages import EndOfStream, FrameTracks, Instances
 from tests.counting.counting_scenes import CLASSES
 from tests.counting.test_counter_state import GROUND, LINES, ZONES, crowd
 
@@ -348,6 +348,6 @@ def test_a_sink_gets_the_tracks_of_frames_before_the_checkpoint_of_a_clean_stop(
     second = life.begin()
     assert life.beats == 0, "the last checkpoint is that of the last frame"
     slots = life.config.streams["gate"].slots
-    sent: Iterator[Tracks] = iter(second.tracks_from(100 - slots, slots))
+    sent: Iterator[FrameTracks] = iter(second.tracks_from(100 - slots, slots))
     assert [one.seq for one in sent] == list(range(100 - slots, 100))
     assert np.isfinite(second.tracks[-1].pts_s)

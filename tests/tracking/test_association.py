@@ -11,7 +11,8 @@ from pipeline.geometry.mask_iou import informative_masks, iou_in_common_box
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking import association as likeness
 from pipeline.tracking.appearance_memory import TrackAppearances
-from pipeline.tracking.association import MAX_COST, Measurements, Predictions, association_costs
+from pipeline.tracking.association import MAX_COST, association_costs
+from pipeline.tracking.pairs import Measurements, Predictions
 
 
 def crowd(seed: int, found: int, kept: int, near_borders: bool) -> tuple[Measurements, Predictions]:

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.base import Tracker, TrackMatches
+from pipeline.tracking.base import TrackingEngine, TrackMatches
 from pipeline.tracking.factory import make_tracker
 from tests.counting.counting_scenes import FPS, Frame, Thing, instances
 from tests.counting.test_counter import crowd
@@ -37,7 +37,7 @@ def test_both_engines_link_the_same_tracks(seed: int) -> None:
 
 @pytest.mark.parametrize("engine", ["own", "norfair"])
 def test_a_forgotten_track_goes_on_as_another_one(engine: str) -> None:
-    tracker: Tracker = make_tracker(TrackerConfig.model_validate({"engine": engine}), CLASSES)
+    tracker: TrackingEngine = make_tracker(TrackerConfig.model_validate({"engine": engine}), CLASSES)
     numbers = []
     for seq in range(20):
         if seq == 10:

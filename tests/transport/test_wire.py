@@ -17,11 +17,11 @@ from pipeline.transport.messages import (
     Accepted,
     Beat,
     FrameRef,
+    FrameTracks,
     Instances,
     Leases,
     Message,
     Report,
-    Tracks,
 )
 
 names = st.text(min_size=1, max_size=20)
@@ -166,8 +166,8 @@ def test_an_array_of_the_wrong_type_or_shape_never_leaves() -> None:
         "class_ids": np.zeros(2, np.int16), "masks": np.zeros((2, 28, 28), np.uint8),
         "feet_px": np.zeros((2, 2), np.float32),
     }  # fmt: skip
-    wire.encode(Tracks(**good))
+    wire.encode(FrameTracks(**good))
     with pytest.raises(WireError, match=r"Tracks\.boxes_px: got float64, expected float32"):
-        wire.encode(Tracks(**good | {"boxes_px": np.zeros((2, 4))}))
+        wire.encode(FrameTracks(**good | {"boxes_px": np.zeros((2, 4))}))
     with pytest.raises(WireError, match=r"Tracks\.scores: got shape \(3,\)"):
-        wire.encode(Tracks(**good | {"scores": np.zeros(3, np.float32)}))
+        wire.encode(FrameTracks(**good | {"scores": np.zeros(3, np.float32)}))

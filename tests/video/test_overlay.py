@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig, StreamConfig, VideoConfig, ZoneConfig
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes, chroma, planes_bytes
 from pipeline.video.overlay import Overlay
 from pipeline.video.overlay import labels as overlay_labels
@@ -58,12 +58,12 @@ def disc() -> Any:
 
 def tracks(
     *boxes: tuple[float, ...], pts_s: float = 1.0, ids: list[int] | None = None, **more: Any
-) -> Tracks:
+) -> FrameTracks:
     count = len(boxes)
     boxes_px = np.array(boxes, np.float32).reshape(count, 4)
     masks = more.pop("masks", np.repeat(disc()[None], count, axis=0))
     feet = np.stack([boxes_px[:, [0, 2]].mean(axis=1), boxes_px[:, 3]], axis=1)
-    return Tracks(
+    return FrameTracks(
         stream="gate", epoch=0, seq=0, index=0, pts_s=pts_s, wall_s=0.0,
         ids=np.array(ids if ids is not None else range(1, count + 1), np.int64), boxes_px=boxes_px,
         scores=np.ones(count, np.float32), class_ids=np.zeros(count, np.int16), masks=masks,
@@ -71,7 +71,9 @@ def tracks(
     )  # fmt: skip
 
 
-def drawn(found: Tracks, video: VideoConfig = BARE, stream: StreamConfig = NOTHING, **size: int) -> Planes:
+def drawn(
+    found: FrameTracks, video: VideoConfig = BARE, stream: StreamConfig = NOTHING, **size: int
+) -> Planes:
     planes = grey(**size)
     Overlay(stream, video, CLASSES, planes.width, planes.height).draw(planes, found)
     return planes

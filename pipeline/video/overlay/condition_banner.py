@@ -39,7 +39,7 @@ class ConditionBanner:
 
         Args:
             planes: changed in place.
-            condition: as in `Tracks`.
+            condition: as in `FrameTracks`.
             since_s: Unix time since which it is.
             left: what lies at the top left is this wide, pixels.
         """

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.transport.messages import Tracks
+from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.colours import object_colour
@@ -47,7 +47,7 @@ class Labels:
     def draw(
         self,
         planes: Planes,
-        tracks: Tracks,
+        tracks: FrameTracks,
         boxes: Sequence[Sequence[float]],
         rows: Sequence[int],
         occupied: OccupancyGrid,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.tracking.camera import CameraPose
-from pipeline.transport.messages import Array, Tracks
+from pipeline.transport.messages import Array, FrameTracks
 from pipeline.transport.planes import Plane, Planes
 from pipeline.video.overlay.colours import object_colour, to_yuv
 from pipeline.video.overlay.condition_banner import ConditionBanner
@@ -77,7 +77,7 @@ class Overlay:
         self._highlighted_until: dict[str, float] = {}
         self._camera = CameraPose()
 
-    def draw(self, planes: Planes, tracks: Tracks) -> None:
+    def draw(self, planes: Planes, tracks: FrameTracks) -> None:
         """Annotates one frame.
 
         Args:
@@ -130,7 +130,7 @@ class Overlay:
 
         Args:
             planes: changed in place.
-            condition: as in `Tracks`.
+            condition: as in `FrameTracks`.
             since_s: Unix time since which it is.
         """
         self._banner.draw(planes, condition, since_s)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.schema import LineConfig
-from pipeline.counting.line_counter import LineCounter
-from pipeline.counting.line_counters import LineCounters
+from pipeline.counting.crossing_detector import CrossingDetector
+from pipeline.counting.crossing_detectors import CrossingDetectors
 from pipeline.records.state import decode_state, encode_state
 from pipeline.tracking.observation import FrameTime, Observation, touched
 
@@ -94,7 +94,7 @@ Crossings = Counter[tuple[int, str, int, str | None]]
 
 def one_by_one(steps: list[Step]) -> tuple[Crossings, dict[str, bytes]]:
     """All crossings and the state of each line at the end, each line by itself."""
-    counters = {name: LineCounter(line, FRAME) for name, line in LINES.items()}
+    counters = {name: CrossingDetector(line, FRAME) for name, line in LINES.items()}
     found: Crossings = Counter()
     for index, step in enumerate(steps):
         for name, counter in counters.items():
@@ -111,7 +111,7 @@ def one_by_one(steps: list[Step]) -> tuple[Crossings, dict[str, bytes]]:
 
 def together(steps: list[Step], restart_every: int = 0) -> tuple[Crossings, dict[str, bytes]]:
     """The same of all lines at once, and of ones that go on from their state every so many frames."""
-    counters = LineCounters(LINES, FRAME)
+    counters = CrossingDetectors(LINES, FRAME)
     found: Crossings = Counter()
     for index, step in enumerate(steps):
         counters.look(step.observed.items())
@@ -125,13 +125,13 @@ def together(steps: list[Step], restart_every: int = 0) -> tuple[Crossings, dict
             for name, direction, _ in counters.end(step.ended):
                 found[index, name, step.ended, direction] += 1
         if restart_every and index % restart_every == restart_every - 1:
-            before, counters = counters, LineCounters(LINES, FRAME)
+            before, counters = counters, CrossingDetectors(LINES, FRAME)
             for name, state in states(before).items():
                 counters.restore(name, decode_state(state))
     return found, states(counters)
 
 
-def states(counters: LineCounters) -> dict[str, bytes]:
+def states(counters: CrossingDetectors) -> dict[str, bytes]:
     return {name: encode_state(counters.counter(name).state()) for name in LINES}
 
 
@@ -148,20 +148,20 @@ def test_these_stories_hold_crossings_of_every_line() -> None:
 
 def test_a_line_is_not_asked_about_objects_that_are_far_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Counter[str]()
-    observe = LineCounter.observe
+    observe = CrossingDetector.observe
 
     def counted(
-        self: LineCounter, object_id: int, observation: Observation, arriving: bool = False
+        self: CrossingDetector, object_id: int, observation: Observation, arriving: bool = False
     ) -> str | None:
         asked[str(self.line.points)] += 1
         return observe(self, object_id, observation, arriving)
 
-    monkeypatch.setattr(LineCounter, "observe", counted)
+    monkeypatch.setattr(CrossingDetector, "observe", counted)
     lines = {
         f"{x:.2f}": LineConfig(points=((x, 0.0), (x, 1.0)), directions=("in", "out"))
         for x in np.linspace(0.05, 0.95, 20)
     }
-    counters = LineCounters(lines, FRAME)
+    counters = CrossingDetectors(lines, FRAME)
     crossings = 0
     for index in range(200):
         x = 100.0 + 2 * index

@@ -1,7 +1,7 @@
 """All lines of a stream at once: a line is asked only about objects that are near it, or new to it.
 
-Most objects are far from most lines, on the side where they were before, and there nothing can happen: `LineCounter`
-would only note where they are. Which ones those are is found for all objects and lines of a frame together, with
+Most objects are far from most lines, on the side where they were before, and there nothing can happen: the line would
+only note where they are. Which ones those are is found for all objects and lines of a frame together, with
 arrays; what the lines would have noted is caught up when an object comes near, ends, or a checkpoint is taken. The
 crossings are those that the lines find when each is asked about every observation.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.config.schema import LineConfig
 from pipeline.counting.crosser import Crosser
-from pipeline.counting.line_counter import LineCounter
+from pipeline.counting.crossing_detector import CrossingDetector
 from pipeline.geometry.plane import Floats
 from pipeline.records.state import State
 from pipeline.tracking.observation import Observation
@@ -25,7 +25,7 @@ _COLUMNS = {"foot": slice(0, 2), "center": slice(2, 4), "mask": slice(4, 6)}
 """Where the position of each anchor stands in a row of `_positions`."""
 
 
-class LineCounters:
+class CrossingDetectors:
     """Detects crossings of several lines by all objects.
 
     Args:
@@ -34,7 +34,7 @@ class LineCounters:
     """
 
     def __init__(self, lines: Mapping[str, LineConfig], frame: tuple[int, int]) -> None:
-        self._counters = {name: LineCounter(line, frame) for name, line in lines.items()}
+        self._counters = {name: CrossingDetector(line, frame) for name, line in lines.items()}
         self._names = tuple(lines)
         self._recent: dict[int, Crosser] = {}
         """What all lines know alike of an object: its last observations and its extent."""
@@ -89,7 +89,7 @@ class LineCounters:
     def observe(
         self, object_id: int, observation: Observation, arriving: bool = False
     ) -> Sequence[tuple[str, str]]:
-        """Takes the next observation of an object; see `LineCounter.observe`.
+        """Takes the next observation of an object; see `CrossingDetector.observe`.
 
         Args:
             object_id: the object.
@@ -118,7 +118,7 @@ class LineCounters:
         return found
 
     def end(self, object_id: int) -> list[tuple[str, str, Observation]]:
-        """Drops the state of an object that has ended; see `LineCounter.end`.
+        """Drops the state of an object that has ended; see `CrossingDetector.end`.
 
         Args:
             object_id: Also one that was never observed.
@@ -132,7 +132,7 @@ class LineCounters:
         return [(name, *crossing) for name, crossing in left if crossing is not None]
 
     def stitch(self, object_id: int, later: int, pts_s: float) -> list[tuple[str, str]]:
-        """Merges two objects that turned out to be one; see `LineCounter.stitch`.
+        """Merges two objects that turned out to be one; see `CrossingDetector.stitch`.
 
         Args:
             object_id: the older one, which is forgotten.
@@ -156,7 +156,7 @@ class LineCounters:
                 self._settle(later, number)
         return found
 
-    def counter(self, line: str) -> LineCounter:
+    def counter(self, line: str) -> CrossingDetector:
         """One line, with all that it knows: for its state.
 
         Args:

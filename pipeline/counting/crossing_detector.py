@@ -40,7 +40,7 @@ STEP_S = 1.0
 """Longest time between two observations over which the motion between them is extrapolated."""
 
 
-class LineCounter(AttributeState):
+class CrossingDetector(AttributeState):
     """Detects crossings of one line by all objects.
 
     Args:

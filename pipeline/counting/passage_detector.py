@@ -73,7 +73,7 @@ class _Stay:
     jump_s: float | None = None
 
 
-class ZoneCounter(AttributeState):
+class PassageDetector(AttributeState):
     """Follows all objects with respect to one zone.
 
     Args:
