@@ -41,8 +41,8 @@ import av
 from benchmarks.measure import save, table
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from tests.running import wait_until
 from tests.video.media import number_of, pixels, rtsp_server, write_rtsp_clip, write_video
 

@@ -25,8 +25,8 @@ from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.zoo import STREET_FILE
-from pipeline.models.training.dataset import HELD_OUT_SEEDS, through_h264
 from pipeline.models.training.mask_ap import COUNTED_PX, COUNTED_SHARE, average_precision, oracle_detections
+from pipeline.models.training.scene_samples import HELD_OUT_SEEDS, through_h264
 from pipeline.transport.planes import Planes
 
 WIDTH, HEIGHT, FPS, DURATION_S = 640, 360, 25.0, 30.0

@@ -21,9 +21,9 @@ from typing import Any
 
 from benchmarks.measure import save, table
 from pipeline.config.schema import TrackerConfig
-from pipeline.evaluation.detections import track_file
+from pipeline.evaluation.detection_tracks import track_file
 from pipeline.evaluation.track_files import SequenceFiles
-from pipeline.evaluation.tracks import score_tracks
+from pipeline.evaluation.track_scores import score_tracks
 
 
 def measure(folder: Path) -> dict[str, Any]:

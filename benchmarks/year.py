@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.measure import save, table
 from pipeline.config.schema import Config
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.records.retention import Disk, RetentionLimits, delete, log_segments, plan
+from pipeline.records.deletion import Disk, RetentionLimits, delete, log_segments, plan
 from pipeline.sinks.database import Database
 from pipeline.sinks.sink import SinkContext
 from pipeline.stages.context import StageContext, now

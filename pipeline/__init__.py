@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pipeline.api.convert import from_boxes as from_boxes
-    from pipeline.api.convert import from_supervision as from_supervision
-    from pipeline.api.convert import from_torchvision as from_torchvision
-    from pipeline.api.convert import to_supervision as to_supervision
     from pipeline.api.counters import LineCounter as LineCounter
     from pipeline.api.counters import ZoneCounter as ZoneCounter
+    from pipeline.api.interop import from_boxes as from_boxes
+    from pipeline.api.interop import from_supervision as from_supervision
+    from pipeline.api.interop import from_torchvision as from_torchvision
+    from pipeline.api.interop import to_supervision as to_supervision
     from pipeline.api.stream import Frame as Frame
     from pipeline.api.stream import OpenStream as OpenStream
     from pipeline.api.stream import open as open  # noqa: A004  # `pipeline.open`, as `av.open`
@@ -36,11 +36,11 @@ _PUBLIC = {
     "Tracker": "pipeline.api.tracker:Tracker",
     "Tracks": "pipeline.api.tracks:Tracks",
     "ZoneCounter": "pipeline.api.counters:ZoneCounter",
-    "from_boxes": "pipeline.api.convert:from_boxes",
-    "from_supervision": "pipeline.api.convert:from_supervision",
-    "from_torchvision": "pipeline.api.convert:from_torchvision",
+    "from_boxes": "pipeline.api.interop:from_boxes",
+    "from_supervision": "pipeline.api.interop:from_supervision",
+    "from_torchvision": "pipeline.api.interop:from_torchvision",
     "open": "pipeline.api.stream:open",
-    "to_supervision": "pipeline.api.convert:to_supervision",
+    "to_supervision": "pipeline.api.interop:to_supervision",
 }
 """Public name -> where it is."""
 

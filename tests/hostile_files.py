@@ -16,11 +16,11 @@ from pipeline.audit.marks import precisions, read_marks
 from pipeline.config.load import load
 from pipeline.config.schema import Config, TrackerConfig
 from pipeline.counting.counter import StreamCounter
-from pipeline.evaluation.detections import track_file
+from pipeline.evaluation.detection_tracks import track_file
 from pipeline.evaluation.track_files import check_once, read_rows
 from pipeline.records.checkpoint import Position, encode_checkpoint, read_checkpoint
 from pipeline.records.framing import frame
-from pipeline.records.heat import heat_path, read_heat, write_heat
+from pipeline.records.heat_file import heat_path, read_heat, write_heat
 from pipeline.records.log import read_log
 from pipeline.runtime.heatmaps import write_heatmaps
 from tests.records.logs import VERSION_1

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audit.audit_job import Selection, counted_events, make_page, run_config
+from pipeline.audit.event_pictures import LINE
 from pipeline.audit.frames import video_frames
-from pipeline.audit.job import Selection, counted_events, make_page, run_config
 from pipeline.audit.marks import AuditError, precisions, read_marks, sample, wilson
-from pipeline.audit.pictures import LINE
 from pipeline.audit.strips import strips
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config, VideoConfig

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from pipeline.config.schema import StreamConfig
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 from pipeline.video.video_index import read_index, video_folder
 from tests.running import Command, frames_of, run_log, scene, summary, wait_until
 from tests.test_ill_camera import camera

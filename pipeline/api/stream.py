@@ -34,8 +34,8 @@ from pipeline.transport.planes import Planes
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.overlay import Overlay
 from pipeline.video.sources.recording_time import with_recording_times
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source, SourceFrame, SourceInfo
+from pipeline.video.sources.source_registry import open_source
 
 Image = NDArray[np.uint8]
 

@@ -18,8 +18,8 @@ from pipeline.errors import SourceError
 from pipeline.files import reason
 from pipeline.video.convert import square_pixels
 from pipeline.video.sources.kinds import find_kind
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import FramePosition
+from pipeline.video.sources.source_registry import open_source
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB, of square pixels."""

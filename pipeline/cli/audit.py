@@ -62,7 +62,7 @@ def audit(
     """
     from rich.console import Console
 
-    from pipeline.audit import job
+    from pipeline.audit import audit_job
     from pipeline.audit.marks import AuditError, precisions, read_marks
     from pipeline.evaluation.report import rich_table
     from pipeline.evaluation.run_events import read_run
@@ -73,13 +73,13 @@ def audit(
     kinds = tuple(kind or ("line", "zone", "unique"))
     if wrong := [one for one in kinds if one not in ("line", "zone", "unique")]:
         raise AuditError(f"--kind: got {wrong[0]}, expected line, zone or unique")
-    selection = job.Selection(kinds, tuple(stream) if stream else None, sample, seed)
-    counted = job.counted_events(run, selection, events)
+    selection = audit_job.Selection(kinds, tuple(stream) if stream else None, sample, seed)
+    counted = audit_job.counted_events(run, selection, events)
     if marks is not None:
         given = read_marks(marks, read_run(run))
         parts = precisions(counted, given)
-        console.print(rich_table(job.sheet(parts)), crop=False)
-        write_json(run / "audit.json", job.figures_json(read_run(run), parts))
+        console.print(rich_table(audit_job.sheet(parts)), crop=False)
+        write_json(run / "audit.json", audit_job.figures_json(read_run(run), parts))
         console.print(f"The figures are in {run / 'audit.json'}", highlight=False, soft_wrap=True)
         return
     if sample is None and len(counted) > MANY:
@@ -87,8 +87,8 @@ def audit(
             f"{len(counted)} events: --sample 200 makes a small page", style="yellow", highlight=False
         )
     path = out or run / "audit.html"
-    loaded = job.run_config(run, config, source)
-    page = job.make_page(
+    loaded = audit_job.run_config(run, config, source)
+    page = audit_job.make_page(
         run, loaded, counted, selection, lambda name, count: console.print(f"{name}: {count} events")
     )
     make_folder(path.parent, "give another file")

@@ -71,7 +71,7 @@ def tracks(
     """Score MOTChallenge tracks: HOTA, IDF1, MOTA, unique counts and line crossings."""
     from pipeline.evaluation.track_files import pair
     from pipeline.evaluation.track_lines import with_lines
-    from pipeline.evaluation.tracks import score_tracks
+    from pipeline.evaluation.track_scores import score_tracks
     from pipeline.evaluation.tracks_report import tracks_report
 
     sequences, notes = with_lines(pair(truth, found, size or []), lines, moving or [])
@@ -107,7 +107,7 @@ def masks(
     """Score instance masks: COCO AP, IoU, precision and recall by class, the confusion matrix, the worst images."""
     from pipeline.evaluation.image_matches import match_images, worst
     from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
-    from pipeline.evaluation.masks import score_masks
+    from pipeline.evaluation.mask_scores import score_masks
     from pipeline.evaluation.masks_report import masks_report
 
     true = read_truth_masks(truth)
@@ -170,8 +170,8 @@ def _tell(evaluation: Evaluation, folder: Path, json_file: Path | None, html_fil
     """Print the tables, and write the JSON file and the page."""
     from rich.console import Console
 
-    from pipeline.evaluation.page import evaluation_page
     from pipeline.evaluation.report import rich_table
+    from pipeline.evaluation.report_page import evaluation_page
     from pipeline.files import make_folder, write_text
     from pipeline.records.summary import write_json
 

@@ -44,8 +44,8 @@ def image(
 
     from pipeline.cli.arguments import choose_model
     from pipeline.errors import TallycamError
-    from pipeline.images.job import ImageReport, process
-    from pipeline.images.paths import gather
+    from pipeline.images.image_job import ImageReport, process
+    from pipeline.images.image_paths import gather
 
     settings = choose_model(model, config, overrides or (), score=score)
     wanted = tuple(dict.fromkeys(count or ()))

@@ -53,7 +53,7 @@ def track(
     from pipeline.cli.arguments import parse_size
     from pipeline.config.load import load, load_without_file
     from pipeline.errors import ConfigError
-    from pipeline.evaluation.detections import track_file
+    from pipeline.evaluation.detection_tracks import track_file
 
     if fps is not None and not math.isfinite(fps):
         raise ConfigError(f"--fps: got {fps}, expected frames per second, e.g. 25")

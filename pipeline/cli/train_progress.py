@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeline.evaluation.report import Evaluation, rich_table
-from pipeline.finetuning.checkpoint import Course
 from pipeline.finetuning.data import TrainingData
 from pipeline.finetuning.distributed import Team
 from pipeline.finetuning.fit import Step
 from pipeline.finetuning.folder import TrainingFolder
-from pipeline.finetuning.network import StartNetwork
+from pipeline.finetuning.new_heads import StartNetwork
 from pipeline.finetuning.settings import Settings
+from pipeline.finetuning.training_checkpoint import Course
 
 LINES = 30
 """Lines of progress where there is no terminal."""

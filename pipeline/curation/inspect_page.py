@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.curation.inspection import Inspection, facts, sheets, varied
 from pipeline.curation.samples import Sample, name_of, samples, sheet
-from pipeline.evaluation.page import render
 from pipeline.evaluation.report import Evaluation
+from pipeline.evaluation.report_page import render
 from pipeline.files import write_bytes, write_text
 from pipeline.pictures import Picture
 

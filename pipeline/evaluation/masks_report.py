@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.evaluation import svg
 from pipeline.evaluation.image_matches import ImageMatches, confusion, confusion_sheet
-from pipeline.evaluation.masks import MATCHED_IOU, ClassScore, MaskScores
+from pipeline.evaluation.mask_scores import MATCHED_IOU, ClassScore, MaskScores
 from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, percent_text
 
 BINS = 20

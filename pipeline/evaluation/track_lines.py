@@ -9,7 +9,7 @@ from pipeline.config import load as config_load
 from pipeline.evaluation.matching import PixelLine
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import SequenceFiles
-from pipeline.evaluation.tracks import configured_lines, vertical_lines
+from pipeline.evaluation.track_scores import configured_lines, vertical_lines
 
 NO_LINES = "none"
 

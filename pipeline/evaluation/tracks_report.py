@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.evaluation import svg
 from pipeline.evaluation.report import Cell, Evaluation, Fact, Figure, Sheet, f1, percent, percent_text
-from pipeline.evaluation.tracks import LineScore, SequenceScore, TrackScores
+from pipeline.evaluation.track_scores import LineScore, SequenceScore, TrackScores
 
 SCORES = ("sequence", "HOTA %", "DetA %", "AssA %", "MOTA %", "IDF1 %")
 COUNTS = ("sequence", "unique", "true", "error %", "switches", "false boxes", "missed boxes")

@@ -16,11 +16,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torchvision.models.detection import MaskRCNN
 
-from pipeline.finetuning.checkpoint import Course, State
 from pipeline.finetuning.distributed import Team
 from pipeline.finetuning.examples import Batch, Examples, batches
-from pipeline.finetuning.network import LossNetwork, StartNetwork
+from pipeline.finetuning.new_heads import LossNetwork, StartNetwork
 from pipeline.finetuning.settings import Settings
+from pipeline.finetuning.training_checkpoint import Course, State
 from pipeline.models.training.loop import moving_average
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from torchvision.models.detection import MaskRCNN
 
 from pipeline import __version__
-from pipeline.evaluation.masks import MaskScores
+from pipeline.evaluation.mask_scores import MaskScores
 from pipeline.evaluation.report import percent_text
 from pipeline.files import write_text
-from pipeline.finetuning.checkpoint import Course
 from pipeline.finetuning.data import TrainingData
-from pipeline.finetuning.network import StartNetwork
+from pipeline.finetuning.new_heads import StartNetwork
 from pipeline.finetuning.settings import Settings
+from pipeline.finetuning.training_checkpoint import Course
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import save_weights
 from pipeline.models.maskrcnn.weight_file import save_weight_file

@@ -11,7 +11,7 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.evaluation.mask_files import FoundMasks, Mask, TrueMasks
 from pipeline.finetuning.data import LabelledImage
-from pipeline.finetuning.network import StartNetwork
+from pipeline.finetuning.new_heads import StartNetwork
 from pipeline.geometry.mask_paste import paste_mask_region
 from pipeline.geometry.rle import encode, encode_region
 from pipeline.models.class_map import ClassMap

@@ -12,13 +12,12 @@ from torchvision.models.detection import MaskRCNN
 
 from pipeline.evaluation.image_matches import best_score, match_images, worst
 from pipeline.evaluation.mask_files import TrueMasks
-from pipeline.evaluation.masks import MaskScores, score_masks
+from pipeline.evaluation.mask_scores import MaskScores, score_masks
 from pipeline.evaluation.masks_report import masks_report
-from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import Evaluation
+from pipeline.evaluation.report_page import evaluation_page
 from pipeline.evaluation.worst_images import write_worst
 from pipeline.files import write_text
-from pipeline.finetuning.checkpoint import Course
 from pipeline.finetuning.data import TrainingData
 from pipeline.finetuning.distributed import Team
 from pipeline.finetuning.examples import Examples
@@ -26,9 +25,10 @@ from pipeline.finetuning.fit import Fit, Hooks, Step
 from pipeline.finetuning.folder import TrainingFolder
 from pipeline.finetuning.history import History
 from pipeline.finetuning.model_card import input_text, model_card, save_model, write_card
-from pipeline.finetuning.network import NMS, SCORE, StartNetwork, start_network
+from pipeline.finetuning.new_heads import NMS, SCORE, StartNetwork, start_network
 from pipeline.finetuning.scoring import found_masks, segmenter_of, true_masks
 from pipeline.finetuning.settings import Settings
+from pipeline.finetuning.training_checkpoint import Course
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.records.summary import write_json
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from pipeline.config.schema import Config, StreamConfig
 from pipeline.errors import SourceError
-from pipeline.records.heat import Floats, heat_path, read_heat, view_path
+from pipeline.records.heat_file import Floats, heat_path, read_heat, view_path
 from pipeline.video.convert import square_pixels
 from pipeline.video.heatmap import Image, read_background, render_heatmap, write_image
 from pipeline.video.sources.kinds import find_kind
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 
 EMPTY_SIZE = (640, 360)
 """Width and height in pixels of a heat map for which no frame is available."""

@@ -19,8 +19,7 @@ from typing import Self
 from pipeline.config.schema import Config
 from pipeline.files import reason
 from pipeline.metrics.disk_metrics import DiskMetrics
-from pipeline.records.framing import RecordError
-from pipeline.records.retention import (
+from pipeline.records.deletion import (
     DAY_S,
     Disk,
     FreeSpaceForecast,
@@ -31,6 +30,7 @@ from pipeline.records.retention import (
     log_segments,
     plan,
 )
+from pipeline.records.framing import RecordError
 from pipeline.video.sources.kinds import is_recording
 from pipeline.video.video_index import video_folder
 

@@ -19,7 +19,7 @@ from pipeline.video.sources.folder_files import IMAGE_SUFFIXES
 from pipeline.video.sources.frame_sampler import DEFAULT_FPS
 from pipeline.video.sources.kinds import find_kind
 from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 
 DEMO_FOLDER = Path(__file__).parents[1].resolve() / "demo"
 """Holds the rendered clip."""

@@ -11,7 +11,7 @@ from pipeline.config.time_zone import zone_of
 from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
 from pipeline.models.filters import InstanceFilter
-from pipeline.records.heat import view_path
+from pipeline.records.heat_file import view_path
 from pipeline.records.log import read_range
 from pipeline.runtime.heatmaps import write_heatmap
 from pipeline.runtime.preflight import check_classes

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.logs.destinations import run_log_path
-from pipeline.records.heat import heat_path, view_path
+from pipeline.records.heat_file import heat_path, view_path
 from pipeline.video.video_index import video_folder
 
 IDENTITY = "run.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.records.heat import view_path
+from pipeline.records.heat_file import view_path
 from pipeline.sinks.sink import SinkContext, VideoInfo
 from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes

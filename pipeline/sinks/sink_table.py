@@ -98,7 +98,7 @@ SINKS = (
     ),
     SinkKind(
         name="video",
-        sink="pipeline.sinks.video_file:VideoFile",
+        sink="pipeline.sinks.video_recording:VideoFile",
         takes="frames",
         settings=lambda config: config.output.video,
         wanted=_has_video,

@@ -8,7 +8,7 @@ from math import inf
 from pipeline.config.schema import VideoConfig
 from pipeline.files import unwritable
 from pipeline.sinks.sink import SinkContext, VideoInfo
-from pipeline.sinks.video_file import DEFAULT_FPS, earlier_parts
+from pipeline.sinks.video_recording import DEFAULT_FPS, earlier_parts
 from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
 from pipeline.video.video_index import (

@@ -34,8 +34,8 @@ from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
 from pipeline.video.sources.kinds import is_recording
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import CONNECTING, STATES, FramePosition, Source, SourceState
+from pipeline.video.sources.source_registry import open_source
 
 log = logging.getLogger(__name__)
 

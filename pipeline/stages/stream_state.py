@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.records.checkpoint import Checkpoint, Position
 from pipeline.records.event import CountEvent
 from pipeline.records.framing import RecordError
-from pipeline.records.heat import heat_path, write_heat
+from pipeline.records.heat_file import heat_path, write_heat
 from pipeline.records.log_check import usable_rows
 from pipeline.records.recovery import Recovery
 from pipeline.records.rows import Row, RowWriter, rows_path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.config.schema import TrackerConfig
 from pipeline.tracking.base import TrackingEngine
 from pipeline.tracking.class_groups import groups_of
-from pipeline.tracking.tracker import KalmanTracker
+from pipeline.tracking.kalman_tracker import KalmanTracker
 
 
 def make_tracker(config: TrackerConfig, classes: Sequence[str]) -> TrackingEngine:

@@ -7,7 +7,7 @@ import threading
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.transport.planes import Planes
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 
 
 def spread_frames(source: str, most: int) -> list[Planes]:

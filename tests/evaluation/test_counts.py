@@ -11,8 +11,8 @@ from pipeline.demo.clip import DEMO_TRUTH
 from pipeline.evaluation.count_truth import read_count_truth
 from pipeline.evaluation.counts import CountScores, score_counts
 from pipeline.evaluation.counts_report import counts_report
-from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import EvaluationError
+from pipeline.evaluation.report_page import evaluation_page
 from pipeline.records.event import CountEvent
 from pipeline.records.events import EventStore
 from pipeline.records.summary import StreamSummary, build, write_json

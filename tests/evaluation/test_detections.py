@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.evaluation.detections import TrackingResult, track_file
+from pipeline.evaluation.detection_tracks import TrackingResult, track_file
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import check_once, read_rows
 from tests.in_process import Command

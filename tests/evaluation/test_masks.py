@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.mask_files import read_found_masks, read_truth_masks
-from pipeline.evaluation.masks import MaskScores, score_masks
+from pipeline.evaluation.mask_scores import MaskScores, score_masks
 from pipeline.evaluation.masks_report import masks_report
-from pipeline.evaluation.page import evaluation_page
 from pipeline.evaluation.report import EvaluationError
+from pipeline.evaluation.report_page import evaluation_page
 from pipeline.geometry.rle import encode
 from pipeline.records.log import LogHeader, LogWriter
 from pipeline.records.scene_truth import SceneTruth, write_truth

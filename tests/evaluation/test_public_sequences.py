@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.schema import TrackerConfig
-from pipeline.evaluation.detections import track_file
+from pipeline.evaluation.detection_tracks import track_file
 from pipeline.evaluation.track_files import pair
-from pipeline.evaluation.tracks import score_tracks, vertical_lines
+from pipeline.evaluation.track_scores import score_tracks, vertical_lines
 
 RATES = {
     "TUD-Stadtmitte": 25.0,

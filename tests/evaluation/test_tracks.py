@@ -13,7 +13,7 @@ import pytest
 from pipeline.evaluation.report import EvaluationError
 from pipeline.evaluation.track_files import pair, read_rows
 from pipeline.evaluation.track_lines import with_lines
-from pipeline.evaluation.tracks import TrackScores, score_tracks
+from pipeline.evaluation.track_scores import TrackScores, score_tracks
 from pipeline.evaluation.tracks_report import tracks_report
 from tests.in_process import Command
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from pipeline.errors import ConfigError
-from pipeline.finetuning.network import LossNetwork, start_network
+from pipeline.finetuning.new_heads import LossNetwork, start_network
 from pipeline.finetuning.settings import Settings
 from pipeline.models.maskrcnn.loader import load_network
 from pipeline.models.maskrcnn.preprocess import RgbPreprocessor

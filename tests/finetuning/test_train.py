@@ -20,7 +20,7 @@ from pipeline.finetuning.distributed import Team
 from pipeline.finetuning.examples import Examples
 from pipeline.finetuning.fit import Fit, Hooks
 from pipeline.finetuning.folder import TrainingFolder
-from pipeline.finetuning.network import start_network
+from pipeline.finetuning.new_heads import start_network
 from pipeline.finetuning.settings import Settings
 from pipeline.models.maskrcnn.compact_weights import load_weights
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn

@@ -15,9 +15,9 @@ from PIL import Image
 from pipeline.cli.app import main
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, OutputError
-from pipeline.images import job
+from pipeline.images import image_job
 from pipeline.images.drawing import cut_out, draw, silhouettes
-from pipeline.images.job import ImageReport, process
+from pipeline.images.image_job import ImageReport, process
 from pipeline.models.detections import Detections
 from pipeline.transport.planes import Planes
 
@@ -65,7 +65,7 @@ class OneEach:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> OneEach:
     made = OneEach()
-    monkeypatch.setattr(job.registry, "load", lambda config: made)
+    monkeypatch.setattr(image_job.registry, "load", lambda config: made)
     return made
 
 
@@ -182,7 +182,7 @@ def test_batches_are_full_but_large_images_go_in_smaller_ones(
 ) -> None:
     paths = [photo(tmp_path / f"{n}.png") for n in range(5)]
     process(paths, tmp_path / "out", ModelConfig(batch=4))
-    monkeypatch.setattr(job, "BATCH_PIXELS", 2 * 160 * 120)
+    monkeypatch.setattr(image_job, "BATCH_PIXELS", 2 * 160 * 120)
     process(paths, tmp_path / "out", ModelConfig(batch=4))
     assert model.batches == [4, 1, 2, 2, 1]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images.paths import ResultNames, gather
+from pipeline.images.image_paths import ResultNames, gather
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.models.segmenter import Segmenter
-from pipeline.models.training.dataset import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.models.training.mask_ap import average_precision
+from pipeline.models.training.scene_samples import HELD_OUT_SEEDS, TRAIN_SEEDS
 from pipeline.transport.planes import Planes
 
 

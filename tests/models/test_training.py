@@ -16,9 +16,9 @@ from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights
 from pipeline.models.training.augment import augment, mask_targets
-from pipeline.models.training.dataset import ExampleCache, example_of, through_h264
 from pipeline.models.training.loop import Hyperparameters, Progress, fit, moving_average, street_rounds, train
 from pipeline.models.training.mask_ap import average_precision, oracle_detections
+from pipeline.models.training.scene_samples import ExampleCache, example_of, through_h264
 from pipeline.transport.planes import Planes
 from tests.models.training_pictures import Picture, Thing, picture, pictures
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from pipeline.records.heat import read_heat, write_heat
+from pipeline.records.heat_file import read_heat, write_heat
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:

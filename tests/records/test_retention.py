@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records.log import log_files, read_log
-from pipeline.records.retention import (
+from pipeline.records.deletion import (
     DAY_S,
     Disk,
     FreeSpaceForecast,
@@ -23,6 +22,7 @@ from pipeline.records.retention import (
     log_segments,
     plan,
 )
+from pipeline.records.log import log_files, read_log
 from pipeline.records.segmented_log import SegmentedLog, SegmentLimits
 from tests.records.logs import HEADER, found
 

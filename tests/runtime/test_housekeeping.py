@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from pipeline.config.schema import Config
 from pipeline.metrics.disk_metrics import DiskMetrics
-from pipeline.records.retention import DAY_S, Disk
+from pipeline.records.deletion import DAY_S, Disk
 from pipeline.runtime.housekeeping import Housekeeping, limits_of
 
 NOW_S = 1.8e9

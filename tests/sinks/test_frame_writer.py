@@ -14,7 +14,7 @@ from pipeline.config.schema import Config, VideoConfig
 from pipeline.sinks.background import Background
 from pipeline.sinks.frame_writer import FrameWriter
 from pipeline.sinks.sink import ManagedFrameSink, SinkContext, VideoInfo
-from pipeline.sinks.video_file import VideoFile
+from pipeline.sinks.video_recording import VideoFile
 from pipeline.transport.messages import FrameTracks, Instances
 from pipeline.transport.planes import Planes, planes_bytes
 from pipeline.video.overlay import Overlay

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.schema import StreamConfig, ZoneConfig
 from pipeline.errors import OutputError
-from pipeline.records.heat import read_heat, write_heat
+from pipeline.records.heat_file import read_heat, write_heat
 from pipeline.runtime.heatmaps import write_heatmap
 from pipeline.transport.planes import Planes
 from pipeline.video.heatmap import read_background, render_heatmap, save_background, write_image

@@ -16,7 +16,7 @@ from pipeline.audit.strips import Shot, Strip
 from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.video.convert import square_pixels
 from pipeline.video.heatmap import read_background, save_background
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 from pipeline.video.video_parts import concat_parts
 from pipeline.video.writer import VideoWriter
 from pipeline.web.live_page import encode_jpeg

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from tests.video.media import CLIPS, number_of, pixels, write_video
 
 

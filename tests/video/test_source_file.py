@@ -14,8 +14,8 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.video.sources import file_decoder
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import FramePosition, Source
+from pipeline.video.sources.source_registry import open_source
 from tests.running import counts, scene, tallycam
 from tests.video.media import number_of, picture, pixels, write_video
 

@@ -16,8 +16,8 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.sources.folder_decoder import Recording, place
 from pipeline.video.sources.kinds import find_kind
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import FramePosition, Source, SourceFrame
+from pipeline.video.sources.source_registry import open_source
 from tests.video.media import number_of, pixels, write_video
 
 START = datetime(2026, 5, 4, 10, 0, 0, tzinfo=UTC)

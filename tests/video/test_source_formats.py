@@ -12,8 +12,8 @@ import pytest
 from pipeline.config.schema import StreamConfig
 from pipeline.transport.planes import Planes
 from pipeline.video.convert import Converter, planes_of
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import SourceFrame
+from pipeline.video.sources.source_registry import open_source
 from tests.video.media import blank, number_of, picture, pixels, write_video
 
 

@@ -21,8 +21,8 @@ import pytest
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.sources.live_timeline import LiveTimeline
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from pipeline.video.sources.url import url_options
 from tests.running import wait_until
 from tests.video.media import (

@@ -22,8 +22,8 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.sources.kinds import find_kind, is_recording
 from pipeline.video.sources.pacing import Pacer
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from tests.running import Command, log_size, scene, summary, tallycam, wait_until
 from tests.test_streams_apart import free_port, run_log
 from tests.video.media import picture, rtsp_server, write_rtsp_clip, write_video

@@ -13,8 +13,8 @@ from pipeline.config.schema import StreamConfig
 from pipeline.demo.scene_source import SceneOptions, parse_scene
 from pipeline.errors import SourceError
 from pipeline.video.sources import v4l2 as source_camera
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from pipeline.video.sources.v4l2 import camera_options
 from tests.video.media import number_of, picture, pixels, write_image
 

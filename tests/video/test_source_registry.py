@@ -14,8 +14,8 @@ from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
 from pipeline.video.sources import kinds
 from pipeline.video.sources.kinds import SOURCE_KINDS, SourceKind, examples, find_kind
-from pipeline.video.sources.registry import open_source
 from pipeline.video.sources.source import Source
+from pipeline.video.sources.source_registry import open_source
 from tests.running import scene, summary, tallycam
 from tests.video.media import pixels
 

@@ -17,7 +17,7 @@ from pipeline.config.schema import StreamConfig, VideoConfig
 from pipeline.errors import OutputError
 from pipeline.transport.planes import planes_bytes
 from pipeline.video.convert import copy_planes, planes_of
-from pipeline.video.sources.registry import open_source
+from pipeline.video.sources.source_registry import open_source
 from pipeline.video.video_parts import concat_parts, part_path
 from pipeline.video.writer import VideoWriter
 from tests.running import scene, summary, tallycam

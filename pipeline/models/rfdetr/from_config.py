@@ -131,7 +131,7 @@ def _need_onnx_runtime(variant: Variant) -> None:
 
 
 def _export(variant: Variant, weights: Path, python: Path | None) -> Path:
-    from pipeline.models.rfdetr.export import export
+    from pipeline.models.rfdetr.onnx_export import export
 
     _need_onnx_runtime(variant)
     how = f"with {python}" if python else f"in a temporary environment with the package {PACKAGE} {VERSION}"

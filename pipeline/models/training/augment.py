@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
-from pipeline.models.training.dataset import MIN_VISIBLE_PX, LabelMap, TrainingExample
+from pipeline.models.training.scene_samples import MIN_VISIBLE_PX, LabelMap, TrainingExample
 from pipeline.transport.planes import Planes
 
 

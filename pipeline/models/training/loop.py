@@ -28,8 +28,8 @@ from pipeline.models.maskrcnn.compact_weights import (
 from pipeline.models.maskrcnn.device import choose_device
 from pipeline.models.maskrcnn.preprocess import normalize
 from pipeline.models.training.augment import AugmentedExample, augment
-from pipeline.models.training.dataset import TRAIN_SEEDS, ExampleCache, RenderFunction
 from pipeline.models.training.losses import losses
+from pipeline.models.training.scene_samples import TRAIN_SEEDS, ExampleCache, RenderFunction
 
 NORM_MOMENTUM = 0.03
 """Of batch norms: the statistics of small batches are noisy."""

@@ -20,7 +20,7 @@ from pipeline.geometry.masks import MASK_SIZE
 from pipeline.models.detections import Detections
 from pipeline.models.letterbox import Letterbox
 from pipeline.models.training.augment import mask_targets
-from pipeline.models.training.dataset import LabelledFrame
+from pipeline.models.training.scene_samples import LabelledFrame
 
 COUNTED_PX = 64
 COUNTED_SHARE = 0.25

@@ -21,7 +21,7 @@ class SourceInfo:
     """Properties of an open source. Only those of the picture can change, in a live source.
 
     Attributes:
-        kind: name of its row in the table of sources (`pipeline.video.sources.registry`), e.g. `file` or `rtsp`.
+        kind: name of its row in the table of sources (`pipeline.video.sources.source_registry`), e.g. `file` or `rtsp`.
         live: frames arrive at their own pace and are lost if they are not taken.
         width, height: displayed size in pixels, rotation applied; of a recording the same for every frame.
         fps: nominal frame rate in Hz; None if unknown.

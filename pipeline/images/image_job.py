@@ -14,7 +14,7 @@ from pipeline.config.schema import ModelConfig
 from pipeline.files import make_folder, writing
 from pipeline.images.coco import CocoDocument
 from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
-from pipeline.images.paths import ResultNames
+from pipeline.images.image_paths import ResultNames
 from pipeline.models import registry
 from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter, with_lowest_score

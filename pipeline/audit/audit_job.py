@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.audit.audit_page import Card, Heading, audit_page
+from pipeline.audit.event_pictures import crop_of, picture
 from pipeline.audit.frames import Image, Wanted, can_be_played_again, source_frames, video_frames
 from pipeline.audit.marks import AuditError, Precision, group_of, sample
-from pipeline.audit.page import Card, Heading, audit_page
-from pipeline.audit.pictures import crop_of, picture
 from pipeline.audit.strips import Strip, strips
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config, StreamConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.audit.marks import MARKS, group_of
 from pipeline.audit.strips import Strip
-from pipeline.evaluation.page import render
+from pipeline.evaluation.report_page import render
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOMENTS = ("before", "at the event", "after")
