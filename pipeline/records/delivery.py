@@ -68,6 +68,16 @@ class Store(Protocol):
         """Closes its connections."""
 
 
+def is_refusal_of_database(error: Exception) -> bool:
+    """Whether a database refuses the rows themselves, so that trying again is of no use.
+
+    Args:
+        error: of `EventStore.write`.
+    """
+    cause = error.__context__ if isinstance(error, TallycamError) else error
+    return isinstance(cause, DataError | IntegrityError | OverflowError | ValueError)
+
+
 class Delivery:
     """Delivers the events of one spool.
 
@@ -75,6 +85,7 @@ class Delivery:
         folder: of the spool, or one that is still to be made.
         open_store: opens the database for the events of the run with this identity; may fail with any error.
         on_notice: called with one line for each loss or rejection.
+        is_refusal: whether an error of the store means that it will never take these events.
         jitter: gives numbers from 0 to 1, so that many installations do not come back at the same moment.
         clock: Unix time.
 
@@ -87,11 +98,12 @@ class Delivery:
         folder: Path,
         open_store: Callable[[str], Store],
         on_notice: Callable[[str], None] = lambda line: None,
+        is_refusal: Callable[[Exception], bool] = is_refusal_of_database,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder, self._open_store, self._on_notice = folder, open_store, on_notice
-        self._jitter, self._clock = jitter, clock
+        self._is_refusal, self._jitter, self._clock = is_refusal, jitter, clock
         self._number = 0
         self._file: SpoolFile | None = None
         self._store: Store | None = None
@@ -164,7 +176,7 @@ class Delivery:
         try:
             store.write(events)
         except Exception as error:
-            if not _is_refusal(error):
+            if not self._is_refusal(error):
                 raise
             if len(events) == 1:
                 self._reject(events[0], error)
@@ -177,7 +189,7 @@ class Delivery:
         with (self.folder / "rejected.jsonl").open("ab") as file:
             file.write(msgspec.json.encode(event, enc_hook=str) + b"\n")
         self._update(rejected=self.state.rejected + 1)
-        self._on_notice(f"event {event.key!r} is refused by the database: {_line(error)}")
+        self._on_notice(f"event {event.key!r} is refused: {_line(error)}")
 
     def _read_batch(self) -> list[CountEvent]:
         events: list[CountEvent] = []
@@ -278,12 +290,6 @@ def open_events(url: str, run: str) -> EventStore:
         missing = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in parsed.query}
         url = parsed.update_query_dict(missing).render_as_string(hide_password=False)
     return EventStore(url, run, BUSY_TIMEOUT_S)
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether a database refuses the rows themselves, so that trying again is of no use."""
-    cause = error.__context__ if isinstance(error, TallycamError) else error
-    return isinstance(cause, DataError | IntegrityError | OverflowError | ValueError)
 
 
 def _line(error: Exception) -> str:

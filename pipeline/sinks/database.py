@@ -1,35 +1,17 @@
 """`DIR/events.db`, or another database: every count event, once, however long the database is away.
 
-Counting never waits for the database. Events are appended to a spool, local files without locks, and a thread delivers
-them from there, in order, for as long as it takes. What is not delivered when a run ends is delivered by the next one
-in the same folder.
+What is not delivered when a run ends is delivered by the next one in the same folder.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Sequence
-from pathlib import Path
-
-from pipeline.records.delivery import Delivery, open_events
-from pipeline.records.delivery_state import DeliveryState
-from pipeline.records.event import CountEvent
-from pipeline.records.spool import EventSpool, spool_files
+from pipeline.records.delivery import open_events
 from pipeline.sinks.sink import SinkContext
-
-log = logging.getLogger(__name__)
-
-SPOOLS = "events.spool"
-"""Folder of the spools, in that of the run: one for each tracking process, which is its only writer."""
-DRAIN_S = 5.0
-CLOSE_S = 15.0
-"""How long closing may take: draining, and an attempt to connect that was under way."""
+from pipeline.sinks.spooled_events import SPOOLS, SpooledEvents
 
 
-class Database:
-    """Writes events to a spool, and delivers them to a database from a thread.
+class Database(SpooledEvents):
+    """Delivers events to a database.
 
     Args:
         settings: SQLAlchemy URL; empty for `events.db` in the folder of the run.
@@ -41,99 +23,4 @@ class Database:
 
     def __init__(self, settings: str, context: SinkContext) -> None:
         url = settings or f"sqlite:///{context.out / 'events.db'}"
-        folder = context.out / SPOOLS
-        self._spool = EventSpool(folder / str(context.index), context.run)
-        folders = [folder / str(context.index)]
-        if context.index == 0:
-            folders += _left_behind(folder, context.total)
-        self._deliveries = [
-            Delivery(one, lambda run: open_events(url, run), on_notice=log.warning) for one in folders
-        ]
-        self._stop = threading.Event()
-        self._closing_s: float | None = None
-        self._reported = ""
-        self._threads = [
-            threading.Thread(target=one.run, args=(self._stop, DRAIN_S), name="event delivery", daemon=True)
-            for one in self._deliveries
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def write_events(self, events: Sequence[CountEvent]) -> None:
-        """Appends events to the spool; one `write` to a local file, without a lock.
-
-        Args:
-            events: In the order in which they were counted.
-        """
-        failed = self._spool.error
-        self._spool.append(events)
-        if self._spool.error and not failed:
-            log.error("%s; they are kept in memory until there is room", self._spool.error)
-        elif failed and not self._spool.error:
-            log.info("events are written to disk again")
-
-    def sync(self) -> None:
-        """Waits until the spool is on the disk.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
-        self._spool.sync()
-
-    @property
-    def state(self) -> DeliveryState:
-        """Progress of delivery, over all spools; changes of it are logged here."""
-        states = [one.state for one in self._deliveries]
-        oldest = [state.oldest_wall_s for state in states if state.oldest_wall_s is not None]
-        failing = [state.failing_since_s for state in states if state.failing_since_s is not None]
-        total = DeliveryState(
-            backlog=sum(state.backlog for state in states) + self._spool.waiting,
-            oldest_wall_s=min(oldest, default=None),
-            delivered=sum(state.delivered for state in states),
-            rejected=sum(state.rejected for state in states),
-            error=next((state.error for state in states if state.error), ""),
-            failing_since_s=min(failing, default=None),
-        )
-        self._log_change(total)
-        return total
-
-    def close(self) -> None:
-        """Lets the rest be delivered, as far as that is possible within a few seconds."""
-        if self._closing_s is None:
-            self._closing_s = time.monotonic()
-            self._spool.close()
-            self._stop.set()
-
-    def closed(self) -> bool:
-        """Whether everything is delivered, or cannot be at the moment."""
-        if self._closing_s is None:
-            return False
-        late = time.monotonic() - self._closing_s > CLOSE_S
-        if not late and any(thread.is_alive() for thread in self._threads):
-            return False
-        state = self.state
-        if state.backlog:
-            log.error(
-                "%d events are not in the database yet%s; they are kept in %s, and the next run in this folder "
-                "delivers them",
-                state.backlog,
-                f": {state.error}" if state.error else "",
-                self._deliveries[0].folder.parent,
-            )
-        return True
-
-    def _log_change(self, state: DeliveryState) -> None:
-        if state.error and not self._reported:
-            log.error("%s; events wait on disk, counting goes on", state.error)
-        elif self._reported and not state.error:
-            log.info("events are delivered again")
-        self._reported = state.error
-
-
-def _left_behind(folder: Path, total: int) -> list[Path]:
-    """Spools of tracking processes that an earlier configuration had, and this one has not."""
-    return [
-        one
-        for one in sorted(folder.glob("*"))
-        if one.name.isdecimal() and int(one.name) >= total and spool_files(one)
-    ]
+        super().__init__(context.out / SPOOLS, context, lambda run: open_events(url, run), "in the database")

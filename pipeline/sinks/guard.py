@@ -1,4 +1,4 @@
-"""Runs a sink of another package so that its faults stay its own.
+"""Runs a frame sink of another package so that its faults stay its own.
 
 The sink lives in a thread. What it is to take waits in a bounded queue, so a slow sink holds up neither counting nor
 heartbeats. A call that fails is logged and counted; a sink that fails `FAILURES_MAX` times in a row, or does not return
@@ -11,11 +11,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from pipeline.records.delivery_state import DeliveryState
-from pipeline.records.event import CountEvent
 from pipeline.sinks.sink import VideoInfo
 from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
@@ -29,8 +27,7 @@ FAILURES_MAX = 5
 STUCK_S = 30.0
 CLOSE_S = 5.0
 """Time to work off what waits when the stream has ended."""
-FRAMES_WAITING = 4
-EVENT_BATCHES_WAITING = 1000
+CALLS_WAITING = 4
 
 
 class SinkCounts(Protocol):
@@ -53,18 +50,18 @@ class Guard:
     Args:
         name: In the configuration.
         make: Constructs the sink; called in the thread.
-        capacity: Calls that may wait.
         counts: Counts what goes wrong.
         clock: Monotonic seconds.
+        capacity: Calls that may wait.
     """
 
     def __init__(
         self,
         name: str,
         make: Callable[[], Any],
-        capacity: int,
         counts: SinkCounts,
         clock: Callable[[], float] = time.monotonic,
+        capacity: int = CALLS_WAITING,
     ) -> None:
         self._name, self._make, self._capacity = name, make, capacity
         self._counts, self._clock = counts, clock
@@ -95,7 +92,7 @@ class Guard:
 
         Args:
             call: Gets the sink.
-            number: Frames or events that it takes.
+            number: Frames that it takes.
         """
         with self._changed:
             if not self._off and len(self._waiting) < self._capacity:
@@ -227,43 +224,6 @@ class GuardedFrames:
 
     def close(self) -> None:
         """Lets the sink finish."""
-        self._guard.close()
-
-    def closed(self) -> bool:
-        """Whether it has."""
-        return self._guard.closed()
-
-
-class GuardedEvents:
-    """Events for a sink of another package.
-
-    Args:
-        guard: The sink.
-    """
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-
-    def write_events(self, events: Sequence[CountEvent]) -> None:
-        """Hands events to the sink, except for those that counting rules only tell each other.
-
-        Args:
-            events: In the order in which they were counted.
-        """
-        batch = [event for event in events if event.change != "internal"]
-        if batch:
-            self._guard.offer(lambda sink: sink.write_events(batch), len(batch))
-
-    @property
-    def state(self) -> DeliveryState:
-        """Nothing is known of what the sink does with its events."""
-        return DeliveryState()
-
-    def sync(self) -> None:
-        """Nothing is on disk."""
-
-    def close(self) -> None:
-        """Lets the sink finish, which takes at most `CLOSE_S`."""
         self._guard.close()
 
     def closed(self) -> bool:

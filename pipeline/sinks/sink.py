@@ -61,6 +61,10 @@ class VideoInfo:
     live: bool
 
 
+class EventRefusedError(Exception):
+    """Raised by an event sink for an event that it will never take; it is put aside, and delivery goes on."""
+
+
 class Closable(Protocol):
     """Something to be closed."""
 
@@ -92,11 +96,15 @@ class EventSink(Closable, Protocol):
     def write_events(self, events: Sequence[CountEvent]) -> None:
         """Takes events, in the order in which they were counted.
 
-        An event may come more than once: after a restart those of the last seconds come again. `CountEvent.key`
-        together with the run names an event, and `CountEvent.change` says whether it is new, corrected or withdrawn.
+        Events wait on the disk until this returns. Where it raises, or the process ends, the same events come again,
+        with growing pauses: an event may come more than once. `CountEvent.key` together with the run names an event,
+        and `CountEvent.change` says whether it is new, corrected or withdrawn.
 
         Args:
             events: New, corrected and withdrawn ones.
+
+        Raises:
+            EventRefusedError: It will never take one of them.
         """
 
 

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -24,14 +25,8 @@ from pipeline.config.schema import Config, SinkConfig, StreamConfig
 from pipeline.config.validation import describe
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
-from pipeline.sinks.guard import (
-    EVENT_BATCHES_WAITING,
-    FRAMES_WAITING,
-    Guard,
-    GuardedEvents,
-    GuardedFrames,
-    SinkCounts,
-)
+from pipeline.sinks.event_outlet import EventOutlet
+from pipeline.sinks.guard import Guard, GuardedFrames, SinkCounts
 from pipeline.sinks.retried import RetriedSink
 from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
 from pipeline.sinks.threaded import ThreadedSink
@@ -158,7 +153,7 @@ def frame_sinks(
     ]
     for name, (cls, settings) in _configured(config).items():
         if hasattr(cls, "write_frame"):
-            guard = _guard(name, cls, settings, context, FRAMES_WAITING, counts)
+            guard = Guard(name, partial(cls, settings, _named(context, name)), counts(name))
             sinks.append(GuardedFrames(guard, annotated=bool(getattr(cls, "annotated", True))))
     return sinks
 
@@ -172,6 +167,9 @@ def event_sinks(
         config: Of the run.
         context: Of the process; each sink gets it with its own name.
         counts: Counts what goes wrong with the sink of a name.
+
+    Raises:
+        OutputError: Events cannot be written to the disk.
     """
     sinks = [
         cast(
@@ -182,7 +180,7 @@ def event_sinks(
     ]
     for name, (cls, settings) in _configured(config).items():
         if hasattr(cls, "write_events"):
-            sinks.append(GuardedEvents(_guard(name, cls, settings, context, EVENT_BATCHES_WAITING, counts)))
+            sinks.append(EventOutlet(partial(cls, settings), _named(context, name), counts(name)))
     return sinks
 
 
@@ -230,17 +228,6 @@ def _has_room(folder: Path) -> bool:
     except OSError:
         return True  # opening the file tells what is wrong
     return usage.free >= min(ROOM_BYTES, usage.total // 20)
-
-
-def _guard(
-    name: str,
-    cls: type,
-    settings: Any,
-    context: SinkContext,
-    capacity: int,
-    counts: Callable[[str], SinkCounts],
-) -> Guard:
-    return Guard(name, lambda: cls(settings, _named(context, name)), capacity, counts(name))
 
 
 def _named(context: SinkContext, name: str) -> SinkContext:

@@ -227,7 +227,7 @@ def test_what_the_database_refuses_does_not_hold_up_the_rest(
     assert rows(url) == [seq for seq in range(100) if seq not in (31, 64)]
     assert delivery.state.rejected == 2
     assert len(told) == 2
-    assert "is refused by the database" in told[0]
+    assert "is refused: " in told[0]
     assert len((folder / "rejected.jsonl").read_text().splitlines()) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.records import delivery
 from pipeline.records.events import EventStore
-from pipeline.sinks import database as module
+from pipeline.sinks import spooled_events
 from pipeline.sinks.database import Database
 from pipeline.sinks.sink import SinkContext
 from tests.records.crossings import crossing
@@ -23,7 +23,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(delivery, "FIRST_DELAY_S", 0.02)
     monkeypatch.setattr(delivery, "MAX_DELAY_S", 0.05)
-    monkeypatch.setattr(module, "DRAIN_S", 0.2)
+    monkeypatch.setattr(spooled_events, "DRAIN_S", 0.2)
 
 
 def context(out: Path, index: int = 0, total: int = 1) -> SinkContext:

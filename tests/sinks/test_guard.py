@@ -58,7 +58,7 @@ def call(number: int) -> Callable[[Any], None]:
 
 def guarded(sink: Sink, capacity: int = 100) -> tuple[Guard, Counts, Clock]:
     counts, clock = Counts(), Clock()
-    return Guard("mine", lambda: sink, capacity, counts, clock), counts, clock
+    return Guard("mine", lambda: sink, counts, clock, capacity), counts, clock
 
 
 def test_calls_are_made_in_order_and_the_sink_is_closed_at_the_end() -> None:
@@ -112,7 +112,7 @@ def test_a_sink_that_cannot_be_opened_is_switched_off(caplog: pytest.LogCaptureF
     def make() -> Any:
         raise OSError("no route to host")
 
-    guard = Guard("mine", make, 4, counts)
+    guard = Guard("mine", make, counts)
     wait_until(lambda: guard.off)
     assert "no route to host" in caplog.text
     guard.close()
