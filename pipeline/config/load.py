@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config.additions import Additions
+from pipeline.config.defaults import with_defaults, without_inherited
 from pipeline.config.from_source import mapping_of, with_real_model
 from pipeline.config.overrides import Overrides, replace_source
 from pipeline.config.schema import Config
@@ -112,7 +113,7 @@ def _resolved(
     substituted: set[KeyPath] = set()
     data = _with_environment(data, (), substituted, path, literal)
     _resolve_paths(data, path.parent, fixed_source=source is not None)
-    return _validated(data, path, changes, substituted)
+    return _validated(with_defaults(data), path, changes, substituted)
 
 
 def load_without_file(overrides: Sequence[str] = ()) -> Config:
@@ -135,7 +136,7 @@ def _validated(data: Any, path: Path, changes: Overrides, substituted: Collectio
         return Config.model_validate(data)
     except ValidationError as error:
         lines = describe(
-            error.errors(include_url=False),
+            without_inherited(error.errors(include_url=False)),
             Config,
             path,
             overridden=changes.paths,

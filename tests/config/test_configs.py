@@ -58,7 +58,13 @@ def test_several_cameras_share_what_they_have_in_common(example) -> None:
     streams = example("several-cameras").streams
     assert list(streams) == ["north", "south", "yard"]
     assert streams["south"].source == "rtsp://viewer:hush@south.local/stream1"
-    assert streams["south"].lines == streams["north"].lines
+    assert (
+        streams["south"].lines["gate"].directions
+        == streams["north"].lines["gate"].directions
+        == ("in", "out")
+    )
+    assert streams["south"].lines["gate"].points != streams["north"].lines["gate"].points
+    assert (streams["north"].fps, streams["yard"].fps, streams["yard"].lines) == (15, 5, {})
 
 
 def test_people_are_counted_on_a_line_at_three_quarters(example) -> None:
