@@ -22,6 +22,7 @@ from pipeline.cli import (
     recount,
     run,
     service,
+    stream,
     track,
     train,
 )
@@ -34,6 +35,7 @@ ORDER = (
     "recount",
     "demo",
     "service",
+    "stream",
     "image",
     "track",
     "evaluate",
@@ -83,6 +85,7 @@ app.command()(check.check)
 app.command()(recount.recount)
 app.command()(demo.demo)
 app.add_typer(service.app, name="service")
+app.add_typer(stream.app, name="stream")
 app.command()(image.image)
 app.command()(track.track)
 app.add_typer(evaluate.app, name="evaluate")

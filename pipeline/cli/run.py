@@ -116,6 +116,7 @@ def run(
     from pipeline.config.additions import parse_additions
     from pipeline.errors import ConfigError
     from pipeline.runtime import preflight
+    from pipeline.runtime.configuration_watch import ConfigurationFile
     from pipeline.runtime.run import run as run_pipeline
     from pipeline.runtime.run_folder import Existing
     from pipeline.runtime.run_log import LogSettings
@@ -142,9 +143,12 @@ def run(
         print_configuration(console, text, save)
     for line in preflight.notes(loaded):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
+    file = ConfigurationFile(Path(target), lambda: settings.load()[0]) if text is None else None
     log = LogSettings(log_format, log_level, print_above(console) if sys.stderr.isatty() else None)
     with LiveTable(console) as table:
-        streams = run_pipeline(loaded, out, tracks=tracks, existing=existing, on_tick=table.update, log=log)
+        streams = run_pipeline(
+            loaded, out, tracks=tracks, existing=existing, on_tick=table.update, log=log, file=file
+        )
     so_far = "" if all(view.ended for view in streams.values()) else " so far"
     try:
         console.print(final_table(streams))

@@ -48,6 +48,16 @@ def changes_since(config: Config, out: Path) -> list[str]:
     return list(_differences(before, without_secrets(config), ""))
 
 
+def setting_changes(before: Config, now: Config) -> list[str]:
+    """Dotted keys of the settings in which two configurations differ.
+
+    Args:
+        before: One of them.
+        now: The other one.
+    """
+    return list(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
+
+
 def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> None:
     """Checks that the new run may go on with an earlier one.
 
@@ -66,7 +76,7 @@ def check_continuation(config: Config, out: Path, earlier: EarlierRun) -> None:
     changed = changes_since(config, out)
     recordings = [name for name, stream in config.streams.items() if is_recording(stream)]
     for name in recordings:
-        mattering = [key for key in changed if _matters(key, name)]
+        mattering = [key for key in changed if matters(key, name)]
         if name in earlier.streams and mattering:
             raise ConfigError(
                 f"{out}: holds {earlier}, and {named(mattering)} changed since; a recording is counted with one "
@@ -89,8 +99,13 @@ def named(keys: list[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def _matters(key: str, stream: str) -> bool:
-    """Whether a setting decides what is counted in a stream."""
+def matters(key: str, stream: str) -> bool:
+    """Whether a setting decides what is counted in a stream.
+
+    Args:
+        key: Dotted.
+        stream: Name.
+    """
     return (
         key.startswith(("model.", "tracker.", f"streams.{stream}."))
         and not key.startswith(

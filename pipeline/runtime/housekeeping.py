@@ -65,6 +65,16 @@ class Housekeeping:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
+    def follow(self, config: Config) -> None:
+        """Looks after the files of new streams, too; those of removed ones are looked after as before.
+
+        Args:
+            config: Of the run from now on.
+        """
+        endless = [name for name, stream in config.streams.items() if not is_recording(stream)]
+        self._names = tuple(dict.fromkeys([*self._names, *config.streams]))
+        self._endless = list(dict.fromkeys([*self._endless, *endless]))
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

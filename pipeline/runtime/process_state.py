@@ -97,6 +97,7 @@ class ProcessState:
         was_ready: Whether any incarnation was ready.
         stuck: It was killed because it fell silent.
         ended: It has ended and is not started again.
+        leaving: Its stream is being removed: it is not started again.
         failure: Why it, and its stream with it, has ended.
         given_up: Why it used up its restarts; None once it works again.
         retry_s: Monotonic time at which it is tried again nevertheless.
@@ -116,6 +117,7 @@ class ProcessState:
     was_ready: bool = False
     stuck: bool = False
     ended: bool = False
+    leaving: bool = False
     failure: TallycamError | None = None
     given_up: TallycamError | None = None
     retry_s: float | None = None

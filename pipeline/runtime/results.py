@@ -144,7 +144,8 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         view.condition_since_s = values.get("condition_since_s", 0.0)
     elif process.stage.name == "track":
         for name, counts in report.streams.items():
-            result[name].counts = counts
+            if name in result:  # a stream that was removed has a last report here
+                result[name].counts = counts
     elif process.stage.name == "sink":
         view = result[process.label]
         view.written = report.frames_out

@@ -14,6 +14,7 @@ from pipeline.errors import TallycamError
 from pipeline.models import registry
 from pipeline.records.summary import build, write_json
 from pipeline.redact import redact
+from pipeline.runtime.configuration_watch import ConfigurationFile, ConfigurationWatch
 from pipeline.runtime.continuation import named
 from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
@@ -23,6 +24,7 @@ from pipeline.runtime.process_state import ProcessState
 from pipeline.runtime.results import StreamView, device, restarts, views
 from pipeline.runtime.run_folder import Existing, Run, check_folder, open_run
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings, run_log
+from pipeline.runtime.stream_changes import StreamChanges
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.video.sources.recording_time import RecordingTime, with_recording_times
 
@@ -44,6 +46,7 @@ def run(
     existing: Existing = Existing.CONTINUE,
     on_tick: Callable[[list[ProcessState]], None] = lambda entries: None,
     log: LogSettings = DEFAULT_LOG,
+    file: ConfigurationFile | None = None,
 ) -> dict[str, StreamView]:
     """Runs the pipeline to its end and writes `summary.json`.
 
@@ -57,6 +60,7 @@ def run(
         existing: What to do with a run that is in `out` already.
         on_tick: Called several times a second with the process table.
         log: Form and level of the log.
+        file: Where `config` comes from: the streams of the run follow it while the run goes on.
 
     Returns:
         What was counted in each stream.
@@ -66,6 +70,7 @@ def run(
     """
     out, tracks = out.absolute(), tracks and tracks.absolute()
     config = config.model_copy(update={"model": registry.chosen(config.model)})
+    written = config
     config, recorded = with_recording_times(config)
     changed = check_folder(config, out, existing)
     classes = check(config)
@@ -82,12 +87,19 @@ def run(
 
         _log_start(opened, changed)
         _log_times(recorded)
-        supervisor = Supervisor(opened, LocalEngine(opened.spec_path, collector, opened.lock), keep_then_show)
+        changes = StreamChanges(written, config, recorded, opened.out, tracks=tracks is not None)
+        supervisor = Supervisor(
+            opened,
+            LocalEngine(opened.spec_path, collector, opened.lock),
+            keep_then_show,
+            ConfigurationWatch(file, changes.accept) if file is not None else None,
+        )
         failure = supervisor.run()
-        streams = views(supervisor.entries)
+        removed = {name: one.view for name, one in supervisor.removed.items()}
+        streams = removed | views(supervisor.entries)
         if supervisor.has_started:
             opened.keep()
-            _write_results(opened, supervisor.entries, streams, recorded, complete=failure is None)
+            _write_results(opened, supervisor, streams, recorded, complete=failure is None)
         elif failure is None:
             failure = NotStartedError(
                 f"stopped before the run had started; the results in {out} are as before"
@@ -100,20 +112,19 @@ def run(
 
 def _write_results(
     opened: Run,
-    entries: list[ProcessState],
+    supervisor: Supervisor,
     streams: dict[str, StreamView],
     recorded: dict[str, RecordingTime],
     *,
     complete: bool,
 ) -> None:
     """Writes summary and heat maps."""
-    config = opened.spec.config
+    config, entries = opened.spec.config, supervisor.entries
+    sources = {name: one.source for name, one in supervisor.removed.items()}
+    sources |= {name: stream.source for name, stream in config.streams.items()}
     summary = build(
-        {
-            name: view.as_summary(config.streams[name].source, recorded.get(name))
-            for name, view in streams.items()
-        },
-        complete=complete and all(view.ended for view in streams.values()),
+        {name: view.as_summary(sources[name], recorded.get(name)) for name, view in streams.items()},
+        complete=complete and all(view.ended for name, view in streams.items() if name in config.streams),
         run=opened.spec.run,
         version=__version__,
         started=_utc(opened.started_s),

@@ -18,12 +18,14 @@ from pipeline.video.video_index import video_folder
 
 IDENTITY = "run.json"
 """File that identifies the run; a folder with this file holds a run."""
+STREAMS = "streams.json"
+"""File with the streams of a run that goes on."""
 ASIDE = ".replaced"
 """Folder in that of a run which holds earlier results until the new run has started."""
 DISCARDED = ".replaced.done"
 """The same after that, while it is being removed."""
 
-_OF_A_RUN = ("summary.json", "config.json", "prometheus-targets.json", "demo.json")
+_OF_A_RUN = ("summary.json", "config.json", "prometheus-targets.json", "demo.json", STREAMS)
 _DATABASE = ("events.db", "events.db-wal", "events.db-shm", "events.db-journal", "events.spool")
 _VIDEO_PARTS = r"\.(mp4\.part|mp4\.joining|last\.mp4|\d{3,}\.mp4)"
 
@@ -82,6 +84,26 @@ def _streams_of_config(path: Path) -> list[str]:
     return []
 
 
+def stream_files(out: Path, stream: str) -> list[Path]:
+    """What a run may write into `out` for one stream alone.
+
+    Args:
+        out: Folder of the run.
+        stream: Its name.
+    """
+    parts = re.compile(re.escape(stream) + _VIDEO_PARTS)
+    return [
+        heat_path(out, stream),
+        view_path(out, stream),
+        out / f"{stream}-heatmap.png",
+        out / "log" / f"{stream}.log",
+        out / "log" / stream,
+        out / f"{stream}.mp4",
+        video_folder(out, stream),
+        *(path for path in _children(out) if parts.fullmatch(path.name)),
+    ]
+
+
 def written_files(out: Path, streams: Iterable[str], tracks: Iterable[Path] = ()) -> list[Path]:
     """What a run of these streams wrote into `out`: existing files, and folders of logs; `run.json` comes last.
 
@@ -95,11 +117,7 @@ def written_files(out: Path, streams: Iterable[str], tracks: Iterable[Path] = ()
     run_log = run_log_path(out)
     found += [run_log, *run_log.parent.glob(f"{run_log.name}.[0-9]")]
     for stream in streams:
-        found += [heat_path(out, stream), view_path(out, stream), out / f"{stream}-heatmap.png"]
-        found += [out / "log" / f"{stream}.log", out / "log" / stream, out / f"{stream}.mp4"]
-        found.append(video_folder(out, stream))
-        parts = re.compile(re.escape(stream) + _VIDEO_PARTS)
-        found += [path for path in _children(out) if parts.fullmatch(path.name)]
+        found += stream_files(out, stream)
     for path in tracks:
         if path.is_relative_to(out):
             found += [path, path.with_name(f"{path.name}.part")]

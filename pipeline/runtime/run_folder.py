@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from pipeline.runtime.continuation import changes_since, check_continuation, wit
 from pipeline.runtime.private import protect
 from pipeline.runtime.run_files import (
     IDENTITY,
+    STREAMS,
     EarlierRun,
     discard,
     foreign_file,
@@ -79,7 +81,7 @@ class Run:
 
     @property
     def spec_path(self) -> Path:
-        return self.endpoints.folder / "run.json"
+        return self.endpoints.spec
 
     def write_targets(self, host: str, ports: Mapping[str, int]) -> None:
         """Writes the scrape targets of all processes for Prometheus (`file_sd_configs`).
@@ -97,6 +99,26 @@ class Run:
             for name, port in sorted(ports.items())
         ]
         write_json(self.out / "prometheus-targets.json", targets)
+
+    def follow(self, config: Config) -> None:
+        """Makes another configuration that of the run; its processes read it when they start or are asked to.
+
+        Args:
+            config: With other streams, and otherwise as before.
+
+        Raises:
+            OutputError: It cannot be written; the run keeps the one that it had.
+        """
+        spec = self.spec
+        places = spec.places.following(config)
+        spec = replace(spec, config=config, placement=places, revision=spec.revision + 1)
+        with writing(self.out):
+            identity = json.loads((self.out / IDENTITY).read_text(encoding="utf-8"))
+            identity["streams"] = list(dict.fromkeys([*identity["streams"], *config.streams]))
+            write_json(self.out / IDENTITY, identity)
+            write_json(self.out / "config.json", without_secrets(config))
+            spec.write(self.spec_path)
+        self.spec = spec
 
     @property
     def lock(self) -> int:
@@ -121,11 +143,13 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):  # it may be a read-only file system by now
+            (self.out / STREAMS).unlink()
+        with contextlib.suppress(OSError):
             (self.out / "prometheus-targets.json").unlink()
         if not self._kept:
             config = self.spec.config
             with contextlib.suppress(OSError):  # the next command in the folder completes it: `recover`
-                remove_written(self.out, config.streams, _rows(config, self.spec.tracks))
+                remove_written(self.out, self.spec.places.numbers, _rows(config, self.spec.tracks))
                 put_back(self.out)
         shutil.rmtree(self.endpoints.folder, ignore_errors=True)
         clear_lock(self._lock)
@@ -163,13 +187,26 @@ def _usable(config: Config, out: Path, existing: Existing) -> EarlierRun | None:
         raise ConfigError(
             f"{foreign}: is in the way, and not of a run that could go on; move it, or {_ELSEWHERE}"
         )
+    check_videos(config, out)
+    return earlier
+
+
+def check_videos(config: Config, out: Path) -> None:
+    """Refuses a source in the place of which a video is written.
+
+    Args:
+        config: Of the run.
+        out: Its folder.
+
+    Raises:
+        ConfigError: There is one.
+    """
     videos = {(out / f"{name}.mp4").resolve() for name in config.streams}
     for name, stream in config.streams.items():
         if Path(stream.source).expanduser().resolve() in videos:
             raise ConfigError(
                 f"streams.{name}.source: {stream.source} is where a video is written; {_ELSEWHERE}"
             )
-    return earlier
 
 
 def open_run(

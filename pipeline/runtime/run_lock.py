@@ -53,6 +53,16 @@ def sign_lock(file: IO[str]) -> None:
         os.pwrite(file.fileno(), str(os.getpid()).encode(), 0)
 
 
+def is_held(out: Path) -> bool:
+    """Whether the command that has signed the lock of a folder is alive. The lock itself is not touched.
+
+    Args:
+        out: The folder.
+    """
+    holder = _holder(out)
+    return holder is not None and _is_alive(holder)
+
+
 def clear_lock(file: IO[str]) -> None:
     """Removes what `sign_lock` has written.
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from pipeline.errors import OutputError, SourceError, StageError, TallycamError
 from pipeline.logs.destinations import LogLineCounter, run_log_path
 from pipeline.metrics.disk_metrics import DiskMetrics
 from pipeline.metrics.stage_metrics import StageMetrics
+from pipeline.runtime.configuration_watch import ConfigurationWatch
 from pipeline.runtime.housekeeping import Housekeeping
+from pipeline.runtime.live_streams import LiveStreams
 from pipeline.runtime.local_engine import Engine
 from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason
 from pipeline.runtime.run_folder import Run
 from pipeline.runtime.service_manager import ServiceManager
+from pipeline.runtime.stop_signals import stop_signals_noted
+from pipeline.runtime.stream_updates import RemovedStream
 from pipeline.stages.topology import Process, processes
 from pipeline.transport.messages import Beat, Stop
 from pipeline.transport.sockets import Poller, RouterSocket
@@ -53,10 +55,15 @@ class Supervisor:
         run: The open folder of the run.
         engine: Starts the processes.
         on_tick: Called several times a second with the process table.
+        watch: Notices changes of the configuration file; None: the run has none.
     """
 
     def __init__(
-        self, run: Run, engine: Engine, on_tick: Callable[[list[ProcessState]], None] = lambda entries: None
+        self,
+        run: Run,
+        engine: Engine,
+        on_tick: Callable[[list[ProcessState]], None] = lambda entries: None,
+        watch: ConfigurationWatch | None = None,
     ) -> None:
         self._run, self._engine, self._on_tick = run, engine, on_tick
         self._config = run.spec.config
@@ -68,12 +75,19 @@ class Supervisor:
         self._all_were_ready = False
         self._turn_s = 0.0
         """Monotonic time at which this turn of the loop began."""
-        self._endless = not all(is_recording(stream) for stream in self._config.streams.values())
+        self._metrics = StageMetrics("supervisor")
+        self._tidying = Housekeeping(self._config, run.out, DiskMetrics(self._metrics.registry))
+        self._live = LiveStreams(run, self._entries, self._start, DRAIN_S, self._tidying, watch)
 
     @property
     def entries(self) -> list[ProcessState]:
         """The process table."""
         return list(self._entries.values())
+
+    @property
+    def removed(self) -> dict[str, RemovedStream]:
+        """Streams that were removed from the run."""
+        return self._live.updates.removed
 
     @property
     def has_started(self) -> bool:
@@ -88,18 +102,18 @@ class Supervisor:
         Returns:
             None, or why the run ended early.
         """
-        metrics = StageMetrics("supervisor")
+        metrics = self._metrics
         counter = LogLineCounter(metrics.log_line)
-        tidying = Housekeeping(self._config, self._run.out, DiskMetrics(metrics.registry))
         socket = RouterSocket(self._run.endpoints.supervisor)
-        with metrics, socket as router, self._signals_caught(), tidying, ServiceManager() as manager:
+        caught = stop_signals_noted(self._signals)
+        with metrics, socket as router, caught, self._tidying, self._live, ServiceManager() as manager:
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port
             logging.getLogger().addHandler(counter)
             poller = Poller([router])
             try:
-                for process in processes(self._config):
+                for process in processes(self._config, self._run.spec.places):
                     self._start(process)
                 self._turn_s = time.monotonic()
                 while not self._all_ended():
@@ -107,6 +121,8 @@ class Supervisor:
                     poller.wait(TICK_S)
                     self._listen(router)
                     self._look_after(router)
+                    ending = self._stopping_s is not None or self._failure is not None or bool(self._signals)
+                    self._live.turn(router, ending=ending)
                     self._stop_in_order(router)
                     for entry in self.entries:
                         metrics.process(entry.process.name, up=not entry.ended, restarts=entry.restarts)
@@ -125,7 +141,8 @@ class Supervisor:
         return self._failure
 
     def _start(self, process: Process) -> None:
-        first, now_s = self._run.first_incarnation, time.monotonic()
+        now_s = time.monotonic()
+        first = self._live.updates.next_incarnation.get(process.name, self._run.first_incarnation)
         handle = self._engine.start(process, first)
         budget = RestartBudget(self._config.restarts)
         self._entries[process.name] = entry = ProcessState(process, handle, budget, first, now_s, now_s)
@@ -183,11 +200,11 @@ class Supervisor:
                 self._kill_if_stuck(entry, now_s)
                 continue
             self._listen(router)  # its last beat may still lie in the socket
-            ending = self._stopping_s is not None or self._failure is not None
+            ending = self._stopping_s is not None or self._failure is not None or entry.leaving
             if entry.state == "done" or entry.failure is not None or ending:
                 entry.ended = True
                 if status and entry.state != "failed":
-                    log.info("died while the run was ending: %s", exit_reason(status), extra=_about(entry))
+                    log.info("died while it was being stopped: %s", exit_reason(status), extra=_about(entry))
             elif entry.budget.allow(now_s):
                 self._restart(entry, now_s)
                 words = "died (%s); restarted, %s"
@@ -204,7 +221,7 @@ class Supervisor:
         """What happens when a process has used up its restarts: it takes its streams down, not the run. Where a stream
         has no end, the process is tried again once in a while."""
         entry.ended = True
-        if self._endless:
+        if not all(is_recording(stream) for stream in self._run.spec.config.streams.values()):
             log.error(
                 "%s; tried again every %.0f s", error, SLOW_RETRY_S, extra=_about(entry) | {"shown": True}
             )
@@ -215,7 +232,7 @@ class Supervisor:
     def _note_failure(self, error: TallycamError, entry: ProcessState) -> None:
         """Ends the stream of a process, or the run where all streams need the process or there is one stream only. A
         source that is not there is the matter of its stream in any case."""
-        alone = len(self._config.streams) == 1
+        alone = len(self._run.spec.config.streams) == 1
         if entry.process.stream and (error.exit_code == SourceError.exit_code or not alone):
             log.error("%s", error, extra=_about(entry) | {"shown": True})
             entry.failure = error
@@ -245,7 +262,7 @@ class Supervisor:
         if self._stopping_s is not None:
             for entry in self._of_stage("decode"):
                 self._tell(router, entry, drain=True)
-        decoding = any(not entry.over for entry in self._of_stage("decode"))
+        decoding = self._live.updates.busy or any(not entry.over for entry in self._of_stage("decode"))
         late = self._stopping_s is not None and now_s - self._stopping_s > self._drain_s()
         if decoding and not late and len(self._signals) < 2:
             return
@@ -284,23 +301,6 @@ class Supervisor:
         """Ends the run with an error. The first one is the reason, and the last line that the command prints."""
         log.error("%s", error, extra=_about(entry) | {"shown": True})
         self._failure = self._failure or error
-
-    @contextmanager
-    def _signals_caught(self) -> Iterator[None]:
-        """Within, signals that end a run are noted; SIGHUP only if it is not ignored, as under `nohup`."""
-
-        def note(number: int, _frame: FrameType | None) -> None:
-            self._signals.append(number)
-
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, note) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _about(entry: ProcessState) -> dict[str, object]:

@@ -26,11 +26,13 @@ def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContex
 
     Args:
         spec: Of the run.
-        process: Entry of `processes(spec.config)`.
+        process: Entry of `topology.processes`.
         incarnation: Of the process, from 0.
     """
-    names = [one.name for one in processes(spec.config)]
-    base = spec.config.metrics.port
+    base, offset = (
+        spec.config.metrics.port,
+        spec.places.port_offset(process.stage.name, process.index, spec.config),
+    )
     return StageContext(
         name=process.name,
         index=process.index,
@@ -40,7 +42,9 @@ def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContex
         run=spec.run,
         classes=spec.classes,
         tracks=spec.tracks,
-        metrics_port=base + 1 + names.index(process.name) if base else 0,
+        metrics_port=base + 1 + offset if base else 0,
+        placement=spec.places,
+        revision=spec.revision,
     )
 
 
@@ -56,7 +60,7 @@ def main(arguments: list[str]) -> int:
     path, name, incarnation = Path(arguments[0]), arguments[1], int(arguments[2])
     parent = os.getppid()
     spec = RunSpec.read(path)
-    process = next(one for one in processes(spec.config) if one.name == name)
+    process = next(one for one in processes(spec.config, spec.places) if one.name == name)
     send_logs(name, process.stream, spec.log_level, run_log_path(spec.out), spec.log_form)
     context = context_of(spec, process, incarnation)
     endpoints = Endpoints(path.parent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.transport.messages import FrameRef
 
@@ -25,7 +25,7 @@ class Batcher:
     places they take turns, and a fast stream gets what slow ones leave.
 
     Args:
-        streams: Number of streams.
+        streams: Number of streams; they are numbered from 0, until `serve` names others.
         size: Largest number of frames in one run.
         max_wait_s: Also the time after which a stream that has not answered is taken to have nothing now.
     """
@@ -42,7 +42,26 @@ class Batcher:
         self._frames: deque[FrameRef] = deque()
         self._in_batch: Counter[int] = Counter()
         """Stream -> its frames in the batch under construction."""
+        self._sender: dict[str, int] = {}
+        """Name of a stream -> its number."""
         self._first_s = 0.0
+
+    def serve(self, streams: Collection[int]) -> None:
+        """Changes the streams that are asked. Frames of those that are left out are dropped: their decoders lease them
+        again, if they are still there.
+
+        Args:
+            streams: Their numbers from now on.
+        """
+        gone = set(self._order).difference(streams)
+        self._frames = deque(frame for frame in self._frames if self._sender.get(frame.stream) not in gone)
+        for number in gone:
+            self._order.remove(number)
+            self._asked.pop(number, None)
+            self._exhausted.discard(number)
+            self._in_batch.pop(number, None)
+        new = [number for number in streams if number not in self._order]
+        self._order.extendleft(reversed(new))
 
     def requests(self, now_s: float) -> list[tuple[int, int]]:
         """Requests to send now, including those to repeat; each counts as sent.
@@ -80,6 +99,8 @@ class Batcher:
             frames: In the order of `seq`; may be empty.
             now_s: Monotonic time.
         """
+        if stream not in self._order:
+            return
         _, most = self._asked.pop(stream, (now_s, 0))
         if len(frames) < most:
             self._exhausted.add(stream)
@@ -87,6 +108,7 @@ class Batcher:
             if not self._frames:
                 self._first_s = now_s
             self._frames.extend(frames)
+            self._sender[frames[0].stream] = stream
             self._in_batch[stream] += len(frames)
             self._order.remove(stream)
             self._order.append(stream)

@@ -6,10 +6,12 @@ A stage is a plain class: it is constructed with a `StageContext` and has `run(e
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config.schema import Config, StreamConfig
+from pipeline.stages.placement import Placement
+from pipeline.stages.run_spec import RunSpec
 
 HELLO_S = 0.25
 """How often `track` and `sink` report their position, and how soon an unanswered message is repeated."""
@@ -28,6 +30,8 @@ class StageContext:
         run: Identifier of the run; events carry it.
         classes: Class names of the model; `class_ids` index them.
         tracks: File for MOTChallenge rows, if they are wanted.
+        placement: Of the streams; None: as at the start of a run.
+        revision: Of the specification that this process has read.
         metrics_port: Port of `/metrics`; 0 takes any free one.
     """
 
@@ -40,6 +44,8 @@ class StageContext:
     classes: tuple[str, ...]
     tracks: Path | None = None
     metrics_port: int = 0
+    placement: Placement | None = None
+    revision: int = 0
 
     @property
     def identity(self) -> str:
@@ -48,7 +54,21 @@ class StageContext:
 
     def stream(self) -> tuple[str, StreamConfig]:
         """Name and configuration of the stream, for a process that serves a single one."""
-        return list(self.config.streams.items())[self.index]
+        name = self.name.partition("/")[2]
+        return name, self.config.streams[name]
+
+    @property
+    def places(self) -> Placement:
+        """The placement of the streams."""
+        return self.placement or Placement.of(self.config)
+
+    def following(self, spec: RunSpec) -> StageContext:
+        """The same process after a change of the streams.
+
+        Args:
+            spec: Of the run from now on.
+        """
+        return replace(self, config=spec.config, placement=spec.places, revision=spec.revision)
 
 
 def now() -> float:

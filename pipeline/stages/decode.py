@@ -122,7 +122,7 @@ class DecodeStage:
             values = {"live": float(not self._recording), "since_s": state.since_s}
             return Report(values=values, texts={"state": state.name, "error": state.why})
 
-        began_s, check = time.time(), MessageCheck(self._context.config)
+        began_s, check = time.time(), MessageCheck(self._context.config, self._context.places)
         while opener is None or (opener.source is None and opener.error is None):
             if not heartbeat.beat(report, now()) or heartbeat.draining:
                 return None

@@ -72,7 +72,7 @@ class FrameServer:
         self._name, self._config, self._source = name, config, source
         self._queue, self._reader, self._metrics = queue, reader, metrics
         self._track, self._track_incarnation = track, track_incarnation
-        self._out, self._check = context.out, MessageCheck(context.config)
+        self._out, self._check = context.out, MessageCheck(context.config, context.places)
         self._incarnation = context.incarnation
         self._first_seq = queue.next_seq
         self._totals = totals

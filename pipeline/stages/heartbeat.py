@@ -20,7 +20,7 @@ from pipeline.logs.sums import SumLog
 from pipeline.metrics.rejected import rejected
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.stages.context import StageContext
-from pipeline.transport.messages import Beat, Report, Stop
+from pipeline.transport.messages import Beat, Reload, Report, Stop
 from pipeline.transport.sockets import DealerSocket, Endpoints
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Heartbeat:
         self._orphaned_s: float | None = None
         self._idle_since_s: float | None = None
         self._draining = False
+        self._revision = self._asked_revision = context.revision
         self._port = 0
         self._rejected_log = SumLog("messages rejected", time.monotonic())
         if context.config.metrics.enabled:
@@ -102,6 +103,8 @@ class Heartbeat:
                 if not message.drain:
                     return False
                 self._draining = True
+            elif isinstance(message, Reload):
+                self._asked_revision = max(self._asked_revision, message.revision)
         if self._orphaned_s is None and os.getppid() != self._parent:
             log.warning("the supervisor is gone: finishing what is under way")
             self._orphaned_s = now_s
@@ -134,6 +137,20 @@ class Heartbeat:
         """Whether the stage must finish what is under way and start nothing new."""
         return self._draining
 
+    @property
+    def streams_changed(self) -> bool:
+        """Whether the specification of the run has to be read again."""
+        return self._asked_revision > self._revision
+
+    def follows(self, revision: int) -> None:
+        """Reports, with the next beat, that the stage serves the streams of a specification.
+
+        Args:
+            revision: Of the specification.
+        """
+        self._revision = revision
+        self._last_s = -BEAT_S
+
     def done(self, report: Report) -> None:
         """Sends the last report: all work is finished.
 
@@ -143,6 +160,7 @@ class Heartbeat:
         self._send("done", report)
 
     def _send(self, state: str, report: Report) -> None:
+        report.values["revision"] = self._revision
         if self._port:  # the supervisor lists the ports for Prometheus
             report.values["metrics_port"] = self._port
         self._socket.send(

@@ -40,6 +40,7 @@ class Inference:
     Args:
         model: Segmenter, with any of the optional methods of `models/segmenter.py`.
         config: Filters and `skip_static` of every stream that may send frames.
+        former: What has served the streams so far; those that have not changed keep their state.
 
     Attributes:
         runs: Frames in each run of the model for the last batch; several where a frame could not be decided before the
@@ -47,8 +48,9 @@ class Inference:
         ahead: Batches that may be begun before the first of them is finished; 0: finish each before the next.
     """
 
-    def __init__(self, model: Segmenter, config: Config) -> None:
+    def __init__(self, model: Segmenter, config: Config, former: Inference | None = None) -> None:
         self._model = model
+        self._config = config
         self._by_ref: Callable[..., list[Detections]] | None = getattr(model, "segment_refs", None)
         self._filters = {
             name: InstanceFilter(config.model, stream, model.classes)
@@ -59,6 +61,10 @@ class Inference:
             for name, stream in config.streams.items()
             if stream.skip_static.enabled
         }
+        if former is not None:
+            for name in self._gates.keys() & former._gates:
+                if config.streams[name] == former._config.streams[name]:
+                    self._gates[name] = former._gates[name]
         self.runs: list[int] = []
         overlaps = getattr(model, "ahead", 0) > 0 and not self._gates and self._by_ref is None
         self._overlapping = cast(PipelinedSegmenter, model) if overlaps else None

@@ -9,6 +9,7 @@ from pipeline.config.schema import Config
 from pipeline.metrics.rejected import IMPOSSIBLE, UNKNOWN_SENDER, UNKNOWN_STREAM, reject
 from pipeline.records.log_check import MAX_NUMBER, impossible
 from pipeline.records.log_header import LogHeader
+from pipeline.stages.placement import Placement
 from pipeline.stages.topology import processes
 from pipeline.transport.messages import Ask, EndOfStream, Hello, Instances, Message, Want
 
@@ -21,11 +22,13 @@ class MessageCheck:
 
     Args:
         config: Of the run.
+        placement: Of its streams.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._names = {process.name for process in processes(config)}
-        self._trackers = {process.name for process in processes(config) if process.stage.name == "track"}
+    def __init__(self, config: Config, placement: Placement) -> None:
+        table = processes(config, placement)
+        self._names = {process.name for process in table}
+        self._trackers = {process.name for process in table if process.stage.name == "track"}
 
     def for_decoder(self, peer: bytes, message: Message, stream: str) -> bool:
         """Whether a decoder may process a message, apart from frame numbers, which its queue knows.

@@ -19,10 +19,11 @@ from pipeline.stages.context import StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.inference import Inference
 from pipeline.stages.instances import instances_of
+from pipeline.stages.rings import Rings
+from pipeline.stages.run_spec import RunSpec
 from pipeline.stages.running_batch import RunningBatch
-from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import STATIC, Ask, FrameRef, Instances, Leases, Report
-from pipeline.transport.ring import Ring, RingError
+from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 
 log = logging.getLogger(__name__)
@@ -33,46 +34,15 @@ DEVICE_POLL_S = 0.0005
 """Interval at which the device is polled while frames for the next batch may arrive."""
 
 
-class Rings:
-    """The rings of all streams, mapped when first needed."""
-
-    def __init__(self) -> None:
-        self._rings: dict[str, Ring] = {}
-        self._replaced: list[Ring] = []
-
-    def get(self, ref: FrameRef) -> Ring | None:
-        """The mapped ring that holds a frame.
-
-        Args:
-            ref: The frame.
-
-        Returns:
-            None if the ring is gone, or the frame is no longer in it.
-        """
-        ring = self._rings.get(ref.stream)
-        if ring is None or ring.path != ref.ring:
-            if ring is not None:
-                self._replaced.append(self._rings.pop(ref.stream))
-            try:
-                ring = self._rings[ref.stream] = Ring.attach(ref.ring)
-            except RingError:
-                return None
-        return ring if ring.holds(ref.slot, ref.epoch, ref.seq) else None
-
-    def close_replaced(self) -> None:
-        """Unmaps the rings of restarted decoders; none of their frames may be in use."""
-        while self._replaced:
-            self._replaced.pop().close()
-
-
 class SegmentStage:
     """Runs the model over the frames leased to it, until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
         self._config = context.config
-        self._streams = {name: index for index, name in enumerate(context.config.streams)}
-        self._names = list(context.config.streams)
+        self._names: dict[int, str] = {}
+        """Number of a stream -> its name."""
+        self._decoders: dict[int, DealerSocket] = {}
         self._running: RunningBatch | None = None
         self._rings = Rings()
         self._frames = 0
@@ -117,10 +87,9 @@ class SegmentStage:
         inference = Inference(model, self._config)
         identity = self._context.identity
         self._running = RunningBatch(endpoints.folder / f"segment-{self._context.index}.running")
-        decoders = [DealerSocket(endpoints.stream(i), identity) for i in self._streams.values()]
-        tracks = [DealerSocket(endpoints.track(i), identity) for i in range(trackers(self._config))]
-        poller = Poller(decoders)
-        batch = Batcher(len(decoders), self._config.model.batch, self._config.model.max_wait_ms / 1e3)
+        tracks = [DealerSocket(endpoints.track(i), identity) for i in range(self._context.places.trackers)]
+        batch = Batcher(0, self._config.model.batch, self._config.model.max_wait_ms / 1e3)
+        poller = self._serve_streams(endpoints, batch)
         self._frame_s = self._warm_up_s  # an upper bound
         batch.measured(1, self._frame_s)
         heartbeat.ready()
@@ -128,8 +97,16 @@ class SegmentStage:
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
             now() - worked_s > 0.5, now()
         ):
-            for index, frames in batch.requests(now()):
-                decoders[index].send(self._ask(index, frames))
+            if heartbeat.streams_changed:
+                while inference.begun:
+                    batch.measured(*self._finish(inference, tracks, metrics))
+                self._context = self._context.following(RunSpec.read(endpoints.spec))
+                self._config = self._context.config
+                poller = self._serve_streams(endpoints, batch)
+                inference = Inference(model, self._config, inference)
+                heartbeat.follows(self._context.revision)
+            for number, frames in batch.requests(now()):
+                self._decoders[number].send(self._ask(number, frames))
             if (wait_s := batch.wait_s(now())) > 0:
                 if inference.begun and not inference.busy:
                     batch.measured(*self._finish(inference, tracks, metrics))
@@ -137,10 +114,10 @@ class SegmentStage:
                     worked_s = now()
                     continue
                 poller.wait(min(wait_s, DEVICE_POLL_S) if inference.begun else wait_s)
-                for index, decoder in enumerate(decoders):
+                for number, decoder in self._decoders.items():
                     for message in decoder.receive_all():
-                        if isinstance(message, Leases) and self._believed(index, message):
-                            batch.add(index, message.frames, now())
+                        if isinstance(message, Leases) and self._believed(number, message):
+                            batch.add(number, message.frames, now())
                 continue
             self._begin(inference, batch.take(), heartbeat)
             while inference.full:
@@ -151,6 +128,20 @@ class SegmentStage:
         self._log_drops(at_once=True)
         self._running.close()
         heartbeat.done(self._report())
+
+    def _serve_streams(self, endpoints: Endpoints, batch: Batcher) -> Poller:
+        """Connects to the decoders of new streams, and leaves those of streams that were removed."""
+        places = self._context.places
+        self._names = {places.numbers[name]: name for name in self._config.streams}
+        for number in self._decoders.keys() - self._names:
+            self._decoders.pop(number).close()
+        for number in self._names.keys() - self._decoders:
+            self._decoders[number] = DealerSocket(endpoints.stream(number), self._context.identity)
+        batch.serve(self._names)
+        self._rings.keep_only(self._config.streams)
+        if not self._begun:
+            self._rings.close_replaced()
+        return Poller(list(self._decoders.values()))
 
     def _ask(self, stream: int, frames: int) -> Ask:
         killers = None
@@ -219,7 +210,7 @@ class SegmentStage:
             elif one.detections.non_finite:
                 self._non_finite[ref.stream] = self._non_finite.get(ref.stream, 0) + one.detections.non_finite
                 stream.rows_not_finite(one.detections.non_finite)
-            outgoing.setdefault(tracker_of(self._streams[ref.stream], self._config), []).append(instances)
+            outgoing.setdefault(self._context.places.tracker_of(ref.stream), []).append(instances)
             self._frames += 1
             stream.frames_out()
             stream.processing(spent_s / len(held))

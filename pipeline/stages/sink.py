@@ -21,7 +21,6 @@ from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.ring_reader import RingReader
 from pipeline.stages.sink_backlog import SinkBacklog
-from pipeline.stages.topology import tracker_of
 from pipeline.transport.messages import EndOfStream, FrameTracks, Hello, Released, Report, RingInfo, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.overlay import Overlay
@@ -90,7 +89,7 @@ class SinkStage:
         )
         self._sinks = frame_sinks(context.config, where, metrics.sink)
         decoder = DealerSocket(endpoints.stream(context.index), context.identity)
-        track = DealerSocket(endpoints.track(tracker_of(context.index, context.config)), context.identity)
+        track = DealerSocket(endpoints.track(context.places.tracker_of(self._name)), context.identity)
         poller = Poller([decoder, track])
         heartbeat.ready()
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(self._closed, now()):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.config.schema import Config
+from pipeline.stages.placement import Placement
 
 Per = Literal["stream", "worker", "tracker"]
 
@@ -60,39 +61,20 @@ class Process:
         return self.label if self.stage.per == "stream" else ""
 
 
-def processes(config: Config) -> tuple[Process, ...]:
+def processes(config: Config, placement: Placement) -> tuple[Process, ...]:
     """All processes of a run, in the order in which they stop: upstream first.
 
     Args:
         config: Of the run.
+        placement: Of its streams.
     """
-    labels: dict[Per, tuple[str, ...]] = {
-        "stream": tuple(config.streams),
-        "worker": tuple(str(i) for i in range(config.model.workers)),
-        "tracker": tuple(str(i) for i in range(trackers(config))),
+    streams = [(placement.numbers[name], name) for name in config.streams]
+    labels: dict[Per, list[tuple[int, str]]] = {
+        "stream": streams,
+        "worker": [(i, str(i)) for i in range(config.model.workers)],
+        "tracker": [(i, str(i)) for i in range(placement.trackers)],
     }
-    return tuple(
-        Process(stage, index, label) for stage in STAGES for index, label in enumerate(labels[stage.per])
-    )
-
-
-def trackers(config: Config) -> int:
-    """Number of tracking processes, at most one for each stream.
-
-    Args:
-        config: Of the run.
-    """
-    return min(config.tracker.workers, len(config.streams))
-
-
-def tracker_of(stream_index: int, config: Config) -> int:
-    """Number of the tracking process of a stream; fixed within a run.
-
-    Args:
-        stream_index: Place of the stream in the configuration, from 0.
-        config: Of the run.
-    """
-    return stream_index % trackers(config)
+    return tuple(Process(stage, index, label) for stage in STAGES for index, label in labels[stage.per])
 
 
 def _check() -> None:

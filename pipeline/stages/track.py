@@ -13,10 +13,12 @@ from pipeline.sinks.sink_table import event_sinks
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.message_check import MessageCheck
+from pipeline.stages.run_spec import RunSpec
+from pipeline.stages.sink_requests import SinkRequests
 from pipeline.stages.stream_state import StreamState
-from pipeline.stages.topology import tracker_of, trackers
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Message, Report, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
+from pipeline.transport.totals import StreamTotals
 
 WRITE_EVENTS_S = 0.25
 SHOW_COUNTS_S = 1.0
@@ -25,32 +27,18 @@ HEAT_S = 30.0
 """How often the heat of a stream is written to disk; also at its end."""
 
 
-class _Requests:
-    """What the sink of one stream has asked for."""
-
-    def __init__(self, peer: bytes, want: Want) -> None:
-        self.peer = peer
-        self.incarnation = want.incarnation
-        self.sent_to = want.next_seq
-        """First frame not yet sent to this incarnation of the sink."""
-        self.until = want.next_seq + want.credit
-        self.end_sent_s = 0.0
-
-
 class TrackStage:
     """Counts the streams of one tracking process until it is stopped."""
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
-        streams = list(context.config.streams)
-        self._indices = [i for i in range(len(streams)) if tracker_of(i, context.config) == context.index]
-        self._names = [streams[i] for i in self._indices]
         self._states: dict[str, StreamState] = {}
-        self._check = MessageCheck(context.config)
-        self._headers = {
-            name: LogHeader(stream=name, classes=context.classes, width=1, height=1) for name in self._names
-        }
-        self._requests: dict[str, _Requests] = {}
+        self._decoders: dict[str, DealerSocket] = {}
+        self._check = MessageCheck(context.config, context.places)
+        self._headers: dict[str, LogHeader] = {}
+        self._requests: dict[str, SinkRequests] = {}
+        self._last_totals: dict[str, StreamTotals] = {}
+        """Stream that was removed -> its counts."""
         self._frames_in = 0
         self._frames = 0
         self._hello_s = 0.0
@@ -70,28 +58,20 @@ class TrackStage:
         heartbeat.beat(self._report, now())
         sinks = self._event_sinks(metrics)
         events = EventMetrics(metrics.registry, self._context.index)
-        for name in self._names:
-            self._states[name] = StreamState(
-                self._context,
-                name,
-                beat=lambda: heartbeat.beat(self._report, now()),
-                write_events=lambda: self._write_events(sinks, at_once=True),
-                sync_events=lambda: _sync(sinks),
-            )
+        self._serve_streams(endpoints, heartbeat, sinks)
         router = RouterSocket(endpoints.track(self._context.index))
-        decoders = {
-            name: DealerSocket(endpoints.stream(index), self._context.identity)
-            for name, index in zip(self._names, self._indices, strict=True)
-        }
-        poller = Poller([router, *decoders.values()])
+        poller = Poller([router, *self._decoders.values()])
         heartbeat.ready()
         while heartbeat.beat(self._report, now()) and not heartbeat.orphaned_and_idle(
             self._finished(), now()
         ):
-            self._say_hello(decoders)
+            if heartbeat.streams_changed:
+                self._follow(RunSpec.read(endpoints.spec), endpoints, heartbeat, sinks)
+                poller = Poller([router, *self._decoders.values()])
+            self._say_hello()
             poller.wait(0.05)
             progressed: set[str] = set()
-            for name, decoder in decoders.items():
+            for name, decoder in self._decoders.items():
                 for message in decoder.receive_all():
                     if not self._may_be(message):
                         continue
@@ -108,7 +88,7 @@ class TrackStage:
                     self._note_request(peer, message)
             for name in progressed:
                 state = self._states[name]
-                decoders[name].send(Accepted(stream=name, seq=state.next_seq - 1))
+                self._decoders[name].send(Accepted(stream=name, seq=state.next_seq - 1))
                 if state.ending is not None:
                     state.end(state.ending)
             self._send_tracks(router, metrics)
@@ -125,6 +105,47 @@ class TrackStage:
         self._show_delivery(sinks, events)
         heartbeat.done(self._report())
 
+    def _serve_streams(
+        self, endpoints: Endpoints, heartbeat: Heartbeat, sinks: Sequence[ManagedEventSink]
+    ) -> None:
+        """Begins with the streams of this process that are new."""
+        context = self._context
+        for name in context.config.streams:
+            if name in self._states or context.places.tracker_of(name) != context.index:
+                continue
+            self._last_totals.pop(name, None)
+            self._headers[name] = LogHeader(stream=name, classes=context.classes, width=1, height=1)
+            self._states[name] = StreamState(
+                context,
+                name,
+                beat=lambda: heartbeat.beat(self._report, now()),
+                write_events=lambda: self._write_events(sinks, at_once=True),
+                sync_events=lambda: _sync(sinks),
+            )
+            number = context.places.numbers[name]
+            self._decoders[name] = DealerSocket(endpoints.stream(number), context.identity)
+
+    def _follow(
+        self, spec: RunSpec, endpoints: Endpoints, heartbeat: Heartbeat, sinks: Sequence[ManagedEventSink]
+    ) -> None:
+        """Closes streams that were removed, and begins with those that were added; the others do not notice.
+
+        The supervisor removes a stream that it changes, and adds it again with the next specification.
+        """
+        gone = [name for name in self._states if name not in spec.config.streams]
+        self._write_events(sinks, at_once=bool(gone))
+        for name in gone:
+            state = self._states.pop(name)
+            state.close()
+            self._last_totals[name] = state.totals()
+            self._decoders.pop(name).close()
+            del self._headers[name]
+            self._requests.pop(name, None)
+        self._context = self._context.following(spec)
+        self._check = MessageCheck(spec.config, spec.places)
+        self._serve_streams(endpoints, heartbeat, sinks)
+        heartbeat.follows(spec.revision)
+
     def _may_be(self, message: Message) -> bool:
         return self._check.for_track(message, self._headers, lambda name: self._states[name].next_seq)
 
@@ -138,7 +159,7 @@ class TrackStage:
             out=context.out,
             run=context.run,
             classes=context.classes,
-            total=trackers(context.config),
+            total=context.places.trackers,
         )
         return event_sinks(context.config, where, metrics.sink)
 
@@ -162,12 +183,12 @@ class TrackStage:
             stream.processing((now() - start_s) / taken)
             stream.end_to_end(max(0.0, time.time() - instances.wall_s))
 
-    def _say_hello(self, decoders: dict[str, DealerSocket]) -> None:
+    def _say_hello(self) -> None:
         """Reports to the decoders, every `HELLO_S`, which frame is needed next: they may have been restarted."""
         if now() - self._hello_s < HELLO_S:
             return
         self._hello_s = now()
-        for name, decoder in decoders.items():
+        for name, decoder in self._decoders.items():
             hello = Hello(
                 stage="track",
                 stream=name,
@@ -179,7 +200,7 @@ class TrackStage:
     def _note_request(self, peer: bytes, want: Want) -> None:
         requests = self._requests.get(want.stream)
         if requests is None or requests.incarnation != want.incarnation:
-            requests = self._requests[want.stream] = _Requests(peer, want)
+            requests = self._requests[want.stream] = SinkRequests(peer, want)
         requests.peer = peer
         requests.until = max(requests.until, want.next_seq + want.credit)
 
@@ -250,7 +271,7 @@ class TrackStage:
         )
 
     def _report(self) -> Report:
-        report = Report(frames_in=self._frames_in, frames_out=self._frames)
+        report = Report(frames_in=self._frames_in, frames_out=self._frames, streams=dict(self._last_totals))
         for name, state in self._states.items():
             report.streams[name] = state.totals()
         return report

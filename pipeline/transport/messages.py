@@ -319,8 +319,16 @@ class Stop(Message, frozen=True, kw_only=True, array_like=True, eq=False):
     """True: start nothing new and finish the frames in flight. False: end now."""
 
 
+class Reload(Message, frozen=True, kw_only=True, array_like=True, eq=False):
+    """The supervisor asks a process that serves several streams to read which streams those are now. It is repeated
+    until a heartbeat says that this was done."""
+
+    revision: int
+    """Of the specification of the run; rises by one with each change."""
+
+
 KINDS: tuple[type[Message], ...] = (
     FrameRef, Instances, FrameTracks, Ask, Leases, Hello, RingInfo, Accepted, Released, Want, EndOfStream,
-    Beat, Stop,
+    Beat, Stop, Reload,
 )  # fmt: skip
 """The position in this table is the kind byte on the wire: append only."""

@@ -47,6 +47,11 @@ class Endpoints:
         return f"ipc://{self.folder}/track-{index}"
 
     @property
+    def spec(self) -> Path:
+        """File with the specification of the run."""
+        return self.folder / "run.json"
+
+    @property
     def supervisor(self) -> str:
         return f"ipc://{self.folder}/supervisor"
 

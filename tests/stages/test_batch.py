@@ -213,3 +213,16 @@ def test_a_frame_that_may_have_killed_a_worker_is_a_batch_by_itself() -> None:
     batch.add(1, frames(1, 1), 0.001)
     taken = [[(ref.stream, ref.seq) for ref in batch.take()] for _ in range(4)]
     assert taken == [[("0", 0)], [("0", 1)], [("0", 2), ("1", 0)], []]
+
+
+def test_a_stream_that_comes_is_asked_and_one_that_goes_is_not() -> None:
+    batch = Batcher(0, 4, WAIT_S)
+    assert batch.requests(0.0) == []
+    batch.serve([0, 1])
+    assert dict(batch.requests(0.0)) == {0: 2, 1: 2}
+    batch.add(0, frames(0, 2), 0.0)
+    batch.serve([1, 7])
+    assert [stream for stream, _ in batch.requests(0.0)] == [7]
+    batch.add(0, frames(0, 1, 2), 0.0)  # too late
+    batch.add(1, frames(1, 1), 0.0)
+    assert [frame.stream for frame in batch.take()] == ["1"]

@@ -1,0 +1,44 @@
+"""The walkers of `tests.running`, at a pace that leaves time to do something with a run meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.geometry.masks import MASK_SIZE
+from pipeline.models.detections import Detections
+from pipeline.transport.messages import FrameRef
+from pipeline.transport.planes import Planes
+from tests.running import walkers
+
+FRAME_S = 0.015
+
+
+class Paced:
+    classes = ("person", "car")
+    device = "none"
+
+    def __init__(self, config: object) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
+
+    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
+        return [Detections.empty() for _ in frames]
+
+    def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
+        threading.Event().wait(FRAME_S * len(frames))
+        return [_detections(walkers(ref.index)) for ref in refs]
+
+
+def _detections(boxes: np.ndarray) -> Detections:
+    found = len(boxes)
+    return Detections(
+        boxes,
+        np.full(found, 0.9, np.float32),
+        np.zeros(found, np.int16),
+        np.full((found, MASK_SIZE, MASK_SIZE), 255, np.uint8),
+    )
