@@ -25,7 +25,6 @@ from pipeline.config.schema import Config, SinkConfig, StreamConfig
 from pipeline.config.validation import describe
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
-from pipeline.sinks.event_outlet import EventOutlet
 from pipeline.sinks.guard import Guard, GuardedFrames, SinkCounts
 from pipeline.sinks.retried import RetriedSink
 from pipeline.sinks.sink import ManagedEventSink, ManagedFrameSink, SinkContext
@@ -171,6 +170,10 @@ def event_sinks(
     Raises:
         OutputError: Events cannot be written to the disk.
     """
+    from pipeline.sinks.event_outlet import (
+        EventOutlet,
+    )  # brings SQLAlchemy, which processes for frames do without
+
     sinks = [
         cast(
             ManagedEventSink,

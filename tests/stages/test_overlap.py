@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.config.schema import Config
 from pipeline.models.detections import Detections
+from pipeline.stages import rings
 from pipeline.stages import segment as segment_stage
 from pipeline.stages.context import StageContext
 from pipeline.stages.inference import Inference
@@ -134,6 +135,8 @@ class World:
                 world.sent += [(message.stream, int(message.boxes_px[0, 0])) for message in messages]
 
         class Heartbeat:
+            streams_changed = False
+
             def __init__(self, *_: object) -> None: ...
 
             def beat(self, report: Callable[[], Report], now_s: float) -> bool:
@@ -192,7 +195,7 @@ class World:
         monkeypatch.setattr(segment_stage, "DealerSocket", peers)
         monkeypatch.setattr(segment_stage, "Heartbeat", Heartbeat)
         monkeypatch.setattr(segment_stage, "Poller", Poller)
-        monkeypatch.setattr(segment_stage, "Ring", Ring)
+        monkeypatch.setattr(rings, "Ring", Ring)
         monkeypatch.setattr(segment_stage.registry, "load", lambda config: model)
 
     def run(self, config: Config) -> None:
