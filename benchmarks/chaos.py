@@ -37,7 +37,7 @@ from datetime import datetime
 from typing import Any
 
 import yaml
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from benchmarks.cameras import Relay
 from benchmarks.measure import save, table
@@ -329,6 +329,7 @@ def measured(fault: Fault, place: Place) -> dict[str, Any]:
     words = [word for setting in fault.settings for word in ("--set", setting)]
     with contextlib.ExitStack() as stack:
         place.extra["config"] = config
+        earlier = rows(out, fault)
         if fault.at_start:
             fault.hit(place)
         before = {name: log_size(out, name) for name in ("gate", "yard")}
@@ -372,7 +373,7 @@ def measured(fault: Fault, place: Place) -> dict[str, Any]:
         "dropped": sum(
             summary(out, name)["frames"]["dropped"].get("replaced", 0) for name in ("gate", "yard")
         ),
-        "rows_minus_counts": rows(out, fault) - counted(out),
+        "rows_minus_counts": rows(out, fault) - earlier - counted(out),
         "other_camera_percent": round(100 * others / max(1, usual)),
     }
 
@@ -413,12 +414,16 @@ def watched_meanwhile(fault: Fault, run: Run, began_s: float) -> tuple[float, in
 
 
 def rows(out: Path, fault: Fault) -> int:
-    """Events in the database."""
+    """Events in the database; 0 where there is none yet."""
     url = next((one.partition("=")[2] for one in fault.settings if one.startswith("output.events")), "")
+    if not url and not (out / "events.db").exists():
+        return 0
     engine = create_engine(
         url.replace("postgresql:", "postgresql+psycopg:") or f"sqlite:///{out / 'events.db'}"
     )
     with engine.connect() as connection:
+        if not inspect(connection).has_table("events"):
+            return 0
         return int(
             connection.execute(text("select count(*) from events where kind <> 'camera'")).scalar_one()
         )

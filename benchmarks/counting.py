@@ -246,8 +246,8 @@ def main() -> None:
             }
     for key, title in (
         ("unique_error", "Unique-count error, %"),
-        ("line_f1", "PixelLine F1, %"),
-        ("line_error", "PixelLine-count error, %"),
+        ("line_f1", "Line F1, %"),
+        ("line_error", "Line-count error, %"),
     ):
         rows = [(words, *(f"{part[name][key]:.1f}" for name in names)) for words, part in kept.items()]
         table(title, ("scenes", *names), rows)

@@ -83,7 +83,11 @@ def bundled_frames(count: int, size: tuple[int, int] | None = None) -> list[NDAr
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: writes `demo.mp4` and `demo-truth.json.gz`."""
+    """Command line: writes `demo.mp4` and `demo-truth.json.gz`.
+
+    Args:
+        arguments: Words of the command line; None: those of the process.
+    """
     parser = argparse.ArgumentParser(prog="python -m pipeline.demo.clip", description=__doc__)
     parser.add_argument("--seed", type=int, default=DEMO_SEED)
     parser.add_argument("--out", type=Path, default=DATA, help="folder (default: the package's data)")

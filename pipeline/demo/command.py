@@ -50,7 +50,12 @@ class Score:
 
 
 def configuration(truth: SceneTruth, video: Path) -> Config:
-    """The configuration that counts the lines and zones of a rendered scene with the bundled model."""
+    """The configuration that counts the lines and zones of a rendered scene with the bundled model.
+
+    Args:
+        truth: What is true of the scene.
+        video: The rendered clip.
+    """
     lines = {
         line.name: {"points": line.points, "classes": line.classes, "directions": line.directions}
         for line in truth.layout.lines
@@ -135,12 +140,22 @@ def compare(counts: Mapping[str, Any], truth: SceneTruth) -> list[Score]:
 
 
 def speed(view: StreamView, truth: SceneTruth) -> float:
-    """Speed of counting relative to real time."""
+    """Speed of counting relative to real time.
+
+    Args:
+        view: What was counted.
+        truth: What is true of the scene.
+    """
     return view.fps / truth.fps
 
 
 def verdict(scores: list[Score], ratio: float) -> str:
-    """Summarises the scores in one line, which `tallycam demo` prints last."""
+    """Summarises the scores in one line, which `tallycam demo` prints last.
+
+    Args:
+        scores: Counts beside the truth.
+        ratio: Speed, from `speed`.
+    """
     sums = {kind: [0, 0] for kind in ("unique", "line", "zone")}
     for score in scores:
         sums[score.kind][0] += score.counted

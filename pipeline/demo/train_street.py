@@ -19,7 +19,11 @@ FRAMES = 4
 
 
 def runs(seed: int) -> Iterator[list[Rendered]]:
-    """Yields short runs of frames at random times of one scene, with random traffic; determined by the seed."""
+    """Yields short runs of frames at random times of one scene, with random traffic; determined by the seed.
+
+    Args:
+        seed: Of the scene.
+    """
     rng = np.random.default_rng(seed)
     scene = Scene.from_seed(
         seed, width=WIDTH, height=HEIGHT, fps=FPS, duration_s=DURATION_S, traffic=float(rng.uniform(0.7, 2.5))

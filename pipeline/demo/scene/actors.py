@@ -102,11 +102,19 @@ class Actor:
         return np.column_stack([np.interp(times_s, self.times_s, self.path_m[:, i]) for i in (0, 1)])
 
     def alive(self, time_s: float) -> bool:
-        """Whether the actor is part of the scene at a time."""
+        """Whether the actor is part of the scene at a time.
+
+        Args:
+            time_s: Seconds from the start of the scene.
+        """
         return bool(self.times_s[0] <= time_s <= self.times_s[-1])
 
     def pose(self, time_s: float) -> Pose:
-        """State at a time in seconds."""
+        """State at a time in seconds.
+
+        Args:
+            time_s: Seconds from the start of the scene.
+        """
         probe = self.positions(np.array([time_s - _AHEAD_S, time_s, time_s + _AHEAD_S]))
         step = probe[2] - probe[0]
         length = float(np.hypot(step[0], step[1]))

@@ -194,7 +194,14 @@ def _texture(image: Bytes, camera: PinholeCamera, rng: np.random.Generator) -> B
 
 
 def paint_backdrop(camera: PinholeCamera, street: Street, light: Light, rng: np.random.Generator) -> Bytes:
-    """Paints the empty street without its furniture: (H, W, 3) uint8 RGB."""
+    """Paints the empty street without its furniture: (H, W, 3) uint8 RGB.
+
+    Args:
+        camera: Camera of the scene.
+        street: Ground plan of the scene.
+        light: Light of the scene.
+        rng: Source of randomness.
+    """
     p = Painter(camera)
     far = street.facade_d
     low, high = camera.s_at(-30, far + 1) - 2, camera.s_at(camera.width + 30, far + 1) + 2

@@ -32,7 +32,11 @@ class CycleLook:
 
 
 def make_cycle(rng: np.random.Generator) -> CycleLook:
-    """Draws a random bicycle with its rider."""
+    """Draws a random bicycle with its rider.
+
+    Args:
+        rng: Source of randomness.
+    """
     rider = make_person(rng)
     helmets: tuple[Colour, ...] = (
         (236, 236, 232),
@@ -53,7 +57,11 @@ def make_cycle(rng: np.random.Generator) -> CycleLook:
 
 
 def cycle_extent(look: CycleLook) -> tuple[float, float, float]:
-    """Half length, half width and height in metres."""
+    """Half length, half width and height in metres.
+
+    Args:
+        look: From `make_cycle`.
+    """
     return 1.0, 0.42, 1.95
 
 

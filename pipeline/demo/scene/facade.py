@@ -45,7 +45,14 @@ class House:
 def make_row(
     rng: np.random.Generator, low_s: float, high_s: float, doors_s: tuple[float, ...]
 ) -> list[House]:
-    """Draws a row of houses from `low_s` to `high_s`; no party wall is near any of the given doors."""
+    """Draws a row of houses from `low_s` to `high_s`; no party wall is near any of the given doors.
+
+    Args:
+        rng: Source of randomness.
+        low_s: Where the row begins, metres along the street.
+        high_s: Where it ends.
+        doors_s: Where doors are, metres along the street.
+    """
     cuts = [low_s]
     while cuts[-1] < high_s:
         nxt = cuts[-1] + float(rng.uniform(5.5, 9.5))
@@ -221,7 +228,15 @@ def _garden(p: Painter, rng: np.random.Generator, house: House, d: float, light:
 
 
 def draw_house(p: Painter, rng: np.random.Generator, house: House, d: float, light: Light) -> None:
-    """Paints one facade at distance `d`, or a garden. All facades face the camera, so they share one shade."""
+    """Paints one facade at distance `d`, or a garden. All facades face the camera, so they share one shade.
+
+    Args:
+        p: Painter of the frame.
+        rng: Source of randomness.
+        house: Of a row.
+        d: Distance of the facade across the street, metres.
+        light: Light of the scene.
+    """
     if house.garden:
         _garden(p, rng, house, d, light)
         return

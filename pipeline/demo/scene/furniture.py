@@ -240,6 +240,12 @@ def _build(
 def furnish(camera: PinholeCamera, street: Street, light: Light, rng: np.random.Generator) -> list[Fixture]:
     """Draws the furniture of both pavements, clear of the zebra, the doors and the pavement's counting line.
 
+    Args:
+        camera: Camera of the scene.
+        street: Ground plan of the scene.
+        light: Light of the scene.
+        rng: Source of randomness.
+
     Returns:
         Sorted from far to near.
     """

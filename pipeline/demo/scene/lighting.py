@@ -53,7 +53,11 @@ class Light:
 
 
 def make_light(rng: np.random.Generator) -> Light:
-    """Draws the light of a scene: mostly day, sometimes overcast, golden hour or dusk."""
+    """Draws the light of a scene: mostly day, sometimes overcast, golden hour or dusk.
+
+    Args:
+        rng: Source of randomness.
+    """
     kind = str(rng.choice(["day", "day", "day", "overcast", "golden", "dusk"]))
     azimuth = float(
         rng.uniform(0.35, 0.95)

@@ -62,7 +62,11 @@ def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
 
 
 def make_person(rng: np.random.Generator) -> PersonLook:
-    """Draws a random pedestrian; about one in nine is a child."""
+    """Draws a random pedestrian; about one in nine is a child.
+
+    Args:
+        rng: Source of randomness.
+    """
     child = rng.random() < 0.11
     style = str(rng.choice(["short", "short", "long", "long", "bun", "cap", "hat", "bald"]))
     wear = str(rng.choice(["trousers", "trousers", "trousers", "coat", "coat", "skirt", "shorts"]))
@@ -85,5 +89,9 @@ def make_person(rng: np.random.Generator) -> PersonLook:
 
 
 def person_extent(look: PersonLook) -> tuple[float, float, float]:
-    """Half length, half width and height in metres of the box a person is drawn in."""
+    """Half length, half width and height in metres of the box a person is drawn in.
+
+    Args:
+        look: From `make_person`.
+    """
     return 0.62, 0.5, look.height_m * 1.06

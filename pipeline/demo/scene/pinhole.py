@@ -59,22 +59,43 @@ class PinholeCamera:
         return pixels, depth
 
     def point(self, s: float, d: float, h: float = 0.0) -> tuple[float, float]:
-        """`project` of a single point: its x y in pixels."""
+        """`project` of a single point: its x y in pixels.
+
+        Args:
+            s: Place along the street, metres.
+            d: Distance across the street, metres.
+            h: Height, metres.
+        """
         pixels, _ = self.project(np.array([[s, d, h]]))
         return float(pixels[0, 0]), float(pixels[0, 1])
 
     def depth(self, s: float, d: float) -> float:
-        """Depth of a ground point along the optical axis, metres."""
+        """Depth of a ground point along the optical axis, metres.
+
+        Args:
+            s: Place along the street, metres.
+            d: Distance across the street, metres.
+        """
         c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return max(0.3, (s - self.s_m) * n + (d + self.distance_m) * c)
 
     def s_at(self, x_px: float, d: float) -> float:
-        """The s of the ground point at distance `d` across the street that appears in image column `x_px`."""
+        """The s of the ground point at distance `d` across the street that appears in image column `x_px`.
+
+        Args:
+            x_px: Column of the image.
+            d: Distance across the street, metres.
+        """
         k = (x_px - self.width / 2) / self.focal_px
         c, n = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return self.s_m + (d + self.distance_m) * (n + k * c) / (c - k * n)
 
     def toward_camera(self, s: float, d: float) -> Floats:
-        """Unit vector (s, d) on the ground from a ground point towards the camera."""
+        """Unit vector (s, d) on the ground from a ground point towards the camera.
+
+        Args:
+            s: Place along the street, metres.
+            d: Distance across the street, metres.
+        """
         away = np.array([self.s_m - s, -self.distance_m - d])
         return away / max(1e-6, math.hypot(away[0], away[1]))

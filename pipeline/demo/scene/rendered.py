@@ -53,6 +53,10 @@ class Rendered:
     instances: tuple[RenderedInstance, ...]
 
     def mask(self, label: int) -> NDArray[np.bool_]:
-        """The visible pixels of one instance, (H, W) bool."""
+        """The visible pixels of one instance, (H, W) bool.
+
+        Args:
+            label: Number of the instance.
+        """
         found: NDArray[np.bool_] = self.labels == label
         return found

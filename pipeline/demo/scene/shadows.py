@@ -62,7 +62,12 @@ class ShadowLayer:
         self._fill(np.concatenate([base + self.slope * low, base + self.slope * high]), self.cast)
 
     def actor(self, actor: Actor, pose: Pose) -> None:
-        """Adds the shadow of one actor."""
+        """Adds the shadow of one actor.
+
+        Args:
+            actor: The actor.
+            pose: Its state at the time of the frame.
+        """
         long, wide, tall = actor.extent_m
         n, a = pose.along, np.array([-pose.along[1], pose.along[0]])
         place = np.array([pose.s, pose.d])
@@ -92,7 +97,11 @@ class ShadowLayer:
         self._fill(body * 1.0, min(255.0, self.touch * 1.25))
 
     def fixture(self, fixture: Fixture) -> None:
-        """Adds the shadow of a piece of furniture."""
+        """Adds the shadow of a piece of furniture.
+
+        Args:
+            fixture: The piece.
+        """
         place = np.array([fixture.s, fixture.d])
         kind = fixture.kind
         if kind == "tree":
@@ -115,7 +124,11 @@ class ShadowLayer:
         self._fill(place + _CIRCLE * 0.2, self.touch)
 
     def apply(self, image: Bytes) -> Bytes:
-        """A copy of the image (H, W, 3), darkened by the shadows."""
+        """A copy of the image (H, W, 3), darkened by the shadows.
+
+        Args:
+            image: uint8 RGB.
+        """
         soft = cv2.GaussianBlur(self.canvas, (5, 5), 0)
         full = cv2.resize(soft, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
         rest = cv2.merge([255 - full, 255 - full, 255 - cv2.convertScaleAbs(full, alpha=0.86)])
@@ -124,7 +137,13 @@ class ShadowLayer:
 
 
 def glow(image: Bytes, fixtures: list[Fixture], camera: PinholeCamera) -> None:
-    """Adds the light of street lamps at dusk, in place: halos around them, and pools of light below them."""
+    """Adds the light of street lamps at dusk, in place: halos around them, and pools of light below them.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        fixtures: Furniture, lamps among it.
+        camera: Camera of the scene.
+    """
     rows = np.arange(image.shape[0], dtype=np.float32)[:, None]
     columns = np.arange(image.shape[1], dtype=np.float32)[None, :]
     light = np.zeros(image.shape[:2], np.float32)

@@ -20,7 +20,12 @@ _ARC = np.column_stack([np.cos(_HALF_TURN), np.sin(_HALF_TURN)])
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """A lighter (factor > 1) or darker (factor < 1) version of a colour, clipped to 0..255."""
+    """A lighter (factor > 1) or darker (factor < 1) version of a colour, clipped to 0..255.
+
+    Args:
+        colour: RGB, 0..255.
+        factor: Of each component.
+    """
     r, g, b = colour
     return (
         min(255.0, max(0.0, r * factor)),
@@ -30,7 +35,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """Linear interpolation from `a` (share 0) to `b` (share 1)."""
+    """Linear interpolation from `a` (share 0) to `b` (share 1).
+
+    Args:
+        a: RGB, 0..255.
+        b: RGB, 0..255.
+        share: Part of `b`.
+    """
     return tuple(x + (y - x) * share for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
@@ -84,30 +95,69 @@ class Sprite:
         return colour[0] * alpha, colour[1] * alpha, colour[2] * alpha, 255.0 * alpha
 
     def convex(self, points: Floats, colour: Colour, alpha: float = 1.0) -> None:
-        """Fills a convex polygon (N, 2), pixels of the frame; replaces what is below."""
+        """Fills a convex polygon (N, 2), pixels of the frame; replaces what is below.
+
+        Args:
+            points: Corners in order.
+            colour: RGB, 0..255.
+            alpha: Opacity, 0..1.
+        """
         cv2.fillConvexPoly(self.canvas, self._fixed(points), self._rgba(colour, alpha), self._aa, _SHIFT)
 
     def poly(self, points: Floats, colour: Colour, alpha: float = 1.0) -> None:
-        """Fills a simple polygon (N, 2), pixels of the frame; replaces what is below."""
+        """Fills a simple polygon (N, 2), pixels of the frame; replaces what is below.
+
+        Args:
+            points: Corners in order.
+            colour: RGB, 0..255.
+            alpha: Opacity, 0..1.
+        """
         cv2.fillPoly(self.canvas, [self._fixed(points)], self._rgba(colour, alpha), self._aa, _SHIFT)
 
     def hull(self, parts: Sequence[Floats], colour: Colour, alpha: float = 1.0) -> None:
-        """Fills the convex hull of several outlines, (N, 2) each."""
+        """Fills the convex hull of several outlines, (N, 2) each.
+
+        Args:
+            parts: Outlines in pixels of the frame.
+            colour: RGB, 0..255.
+            alpha: Opacity, 0..1.
+        """
         points = np.concatenate(parts).astype(np.float32)
         self.convex(cv2.convexHull(points)[:, 0].astype(np.float64), colour, alpha)
 
     def limb(self, a: Floats, b: Floats, ra: float, rb: float, colour: Colour) -> None:
-        """Fills a tapered capsule; see `capsule`."""
+        """Fills a tapered capsule; see `capsule`.
+
+        Args:
+            a: (2,) one end, pixels of the frame.
+            b: (2,) the other end.
+            ra: Radius at `a`.
+            rb: Radius at `b`.
+            colour: RGB, 0..255.
+        """
         self.convex(capsule(a, b, ra, rb), colour)
 
     def disc(self, centre: Floats, radius: float, colour: Colour) -> None:
-        """Fills a circle; the radius is in frame pixels."""
+        """Fills a circle; the radius is in frame pixels.
+
+        Args:
+            centre: (2,) pixels of the frame.
+            radius: Radius.
+            colour: RGB, 0..255.
+        """
         x, y = centre * self._scale - self._offset
         size = max(1, round(radius * self._scale))
         cv2.circle(self.canvas, (round(x), round(y)), size, self._rgba(colour, 1.0), -1, self._aa, _SHIFT)
 
     def stroke(self, points: Floats, width: float, colour: Colour, closed: bool = False) -> None:
-        """Draws a polyline of about `width` pixels."""
+        """Draws a polyline of about `width` pixels.
+
+        Args:
+            points: (N, 2) pixels of the frame.
+            width: Thickness.
+            colour: RGB, 0..255.
+            closed: Whether the last point is joined to the first.
+        """
         thickness = max(1, round(width * self.k))
         cv2.polylines(
             self.canvas,

@@ -46,7 +46,13 @@ class Street:
 
 
 def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[PinholeCamera, float]:
-    """Draws a camera. Also returns the width of the near pavement that it shows, metres."""
+    """Draws a camera. Also returns the width of the near pavement that it shows, metres.
+
+    Args:
+        rng: Source of randomness.
+        width: Of the frame, pixels.
+        height: Of the frame, pixels.
+    """
     scale = width / 640.0
     focal = float(rng.uniform(600, 720)) * scale
     horizon = float(rng.uniform(0.15, 0.29)) * height
@@ -60,7 +66,12 @@ def make_camera(rng: np.random.Generator, width: int, height: int) -> tuple[Pinh
 
 
 def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
-    """Draws a ground plan in which zebra, lines and doors are apart from each other and inside the picture."""
+    """Draws a ground plan in which zebra, lines and doors are apart from each other and inside the picture.
+
+    Args:
+        rng: Source of randomness.
+        near_walk_m: Width of the near pavement that the camera shows, metres.
+    """
     side = float(rng.choice([-1.0, 1.0]))
     zebra = side * float(rng.uniform(2.4, 3.2))
     doors = tuple(float(s + rng.uniform(-0.8, 0.8)) for s in (-8.5, -3.5, 3.5, 8.5))
@@ -79,7 +90,12 @@ def make_street(rng: np.random.Generator, near_walk_m: float) -> Street:
 
 
 def make_layout(camera: PinholeCamera, street: Street) -> SceneLayout:
-    """The counting lines across the road and the near pavement, and the zebra as a zone."""
+    """The counting lines across the road and the near pavement, and the zebra as a zone.
+
+    Args:
+        camera: Camera of the scene.
+        street: Ground plan of the scene.
+    """
 
     def rel(s: float, d: float) -> Point:
         x, y = camera.point(s, d)

@@ -126,7 +126,12 @@ class Planner:
         )
 
     def bicycle(self, rng: np.random.Generator, track_id: int) -> Actor:
-        """Draws a cyclist in a cycle lane."""
+        """Draws a cyclist in a cycle lane.
+
+        Args:
+            rng: Source of randomness.
+            track_id: Of the actor.
+        """
         far = bool(rng.random() < 0.5)
         lane = self.street.bike_lane_m
         d = lane * 0.5 + float(rng.uniform(-0.2, 0.2))
@@ -136,7 +141,13 @@ class Planner:
         )
 
     def motor(self, rng: np.random.Generator, track_id: int, name: str) -> Actor:
-        """Draws a car or a bus in a lane; `name` is its class."""
+        """Draws a car or a bus in a lane; `name` is its class.
+
+        Args:
+            rng: Source of randomness.
+            track_id: Of the actor.
+            name: `car` or `bus`.
+        """
         look = make_bus(rng) if name == "bus" else make_car(rng)
         far = bool(rng.random() < (0.6 if name == "bus" else 0.5))
         lane = 1.5 if far else 0.5
@@ -208,6 +219,9 @@ class Planner:
 
     def offer(self, actor: Actor) -> bool:
         """Accepts an actor if it and all accepted before stay countable.
+
+        Args:
+            actor: With its path.
 
         Returns:
             Whether it was accepted.

@@ -79,7 +79,12 @@ def line_crossings(line: SceneLine, path_rel: Floats) -> list[tuple[int, str]]:
 
 
 def inside(zone: SceneZone, points_rel: Floats) -> NDArray[np.bool_]:
-    """Which points (N, 2), in relative coordinates, are inside a zone by the even-odd rule: (N,)."""
+    """Which points (N, 2), in relative coordinates, are inside a zone by the even-odd rule: (N,).
+
+    Args:
+        zone: With its polygon.
+        points_rel: Fractions of the frame.
+    """
     result = np.zeros(len(points_rel), bool)
     x, y = points_rel[:, 0], points_rel[:, 1]
     corners = zone.polygon
@@ -92,7 +97,11 @@ def inside(zone: SceneZone, points_rel: Floats) -> NDArray[np.bool_]:
 
 
 def scene_events(scene: Scene) -> tuple[list[TrueCrossing], list[TrueEntry]]:
-    """Line crossings and zone entries of a finite scene, computed from the exact paths without rendering."""
+    """Line crossings and zone entries of a finite scene, computed from the exact paths without rendering.
+
+    Args:
+        scene: The scene.
+    """
     times = np.arange(scene.frame_count) / scene.fps
     crossings: list[TrueCrossing] = []
     entries: list[TrueEntry] = []
@@ -123,7 +132,11 @@ def _actor_crossings(layout: SceneLayout, actor: Actor, path_rel: Floats, first:
 
 
 def frame_truth(rendered: Rendered) -> tuple[TrueInstance, ...]:
-    """The instances of one rendered frame with their masks."""
+    """The instances of one rendered frame with their masks.
+
+    Args:
+        rendered: The frame.
+    """
     found: list[TrueInstance] = []
     for t in rendered.instances:
         x0, y0, x1, y1 = (int(edge) for edge in t.box_px)
@@ -145,7 +158,11 @@ class TruthBuilder:
         self._class: dict[int, str] = {}
 
     def add(self, rendered: Rendered) -> None:
-        """Adds the next frame."""
+        """Adds the next frame.
+
+        Args:
+            rendered: The frame.
+        """
         self._frames.append(frame_truth(rendered))
         for t in rendered.instances:
             self._class[t.track_id] = t.class_name

@@ -57,7 +57,11 @@ class VehicleLook:
 
 
 def make_car(rng: np.random.Generator) -> VehicleLook:
-    """Draws a random car: hatchback, sedan, estate, SUV or van."""
+    """Draws a random car: hatchback, sedan, estate, SUV or van.
+
+    Args:
+        rng: Source of randomness.
+    """
     kind = str(rng.choice(list(CARS), p=[0.28, 0.24, 0.2, 0.18, 0.1]))
     low, high = CARS[kind][4]
     paint = PAINTS[int(rng.integers(len(PAINTS)))]
@@ -68,14 +72,22 @@ def make_car(rng: np.random.Generator) -> VehicleLook:
 
 
 def make_bus(rng: np.random.Generator) -> VehicleLook:
-    """Draws a random city bus."""
+    """Draws a random city bus.
+
+    Args:
+        rng: Source of randomness.
+    """
     paint, second = LIVERIES[int(rng.integers(len(LIVERIES)))]
     return VehicleLook("bus", float(rng.uniform(7.8, 9.4)), 2.45, float(rng.uniform(2.85, 3.05)), paint, second,
                        False, True, 0.46)  # fmt: skip
 
 
 def vehicle_extent(look: VehicleLook) -> tuple[float, float, float]:
-    """Half length, half width and height in metres."""
+    """Half length, half width and height in metres.
+
+    Args:
+        look: From `make_car` or `make_bus`.
+    """
     return look.length_m / 2 + 0.06, look.width_m / 2 + 0.06, look.height_m + 0.25
 
 
@@ -90,7 +102,11 @@ def _round(points: Floats, times: int) -> Floats:
 
 
 def outline(look: VehicleLook) -> Floats:
-    """Side outline from the rear bottom over the roof to the front bottom: (N, 2) forward and up, metres."""
+    """Side outline from the rear bottom over the roof to the front bottom: (N, 2) forward and up, metres.
+
+    Args:
+        look: From `make_car` or `make_bus`.
+    """
     if look.kind == "bus":
         half, top = look.length_m / 2, look.height_m
         raw = [(-half, 0.3), (-half - 0.01, 1.2), (-half + 0.05, top - 0.12), (-half + 0.3, top), (half - 0.45, top),

@@ -121,14 +121,22 @@ class Scene:
         return plan(rng, self.camera, self.street, self.fixtures, span, self.traffic, first_id, self.check)
 
     def actors(self, time_s: float = 0.0) -> list[Actor]:
-        """Actors that may be in the street at a time; for a finite scene all of them."""
+        """Actors that may be in the street at a time; for a finite scene all of them.
+
+        Args:
+            time_s: Seconds from the start of the scene.
+        """
         if not self.endless:
             return self._chapter(0)
         number = int(time_s // _CHAPTER_S)
         return [a for n in (number - 1, number) if n >= 0 for a in self._chapter(n)]
 
     def frame(self, index: int) -> Rendered:
-        """Renders one frame; `index` counts from 0."""
+        """Renders one frame; `index` counts from 0.
+
+        Args:
+            index: Number of the frame.
+        """
         time_s = index / self.fps
         present = [(actor, actor.pose(time_s)) for actor in self.actors(time_s) if actor.alive(time_s)]
         present.sort(key=lambda pair: -self.camera.depth(pair[1].s, pair[1].d))
@@ -265,7 +273,13 @@ def _measure(
 
 
 def sample(seed: int, *, width: int = 640, height: int = 360) -> Rendered:
-    """One random frame of a random street, for training: each seed has its own street and actors."""
+    """One random frame of a random street, for training: each seed has its own street and actors.
+
+    Args:
+        seed: Determines the frame.
+        width: Of the frame, pixels.
+        height: Of the frame, pixels.
+    """
     rng = np.random.default_rng([seed, 77])
     scene = Scene(seed, width, height, 25.0, 6.0, float(rng.uniform(1.2, 2.6)), False, check=False)
     return scene.frame(int(rng.integers(0, 150)))
