@@ -73,7 +73,7 @@ class LiveStreams:
                 self._take_change()
             self.updates.step(router, time.monotonic())
         states = stream_states(self._run.spec.config, self._table.values(), self.updates.leaving)
-        self._file.show(replace(self._state, changing=self.updates.busy, streams=states))
+        self._file.show(replace(self._state, changing=self.updates.busy, streams=states), time.monotonic())
 
     def _take_change(self) -> None:
         read = self._watch.take() if self._watch is not None else None

@@ -39,6 +39,10 @@ class StreamsState:
     streams: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
+RETRY_S = 1.0
+"""After a failure to write."""
+
+
 class StreamsFile:
     """Writes the file whenever its content changes.
 
@@ -49,21 +53,28 @@ class StreamsFile:
     def __init__(self, out: Path) -> None:
         self._path = out / STREAMS
         self._written: StreamsState | None = None
+        self._failed_s = -RETRY_S
+        self._told = False
 
-    def show(self, state: StreamsState) -> None:
-        """Writes the file unless it says so already.
+    def show(self, state: StreamsState, now_s: float) -> None:
+        """Writes the file unless it says so already. What cannot be written is tried again; a full disk is told of by
+        those whose files matter.
 
         Args:
             state: Of the run.
+            now_s: Monotonic time.
         """
-        if state == self._written:
+        if state == self._written or now_s - self._failed_s < RETRY_S:
             return
         try:
             write_json(self._path, asdict(state))
         except OutputError as error:
-            if self._written is not None:
-                log.warning("%s", error)
-        self._written = state
+            self._failed_s = now_s
+            if not self._told:
+                log.info("%s", error)
+            self._told = True
+            return
+        self._written, self._told = state, False
 
 
 def stream_states(
