@@ -46,6 +46,9 @@ class CrossingDetector(AttributeState):
     Args:
         config: the line, in fractions of the frame.
         frame: width and height of the frame in pixels.
+
+    Attributes:
+        anchor: what crosses the line: `foot`, `center` or `mask`.
     """
 
     STATE = ("_crossers",)

@@ -34,8 +34,8 @@ class CrossingDetectors:
     """
 
     def __init__(self, lines: Mapping[str, LineConfig], frame: tuple[int, int]) -> None:
-        self._counters = {name: CrossingDetector(line, frame) for name, line in lines.items()}
-        self._names = tuple(lines)
+        self._detectors = {name: CrossingDetector(line, frame) for name, line in lines.items()}
+        self._names, self._numbered = tuple(lines), tuple(self._detectors.values())
         self._recent: dict[int, Crosser] = {}
         """What all lines know alike of an object: its last observations and its extent."""
         self._rows: dict[int, int] = {}
@@ -54,12 +54,12 @@ class CrossingDetectors:
         self._bent: list[int] = []
         self._never: list[int] = []
         """Lines that are asked about every observation."""
-        for number, (config, counter) in enumerate(zip(lines.values(), self._counters.values(), strict=True)):
+        for number, (config, detector) in enumerate(zip(lines.values(), self._numbered, strict=True)):
             self._bands[0, number] = config.deadband
             if len(config.points) > 2:
                 (self._never if config.anchor == "mask" else self._bent).append(number)
                 continue
-            start, normal = counter.line.straight
+            start, normal = detector.line.straight
             self._normals[_COLUMNS[config.anchor], number] = normal
             self._offsets[number] = -start @ normal
             if config.anchor == "mask":  # anywhere in the box
@@ -79,8 +79,8 @@ class CrossingDetectors:
         positions = _positions([seen for _, seen, _ in known])
         distances = positions[:, :6] @ self._normals + self._offsets
         for number in self._bent:
-            counter = self._counters[self._names[number]]
-            distances[:, number] = counter.line.distances(positions[:, _COLUMNS[counter.anchor]])
+            detector = self._numbered[number]
+            distances[:, number] = detector.line.distances(positions[:, _COLUMNS[detector.anchor]])
         beyond = self._sides[[row for *_, row in known]] * distances - positions[:, 6:] @ self._bands
         far = beyond > SURE_PX
         for (object_id, seen, _), nowhere_near, row in zip(known, far.all(axis=1).tolist(), far, strict=True):
@@ -109,9 +109,9 @@ class CrossingDetectors:
             near = range(len(self._names))
         found = []
         for number in near:
-            counter = self._counters[self._names[number]]
+            detector = self._numbered[number]
             self._catch_up(object_id, recent, number)
-            if (direction := counter.observe(object_id, observation, arriving)) is not None:
+            if (direction := detector.observe(object_id, observation, arriving)) is not None:
                 found.append((self._names[number], direction))
             self._settle(object_id, number)
         recent.see(observation)
@@ -128,7 +128,7 @@ class CrossingDetectors:
         """
         self._catch_up_all(object_id)
         self._forget(object_id)
-        left = ((name, counter.end(object_id)) for name, counter in self._counters.items())
+        left = ((name, detector.end(object_id)) for name, detector in self._detectors.items())
         return [(name, *crossing) for name, crossing in left if crossing is not None]
 
     def stitch(self, object_id: int, later: int, pts_s: float) -> list[tuple[str, str]]:
@@ -145,7 +145,7 @@ class CrossingDetectors:
         for one in (object_id, later):
             self._catch_up_all(one)
         crossed = (
-            (name, counter.stitch(object_id, later, pts_s)) for name, counter in self._counters.items()
+            (name, detector.stitch(object_id, later, pts_s)) for name, detector in self._detectors.items()
         )
         found = [(name, direction) for name, direction in crossed if direction is not None]
         if (newer := self._recent.get(later)) is not None:
@@ -156,7 +156,7 @@ class CrossingDetectors:
                 self._settle(later, number)
         return found
 
-    def counter(self, line: str) -> CrossingDetector:
+    def detector(self, line: str) -> CrossingDetector:
         """One line, with all that it knows: for its state.
 
         Args:
@@ -165,19 +165,19 @@ class CrossingDetectors:
         number = self._names.index(line)
         for object_id, recent in self._recent.items():
             self._catch_up(object_id, recent, number)
-        return self._counters[line]
+        return self._detectors[line]
 
     def restore(self, line: str, state: State) -> None:
         """Continues a line from its state.
 
         Args:
             line: its name.
-            state: of `counter(line)`.
+            state: of `detector(line)`.
 
         Raises:
             StateError: it is not such a state.
         """
-        self._counters[line].restore(state)
+        self._detectors[line].restore(state)
         self._restored = True
 
     def _catch_up_after_restore(self) -> None:
@@ -186,8 +186,8 @@ class CrossingDetectors:
         self._restored = False
         self._recent, self._rows, self._free = {}, {}, []
         self._sides = np.zeros((0, len(self._names)))
-        for counter in self._counters.values():
-            for object_id, crosser in counter.crossers.items():
+        for detector in self._detectors.values():
+            for object_id, crosser in detector.crossers.items():
                 if object_id not in self._recent:
                     self._recent[object_id] = crosser.without_line()
                     self._rows[object_id] = self._new_row()
@@ -198,7 +198,7 @@ class CrossingDetectors:
     def _catch_up(self, object_id: int, recent: Crosser, number: int) -> None:
         """Gives a line what it was not told of an object."""
         if self._sides[self._rows[object_id], number]:
-            self._counters[self._names[number]].catch_up(object_id, recent)
+            self._numbered[number].catch_up(object_id, recent)
 
     def _catch_up_all(self, object_id: int) -> None:
         self._catch_up_after_restore()
@@ -208,7 +208,7 @@ class CrossingDetectors:
 
     def _settle(self, object_id: int, number: int) -> None:
         """Notes whether a line need not be asked about an object while it stays beyond the dead band."""
-        crosser = self._counters[self._names[number]].crossers.get(object_id)
+        crosser = self._numbered[number].crossers.get(object_id)
         settled = 0 if crosser is None or number in self._never else crosser.settled_side
         self._sides[self._rows[object_id], number] = settled
 

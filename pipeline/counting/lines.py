@@ -26,7 +26,7 @@ class Lines(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._config = stream.config.lines
-        self._counters: CrossingDetectors | None = None
+        self._detectors: CrossingDetectors | None = None
         self._counted: Crossings = {line: {} for line in self._config}
         self._shown: Crossings | None = None
         """Cached result of `crossings`, which is read with every frame; None: out of date."""
@@ -34,43 +34,43 @@ class Lines(CountingRule):
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
-        self._counters = CrossingDetectors(self._config, frame) if self._config else None
+        self._detectors = CrossingDetectors(self._config, frame) if self._config else None
 
     def frame_objects(self, observed: Sequence[tuple[int, Observation]]) -> None:
         """See `CountingRule.frame_objects`."""
-        if self._counters is not None:
-            self._counters.look(observed)
+        if self._detectors is not None:
+            self._detectors.look(observed)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
         """See `CountingRule.observe`."""
-        if self._counters is None:
+        if self._detectors is None:
             return ()
         # followed whatever its class, for the vote may still change; counted only as a class of the line
         return [
             self._crossed(name, direction, class_name, object_id, observation)
-            for name, direction in self._counters.observe(object_id, observation, arriving)
+            for name, direction in self._detectors.observe(object_id, observation, arriving)
             if among(class_name, self._config[name].classes)
         ]
 
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
-        if self._counters is None:
+        if self._detectors is None:
             return ()
         return [
             self._crossed(name, direction, class_name, object_id, first)
-            for name, direction in self._counters.stitch(object_id, later, first.frame_time.pts_s)
+            for name, direction in self._detectors.stitch(object_id, later, first.frame_time.pts_s)
             if self._counts(name, class_name)
         ]
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """See `CountingRule.end`."""
-        if self._counters is None:
+        if self._detectors is None:
             return ()
         return [
             self._crossed(name, direction, class_name, object_id, last)
-            for name, direction, last in self._counters.end(object_id)
+            for name, direction, last in self._detectors.end(object_id)
             if self._counts(name, class_name)
         ]
 
@@ -81,14 +81,14 @@ class Lines(CountingRule):
     def _part(self, line: str) -> StateOf:
         def take() -> State:
             # there is none before the first frame that the model has seen
-            counter = None if self._counters is None else self._counters.counter(line).state()
+            counter = None if self._detectors is None else self._detectors.detector(line).state()
             return {"counter": counter, "counted": self._counted[line]}
 
         def put(state: State) -> None:
             if state["counter"] is not None:
-                if self._counters is None:
+                if self._detectors is None:
                     raise StateError(f"line {line}: no frame had been counted")
-                self._counters.restore(line, state["counter"])
+                self._detectors.restore(line, state["counter"])
             directions = set(self._config[line].directions)
             if any(set(counts) != directions for counts in state["counted"].values()):
                 raise StateError(f"line {line}: its crossings are in other directions")

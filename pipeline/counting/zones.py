@@ -32,26 +32,26 @@ class Zones(CountingRule):
     def __init__(self, stream: CountedStream, name: str, settings: Any) -> None:
         super().__init__(stream, name, settings)
         self._config = stream.config.zones
-        self._counters = {name: PassageDetector(zone) for name, zone in self._config.items()}
+        self._detectors = {name: PassageDetector(zone) for name, zone in self._config.items()}
 
     def begin(self, frame: tuple[int, int]) -> None:
         """See `CountingRule.begin`."""
-        for counter in self._counters.values():
-            counter.begin(frame)
+        for detector in self._detectors.values():
+            detector.begin(frame)
 
     def observe(
         self, object_id: int, class_name: str, observation: Observation, arriving: bool
     ) -> Iterable[CountEvent]:
         """See `CountingRule.observe`."""
         events = []
-        for name, counter in self._counters.items():
+        for name, detector in self._detectors.items():
             if not among(class_name, self._config[name].classes):
-                counter.end(object_id)  # the vote has changed to a class that the zone does not count
+                detector.end(object_id)  # the vote has changed to a class that the zone does not count
                 continue
-            outside = not counter.inside(object_id)
-            passages = counter.observe(object_id, observation, class_name)
+            outside = not detector.inside(object_id)
+            passages = detector.observe(object_id, observation, class_name)
             entered = any(passage.direction == "entry" for passage in passages)
-            if entered or (outside and counter.inside(object_id)):
+            if entered or (outside and detector.inside(object_id)):
                 events.append(
                     self.event(
                         object_id, class_name, observation, name, INSIDE, kind="zone", change="internal"
@@ -63,20 +63,20 @@ class Zones(CountingRule):
     def stitch(self, object_id: int, later: int, class_name: str, first: Observation) -> Iterable[CountEvent]:
         """See `CountingRule.stitch`."""
         events: list[CountEvent] = []
-        for name, counter in self._counters.items():
-            events += self._passed(name, counter.stitch(object_id, later), class_name, object_id)
+        for name, detector in self._detectors.items():
+            events += self._passed(name, detector.stitch(object_id, later), class_name, object_id)
         return events
 
     def end(self, object_id: int, class_name: str) -> Iterable[CountEvent]:
         """See `CountingRule.end`."""
         events: list[CountEvent] = []
-        for name, counter in self._counters.items():
-            events += self._passed(name, counter.end(object_id), class_name, object_id)
+        for name, detector in self._detectors.items():
+            events += self._passed(name, detector.end(object_id), class_name, object_id)
         return events
 
     def parts(self) -> Mapping[str, RulePart]:
         """See `CountingRule.parts`: one for each zone."""
-        return {name: RulePart(self._config[name], counter) for name, counter in self._counters.items()}
+        return {name: RulePart(self._config[name], detector) for name, detector in self._detectors.items()}
 
     def totals(self) -> Mapping[str, Any]:
         """`zones`: zone -> class -> `now`, `entries`, `exits`, `dwell_s` and `dwell_p95_s` (median and 95th percentile
@@ -95,8 +95,8 @@ class Zones(CountingRule):
             yield Series(name, help_text, kind, labels, samples)
         dwell = tuple(
             Sample((zone, cls), histogram)
-            for zone, counter in self._counters.items()
-            for cls, histogram in counter.dwell().items()
+            for zone, detector in self._detectors.items()
+            for cls, histogram in detector.dwell().items()
         )
         yield Series(
             "tallycam_zone_dwell_seconds",
@@ -118,12 +118,12 @@ class Zones(CountingRule):
         return (Table(tuple(rows)),)
 
     def drawn(self) -> Mapping[str, Any]:
-        return {"zones": {name: counter.now() for name, counter in self._counters.items()}}
+        return {"zones": {name: detector.now() for name, detector in self._detectors.items()}}
 
     def _numbers(self) -> dict[str, dict[str, dict[str, float]]]:
         return {
-            name: counter.totals(self.stream.shown_classes(self._config[name].classes))
-            for name, counter in self._counters.items()
+            name: detector.totals(self.stream.shown_classes(self._config[name].classes))
+            for name, detector in self._detectors.items()
         }
 
     def _passed(

@@ -179,7 +179,7 @@ def test_a_counter_that_is_restored_again_and_again_counts_the_same() -> None:
 CACHES = (
     *("._shown", "._shown_classes", "._unsaved"),
     # of `CrossingDetectors`, made from the state of the lines
-    *(f"._counters.{name}" for name in ("_recent", "_rows", "_free", "_sides", "_near", "_restored")),
+    *(f"._detectors.{name}" for name in ("_recent", "_rows", "_free", "_sides", "_near", "_restored")),
 )
 
 

@@ -94,45 +94,45 @@ Crossings = Counter[tuple[int, str, int, str | None]]
 
 def one_by_one(steps: list[Step]) -> tuple[Crossings, dict[str, bytes]]:
     """All crossings and the state of each line at the end, each line by itself."""
-    counters = {name: CrossingDetector(line, FRAME) for name, line in LINES.items()}
+    detectors = {name: CrossingDetector(line, FRAME) for name, line in LINES.items()}
     found: Crossings = Counter()
     for index, step in enumerate(steps):
-        for name, counter in counters.items():
+        for name, detector in detectors.items():
             for one, observation in step.observed.items():
-                found[index, name, one, counter.observe(one, observation, arriving=index > 0)] += 1
+                found[index, name, one, detector.observe(one, observation, arriving=index > 0)] += 1
             if step.stitched is not None:
-                found[index, name, step.stitched[1], counter.stitch(*step.stitched, index / 12.5)] += 1
+                found[index, name, step.stitched[1], detector.stitch(*step.stitched, index / 12.5)] += 1
             if step.ended is not None:
-                left = counter.end(step.ended)
+                left = detector.end(step.ended)
                 found[index, name, step.ended, None if left is None else left[0]] += 1
     crossings = Counter({what: count for what, count in found.items() if what[-1] is not None})
-    return crossings, {name: encode_state(counter.state()) for name, counter in counters.items()}
+    return crossings, {name: encode_state(detector.state()) for name, detector in detectors.items()}
 
 
 def together(steps: list[Step], restart_every: int = 0) -> tuple[Crossings, dict[str, bytes]]:
     """The same of all lines at once, and of ones that go on from their state every so many frames."""
-    counters = CrossingDetectors(LINES, FRAME)
+    detectors = CrossingDetectors(LINES, FRAME)
     found: Crossings = Counter()
     for index, step in enumerate(steps):
-        counters.look(step.observed.items())
+        detectors.look(step.observed.items())
         for one, observation in step.observed.items():
-            for name, direction in counters.observe(one, observation, arriving=index > 0):
+            for name, direction in detectors.observe(one, observation, arriving=index > 0):
                 found[index, name, one, direction] += 1
         if step.stitched is not None:
-            for name, direction in counters.stitch(*step.stitched, index / 12.5):
+            for name, direction in detectors.stitch(*step.stitched, index / 12.5):
                 found[index, name, step.stitched[1], direction] += 1
         if step.ended is not None:
-            for name, direction, _ in counters.end(step.ended):
+            for name, direction, _ in detectors.end(step.ended):
                 found[index, name, step.ended, direction] += 1
         if restart_every and index % restart_every == restart_every - 1:
-            before, counters = counters, CrossingDetectors(LINES, FRAME)
+            before, detectors = detectors, CrossingDetectors(LINES, FRAME)
             for name, state in states(before).items():
-                counters.restore(name, decode_state(state))
-    return found, states(counters)
+                detectors.restore(name, decode_state(state))
+    return found, states(detectors)
 
 
-def states(counters: CrossingDetectors) -> dict[str, bytes]:
-    return {name: encode_state(counters.counter(name).state()) for name in LINES}
+def states(detectors: CrossingDetectors) -> dict[str, bytes]:
+    return {name: encode_state(detectors.detector(name).state()) for name in LINES}
 
 
 @settings(max_examples=25, deadline=None)
@@ -161,7 +161,7 @@ def test_a_line_is_not_asked_about_objects_that_are_far_from_it(monkeypatch: pyt
         f"{x:.2f}": LineConfig(points=((x, 0.0), (x, 1.0)), directions=("in", "out"))
         for x in np.linspace(0.05, 0.95, 20)
     }
-    counters = CrossingDetectors(lines, FRAME)
+    detectors = CrossingDetectors(lines, FRAME)
     crossings = 0
     for index in range(200):
         x = 100.0 + 2 * index
@@ -169,7 +169,7 @@ def test_a_line_is_not_asked_about_objects_that_are_far_from_it(monkeypatch: pyt
         seen = Observation(
             FrameTime(index, 0, index, index / 25, 0.0), box, box, (x, 160.0), (x, 130.0), 60.0, 0.9, 0, "", MASKS[0]
         )  # fmt: skip
-        counters.look([(1, seen)])
-        crossings += len(counters.observe(1, seen))
+        detectors.look([(1, seen)])
+        crossings += len(detectors.observe(1, seen))
     assert crossings == sum(100 < 640 * x < 500 for x in np.linspace(0.05, 0.95, 20))
     assert sum(asked.values()) < 0.2 * 200 * 20
