@@ -12,23 +12,12 @@ from pipeline.models.detections import Detections
 from pipeline.transport.messages import FrameRef
 from pipeline.transport.planes import Planes
 from tests.running import walkers
+from tests.slow_model import Slow
 
 FRAME_S = 0.015
 
 
-class Paced:
-    classes = ("person", "car")
-    device = "none"
-
-    def __init__(self, config: object) -> None:
-        pass
-
-    def warm_up(self) -> None:
-        pass
-
-    def segment(self, frames: Sequence[Planes]) -> list[Detections]:
-        return [Detections.empty() for _ in frames]
-
+class Paced(Slow):
     def segment_refs(self, refs: Sequence[FrameRef], frames: Sequence[Planes]) -> list[Detections]:
         threading.Event().wait(FRAME_S * len(frames))
         return [_detections(walkers(ref.index)) for ref in refs]

@@ -233,6 +233,19 @@ def spool_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match.group(1)), path) for path, match in names if match)
 
 
+def spool_bytes(folder: Path) -> int:
+    """Size of a spool on the disk. A file that is delivered, and deleted meanwhile, counts nothing.
+
+    Args:
+        folder: of the spool.
+    """
+    total = 0
+    for _, path in spool_files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
 def _encode(events: Sequence[CountEvent]) -> bytes:
     head = _BATCH.pack(_BATCH_START, len(events), events[0].wall_s)
     return head + msgspec.msgpack.encode(events, enc_hook=_plain)

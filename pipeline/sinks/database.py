@@ -5,6 +5,8 @@ What is not delivered when a run ends is delivered by the next one in the same f
 
 from __future__ import annotations
 
+from functools import partial
+
 from pipeline.records.delivery import open_events
 from pipeline.sinks.sink import SinkContext
 from pipeline.sinks.spooled_events import SPOOLS, SpooledEvents
@@ -23,4 +25,4 @@ class Database(SpooledEvents):
 
     def __init__(self, settings: str, context: SinkContext) -> None:
         url = settings or f"sqlite:///{context.out / 'events.db'}"
-        super().__init__(context.out / SPOOLS, context, lambda run: open_events(url, run), "in the database")
+        super().__init__(context.out / SPOOLS, context, lambda: partial(open_events, url), "in the database")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -45,23 +44,17 @@ class EventOutlet(SpooledEvents):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outsides: list[_Outside] = []
+        """One for each spool."""
         self._is_stuck = False
 
-        def open_store(run: str) -> _Outside:
-            # one for each thread of delivery, which lasts over the failures of its calls
-            mine = [one for one in self._outsides if one.thread == threading.get_ident()]
-            if mine and mine[-1].run == run:
-                return mine[-1]
-            for one in mine:
-                one.finish()
-            made = _Outside(context.name, lambda: make(replace(context, run=run)), run, counts, clock)
-            self._outsides.append(made)
-            return made
+        def opener() -> Callable[[str], _Outside]:
+            self._outsides.append(_Outside(make, context, counts, clock))
+            return self._outsides[-1].serve
 
         super().__init__(
             context.out / SPOOLS / f"sink-{context.name}",
             context,
-            open_store,
+            opener,
             f"delivered to the sink {context.name}",
             max_bytes=MAX_BYTES,
             on_lost=counts.lost,
@@ -87,23 +80,38 @@ class EventOutlet(SpooledEvents):
 
 
 class _Outside:
-    """A sink of another package as a `delivery.Store`."""
+    """A sink of another package as a `delivery.Store`. It lasts over the failures of its calls."""
 
     def __init__(
-        self, name: str, make: Callable[[], Any], run: str, counts: SinkCounts, clock: Callable[[], float]
+        self,
+        make: Callable[[SinkContext], Any],
+        context: SinkContext,
+        counts: SinkCounts,
+        clock: Callable[[], float],
     ) -> None:
-        self._name, self._make, self.run = name, make, run
+        self._make, self._context = make, context
         self._counts, self._clock = counts, clock
-        self.thread = threading.get_ident()
+        self._name = context.name
         self._sink: Any = None
         self._failing = False
         self._called_s: float | None = None
+
+    def serve(self, run: str) -> _Outside:
+        """Makes this the sink for the events of a run.
+
+        Args:
+            run: Identity of the run.
+        """
+        if run != self._context.run:
+            self.finish()
+            self._context = replace(self._context, run=run)
+        return self
 
     def write(self, events: Sequence[CountEvent]) -> None:
         self._called_s = self._clock()
         try:
             if self._sink is None:
-                self._sink = self._make()
+                self._sink = self._make(self._context)
             self._sink.write_events(list(events))
             self._failing = False
         except Exception as error:

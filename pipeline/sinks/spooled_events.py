@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.records.delivery import Delivery, Store, is_refusal_of_database
 from pipeline.records.delivery_state import DeliveryState
 from pipeline.records.event import CountEvent
-from pipeline.records.spool import EventSpool, spool_files
+from pipeline.records.spool import EventSpool, spool_bytes, spool_files
 from pipeline.sinks.sink import SinkContext
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ class SpooledEvents:
     Args:
         folder: With a spool for each tracking process; it is made.
         context: Of the tracking process.
-        open_store: Opens what the events of the run with this identity are delivered to; called in the threads. May
-            fail with any error.
+        opener: Called once for each spool; gives the function that opens what the events of the run with this identity
+            are delivered to. That one is called in the thread of the spool, and may fail with any error.
         where: What that is, for the log: `in the database`.
         max_bytes: Events are lost while so much waits on the disk; None: as much as there is room.
         on_lost: Called with the number of events lost.
@@ -48,7 +48,7 @@ class SpooledEvents:
         self,
         folder: Path,
         context: SinkContext,
-        open_store: Callable[[str], Store],
+        opener: Callable[[], Callable[[str], Store]],
         where: str,
         *,
         max_bytes: int | None = None,
@@ -62,7 +62,7 @@ class SpooledEvents:
         folders = [self._own]
         if context.index == 0:
             folders += _left_behind(folder, context.total)
-        self._deliveries = [Delivery(one, open_store, log.warning, is_refusal) for one in folders]
+        self._deliveries = [Delivery(one, opener(), log.warning, is_refusal) for one in folders]
         self._stop = threading.Event()
         self._closing_s: float | None = None
         self._reported = ""
@@ -142,7 +142,7 @@ class SpooledEvents:
     def _has_room(self) -> bool:
         if self._max_bytes is None:
             return True
-        waiting = sum(path.stat().st_size for _, path in spool_files(self._own) if path.exists())
+        waiting = spool_bytes(self._own)
         full = waiting > self._max_bytes
         if full and not self._full:
             log.error("%d MB of events wait in %s; further ones are lost", waiting >> 20, self._own)

@@ -25,9 +25,10 @@ from pipeline.records import spool as spool_module
 from pipeline.records.delivery import BATCH, Delivery, open_events
 from pipeline.records.event import CountEvent
 from pipeline.records.events import EventStore
-from pipeline.records.spool import EventSpool, SpoolFile, spool_files
+from pipeline.records.spool import EventSpool, SpoolFile, spool_bytes, spool_files
 from tests.records.crossings import NOW_S, crossing
 from tests.records.postgres import PASSWORD, PostgresServer
+from tests.running import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -382,16 +383,16 @@ def test_nothing_holds_up_appending_while_the_database_is_locked(
         other.execute("INSERT INTO events SELECT * FROM events")
         spool.append([crossing(0)])
         thread.start()
-        wait_for(lambda: "locked" in delivery.state.error)
+        wait_until(lambda: "locked" in delivery.state.error)
         waits: list[float] = []
         for seq in range(1, 2000):
             start_s = time.perf_counter()
             spool.append([crossing(seq)])
             waits.append(time.perf_counter() - start_s)
-        wait_for(lambda: delivery.state.backlog == 2000)
+        wait_until(lambda: delivery.state.backlog == 2000)
         assert "locked" in delivery.state.error
         other.execute("ROLLBACK")
-    wait_for(lambda: not delivery.state.backlog)
+    wait_until(lambda: not delivery.state.backlog)
     stop.set()
     thread.join()
     assert rows(url) == list(range(2000))
@@ -410,11 +411,13 @@ def test_the_rest_is_delivered_when_it_stops(make: Make, folder: Path, spool: Ev
     assert [event.seq for event in database.rows] == list(range(2 * BATCH))
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
+def test_a_file_that_is_delivered_while_the_size_of_a_spool_is_taken_counts_nothing(
+    spool: EventSpool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append([crossing(0)])
+    (_, written), gone = *spool_files(folder), (2, folder / "00000002.events")
+    monkeypatch.setattr(spool_module, "spool_files", lambda _: [(1, written), gone])
+    assert spool_bytes(folder) == written.stat().st_size > 0
 
 
 def test_kill_9_in_the_middle_of_delivery_leaves_each_row_once_and_in_order(
@@ -472,18 +475,18 @@ def test_a_postgresql_server_that_is_killed_and_started_again_misses_nothing(
             sent += 1
 
     send(100)
-    wait_for(lambda: delivery.state.delivered > 0)
+    wait_until(lambda: delivery.state.delivered > 0)
     send(1000)
     server.kill()
     send(500)
-    wait_for(lambda: bool(delivery.state.error))
+    wait_until(lambda: bool(delivery.state.error))
     send(500)
-    wait_for(lambda: delivery.state.backlog >= 1000)
+    wait_until(lambda: delivery.state.backlog >= 1000)
     assert PASSWORD not in delivery.state.error and "hush" not in delivery.state.error
     assert "\n" not in delivery.state.error
     server.start()
     send(100)
-    wait_for(lambda: not delivery.state.backlog and not delivery.state.error)
+    wait_until(lambda: not delivery.state.backlog and not delivery.state.error)
     stop.set()
     thread.join()
     assert rows(server.url()) == list(range(sent))

@@ -16,17 +16,7 @@ from pipeline.sinks.guard import STUCK_S
 from pipeline.sinks.sink import EventRefusedError, SinkContext
 from tests.records.crossings import crossing
 from tests.running import wait_until
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.failures = self.losses = 0
-
-    def failed(self) -> None:
-        self.failures += 1
-
-    def lost(self, number: int) -> None:
-        self.losses += number
+from tests.sinks.counting import Counts
 
 
 class Sink:

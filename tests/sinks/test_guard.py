@@ -11,17 +11,7 @@ import pytest
 
 from pipeline.sinks.guard import CLOSE_S, FAILURES_MAX, STUCK_S, Guard
 from tests.running import wait_until
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.failures = self.losses = 0
-
-    def failed(self) -> None:
-        self.failures += 1
-
-    def lost(self, number: int) -> None:
-        self.losses += number
+from tests.sinks.counting import Counts
 
 
 class Clock:
