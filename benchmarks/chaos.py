@@ -4,7 +4,7 @@
 
 Two clips are played at their own speed, over and over, with recorded instances as the model. A fault hits the stream
 `gate`, or a process that both share; `yard` is the other camera. In the rows of a camera, `gate` is an RTSP camera
-behind a relay. Told are the seconds from the fault to the line in `run.log` that notices it, the seconds to the next
+behind a relay. A row holds the seconds from the fault to the line in `run.log` that notices it, the seconds to the next
 frame of `gate` that is counted, from the mending of a camera on, or from the start where the fault is there before, the
 frames dropped, the rows in the database beside the counts, and the rate of the other camera while the fault lasts.
 

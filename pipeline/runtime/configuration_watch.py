@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pipeline.config.schema import Config
 from pipeline.errors import TallycamError
 from pipeline.redact import redact
+from pipeline.runtime.repeating import repeating
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 """How often the file is looked at; it is read once it has been the same twice, since editors write in pieces."""
-_LEAVE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +68,15 @@ class ConfigurationWatch:
         self._before = self._seen
         self._digest = self.digest
         self._outcomes: deque[ReadAgain] = deque()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="configuration watch", daemon=True)
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._file.path
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(_LEAVE_S)
+    def going_on(self) -> AbstractContextManager[None]:
+        """Within, a thread looks at the file every `INTERVAL_S`."""
+        return repeating("configuration watch", self.look, INTERVAL_S)
 
     def take(self) -> ReadAgain | None:
         """The next change that was noticed, if there is one."""
@@ -106,10 +96,6 @@ class ConfigurationWatch:
             self._outcomes.append(ReadAgain(digest, self._accept(self._file.load())))
         except TallycamError as error:
             self._outcomes.append(ReadAgain(digest, None, " ".join(redact(str(error)).split())))
-
-    def _run(self) -> None:
-        while not self._over.wait(INTERVAL_S):
-            self.look()
 
 
 def digest_of(path: Path) -> str:

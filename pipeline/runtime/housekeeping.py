@@ -9,12 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import re
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pipeline.config.schema import Config
 from pipeline.files import reason
@@ -31,6 +29,7 @@ from pipeline.records.deletion import (
     plan,
 )
 from pipeline.records.framing import RecordError
+from pipeline.runtime.repeating import repeating
 from pipeline.video.sources.kinds import is_recording
 from pipeline.video.video_index import video_folder
 
@@ -40,8 +39,6 @@ INTERVAL_S = 60.0
 WARN_EVERY_S = 3600.0
 SOON_S = 86_400.0
 """A disk that will be full within this time is warned of."""
-_LEAVE_S = 5.0
-"""How long the end of a run waits for a pass under way."""
 _FINISHED_VIDEO = r"\.\d{3,}\.mp4"
 _QUARANTINED = r"-\d{9,}\.(png|json)"
 
@@ -62,8 +59,6 @@ class Housekeeping:
         self._endless = [name for name, stream in config.streams.items() if not is_recording(stream)]
         self._forecast = FreeSpaceForecast()
         self._warned_s: dict[str, float] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def follow(self, config: Config) -> None:
         """Looks after the files of new streams, too; those of removed ones are looked after as before.
@@ -75,20 +70,14 @@ class Housekeeping:
         self._names = tuple(dict.fromkeys([*self._names, *config.streams]))
         self._endless = list(dict.fromkeys([*self._endless, *endless]))
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(_LEAVE_S)
-
-    def _run(self) -> None:
-        self.measure(time.monotonic())
-        while not self._over.wait(INTERVAL_S):
-            self.tidy(time.time(), time.monotonic())
+    def going_on(self) -> AbstractContextManager[None]:
+        """Within, a thread measures the disk at once, and makes a pass every `INTERVAL_S`."""
+        return repeating(
+            "housekeeping",
+            lambda: self.tidy(time.time(), time.monotonic()),
+            INTERVAL_S,
+            first=lambda: self.measure(time.monotonic()),
+        )
 
     def tidy(self, wall_s: float, now_s: float) -> None:
         """One pass: deletes what is due, then measures the disk.

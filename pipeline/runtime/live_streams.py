@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from pipeline.runtime.configuration_watch import ConfigurationWatch
 from pipeline.runtime.housekeeping import Housekeeping
@@ -48,16 +47,9 @@ class LiveStreams:
         self._state = StreamsState(configuration=path, applied=digest)
         self._file = StreamsFile(run.out)
 
-    def __enter__(self) -> Self:
-        if self._watch is not None:
-            self._watch.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._watch is not None:
-            self._watch.__exit__(kind, error, trace)
+    def going_on(self) -> AbstractContextManager[None]:
+        """Within, changes of the file are noticed."""
+        return nullcontext() if self._watch is None else self._watch.going_on()
 
     def turn(self, router: RouterSocket, *, ending: bool) -> None:
         """Does what there is to do now.

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.config.schema import Config
@@ -89,9 +90,15 @@ def stream_states(
     """
     decoders = {entry.process.stream: entry for entry in entries if entry.process.stage.name == "decode"}
     return {
-        name: {"state": _state(name, decoders.get(name), leaving), "source": redact(stream.source)}
+        name: {"state": _state(name, decoders.get(name), leaving), "source": _shown(stream.source)}
         for name, stream in config.streams.items()
     }
+
+
+@lru_cache(maxsize=1024)
+def _shown(source: str) -> str:
+    """A source without passwords. Asked for each stream in each turn of the supervisor."""
+    return redact(source)
 
 
 def read_streams(out: Path) -> StreamsState | None:

@@ -106,7 +106,8 @@ class Supervisor:
         counter = LogLineCounter(metrics.log_line)
         socket = RouterSocket(self._run.endpoints.supervisor)
         caught = stop_signals_noted(self._signals)
-        with metrics, socket as router, caught, self._tidying, self._live, ServiceManager() as manager:
+        tidying, watching = self._tidying.going_on(), self._live.going_on()
+        with metrics, socket as router, caught, tidying, watching, ServiceManager() as manager:
             if self._config.metrics.enabled:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -176,9 +177,9 @@ def test_the_thread_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
     house = House(tmp_path, monkeypatch)
     house.fill(age_days=8)
     before = house.files()
-    with house.housekeeping as housekeeping:
-        pass
-    assert not housekeeping._thread.is_alive()
+    with house.housekeeping.going_on():
+        (thread,) = (one for one in threading.enumerate() if one.name == "housekeeping")
+    assert not thread.is_alive()
     assert house.metric("disk_free_bytes") == 90 * GB
     assert house.files() == before, "nothing is deleted before the run has gone on for a minute"
 
