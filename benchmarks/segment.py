@@ -27,7 +27,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import measure, segment_equality
 from benchmarks.segment_models import R50, STREET_MODEL, V2, Run, eager, ours, run_of
 from pipeline.models.maskrcnn.device import PRECISIONS, cpu_has_bf16
-from pipeline.runtime.local_engine import QUIET_THREADS
 
 THREADS = 2
 BATCHES = (1, 4, 8, 16)
@@ -59,6 +58,10 @@ def contender(name: str, how: str) -> None:
 
 def on_cpu(name: str, rounds: int, frames: int) -> dict[str, Any]:
     """Medians over interleaved rounds of CPU-ms per frame, and the ratios to torchvision."""
+    from pipeline.runtime.local_engine import (
+        QUIET_THREADS,  # not needed on CUDA, and neither are its packages
+    )
+
     variants = [EAGER, "fp32", *(["bf16"] if cpu_has_bf16() else [])]
     command = [sys.executable, "-m", "benchmarks.segment", "--contender", name]
     running = {

@@ -29,7 +29,8 @@ from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.preprocess import YuvPreprocessor
-from pipeline.transport.planes import Planes
+from pipeline.models.maskrcnn.upload import flatten
+from pipeline.transport.planes import Planes, planes_bytes
 
 BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
 """Required of every instance: at least, at most, at least."""
@@ -126,13 +127,25 @@ def _reference(model: MaskRCNN, name: str, planes: Planes, device: torch.device)
         scale = [value / 255 for value in MEAN], [value / 255 for value in STD]
         model.transform = GeneralizedRCNNTransform(INPUT_SIZE[1], INPUT_SIZE[0], *scale)
         how = YuvPreprocessor()
-        seen = how.preprocess_cpu([planes], *how.letterbox(*INPUT_SIZE))[0]
+        seen = _input_of(how, planes, device)
         image = seen * torch.tensor(scale[1])[:, None, None] + torch.tensor(scale[0])[:, None, None]
     else:
         image = torch.from_numpy(planes.to_rgb()).permute(2, 0, 1).float() / 255
     with torch.inference_mode():
         (answer,) = model.eval().to(device)([image.to(device)])
     return {key: value.cpu() for key, value in answer.items()}
+
+
+def _input_of(how: YuvPreprocessor, planes: Planes, device: torch.device) -> Tensor:
+    """(3, H, W): the input that our path computes on the device; its chroma may be a grey level off the CPU's."""
+    letterbox, size = how.letterbox(planes.width, planes.height)
+    if device.type == "cpu":
+        return how.preprocess_cpu([planes], letterbox, size)[0]
+    raw = np.empty((1, planes_bytes(planes.width, planes.height)), np.uint8)
+    flatten([planes], raw)
+    on_device = torch.from_numpy(raw).to(device)
+    seen = how.preprocess_cuda(on_device, planes.width, planes.height, letterbox, size, torch.float32)
+    return seen[0].cpu()
 
 
 def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:

@@ -22,6 +22,10 @@ _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), revers
 # Workers of pytest-xdist share the cores: a library that takes all of them for itself only slows the others down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Without a GPU, Triton's kernels are interpreted; it wants to know before it is imported for the first time.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Many tests start processes: each of them would compile every module anew where the environment forbids caching.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from pipeline.models.maskrcnn.compact_weights import load_weights, set_weights
 from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
 from pipeline.models.maskrcnn.fuse import FusedConv2d, can_pack, fuse, pack
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
+from pipeline.models.maskrcnn.network import BegunBatch
 from pipeline.models.maskrcnn.preprocess import Preprocessor, RgbPreprocessor, YuvPreprocessor
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid, LevelAssignment
 from pipeline.models.maskrcnn.upload import flatten
@@ -58,7 +59,7 @@ def unrounded(model: MaskRcnn, frame: Planes) -> Tensor:
     """(N, 28, 28) float32: the masks before they become uint8."""
     upload = model._uploader.start([frame])
     size = (upload.letterbox.inner_width, upload.letterbox.inner_height)
-    return model._network(model._uploader.finish(upload), [size]).masks
+    return model._network(model._uploader.finish(upload), size).masks
 
 
 def pasted(found: Detections, frame: Planes, grids: Tensor | None = None) -> NDArray[np.bool_]:
@@ -206,7 +207,7 @@ def test_frames_are_scaled_on_the_device_as_on_the_host(how: Preprocessor, width
     preprocess_cpu = how.preprocess_cpu([frame, frame], box, size)
     flat = np.empty((2, planes_bytes(width, height)), np.uint8)
     flatten([frame, frame], flat)
-    preprocess_cuda = how.preprocess_cuda(torch.from_numpy(flat), width, height, box, size)
+    preprocess_cuda = how.preprocess_cuda(torch.from_numpy(flat), width, height, box, size, torch.float32)
     assert preprocess_cpu.shape == preprocess_cuda.shape == (2, 3, size[1], size[0])
     assert preprocess_cpu.is_contiguous(memory_format=torch.channels_last)
     assert preprocess_cuda.is_contiguous(memory_format=torch.channels_last)
@@ -231,15 +232,15 @@ def street() -> MaskRcnn:
 
 def small_memory(model: MaskRcnn, frames: int, error: Exception) -> list[int]:
     """Lets the model have memory for so many frames. Returns the list of batches that it tries."""
-    network, tried = model._network, []
+    start, tried = model._network.start, []
 
-    def limited(images: Tensor, sizes: Sequence[tuple[int, int]]) -> object:
+    def limited(images: Tensor, size: tuple[int, int]) -> BegunBatch:
         tried.append(len(images))
         if len(images) > frames:
             raise error
-        return network(images, sizes)
+        return start(images, size)
 
-    model._network = limited  # type: ignore[assignment]
+    model._network.start = limited  # type: ignore[method-assign]
     return tried
 
 

@@ -50,12 +50,10 @@ def watched(model: MaskRcnn, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     network, uploader = model._network, model._uploader
     monkeypatch.setattr(uploader, "start", noted(lambda frames: f"send {len(frames)}", uploader.start))
-    monkeypatch.setattr(network, "start", noted(lambda images: f"start {len(images)}", network.start))
-    monkeypatch.setattr(
-        network, "finish", noted(lambda features, _: f"regions {len(features.images)}", network.finish)
-    )
-    back = noted(lambda outputs: f"back {len(outputs)}", mask_rcnn.copy_to_host)
-    monkeypatch.setattr(mask_rcnn, "copy_to_host", back)
+    monkeypatch.setattr(network, "start", noted(lambda images, _: f"start {len(images)}", network.start))
+    monkeypatch.setattr(network, "finish", noted(lambda batch: f"regions {batch.images}", network.finish))
+    back = noted(lambda outputs: f"back {len(outputs)}", mask_rcnn.HostCopy)
+    monkeypatch.setattr(mask_rcnn, "HostCopy", back)
     return order
 
 
@@ -106,10 +104,10 @@ def test_want_of_memory_while_two_batches_are_in_flight_loses_no_frame(
     expected = [street.segment([frame])[0] for frame in frames]
     start = street._network.start
 
-    def limited(images: Tensor) -> Any:
+    def limited(images: Tensor, size: tuple[int, int]) -> Any:
         if len(images) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return start(images)
+        return start(images, size)
 
     monkeypatch.setattr(street._network, "start", limited)
     batches = list(street.stream([frames[:3], frames[3:]]))
@@ -179,18 +177,6 @@ def test_batches_are_filled_up_so_that_few_shapes_are_compiled() -> None:
         and not compiled.is_compiled(1, (4, 8))
     )
     assert compiler.asked["dynamic"] is False
-
-
-def test_on_cuda_the_compiled_network_becomes_a_graph_whose_answers_are_used_before_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    marked: list[str] = []
-    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marked.append("step"))
-    compiler = Compiler()
-    compiled = CompiledImageStage(Tiny(), torch.device("cuda:0"), compiler)
-    compiled(torch.randn(1, 3, 4, 8))
-    compiled(torch.randn(1, 3, 4, 8))
-    assert compiler.asked["mode"] == "reduce-overhead" and marked == ["step"] * 2
 
 
 def test_what_cannot_be_compiled_is_told_in_one_line_and_want_of_memory_is_not_that() -> None:

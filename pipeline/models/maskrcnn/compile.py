@@ -1,8 +1,7 @@
 """`model.compile`: backbone, feature pyramid and RPN head of a Mask R-CNN, compiled by PyTorch for a few input shapes.
 
-On CUDA the compiled network is captured as a CUDA graph (mode `reduce-overhead`): one launch instead of some hundred. A
-graph reuses its output memory, so the caller must be done with one result before it asks for the next. Each shape
-takes about a minute to compile, so batches are padded to a power of two.
+Each shape takes about a minute to compile, so batches are padded to a power of two. On CUDA the result is recorded as
+part of a CUDA graph (`recorded.py`).
 """
 
 from __future__ import annotations
@@ -49,9 +48,8 @@ class CompiledImageStage:
     def __init__(
         self, stage: nn.Module, device: torch.device, compiler: Callable[..., Any] = torch.compile
     ) -> None:
-        self._graphs = device.type == "cuda"
-        mode: dict[str, Any] = {"mode": "reduce-overhead"} if self._graphs else {}
-        self._run: ImageStageFunction = compiler(stage, dynamic=False, **mode)
+        self._on_cuda = device.type == "cuda"
+        self._run: ImageStageFunction = compiler(stage, dynamic=False)
         self._shapes: set[tuple[int, ...]] = set()
         settings = torch._dynamo.config
         settings.recompile_limit = max(settings.recompile_limit, MAX_SHAPES)
@@ -66,7 +64,7 @@ class CompiledImageStage:
         return (batch_sizes(count)[-1], size[1], size[0]) in self._shapes
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Runs the stage. On CUDA its outputs are overwritten by the next call.
+        """Runs the stage.
 
         Args:
             images: (B, C, H, W).
@@ -79,10 +77,8 @@ class CompiledImageStage:
             padded = images.new_zeros((shape[0], *images.shape[1:])).to(memory_format=torch.channels_last)
             padded[:count] = images
             images = padded
-        if self._graphs:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         try:
-            features, outputs = self._run(images) if self._graphs else self._run_frozen(images, shape)
+            features, outputs = self._run(images) if self._on_cuda else self._run_frozen(images, shape)
         except Exception as error:  # the compiler and its back ends raise errors without a common base class
             if shape in self._shapes or is_out_of_memory(error):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable
 
 import torch
 
@@ -104,9 +105,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(phrase in text for phrase in _OUT_OF_MEMORY)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(n,) numbers on a device, made once: each copy from the host would wait for the device.
+
+    They are never forgotten: recorded kernels read them at their address (`recorded.py`).
 
     Args:
         values: the numbers.
@@ -115,6 +118,48 @@ def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device
     """
     with torch.inference_mode(mode=False):
         return torch.tensor(values, dtype=dtype, device=device)
+
+
+def is_gpu(device: torch.device) -> bool:
+    """Whether a network is arranged for a GPU there.
+
+    Args:
+        device: where it runs.
+    """
+    return device.type == "cuda"
+
+
+def record_event(device: torch.device) -> torch.cuda.Event:
+    """An event that happens when everything that was submitted to a CUDA device so far is done.
+
+    Args:
+        device: the device.
+    """
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def start_copy(numbers: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Copies a tensor to the host.
+
+    Args:
+        numbers: on the device.
+
+    Returns:
+        What gives the copy; on CUDA it waits until that is there.
+    """
+    if not numbers.is_cuda:
+        return numbers.cpu
+    host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+    host.copy_(numbers, non_blocking=True)
+    done = record_event(numbers.device)
+
+    def wait() -> torch.Tensor:
+        done.synchronize()
+        return host
+
+    return wait
 
 
 def prepare(device: torch.device) -> None:

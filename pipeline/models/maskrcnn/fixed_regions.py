@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
+from pipeline.models.maskrcnn.kernels.support import LARGEST_GROUP, usable
 from pipeline.models.maskrcnn.padded_nms import padded_nms
 from pipeline.models.maskrcnn.proposals import MIN_SIDE_PX, Regions, best_anchors, clip_to_image, decode_boxes
 
@@ -31,7 +32,7 @@ class RegionTable:
         scores: (B, K) float32.
         labels: (B, K) int64, 0 for proposals.
         valid: (B, K) bool, false for padding.
-        exact: bool scalar: whether these are the regions that `proposals.py` finds.
+        exact: (B,) bool: whether these are the regions that `proposals.py` finds.
     """
 
     boxes: Tensor
@@ -74,10 +75,11 @@ def propose_fixed(
         for every in (best.boxes, best.scores, best.good)
     )
     # Those of a level are in order already; bad ones among them suppress nothing.
-    kept, settled = padded_nms(boxes.flatten(0, 1), good.flatten(0, 1), rpn.nms_thresh)
+    kept, settled = _suppressed(boxes.flatten(0, 1), good.flatten(0, 1), rpn.nms_thresh)
     kept = kept.view(images, levels * most)
     table = _strongest(boxes.flatten(1, 2), scores.flatten(1), kept, rpn.post_nms_top_n())
-    return RegionTable(*table[:2], torch.zeros_like(table[3]), table[2], settled), best.non_finite
+    exact = settled.view(images, levels).all(1)
+    return RegionTable(*table[:2], torch.zeros_like(table[3]), table[2], exact), best.non_finite
 
 
 def detect_fixed(
@@ -112,13 +114,25 @@ def detect_fixed(
     boxes = decode_boxes(heads.box_coder, chosen, proposals.boxes.gather(1, _four(row)))
     boxes = clip_to_image(boxes, limits[:, None])
     valid = (best >= 0) & (boxes[..., 2:] - boxes[..., :2] >= MIN_SIDE_PX).all(-1)
-    kept, settled = padded_nms(boxes, valid, heads.nms_thresh, label)
+    kept, settled = _suppressed(boxes, valid, heads.nms_thresh, label)
     # Suppression goes from strong to weak: more candidates would only add weaker detections than these.
     enough = (likely.flatten(1).sum(1) <= index.shape[1]) | (kept.sum(1) >= heads.detections_per_img)
     boxes, scores, valid, places = _strongest(boxes, best, kept, heads.detections_per_img)
     label = label.gather(1, places)
-    exact = proposals.exact & settled & enough.all()
+    exact = proposals.exact & settled & enough
     return RegionTable(boxes, scores, label, valid & usable[label], exact)
+
+
+def _suppressed(
+    boxes: Tensor, valid: Tensor, iou: float, labels: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """`padded_nms` by the fastest means."""
+    if valid.shape[1] <= LARGEST_GROUP and usable(boxes.device):
+        from pipeline.models.maskrcnn.kernels.suppression import suppress
+
+        kept = suppress(boxes, valid, iou, labels)
+        return kept, torch.ones_like(kept[:, 0])
+    return padded_nms(boxes, valid, iou, labels)
 
 
 def _four(index: Tensor) -> Tensor:

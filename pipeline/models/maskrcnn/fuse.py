@@ -27,6 +27,8 @@ _APPLY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _SUMS = (operator.add, operator.iadd, torch.add)
 _RELUS = (F.relu, torch.relu)
+ENLARGES = "enlarges"
+"""Key in the `meta` of a node: one of its summands has half the size of the other."""
 
 
 def can_pack() -> bool:
@@ -37,14 +39,18 @@ def can_pack() -> bool:
 
 
 class FusedConv2d(nn.Module):
-    """`activation(convolution(x) + other)`.
+    """`pool(activation(convolution(x) + other))`.
 
     Args:
         conv: the convolution, with zero padding.
         activation: a key of `_APPLY`.
+        enlarges: `other` has half the size of the output, and is enlarged by repetition.
+        pools: the largest value of 3x3 pixels, 2 apart, with a border of 1; after ReLU alone, and without `other`.
     """
 
-    def __init__(self, conv: nn.Conv2d, activation: str = "none") -> None:
+    def __init__(
+        self, conv: nn.Conv2d, activation: str = "none", *, enlarges: bool = False, pools: bool = False
+    ) -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
         self._geometry: tuple[list[int], list[int], list[int], int] = (
@@ -53,15 +59,27 @@ class FusedConv2d(nn.Module):
             list(conv.dilation),
             conv.groups,
         )
-        self.activation = activation
-        self.packs = False
+        self.activation, self.enlarges, self.pools = activation, enlarges, pools
+        self.packs = self.kernels = False
         self._packed: Tensor | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        if self.packs:
+            return self._by_onednn(x, other)
+        if self.kernels:
+            return self._by_kernels(x, other)
+        out = F.conv2d(x, self.weight, self.bias, *self._geometry_of_conv())
+        if other is not None:
+            out.add_(F.interpolate(other, out.shape[2:]) if self.enlarges else other)
+        out = _APPLY[self.activation](out)
+        return F.max_pool2d(out, 3, 2, 1) if self.pools else out
+
+    def _geometry_of_conv(self) -> tuple[list[int], list[int], list[int], int]:
         padding, stride, dilation, groups = self._geometry
-        if not self.packs:
-            out = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
-            return _APPLY[self.activation](out if other is None else out.add_(other))
+        return stride, padding, dilation, groups
+
+    def _by_onednn(self, x: Tensor, other: Tensor | None) -> Tensor:
+        padding, stride, dilation, groups = self._geometry
         if self._packed is None:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, padding, stride, dilation, groups, list(x.shape)
@@ -76,6 +94,38 @@ class FusedConv2d(nn.Module):
         )
         return summed
 
+    def _by_kernels(self, x: Tensor, other: Tensor | None) -> Tensor:
+        from pipeline.models.maskrcnn.kernels.convolution import add_bias, pool_relu
+
+        assert self.bias is not None
+        groups = self._geometry[3]
+        # cuDNN's own fusion is the fastest where it has a kernel for tensor cores, and far slower elsewhere.
+        if self.activation == "relu" and not self.pools and _suits_cudnn(x, groups):
+            if other is None:
+                return torch.cudnn_convolution_relu(x, self.weight, self.bias, *self._geometry_of_conv())
+            return torch.cudnn_convolution_add_relu(
+                x, self.weight, other, 1.0, self.bias, *self._geometry_of_conv()
+            )
+        out = F.conv2d(x, self.weight, None, *self._geometry_of_conv())
+        return pool_relu(out, self.bias) if self.pools else add_bias(out, self.bias, other, self.activation)
+
+
+def _suits_cudnn(x: Tensor, groups: int) -> bool:
+    return x.is_cuda and x.dtype == torch.float16 and groups == 1 and x.shape[1] % 8 == 0
+
+
+def use_kernels(module: nn.Module) -> None:
+    """Makes every fused convolution in `module` use the GPU kernels.
+
+    Args:
+        module: what `fuse` returned.
+    """
+    for one in module.modules():
+        if isinstance(one, FusedConv2d):
+            if one.bias is None:
+                one.bias = nn.Parameter(one.weight.new_zeros(len(one.weight)), requires_grad=False)
+            one.kernels = True
+
 
 def pack(module: nn.Module) -> None:
     """Makes every fused convolution in `module` use packed weights. They must not change afterwards.
@@ -88,15 +138,18 @@ def pack(module: nn.Module) -> None:
             one.packs = True
 
 
-def fuse(module: nn.Module) -> fx.GraphModule:
+def fuse(module: nn.Module, *, for_gpu: bool = False) -> fx.GraphModule:
     """The same function with each convolution, its batch norm, a following sum and activation fused into one module.
 
     Args:
         module: in evaluation mode, traceable by torch.fx: no control flow that depends on values.
+        for_gpu: also what oneDNN has no fusion for: the enlargement of a summand, and pooling after ReLU.
     """
     traced = fx.symbolic_trace(module)
     modules = dict(traced.named_modules())
     _fold_norms(traced, modules)
+    if for_gpu:
+        _absorb_enlargements(traced, modules)
     for node in list(traced.graph.nodes):
         conv = modules.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(conv, nn.Conv2d):
@@ -112,8 +165,13 @@ def fuse(module: nn.Module) -> fx.GraphModule:
             chain.append(following)
         else:
             activation = None
+        enlarges = total is not None and total.meta.get(ENLARGES, False)
+        after = _single_user(chain[-1]) if for_gpu and activation == "relu" and total is None else None
+        pools = after is not None and _is_pooling(after, modules)
+        if after is not None and pools:
+            chain.append(after)
         name = f"fused_{node.name}"
-        traced.add_submodule(name, _shared(traced, conv, activation or "none"))
+        traced.add_submodule(name, _shared(traced, conv, activation or "none", enlarges, pools))
         with traced.graph.inserting_before(chain[-1]):
             new = traced.graph.call_module(name, (node.args[0], *other))
         chain[-1].replace_all_uses_with(new)
@@ -125,16 +183,50 @@ def fuse(module: nn.Module) -> fx.GraphModule:
     return traced
 
 
-def _shared(traced: fx.GraphModule, conv: nn.Conv2d, activation: str) -> FusedConv2d:
+def _shared(
+    traced: fx.GraphModule, conv: nn.Conv2d, activation: str, enlarges: bool, pools: bool
+) -> FusedConv2d:
     """One module for a convolution that is used several times, so that its weights are packed once."""
     for module in traced.modules():
         if (
             isinstance(module, FusedConv2d)
             and module.weight is conv.weight
-            and module.activation == activation
+            and (module.activation, module.enlarges, module.pools) == (activation, enlarges, pools)
         ):
             return module
-    return FusedConv2d(conv, activation)
+    return FusedConv2d(conv, activation, enlarges=enlarges, pools=pools)
+
+
+def _absorb_enlargements(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:
+    """Sums of a convolution and something enlarged to its size take that before it is enlarged, and are marked."""
+    for node in list(traced.graph.nodes):
+        if node.op != "call_function" or node.target not in (F.interpolate, nn.functional.interpolate):
+            continue
+        size, total = node.kwargs.get("size"), _single_user(node)
+        if node.kwargs.get("mode") != "nearest" or not isinstance(size, fx.Node) or total is None:
+            continue
+        shape = size.args[0] if size.op == "call_function" and size.args else None
+        conv = shape.args[0] if isinstance(shape, fx.Node) and shape.args else None
+        module = modules.get(str(conv.target)) if isinstance(conv, fx.Node) else None
+        if not isinstance(conv, fx.Node) or not isinstance(module, nn.Conv2d) or total.target not in _SUMS:
+            continue
+        if set(total.args) != {conv, node} or tuple(size.args[1:]) != (slice(-2, None),):
+            continue
+        total.args = (conv, node.args[0])
+        total.meta[ENLARGES] = True
+        for done in (node, size, shape):
+            if isinstance(done, fx.Node) and not done.users:
+                traced.graph.erase_node(done)
+
+
+def _is_pooling(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether it is the pooling that `FusedConv2d` does."""
+    module = modules.get(str(node.target)) if node.op == "call_module" else None
+    return (
+        isinstance(module, nn.MaxPool2d)
+        and (module.kernel_size, module.stride, module.padding) == (3, 2, 1)
+        and (module.dilation, module.ceil_mode) == (1, False)
+    )
 
 
 def _fold_norms(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:

@@ -22,10 +22,10 @@ from pipeline.models.class_map import ClassMap
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compile import batch_sizes
-from pipeline.models.maskrcnn.copy_to_host import HostOutput, copy_to_host
+from pipeline.models.maskrcnn.copy_to_host import HostCopy, HostOutput
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, prepare
 from pipeline.models.maskrcnn.loader import load_network
-from pipeline.models.maskrcnn.network import ImageFeatures, Network, NetworkOutput
+from pipeline.models.maskrcnn.network import BegunBatch, Network, NetworkOutput
 from pipeline.models.maskrcnn.postprocess import to_detections
 from pipeline.models.maskrcnn.preprocess import Preprocessor, YuvPreprocessor
 from pipeline.models.maskrcnn.upload import Upload, Uploader
@@ -44,13 +44,13 @@ class _SubBatch:
         rows: places of the frames in the batch.
         frames: the frames.
         upload: set while they are on their way to the device.
-        features: set while the device computes them.
+        begun: set while the device computes it.
     """
 
     rows: list[int]
     frames: Sequence[Planes]
     upload: Upload | None = None
-    features: ImageFeatures | None = None
+    begun: BegunBatch | None = None
 
 
 class MaskRcnn:
@@ -143,22 +143,23 @@ class MaskRcnn:
         width, height = INPUT_SIZE if isinstance(self._preprocessor, YuvPreprocessor) else WARM_UP_FRAME
         half = np.full((chroma(height), chroma(width)), 128, np.uint8)
         grey = Planes(np.full((height, width), 110, np.uint8), half, half)
-        for size in batch_sizes(self._batch) if self._network.compiled else (1,):
+        every = self._network.compiled is not None or self._network.recorder is not None
+        for size in batch_sizes(self._batch) if every else (1,):
             self.segment([grey] * size)
         self.warm_up_s = time.monotonic() - began_s
 
     def prepares(self, frames: Sequence[Planes]) -> bool:
-        """Whether a batch takes long because the network has to be compiled for it first.
+        """Whether a batch takes long because the network has to be compiled or recorded for it first.
 
         Args:
             frames: The batch; sizes may differ.
         """
-        return any(
-            not self._network.is_compiled(
-                len(rows), self._preprocessor.letterbox(frames[rows[0]].width, frames[rows[0]].height)[1]
-            )
-            for rows in self._rows_by_size(frames)
-        )
+        for rows in self._rows_by_size(frames):
+            letterbox, size = self._preprocessor.letterbox(frames[rows[0]].width, frames[rows[0]].height)
+            inside = (letterbox.inner_width, letterbox.inner_height)
+            if not self._network.is_prepared(len(rows), size, inside):
+                return True
+        return False
 
     def segment(self, frames: Sequence[Planes]) -> list[Detections]:
         """Finds the instances of a batch of frames.
@@ -204,8 +205,8 @@ class MaskRcnn:
     @property
     def busy(self) -> bool:
         """Whether the device is still computing the oldest pending batch, so that `finish` would block."""
-        features = self._pending[0][1][0].features if self._pending and self._pending[0][1] else None
-        return features is not None and self._network.busy(features)
+        begun = self._pending[0][1][0].begun if self._pending and self._pending[0][1] else None
+        return begun is not None and self._network.busy(begun)
 
     def finish(self) -> list[Detections]:
         """Collects the oldest pending batch; the next one is started before this returns."""
@@ -221,10 +222,10 @@ class MaskRcnn:
             else:
                 done.append(part)
                 outputs.append(output)
-        copies = copy_to_host(outputs)
+        copy = HostCopy(outputs)
         if not too_large:
             self._start_oldest()  # the device works on the next batch while this one is postprocessed
-        for part, one in zip(done, copies, strict=True):
+        for part, one in zip(done, copy.finish(), strict=True):
             for row, found in zip(part.rows, self._detections(part.frames, one), strict=True):
                 results[row] = found
         for part, reason in too_large:
@@ -239,9 +240,13 @@ class MaskRcnn:
         if not self.ahead or not self._pending or not self._pending[0][1]:
             return
         part = self._pending[0][1][0]
-        if part.features is None and part.upload is not None:
+        if part.begun is None and part.upload is not None:
             with _ignore_out_of_memory():
-                part.features = self._network.start(self._uploader.finish(part.upload))
+                part.begun = self._start(part.upload)
+
+    def _start(self, upload: Upload) -> BegunBatch:
+        inside = (upload.letterbox.inner_width, upload.letterbox.inner_height)
+        return self._network.start(self._uploader.finish(upload), inside)
 
     def _rows_by_size(self, frames: Sequence[Planes]) -> list[list[int]]:
         """Rows of frames of one size, at most `max_batch` together."""
@@ -256,14 +261,11 @@ class MaskRcnn:
 
     def _run(self, part: _SubBatch) -> NetworkOutput | str:
         """The network's output, still on the device; the error's text if memory does not suffice."""
-        upload, features = part.upload, part.features
-        part.upload = part.features = None  # so that their memory is free when this returns
+        upload, begun = part.upload, part.begun
+        part.upload = part.begun = None  # so that their memory is free when this returns
         try:
-            upload = upload or self._uploader.start(part.frames)
-            sizes = [(upload.letterbox.inner_width, upload.letterbox.inner_height)] * len(part.frames)
-            if features is not None:
-                return self._network.finish(features, sizes)
-            return self._network(self._uploader.finish(upload), sizes)
+            begun = begun or self._start(upload or self._uploader.start(part.frames))
+            return self._network.finish(begun)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -291,7 +293,7 @@ class MaskRcnn:
             if isinstance(output, str):
                 results += self._segment_halves(some, output)
             else:
-                results += self._detections(some, *copy_to_host([output]))
+                results += self._detections(some, *HostCopy([output]).finish())
         return results
 
     def _detections(self, frames: Sequence[Planes], output: HostOutput) -> list[Detections]:

@@ -8,7 +8,7 @@ leaves it at 28x28.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,23 +17,28 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
 from pipeline.models.maskrcnn.compile import CompiledImageStage, ImageStageFunction
-from pipeline.models.maskrcnn.device import constant
-from pipeline.models.maskrcnn.fixed_regions import detect_fixed, propose_fixed
-from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack
+from pipeline.models.maskrcnn.device import constant, is_gpu, record_event, start_copy
+from pipeline.models.maskrcnn.fixed_regions import RegionTable, detect_fixed, propose_fixed
+from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack, use_kernels
 from pipeline.models.maskrcnn.heads import (
     BoxHead,
     ImageStage,
+    LinearBoxHead,
     level_assignment,
     pointwise,
     stacked_linear,
     upsampling_conv,
 )
+from pipeline.models.maskrcnn.kernels.support import usable
 from pipeline.models.maskrcnn.proposals import Regions, detect, propose
+from pipeline.models.maskrcnn.recorded import Recorder
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid
 
 CHANNELS_LAST = torch.channels_last
 MASKS_MULTIPLE = 64
 """With tables of a fixed size, masks are computed for a multiple of so many instances."""
+TENSOR_CORE_CHANNELS = 8
+"""Convolutions with a multiple of so many channels run on a GPU's tensor cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +46,54 @@ class ImageFeatures:
     """Output of the image stage (backbone, feature pyramid, RPN head) for one batch.
 
     Attributes:
-        images: (B, 3, H, W), its input.
+        input_size: height and width of its input.
         features: for each pyramid level (B, C, h, w).
-        rpn_outputs: for each level objectness and offsets of `a` anchors, (B, 5 a, h, w).
-        done: on CUDA the event after which they are valid.
+        rpn_outputs: for each level objectness and offsets of `a` anchors, (B, 5 a, h, w), perhaps more channels.
     """
 
-    images: Tensor
+    input_size: tuple[int, int]
     features: Sequence[Tensor]
     rpn_outputs: Sequence[Tensor]
-    done: torch.cuda.Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedOutput:
+    """What needs no waiting for the device: the image stage and the detections, in tables of a fixed size.
+
+    Attributes:
+        image: of the image stage.
+        found: the detections.
+        non_finite: (B,) int64, as in `NetworkOutput`.
+        usable: (B,) int64, proposals for which the box head gave finite numbers.
+    """
+
+    image: ImageFeatures
+    found: RegionTable
+    non_finite: Tensor
+    usable: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class BegunBatch:
+    """A batch that was submitted to the device, as far as that needs no waiting.
+
+    Attributes:
+        images: how many; the tensors may have more rows, which are padding.
+        size: width and height of the frame inside each image.
+        image: of the image stage.
+        fixed: with tables of a fixed size, all that they give.
+        order: with those, (B K,) int64, their rows, detections first.
+        summary: with those, what waits for the number of detections, and whether they are exact.
+        done: on CUDA the event after which all of them are valid.
+    """
+
+    images: int
+    size: tuple[int, int]
+    image: ImageFeatures
+    fixed: FixedOutput | None = None
+    order: Tensor | None = None
+    summary: Callable[[], Tensor] | None = None
+    done: torch.cuda.Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +128,7 @@ class Network:
     Attributes:
         fixed_tables: regions are kept in tables of a fixed size (`fixed_regions.py`). On a CPU, where nothing waits for
             a device, that is slower.
+        recorder: on CUDA, runs all that needs no waiting as one CUDA graph; None runs it kernel by kernel.
     """
 
     def __init__(
@@ -105,104 +149,150 @@ class Network:
         self._mask_size = heads.mask_roi_pool.output_size[0]
         self._box_levels = level_assignment(heads.box_roi_pool, strides)
         self._mask_levels = level_assignment(heads.mask_roi_pool, strides)
-        self.fixed_tables = device.type == "cuda"
         self._anchors: dict[tuple[int, ...], list[Tensor]] = {}
         self._usable = torch.tensor(list(usable), device=device)
 
         predictor = heads.box_predictor
-        image_stage = fuse(ImageStage(model))
-        box_head = fuse(BoxHead(heads.box_head, self._box_size))
+        on_gpu = is_gpu(device)
+        multiple = TENSOR_CORE_CHANNELS if on_gpu else 1
+        self._linear = stacked_linear(predictor.cls_score, predictor.bbox_pred) if on_gpu else None
+        box_head = LinearBoxHead if on_gpu else BoxHead
         upsampling = upsampling_conv(heads.mask_predictor.conv5_mask)
-        mask_head = fuse(nn.Sequential(heads.mask_head, upsampling, nn.ReLU()))
-        box_predictor = fuse(
-            nn.Sequential(pointwise(stacked_linear(predictor.cls_score, predictor.bbox_pred)))
-        )
-        for part in (image_stage, box_head, mask_head, box_predictor):
-            dtype = torch.float32 if part is box_predictor else precision
-            part.to(device, dtype).to(memory_format=CHANNELS_LAST).requires_grad_(False)
-            if device.type == "cpu" and can_pack() and not (compiled and part is image_stage):
-                pack(part)
+        image_stage = fuse(ImageStage(model, multiple), for_gpu=on_gpu)
+        self._box_head = fuse(box_head(heads.box_head, self._box_size))
+        self._mask_head = fuse(nn.Sequential(heads.mask_head, upsampling, nn.ReLU()))
+        for part in (image_stage, self._box_head, self._mask_head):
+            self._place(part, precision, packed=not (compiled and part is image_stage))
+        if self._linear is not None:
+            self._linear.to(device).requires_grad_(False)
+        else:
+            linear = stacked_linear(predictor.cls_score, predictor.bbox_pred)
+            self._box_predictor = fuse(nn.Sequential(pointwise(linear)))
+            self._place(self._box_predictor, torch.float32)
         self.compiled = CompiledImageStage(image_stage, device) if compiled else None
         self._image_stage: ImageStageFunction = self.compiled or image_stage
-        self._box_head, self._mask_head, self._box_predictor = box_head, mask_head, box_predictor
         self._labels = predictor.cls_score.out_features
         mask_logits = heads.mask_predictor.mask_fcn_logits
         self._mask_weight = mask_logits.weight.detach()[:, :, 0, 0].to(device=device, dtype=precision)
         self._mask_bias = mask_logits.bias.detach().to(device=device, dtype=torch.float32)
+        self.fixed_tables = on_gpu
+        self.recorder = Recorder(self._run_fixed) if device.type == "cuda" else None
 
-    def is_compiled(self, count: int, size: tuple[int, int]) -> bool:
-        """Whether `count` images of `size` (width, height) can be processed without compiling first.
+    def _place(self, part: nn.Module, dtype: torch.dtype, *, packed: bool = True) -> None:
+        """Moves a fused part to the device, and makes it use the fastest convolutions there."""
+        part.to(self.device, dtype).to(memory_format=CHANNELS_LAST).requires_grad_(False)
+        if packed and usable(self.device):
+            use_kernels(part)
+        elif packed and not is_gpu(self.device) and can_pack():
+            pack(part)
+
+    def is_prepared(self, count: int, input_size: tuple[int, int], size: tuple[int, int]) -> bool:
+        """Whether a batch can be processed without compiling or recording first, which takes long.
 
         Args:
-            count: images in a batch.
-            size: width and height of the input, pixels.
+            count: images in the batch.
+            input_size: width and height of the input, pixels.
+            size: width and height of the frame inside each image.
         """
-        return self.compiled is None or self.compiled.is_compiled(count, size)
+        if self.recorder is not None:
+            return self.recorder.is_recorded(count, input_size, size)
+        return self.compiled is None or self.compiled.is_compiled(count, input_size)
 
     @torch.inference_mode()
-    def start(self, images: Tensor) -> ImageFeatures:
-        """Runs the image stage; on CUDA it returns before that is done.
+    def start(self, images: Tensor, size: tuple[int, int]) -> BegunBatch:
+        """Submits a batch: the image stage, and with tables of a fixed size the detections; CUDA does not wait for it.
+
+        With a recorder, the outcome is overwritten by the next call.
 
         Args:
             images: (B, 3, H, W) on the device, normalized, in the network's precision, channels last.
+            size: width and height of the frame inside each image; the rest, right and below, is padding.
         """
-        features, rpn_outputs = self._image_stage(images)
-        done = None
-        if self.device.type == "cuda":
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record(torch.cuda.current_stream(self.device))
-        return ImageFeatures(images, features, rpn_outputs, done)
+        count = len(images)
+        if not self.fixed_tables:
+            return BegunBatch(count, size, self._run_images(images))
+        if self.recorder is None:
+            fixed = self._run_fixed(images, size)
+        else:
+            input_size = (images.shape[3], images.shape[2])
+            new = not self.recorder.is_recorded(count, input_size, size)
+            fixed = self.recorder(images, size)
+            if new:  # the libraries choose their kernels for masks as well, for as many as there can be
+                self._masks(self._pyramid(fixed.image), fixed.found.flat())
+        valid = fixed.found.valid[:count].flatten()
+        order = valid.int().argsort(dim=0, descending=True, stable=True)
+        summary = start_copy(torch.stack((valid.sum(), fixed.found.exact[:count].all().long())))
+        done = record_event(self.device) if self.device.type == "cuda" else None
+        return BegunBatch(count, size, fixed.image, fixed, order, summary, done)
 
-    def busy(self, features: ImageFeatures) -> bool:
-        """Whether the device is still computing these features.
+    def busy(self, batch: BegunBatch) -> bool:
+        """Whether the device is still computing a batch.
 
         Args:
-            features: what `start` returned.
+            batch: what `start` returned.
         """
-        return features.done is not None and not features.done.query()  # type: ignore[no-untyped-call]
+        return batch.done is not None and not batch.done.query()  # type: ignore[no-untyped-call]
 
-    def __call__(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> NetworkOutput:
+    def __call__(self, images: Tensor, size: tuple[int, int]) -> NetworkOutput:
         """`start` and `finish`."""
-        return self.finish(self.start(images), sizes)
+        return self.finish(self.start(images, size))
 
     @torch.inference_mode()
-    def finish(self, features: ImageFeatures, sizes: Sequence[tuple[int, int]]) -> NetworkOutput:
-        """Proposals, detections and their masks.
+    def finish(self, batch: BegunBatch) -> NetworkOutput:
+        """Detections and their masks. With tables of a fixed size this waits for the device once.
 
         Args:
-            features: what `start` returned.
-            sizes: width and height of the frame inside each image; the rest, right and below, is padding.
+            batch: what `start` returned.
         """
-        numbers = tuple(float(side) for size in sizes for side in size)
-        limits = constant(numbers, torch.float32, self.device).view(-1, 2)
-        images, levels = features.images, features.features
-        anchors = self._anchors_of(images, levels)
-        flat = [one.permute(0, 2, 3, 1).reshape(len(images), -1, 5) for one in features.rpn_outputs]
-        pyramid = FeaturePyramid(levels[: len(self._box_levels.strides)])
-        if self.fixed_tables and (output := self._finish_fixed(flat, anchors, pyramid, limits)) is not None:
-            return output
-        proposals, non_finite = propose(self._rpn, flat, anchors, limits)
-        found, finite = self._detect(pyramid, proposals, limits)
+        fixed, count = batch.fixed, batch.images
+        pyramid = self._pyramid(batch.image)
+        if fixed is not None and batch.summary is not None and batch.order is not None:
+            found, exact = batch.summary().tolist()
+            if exact:
+                rows = batch.order[: -(-found // MASKS_MULTIPLE) * MASKS_MULTIPLE]
+                non_finite = fixed.non_finite[:count].clone()  # the next run overwrites it
+                return self._output(pyramid, fixed.found.flat(rows), found, non_finite, fixed.usable[:count])
+        limits = self._limits(count, batch.size)
+        anchors = self._anchors_of(batch.image)
+        proposals, non_finite = propose(
+            self._rpn, self._by_anchor(batch.image, anchors, count), anchors, limits
+        )
+        found_regions, finite = self._detect(pyramid, proposals, limits)
         non_finite.index_add_(0, proposals.images, (~finite).long())
-        usable = torch.zeros_like(non_finite).index_add_(0, proposals.images, finite.long())
-        return self._output(pyramid, found, len(found.boxes), non_finite, usable)
+        finite_proposals = torch.zeros_like(non_finite).index_add_(0, proposals.images, finite.long())
+        return self._output(pyramid, found_regions, len(found_regions.boxes), non_finite, finite_proposals)
 
-    def _finish_fixed(
-        self, outputs: Sequence[Tensor], anchors: Sequence[Tensor], pyramid: FeaturePyramid, limits: Tensor
-    ) -> NetworkOutput | None:
-        """`finish` that waits for the device once; None where tables of a fixed size do not suffice."""
+    def _run_images(self, images: Tensor) -> ImageFeatures:
+        features, rpn_outputs = self._image_stage(images)
+        return ImageFeatures((images.shape[2], images.shape[3]), features, rpn_outputs)
+
+    def _run_fixed(self, images: Tensor, size: tuple[int, int]) -> FixedOutput:
+        """All that needs no waiting for the device."""
+        image, limits = self._run_images(images), self._limits(len(images), size)
+        anchors = self._anchors_of(image)
+        outputs = self._by_anchor(image, anchors, len(images))
         proposals, non_finite = propose_fixed(self._rpn, outputs, anchors, limits)
-        logits, offsets, finite = self._classify(pyramid, proposals.flat())
+        logits, offsets, finite = self._classify(self._pyramid(image), proposals.flat())
         found = detect_fixed(self._heads, proposals, logits, offsets, finite, limits, self._usable)
         finite = finite.view(proposals.valid.shape)
         non_finite = non_finite + (proposals.valid & ~finite).sum(1)
-        valid = found.valid.flatten()
-        order = valid.int().argsort(dim=0, descending=True, stable=True)
-        count, exact = torch.stack((valid.sum(), found.exact.long())).tolist()  # waits for the device
-        if not exact:
-            return None
-        rows = order[: -(-count // MASKS_MULTIPLE) * MASKS_MULTIPLE]
-        return self._output(pyramid, found.flat(rows), count, non_finite, (proposals.valid & finite).sum(1))
+        return FixedOutput(image, found, non_finite, (proposals.valid & finite).sum(1))
+
+    def _pyramid(self, image: ImageFeatures) -> FeaturePyramid:
+        return FeaturePyramid(image.features[: len(self._box_levels.strides)])
+
+    def _limits(self, count: int, size: tuple[int, int]) -> Tensor:
+        """(B, 2) float32: width and height of the frame inside each image."""
+        numbers = tuple(float(side) for side in size) * count
+        return constant(numbers, torch.float32, self.device).view(-1, 2)
+
+    def _by_anchor(self, image: ImageFeatures, anchors: Sequence[Tensor], count: int) -> list[Tensor]:
+        """For each level (B, n, 5): objectness and offsets of every anchor."""
+        outputs = []
+        for one, of_level in zip(image.rpn_outputs, anchors, strict=True):
+            channels = 5 * len(of_level) // (one.shape[2] * one.shape[3])
+            outputs.append(one[:count, :channels].permute(0, 2, 3, 1).reshape(count, -1, 5))
+        return outputs
 
     def _output(
         self, pyramid: FeaturePyramid, found: Regions, count: int, non_finite: Tensor, usable: Tensor
@@ -224,7 +314,8 @@ class Network:
     def _classify(self, pyramid: FeaturePyramid, proposals: Regions) -> tuple[Tensor, Tensor, Tensor]:
         """(R, labels) logits, (R, labels * 4) offsets, and (R,) bool, whether all of them are finite."""
         pooled = pyramid.roi_align(proposals.boxes, proposals.images, self._box_levels, self._box_size)
-        out = self._box_predictor(self._box_head(pooled).float())[0, :, :, 0].t()
+        hidden = self._box_head(pooled).float()
+        out = self._linear(hidden) if self._linear else self._box_predictor(hidden)[0, :, :, 0].t()
         return out[:, : self._labels], out[:, self._labels :].contiguous(), torch.isfinite(out).all(1)
 
     def _masks(self, pyramid: FeaturePyramid, found: Regions) -> Tensor:
@@ -239,15 +330,14 @@ class Network:
         grids: Tensor = logits.sigmoid().view(count, side, side, 2, 2).permute(0, 1, 3, 2, 4)
         return grids.reshape(count, 2 * side, 2 * side)
 
-    def _anchors_of(self, images: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
-        """(n, 4) anchors for each level, cached by the size of the input."""
-        key = tuple(images.shape[2:])
+    def _anchors_of(self, image: ImageFeatures) -> list[Tensor]:
+        """(n, 4) anchors for each level, kept for each size of the input: recorded kernels read them."""
+        key = image.input_size
         if key not in self._anchors:
-            if len(self._anchors) > 32:
-                self._anchors.clear()
-            like = images[:1].float()
-            every = self._anchor_generator(ImageList(like, [key]), [one[:1].float() for one in features])[0]
+            like = torch.empty((1, 3, *key), device=self.device)
+            maps = [one[:1].float() for one in image.features]
+            every = self._anchor_generator(ImageList(like, [key]), maps)[0]
             per_cell = self._anchor_generator.num_anchors_per_location()
-            counts = [one.shape[2] * one.shape[3] * n for one, n in zip(features, per_cell, strict=True)]
+            counts = [one.shape[2] * one.shape[3] * n for one, n in zip(maps, per_cell, strict=True)]
             self._anchors[key] = list(every.to(self.device).split(counts))
         return self._anchors[key]

@@ -29,8 +29,8 @@ def padded_nms(
         rounds: how often the rule is applied.
 
     Returns:
-        (G, K) bool, the boxes that are kept; and a bool scalar, on the device: whether that is settled. If it is not,
-        chains of suppressors are longer than `rounds`, and some boxes may be wrong.
+        (G, K) bool, the boxes that are kept; and (G,) bool: whether that is settled. If it is not, chains of
+        suppressors are longer than `rounds`, and some boxes may be wrong.
     """
     boxes = boxes.masked_fill(~valid[..., None], 0)
     areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
@@ -55,4 +55,4 @@ def padded_nms(
     for _ in range(rounds + 1):
         before = kept
         kept = valid & (torch.bmm(matrix, before.to(matrix.dtype)[..., None])[..., 0] == 0)
-    return before, (kept == before).all()
+    return before, (kept == before).all(1)

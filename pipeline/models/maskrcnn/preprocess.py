@@ -19,6 +19,7 @@ from torch import Tensor
 from pipeline.models.letterbox import BLACK_YUV, Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD
 from pipeline.models.maskrcnn.device import constant
+from pipeline.models.maskrcnn.kernels.support import usable
 from pipeline.transport.planes import Planes, chroma
 
 MULTIPLE = 32
@@ -49,7 +50,13 @@ class Preprocessor(Protocol):
         """
 
     def preprocess_cuda(
-        self, frames: Tensor, width: int, height: int, letterbox: Letterbox, size: tuple[int, int]
+        self,
+        frames: Tensor,
+        width: int,
+        height: int,
+        letterbox: Letterbox,
+        size: tuple[int, int],
+        dtype: torch.dtype,
     ) -> Tensor:
         """The input for frames of one size, computed on their device.
 
@@ -59,9 +66,10 @@ class Preprocessor(Protocol):
             height: of the frames, pixels.
             letterbox: where each lies in the input.
             size: width and height of the input.
+            dtype: of the input.
 
         Returns:
-            (B, 3, H, W) float32, normalized, channels last.
+            (B, 3, H, W), normalized, channels last.
         """
 
 
@@ -78,7 +86,13 @@ class YuvPreprocessor:
         return normalize(torch.from_numpy(images), MEAN, STD)
 
     def preprocess_cuda(
-        self, frames: Tensor, width: int, height: int, letterbox: Letterbox, size: tuple[int, int]
+        self,
+        frames: Tensor,
+        width: int,
+        height: int,
+        letterbox: Letterbox,
+        size: tuple[int, int],
+        dtype: torch.dtype,
     ) -> Tensor:
         images = constant(tuple(BLACK_YUV), torch.float32, frames.device).view(1, 3, 1, 1)
         images = images.repeat(len(frames), 1, size[1], size[0])
@@ -91,7 +105,7 @@ class YuvPreprocessor:
             images[:, channel, : letterbox.inner_height, : letterbox.inner_width] = scaled.round().clamp(
                 0, 255
             )
-        return normalize(images, MEAN, STD)
+        return normalize(images, MEAN, STD).to(dtype)
 
 
 class RgbPreprocessor:
@@ -125,15 +139,25 @@ class RgbPreprocessor:
         return normalize(torch.from_numpy(images).permute(0, 3, 1, 2), self._mean, self._std)
 
     def preprocess_cuda(
-        self, frames: Tensor, width: int, height: int, letterbox: Letterbox, size: tuple[int, int]
+        self,
+        frames: Tensor,
+        width: int,
+        height: int,
+        letterbox: Letterbox,
+        size: tuple[int, int],
+        dtype: torch.dtype,
     ) -> Tensor:
+        if usable(frames.device):
+            from pipeline.models.maskrcnn.kernels.rgb_input import rgb_input
+
+            inside = (letterbox.inner_width, letterbox.inner_height)
+            return rgb_input(frames, width, height, inside, size, self._mean, self._std, dtype)
         rgb = yuv420_to_rgb(*split_planes(frames, width, height))
         inner = (letterbox.inner_height, letterbox.inner_width)
         scaled = F.interpolate(rgb, inner, mode="bilinear", align_corners=False)
         padding = (0, size[0] - letterbox.inner_width, 0, size[1] - letterbox.inner_height)
-        return F.pad(normalize(scaled, self._mean, self._std), padding).contiguous(
-            memory_format=torch.channels_last
-        )
+        padded = F.pad(normalize(scaled, self._mean, self._std), padding).to(dtype)
+        return padded.contiguous(memory_format=torch.channels_last)
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -168,7 +192,7 @@ def split_planes(frames: Tensor, width: int, height: int) -> tuple[Tensor, Tenso
 
 
 def yuv420_to_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Limited-range BT.601 with repeated chroma samples, as OpenCV converts.
+    """Limited-range BT.601 with repeated chroma samples, in OpenCV's fixed-point numbers: the same bytes.
 
     Args:
         y: (B, H, W) uint8.
@@ -179,15 +203,13 @@ def yuv420_to_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
         (B, 3, H, W) float32, whole numbers 0..255.
     """
     height, width = y.shape[1:]
-    wide = [
-        plane.float().sub_(128).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
+    blue, red = (
+        plane.int().sub_(128).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
         for plane in (u, v)
-    ]
-    luma = (y.float() - 16).clamp_(min=0) * 1.1643836
-    red = luma + 1.5960268 * wide[1]
-    green = luma - 0.3917623 * wide[0] - 0.8129676 * wide[1]
-    blue = luma + 2.0172321 * wide[0]
-    return torch.stack((red, green, blue), 1).round_().clamp_(0, 255)
+    )
+    light = (y.int() - 16).clamp_(min=0) * 1220542 + (1 << 19)
+    channels = (light + 1673527 * red, light - 852492 * red - 409993 * blue, light + 2116026 * blue)
+    return (torch.stack(channels, 1) >> 20).clamp_(0, 255).float()
 
 
 @functools.lru_cache(maxsize=64)

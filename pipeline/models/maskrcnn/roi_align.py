@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from pipeline.models.maskrcnn.device import constant
+from pipeline.models.maskrcnn.kernels.support import MOST_LEVELS, usable
 
 SAMPLES = 2
 """Sampling points along each side of a cell, as in torchvision's models."""
@@ -48,11 +49,47 @@ class LevelAssignment:
 
 
 class FeaturePyramid:
-    """The feature maps of a batch as one table of pixels.
+    """The feature maps of a batch, to pool regions from.
 
     Args:
         features: for each level (B, C, H, W), channels last.
     """
+
+    def __init__(self, features: Sequence[Tensor]) -> None:
+        self._features = features
+        self._table: _PixelTable | None = None
+
+    def roi_align(self, boxes: Tensor, images: Tensor, assignment: LevelAssignment, size: int) -> Tensor:
+        """Pooled features of regions.
+
+        Args:
+            boxes: (R, 4) float32, x0 y0 x1 y1, pixels of the input.
+            images: (R,) int64, the image of the batch that each region lies in.
+            assignment: the pyramid level of each region.
+            size: cells along each side.
+
+        Returns:
+            (R, C, size, size), channels last.
+        """
+        if len(self._features) <= MOST_LEVELS and usable(boxes.device):
+            from pipeline.models.maskrcnn.kernels.roi_align import roi_align
+
+            return roi_align(
+                self._features,
+                boxes,
+                images,
+                size,
+                stride=assignment.strides[0],
+                canonical_scale=assignment.canonical_scale,
+                canonical_level=assignment.canonical_level,
+            )
+        if self._table is None:
+            self._table = _PixelTable(self._features)
+        return self._table.roi_align(boxes, images, assignment, size)
+
+
+class _PixelTable:
+    """The pixels of all levels as one table; arguments as for `FeaturePyramid`."""
 
     def __init__(self, features: Sequence[Tensor]) -> None:
         rows = [one.permute(0, 2, 3, 1).reshape(-1, one.shape[1]) for one in features]
@@ -68,17 +105,6 @@ class FeaturePyramid:
         self._offsets = constant(tuple(offsets[:-1]), torch.int64, device)
 
     def roi_align(self, boxes: Tensor, images: Tensor, assignment: LevelAssignment, size: int) -> Tensor:
-        """Pooled features of regions.
-
-        Args:
-            boxes: (R, 4) float32, x0 y0 x1 y1, pixels of the input.
-            images: (R,) int64, the image of the batch that each region lies in.
-            assignment: the pyramid level of each region.
-            size: cells along each side.
-
-        Returns:
-            (R, C, size, size), channels last.
-        """
         level = assignment.levels(boxes)
         strides = constant(assignment.strides, torch.int64, boxes.device)
         scaled = boxes * (1.0 / strides[level])[:, None]

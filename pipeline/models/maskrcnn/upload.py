@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.models.letterbox import Letterbox
+from pipeline.models.maskrcnn.device import record_event
 from pipeline.models.maskrcnn.preprocess import Preprocessor
 from pipeline.transport.planes import Planes, planes_bytes
 
@@ -71,8 +72,7 @@ class Uploader:
         flatten(frames, pinned.numpy())
         with torch.cuda.stream(self._stream):
             raw = pinned.to(self._device, non_blocking=True)
-            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            copied.record(self._stream)
+            copied = record_event(self._device)
         return Upload(None, raw, copied, letterbox, size, (width, height))
 
     @torch.inference_mode()
@@ -88,10 +88,9 @@ class Uploader:
         current = torch.cuda.current_stream(self._device)
         current.wait_event(upload.copied)
         upload.raw.record_stream(current)  # the allocator must not reuse it while this stream reads it
-        images = self._preprocessor.preprocess_cuda(
-            upload.raw, *upload.frame_size, upload.letterbox, upload.input_size
+        return self._preprocessor.preprocess_cuda(
+            upload.raw, *upload.frame_size, upload.letterbox, upload.input_size, self._precision
         )
-        return images.to(self._precision)
 
 
 def flatten(frames: Sequence[Planes], out: NDArray[np.uint8]) -> None:
