@@ -2,8 +2,9 @@
 
 `python -m benchmarks.segment` writes benchmarks/results/segment.json. On a CPU each contender is a process of its own
 with two threads; they take turns, and the CPU time per frame of each is measured. With `--device cuda`: images per
-second by batch size, beside the lower bound set by the arithmetic. With `--equality`: no times, but whether both find
-the same objects.
+second by batch size (`segment_cuda.py`). With `--equality`: no times, but whether both find the same objects. With
+`--device cuda --all`: everything that a GPU is needed for, in one go. That needs PyTorch, torchvision, NumPy, OpenCV,
+Pillow and safetensors, and nothing else of Tallycam's requirements.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,12 @@ if not __package__:  # run as a file: `import pipeline` must not find the neighb
 
 import cv2
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import measure, segment_equality
-from benchmarks.segment_models import R50, STREET_MODEL, V2, Run, eager, ours, run_of
+from benchmarks import measure, segment_cuda, segment_equality
+from benchmarks.segment_models import R50, STREET_MODEL, V2, eager, ours, run_of
 from pipeline.models.maskrcnn.device import PRECISIONS, cpu_has_bf16
 
 THREADS = 2
-BATCHES = (1, 4, 8, 16)
-PUBLISHED_GFLOP = {R50: 134.4, V2: 333.6}
-"""Per image, as published by torchvision, which counts a multiplication with its addition as one operation."""
 EAGER = "torchvision eager"
 RESULT = measure.RESULTS / "segment.json"
 
@@ -115,71 +111,36 @@ def _read_line(process: subprocess.Popen[str]) -> str:
     return line
 
 
-# -- CUDA ------------------------------------------------------------------------------------------------
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """TFLOP/s of a large matrix product, the best of several."""
-    side = 8192
-    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    best_s = min(_timed(lambda: left @ right) for _ in range(8))
-    return 2 * side**3 / best_s / 1e12
-
-
-def _timed(run: Any) -> float:
-    torch.cuda.synchronize()
-    began_s = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - began_s
-
-
-def on_cuda(name: str, device: torch.device, rounds: int, compiled: bool) -> dict[str, Any]:
-    """Images per second by batch size; contenders take turns in one process."""
-    models = {"ours": ours(name, device, torch.float16)}
-    if compiled:
-        models["ours, compiled"] = ours(name, device, torch.float16, compiled=True)
-    for model in models.values():
-        model.warm_up()
-    contenders: dict[str, Run] = {
-        EAGER: eager(name, device),
-        "eager + autocast fp16": eager(name, device, torch.float16),
-        **{how: run_of(model) for how, model in models.items()},
-    }
-    with FlopCounterMode(display=False) as counter:
-        contenders[EAGER](1)
-    counted = counter.get_total_flops() / 1e9
-    rate = matrix_rate(device, torch.float16)
-    rates: dict[str, dict[str, float]] = {how: {} for how in contenders}
-    for batch in BATCHES:
-        times: dict[str, list[float]] = {how: [] for how in contenders}
-        for number in range(rounds + 2):
-            for how, run in contenders.items():
-                spent_s = _timed(lambda run=run, batch=batch: run(batch))
-                if number >= 2:
-                    times[how].append(spent_s)
-        for how, median in measure.medians(times).items():
-            rates[how][str(batch)] = round(batch / median, 1)
-    measure.table(
-        f"{name}, 1080p, images/s by batch size",
-        ("", *map(str, BATCHES)),
-        [(how, *row.values()) for how, row in rates.items()],
-    )
-    return {
-        "images_per_s": rates,
-        "times_eager_at_8": {how: round(row["8"] / rates[EAGER]["8"], 2) for how, row in rates.items()},
-        "warm_up_s": {how: round(model.warm_up_s, 1) for how, model in models.items()},
-        "matrix_tflops_fp16": round(rate, 1),
-        "gflop_an_image": {"published": PUBLISHED_GFLOP.get(name), "counted": round(counted, 1)},
-        "floor_images_per_s": round(rate * 1e3 / counted, 1),
-    }
-
-
 def _write(path: Path, result: dict[str, Any]) -> None:
     """Writes what there is so far: a later model may run out of time."""
-    whole = {"machine": measure.machine(), **result, "torch": torch.__version__}
+    whole = {"machine": measure.machine(), "torch": torch.__version__} | result
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def _equality(result: dict[str, Any], device: torch.device, options: argparse.Namespace) -> bool:
+    """Compares what is found; whether it is the same."""
+    torch.set_num_threads(THREADS)
+    key = "equality" if device.type == "cpu" else "equality_cuda"
+    compared: dict[str, Any] = {}
+    for name in options.models or [STREET_MODEL, R50, V2]:
+        compared |= segment_equality.report([name], device)
+        result[key] = compared
+        _write(options.out, result)
+    if options.pictures:
+        pictures = segment_equality.pictures_report(options.pictures, device)
+        result[f"{key}_pictures"] = pictures
+        _write(options.out, result)
+    return all(one["same"] for one in compared.values())
+
+
+def _speed_on_cuda(result: dict[str, Any], device: torch.device, options: argparse.Namespace) -> None:
+    part: dict[str, Any] = {}
+    for name in options.models or [R50, STREET_MODEL, V2]:
+        part[name] = segment_cuda.measured(name, device, options.rounds, options.compiled, options.trace)
+        result["cuda"] = {"device": torch.cuda.get_device_name(device), "machine": measure.machine()}
+        result["cuda"] |= {"torch": torch.__version__, "models": part}
+        _write(options.out, result)
 
 
 def main() -> None:
@@ -188,8 +149,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", help="default: those of the device's comparison")
     parser.add_argument("--compiled", action="store_true", help="on CUDA: also with model.compile")
+    parser.add_argument("--trace", type=Path, help="on CUDA: folder for a trace of one batch of each model")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--equality", action="store_true", help="compare what is found, on the device")
+    parser.add_argument("--all", action="store_true", help="on CUDA: speed, then equality")
+    parser.add_argument(
+        "--pictures", nargs="+", type=Path, help="equality: pictures for the model that ships"
+    )
     parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
@@ -197,32 +163,23 @@ def main() -> None:
         return
     device = torch.device(options.device)
     result = json.loads(options.out.read_text()) if options.out.is_file() else {}
-    if options.equality:
-        torch.set_num_threads(THREADS)
-        models = options.models or [STREET_MODEL, R50, V2]
-        compared = {}
-        for name in models:
-            compared |= segment_equality.report([name], device)
-            _write(options.out, result | {"equality" if device.type == "cpu" else "equality_cuda": compared})
-        result["equality" if device.type == "cpu" else "equality_cuda"] = compared
-    elif device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise SystemExit("there is no CUDA device; nothing was measured")
-        models = options.models or [R50, V2]
-        part = {}
-        for name in models:
-            part[name] = on_cuda(name, device, options.rounds, options.compiled)
-            result["cuda"] = {"device": torch.cuda.get_device_name(device), "models": part}
-            _write(options.out, result)
-    else:
+    same = True
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("there is no CUDA device; nothing was measured")
+    if device.type == "cuda" and (options.all or not options.equality):
+        _speed_on_cuda(result, device, options)
+    if options.equality or options.all:
+        same = _equality(result, device, options)
+    elif device.type == "cpu":
         part = {}
         for name in options.models or [STREET_MODEL, R50]:
             part[name] = on_cpu(name, options.rounds, 8 if name == STREET_MODEL else 1)
-        result["cpu"] = {"threads": THREADS, "models": (result.get("cpu") or {}).get("models", {}) | part}
+        models = (result.get("cpu") or {}).get("models", {}) | part
+        result["cpu"] = {"threads": THREADS, "machine": measure.machine(), "models": models}
         result.setdefault("cuda", "not run: no CUDA device was at hand")
     _write(options.out, result)
     print(f"\nwritten to {options.out}")
-    if options.equality and not all(one["same"] for one in compared.values()):
+    if not same:
         raise SystemExit("a model does not find what torchvision's own forward finds")
 
 

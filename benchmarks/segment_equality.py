@@ -11,9 +11,12 @@ torchvision's box of the pair, and uint8 masks may differ from those by rounding
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,6 +39,8 @@ BOX_IOU, SCORE, MASK_IOU = 0.99, 1e-3, 0.99
 """Required of every instance: at least, at most, at least."""
 ROUNDING = 0.5 / 255 + 1e-3
 """Largest difference of a uint8 mask value from torchvision's."""
+UNDECIDED = 1e-3
+"""On CUDA, where the order of sums is not torchvision's: mask values so close to 0.5 may fall on either side."""
 CPU = torch.device("cpu")
 
 
@@ -92,7 +97,8 @@ def agreement_of(
     torch.backends.cudnn.allow_tf32 = tf32
     grids = _recorded_masks(ours)
     (found,) = ours.segment([planes])
-    return compare(found, grids[0].cpu(), planes, _reference(model, name, planes, device))
+    undecided = UNDECIDED if device.type == "cuda" else 0.0
+    return compare(found, grids[0].cpu(), planes, _reference(model, name, planes, device), undecided)
 
 
 def places_agree(name: str, device: torch.device, precision: torch.dtype) -> bool:
@@ -148,7 +154,9 @@ def _input_of(how: YuvPreprocessor, planes: Planes, device: torch.device) -> Ten
     return seen[0].cpu()
 
 
-def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor]) -> Agreement:
+def compare(
+    found: Detections, grids: Tensor, planes: Planes, reference: dict[str, Tensor], undecided: float = 0.0
+) -> Agreement:
     """Matches instances of one class one to one, those with the largest overlap and the most similar score first.
 
     Args:
@@ -156,6 +164,7 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
         grids: (N, 28, 28) float32, the masks of `found` before they became uint8.
         planes: the frame.
         reference: torchvision's boxes, labels, scores and (N, 1, H, W) masks.
+        undecided: pixels whose value differs from 0.5 by less count for neither mask.
     """
     boxes, scores = torch.from_numpy(found.boxes_px), torch.from_numpy(found.scores)
     as_bytes = torch.from_numpy(found.masks).float() / 255
@@ -172,12 +181,13 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
     smallest = planes.width * planes.height
     for row, column in pairs:
         true, box = reference["masks"][row, 0].numpy(), reference["boxes"][row]
+        decided = np.abs(true - 0.5) >= undecided
         rounded = pasted(as_bytes[column], box)
         rows.append(
             (
                 float(overlap[row, column]),
                 float(apart[row, column]),
-                _iou(pasted(grids[column], box) > 0.5, true > 0.5),
+                _iou((pasted(grids[column], box) > 0.5) & decided, (true > 0.5) & decided),
                 float(np.abs(rounded - true).max()),
                 _iou(pasted(as_bytes[column], boxes[column]) > 0.5, true > 0.5),
             )
@@ -195,6 +205,52 @@ def compare(found: Detections, grids: Tensor, planes: Planes, reference: dict[st
         bytes_iou=float(worst[:, 4].min()),
         smallest_px=smallest,
     )
+
+
+def pictures_report(paths: Sequence[Path], device: torch.device) -> dict[str, Any]:
+    """What the model that ships finds in pictures in each precision, against fp32.
+
+    Args:
+        paths: of the pictures.
+        device: where it runs.
+    """
+    frames = []
+    for path in paths:
+        image = cv2.imread(str(path))
+        if image is None:
+            raise SystemExit(f"{path}: no picture can be read from it")
+        frames.append(Planes.from_rgb(np.ascontiguousarray(image[:, :, ::-1])))
+    found = {
+        how: _found(segmenter(network(STREET_MODEL), STREET_MODEL, device, how), frames)
+        for how in (torch.float32, torch.float16, torch.bfloat16)
+    }
+    rows = {}
+    for how in (torch.float16, torch.bfloat16):
+        matched, overlaps, apart = 0, [1.0], [0.0]
+        for one, other in zip(found[torch.float32], found[how], strict=True):
+            overlap = box_iou(torch.from_numpy(one.boxes_px), torch.from_numpy(other.boxes_px)).numpy()
+            overlap = np.where(one.class_ids[:, None] == other.class_ids[None], overlap, -np.inf)
+            pairs = [(row, column) for row, column in _matched(overlap) if overlap[row, column] >= 0.5]
+            matched += len(pairs)
+            overlaps += [float(overlap[pair]) for pair in pairs]
+            apart += [abs(float(one.scores[row] - other.scores[column])) for row, column in pairs]
+        rows[str(how).removeprefix("torch.")] = {
+            "instances": sum(map(len, found[torch.float32])),
+            "found": sum(map(len, found[how])),
+            "matched": matched,
+            "worst_box_iou": round(min(overlaps), 4),
+            "worst_score": round(max(apart), 4),
+        }
+    measure.table(
+        f"{STREET_MODEL}, {len(frames)} pictures, against fp32",
+        ("", *next(iter(rows.values()))),
+        [(how, *row.values()) for how, row in rows.items()],
+    )
+    return rows
+
+
+def _found(model: MaskRcnn, frames: Sequence[Planes]) -> list[Detections]:
+    return [model.segment([frame])[0] for frame in frames]
 
 
 def _matched(similarity: NDArray[np.floating[Any]]) -> list[tuple[int, int]]:

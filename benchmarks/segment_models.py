@@ -15,7 +15,6 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from pipeline.demo.scene.world import Scene
 from pipeline.models.class_map import ClassMap
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, MEAN, STD, build_compact_net
 from pipeline.models.maskrcnn.compact_weights import load_weights, set_weights
@@ -36,8 +35,14 @@ Run = Callable[[int], int]
 
 
 def frame(size: tuple[int, int] = (WIDTH, HEIGHT)) -> Planes:
-    """A rendered street, enlarged to `size` (width, height)."""
-    image = Scene.from_seed(20_001, width=WIDTH // 3, height=HEIGHT // 3).frame(200).image
+    """A rendered street, enlarged to `size` (width, height); noise where what it needs is missing."""
+    small = (HEIGHT // 3, WIDTH // 3)
+    try:
+        from pipeline.demo.scene.world import Scene
+    except ImportError:
+        image = np.random.default_rng(0).integers(0, 256, (*small, 3), np.uint8)
+    else:
+        image = Scene.from_seed(20_001, width=small[1], height=small[0]).frame(200).image
     return Planes.from_rgb(np.asarray(cv2.resize(image, size), np.uint8))
 
 
@@ -60,10 +65,16 @@ def network(name: str) -> MaskRCNN:
     return model.eval()
 
 
-def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) -> Run:
+def eager(name: str, device: torch.device, half: torch.dtype | None = None, *, pasted: bool = True) -> Run:
     """torchvision as it is commonly used: float image, transform, forward, every mask pasted into the frame.
 
     The image is uint8 RGB (YUV for `street`) at full size; the conversion from the decoder's planes is not measured.
+
+    Args:
+        name: of the model.
+        device: where it runs.
+        half: with this precision, by autocast, and channels last.
+        pasted: whether masks are pasted; else they stay at 28x28.
     """
     model = network(name)
     planes = frame()
@@ -79,12 +90,16 @@ def eager(name: str, device: torch.device, autocast: torch.dtype | None = None) 
             model.backbone = backbone
         image = np.ascontiguousarray(planes.to_rgb().transpose(2, 0, 1))
     model.eval().to(device)
+    if half is not None:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     source = torch.from_numpy(image)
+    if not pasted:
+        model.transform.postprocess = lambda results, *_: results
 
     @torch.inference_mode()
     def run(count: int) -> int:
         images = [source.to(device).float() / 255 for _ in range(count)]
-        with torch.autocast(device.type, autocast) if autocast else contextlib.nullcontext():
+        with torch.autocast(device.type, half) if half else contextlib.nullcontext():
             results: list[dict[str, Tensor]] = model(images)
         found = [{key: value.cpu() for key, value in one.items()} for one in results]
         return len(found[0]["scores"])

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.masks import MASK_SIZE
-from pipeline.transport.messages import APPEARANCE_SIZE
 from pipeline.transport.planes import Planes
 
 INSIDE = 160
@@ -24,7 +23,9 @@ PART_ROWS = (4, 14, MASK_SIZE)
 MIN_CELLS = 16
 """Cells of the mask that each part needs."""
 BINS = (6, 3, 3)
-"""Of luma and both chromas; twice their sum is `APPEARANCE_SIZE`."""
+"""Of luma and both chromas; twice their sum is `messages.APPEARANCE_SIZE`."""
+VALUES = ((16, 236), (108, 148))
+"""Of luma and of chroma the values in the middle of the first bin and of the last one."""
 
 
 def _bin_weights(bins: int, low: float, high: float) -> NDArray[np.float32]:
@@ -37,9 +38,9 @@ def _bin_weights(bins: int, low: float, high: float) -> NDArray[np.float32]:
 
 
 _BIN_WEIGHTS = (
-    _bin_weights(BINS[0], 16, 236),
-    _bin_weights(BINS[1], 108, 148),
-    _bin_weights(BINS[2], 108, 148),
+    _bin_weights(BINS[0], *VALUES[0]),
+    _bin_weights(BINS[1], *VALUES[1]),
+    _bin_weights(BINS[2], *VALUES[1]),
 )
 _CELL_CENTERS = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
 _PART_OF_ROW = np.repeat([-1, 0, 1], np.diff((0, *PART_ROWS)))
@@ -83,6 +84,6 @@ def appearance_descriptors(
         histograms[:, first : first + weights.shape[1]] = values.reshape(-1, 256) @ weights
         first += weights.shape[1]
     cells = histograms[:, : BINS[0]].sum(axis=1, keepdims=True)
-    result = np.rint(255 * histograms / np.maximum(cells, 1)).reshape(count, APPEARANCE_SIZE)
+    result = np.rint(255 * histograms / np.maximum(cells, 1)).reshape(count, 2 * sum(BINS))
     result[(cells.reshape(count, 2) < MIN_CELLS).any(axis=1)] = 0
     return np.asarray(result, np.uint8)

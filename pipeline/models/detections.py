@@ -22,6 +22,7 @@ class Detections:
         masks: (N, 28, 28) uint8, mask probability scaled to 0..255, spread over the box; 128 or more is inside.
         non_finite: rows of the model's output that were left out because they contain NaN or infinity.
         invalid: those were all rows, so that the output says nothing about the frame.
+        appearances: (N, 24) uint8, see `models/appearance.py`, from a model that has them already; else None.
     """
 
     boxes_px: NDArray[np.float32]
@@ -30,6 +31,7 @@ class Detections:
     masks: NDArray[np.uint8]
     non_finite: int = 0
     invalid: bool = False
+    appearances: NDArray[np.uint8] | None = None
 
     @classmethod
     def empty(cls, *, non_finite: int = 0, invalid: bool = False) -> Detections:
@@ -59,6 +61,7 @@ class Detections:
             scores=self.scores[rows],
             class_ids=self.class_ids[rows],
             masks=self.masks[rows],
+            appearances=None if self.appearances is None else self.appearances[rows],
         )
 
     def without_non_finite(self) -> Detections:

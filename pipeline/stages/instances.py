@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.models.appearance import appearance_descriptors
 from pipeline.models.detections import Detections
 from pipeline.transport.messages import OK, FrameRef, Instances
@@ -21,7 +24,8 @@ def instances_of(
         found: What the model found. Instances that are not finite are left out; where that leaves none, the frame is
             skipped as `NOT_FINITE`.
         skipped: As in `Instances`.
-        planes: Pixels of the frame. With them the message has an appearance descriptor for each instance.
+        planes: Pixels of the frame. With them the message has an appearance descriptor for each instance, the model's
+            where it gives them.
     """
     found = found.without_non_finite()
     if found.invalid:
@@ -40,7 +44,13 @@ def instances_of(
         scores=found.scores,
         class_ids=found.class_ids,
         masks=found.masks,
-        appearances=None if planes is None else appearance_descriptors(planes, found.boxes_px, found.masks),
+        appearances=None if planes is None else _appearances(planes, found),
         camera=ref.camera,
         condition=ref.condition,
     )
+
+
+def _appearances(planes: Planes, found: Detections) -> NDArray[np.uint8]:
+    if found.appearances is not None:
+        return found.appearances
+    return appearance_descriptors(planes, found.boxes_px, found.masks)

@@ -7,6 +7,7 @@ granted. ZeroMQ's high-water mark is only a safety net.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,9 +213,9 @@ class Poller:
         """Blocks until one of them is readable.
 
         Args:
-            timeout_s: Seconds, rounded to milliseconds; 0 or less returns at once.
+            timeout_s: Seconds, rounded up to milliseconds; 0 or less returns at once.
 
         Returns:
             False on timeout.
         """
-        return bool(self._poller.poll(max(0, round(timeout_s * 1000))))
+        return bool(self._poller.poll(max(0, math.ceil(timeout_s * 1000))))

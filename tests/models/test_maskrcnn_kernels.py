@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet5
 from torchvision.ops import nms
 
 from pipeline.demo.scene.world import Scene
+from pipeline.models.appearance import appearance_descriptors
 from pipeline.models.detections import Detections
 from pipeline.models.maskrcnn import fixed_regions, network, preprocess, roi_align
 from pipeline.models.maskrcnn.fuse import FusedConv2d, fuse
@@ -22,11 +24,11 @@ from pipeline.models.maskrcnn.heads import BoxHead, ImageStage, LinearBoxHead
 from pipeline.models.maskrcnn.kernels.support import LARGEST_GROUP, usable
 from pipeline.models.maskrcnn.loader import load_network
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.network import FixedOutput
 from pipeline.models.maskrcnn.preprocess import RgbPreprocessor
 from pipeline.models.maskrcnn.recorded import Recorder
 from pipeline.models.maskrcnn.roi_align import LevelAssignment
-from pipeline.transport.planes import Planes
+from pipeline.models.maskrcnn.upload import flatten
+from pipeline.transport.planes import Planes, planes_bytes
 
 pytest.importorskip("triton", reason="Triton is missing: it comes with PyTorch for Linux")
 DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -149,6 +151,36 @@ def test_colours_are_opencvs() -> None:
     np.testing.assert_array_equal(found, planes.to_rgb())
 
 
+def test_appearances_are_those_of_the_host() -> None:
+    from pipeline.models.maskrcnn.kernels.appearance import appearance
+
+    generator = np.random.default_rng(0)
+    frames = [scene(160, 90), scene(160, 90)]
+    raw = np.empty((2, planes_bytes(160, 90)), np.uint8)
+    flatten(frames, raw)
+    corner = generator.uniform(0, (120, 50), (12, 2))
+    boxes = np.concatenate((corner, corner + generator.uniform(8, 60, (12, 2))), 1).astype(np.float32)
+    boxes[3] = (-5, -5, 200, 100)
+    masks = np.zeros((12, 28, 28), np.uint8)
+    masks[:, 2:26, 4:24] = generator.integers(120, 256, (12, 24, 20))
+    masks[4] = 255  # fills its box
+    masks[5, :20] = 0  # hardly any cells of the upper part
+    images = np.arange(12) % 2
+    found = appearance(
+        torch.from_numpy(raw).to(DEVICE),
+        (160, 90),
+        (2.0, 2.0),
+        torch.from_numpy(boxes * 2).to(DEVICE),
+        torch.from_numpy(images).to(DEVICE),
+        torch.from_numpy(masks.astype(np.float32) / 255).to(DEVICE),
+    ).cpu()
+    inside = np.clip(boxes, 0, (160, 90, 160, 90)).astype(np.float32)
+    for row in range(12):
+        (expected,) = appearance_descriptors(frames[row % 2], inside[row : row + 1], masks[row : row + 1])
+        np.testing.assert_allclose(found[row].numpy().astype(int), expected, atol=2)
+        assert expected.any() == (row not in (4, 5))
+
+
 # -- the whole network ------------------------------------------------------------------------------------
 
 
@@ -261,66 +293,59 @@ def test_groups_that_the_kernel_cannot_hold_take_the_plain_path(monkeypatch: pyt
 # -- recording --------------------------------------------------------------------------------------------
 
 
-class Capture:
+def run_again(run: Callable[[], Any], pool: Any) -> tuple[Callable[[], None], Any]:
     """Stands in for CUDA: runs the function again, and writes into the output of the first time."""
-
-    def __init__(self) -> None:
-        self.captured = self.replayed = 0
-
-    def __call__(self, run: Callable[[], Tensor], pool: Any) -> tuple[Callable[[], None], Tensor]:
-        self.captured += 1
-        output = run()
-
-        def replay() -> None:
-            self.replayed += 1
-            output.copy_(run())
-
-        return replay, output
+    output = run()
+    return (lambda: _overwrite(output, run())), output
 
 
-def test_a_shape_is_recorded_once_and_replayed_with_the_images_of_each_batch() -> None:
-    capture = Capture()
-    recorder = Recorder(lambda images, size: images.sum((1, 2, 3)) * size[0], capture)
-    assert not recorder.is_recorded(3, (6, 4), (5, 4))
+def _overwrite(old: Any, new: Any) -> None:
+    if isinstance(old, Tensor):
+        old.copy_(new)
+    elif is_dataclass(old):
+        for field in fields(old):
+            _overwrite(getattr(old, field.name), getattr(new, field.name))
+    elif isinstance(old, list):
+        for one, other in zip(old, new, strict=True):
+            _overwrite(one, other)
+
+
+def test_a_function_is_recorded_once_and_replayed_with_other_numbers() -> None:
+    runs: list[int] = []
+
+    def total(images: Tensor) -> Tensor:
+        runs.append(len(images))
+        return images.sum((1, 2, 3))
+
+    recorder = Recorder(lambda run, pool: run_again(run, pool))
     for number in range(3):
-        images = channels_last(3, 3, 4, 6, seed=number)
-        found = recorder(images, (5, 4))
-        torch.testing.assert_close(found[:3], images.sum((1, 2, 3)) * 5)
-        assert len(found) == 4, "filled up to a power of two"
-    assert (capture.captured, capture.replayed) == (1, 3)
-    assert recorder.is_recorded(4, (6, 4), (5, 4))
-    assert not recorder.is_recorded(2, (6, 4), (5, 4)) and not recorder.is_recorded(4, (6, 4), (6, 4))
+        images = channels_last(3, 3, 4, 6, seed=number).cpu()
+        assert recorder.is_recorded("total") == (number > 0)
+        found = recorder.run("total", total, images, rows=4)
+        torch.testing.assert_close(found[:3], images.sum((1, 2, 3)))
+    assert runs == [4] * 4, "filled up; once to record, and each time"
 
 
-def test_a_batch_that_was_filled_up_has_the_detections_of_its_frames_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_batch_that_was_filled_up_has_the_detections_of_its_frames_alone() -> None:
     model = MaskRcnn.load(device="cpu", score=0.3)
     frames = [scene(320, 180), scene(200, 300), scene(320, 180)]
     expected = model.segment(frames)
-    inner = model._network
-    inner.fixed_tables = True
-
-    def capture(run: Callable[[], FixedOutput], pool: Any) -> tuple[Callable[[], None], FixedOutput]:
-        output = run()
-
-        def replay() -> None:
-            again = run()
-            for name in ("boxes", "scores", "labels", "valid", "exact"):
-                getattr(output.found, name).copy_(getattr(again.found, name))
-            for old, new in zip(output.image.features, again.image.features, strict=True):
-                old.copy_(new)
-            output.non_finite.copy_(again.non_finite)
-            output.usable.copy_(again.usable)
-
-        return replay, output
-
-    inner.recorder = Recorder(inner._run_fixed, capture)
+    model._network.fixed_tables = True
+    model._network.recorder = Recorder(run_again)
     assert model.prepares(frames)
     for _ in range(2):
-        found = model.segment([frames[0], frames[1], frames[2], frames[0]][:3])
-        for one, other in zip(found, expected, strict=True):
+        for one, other in zip(model.segment(frames), expected, strict=True):
             assert_equal(one, other)
-    three = model.segment([frames[0]] * 3)
-    assert_equal(three[2], expected[0])
-    assert not model.prepares([frames[0]] * 4)
+    assert not model.prepares(frames) and model.prepares([frames[0]] * 3)
+    for count in (3, 4, 3):
+        found = model.segment([frames[0]] * count)
+        assert len(found) == count
+        assert_equal(found[-1], expected[0])
+
+
+def test_an_image_without_detections_needs_no_rows() -> None:
+    model = MaskRcnn.load(device="cpu")
+    model._network.fixed_tables = True
+    model._network.recorder = Recorder(run_again)
+    grey = np.full((180, 320), 110, np.uint8), *[np.full((90, 160), 128, np.uint8)] * 2
+    assert [len(one) for one in model.segment([Planes(*grey)] * 3)] == [0, 0, 0]

@@ -52,7 +52,7 @@ def watched(model: MaskRcnn, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(uploader, "start", noted(lambda frames: f"send {len(frames)}", uploader.start))
     monkeypatch.setattr(network, "start", noted(lambda images, _: f"start {len(images)}", network.start))
     monkeypatch.setattr(network, "finish", noted(lambda batch: f"regions {batch.images}", network.finish))
-    back = noted(lambda outputs: f"back {len(outputs)}", mask_rcnn.HostCopy)
+    back = noted(lambda outputs, _: f"back {len(outputs)}", mask_rcnn.HostCopy)
     monkeypatch.setattr(mask_rcnn, "HostCopy", back)
     return order
 

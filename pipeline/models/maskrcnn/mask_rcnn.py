@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from pipeline.errors import ModelError
@@ -24,6 +25,7 @@ from pipeline.models.maskrcnn.compact_net import INPUT_SIZE
 from pipeline.models.maskrcnn.compile import batch_sizes
 from pipeline.models.maskrcnn.copy_to_host import HostCopy, HostOutput
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, prepare
+from pipeline.models.maskrcnn.kernels.support import usable
 from pipeline.models.maskrcnn.loader import load_network
 from pipeline.models.maskrcnn.network import BegunBatch, Network, NetworkOutput
 from pipeline.models.maskrcnn.postprocess import to_detections
@@ -97,7 +99,7 @@ class MaskRcnn:
         usable = [index >= 0 for index in class_map.indices]
         self._network = Network(model, device, precision, usable=usable, compiled=compiled)
         self._uploader = Uploader(preprocessor, device, precision)
-        self.device = self._device_name = _describe(device, precision)
+        self.device = self._device_name = _device_name(device, precision)
 
     @classmethod
     def load(
@@ -214,15 +216,18 @@ class MaskRcnn:
         results = [Detections.empty()] * count
         done: list[_SubBatch] = []
         outputs: list[NetworkOutput] = []
+        appearances: list[Tensor | None] = []
         too_large: list[tuple[_SubBatch, str]] = []
         for part in parts:
+            upload = part.upload
             output = self._run(part)
             if isinstance(output, str):
                 too_large.append((part, output))
             else:
                 done.append(part)
                 outputs.append(output)
-        copy = HostCopy(outputs)
+                appearances.append(self._describe(upload, output))
+        copy = HostCopy(outputs, appearances)
         if not too_large:
             self._start_oldest()  # the device works on the next batch while this one is postprocessed
         for part, one in zip(done, copy.finish(), strict=True):
@@ -234,6 +239,15 @@ class MaskRcnn:
         if too_large:
             self._start_oldest()
         return results
+
+    def _describe(self, upload: Upload | None, output: NetworkOutput) -> Tensor | None:
+        """The appearance of each instance, where the frames are on the device; else `segment` describes them."""
+        if upload is None or upload.raw is None or not usable(self._torch_device):
+            return None
+        from pipeline.models.maskrcnn.kernels.appearance import appearance
+
+        scale, found = (upload.letterbox.scale_x, upload.letterbox.scale_y), output.regions
+        return appearance(upload.raw, upload.frame_size, scale, found.boxes, found.images, output.masks)
 
     def _start_oldest(self) -> None:
         """Starts the oldest pending batch on an asynchronous device. One at a time, since they share memory."""
@@ -310,7 +324,7 @@ def _ignore_out_of_memory() -> Iterator[None]:
             raise
 
 
-def _describe(device: torch.device, precision: torch.dtype) -> str:
+def _device_name(device: torch.device, precision: torch.dtype) -> str:
     name = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
     short = {torch.float32: "", torch.bfloat16: ", bf16", torch.float16: ", fp16"}[precision]
     return f"{device}{name}{short}"

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 
-from pipeline.models.maskrcnn.compile import CompiledImageStage, ImageStageFunction
+from pipeline.models.maskrcnn.compile import CompiledImageStage, ImageStageFunction, batch_sizes
 from pipeline.models.maskrcnn.device import constant, is_gpu, record_event, start_copy
 from pipeline.models.maskrcnn.fixed_regions import RegionTable, detect_fixed, propose_fixed
 from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack, use_kernels
@@ -65,12 +66,16 @@ class FixedOutput:
         found: the detections.
         non_finite: (B,) int64, as in `NetworkOutput`.
         usable: (B,) int64, proposals for which the box head gave finite numbers.
+        order: (B K,) int64, rows of `found`, detections first.
+        summary: (2,) int64, the number of detections, and whether they are exact.
     """
 
     image: ImageFeatures
     found: RegionTable
     non_finite: Tensor
     usable: Tensor
+    order: Tensor
+    summary: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,7 @@ class BegunBatch:
         size: width and height of the frame inside each image.
         image: of the image stage.
         fixed: with tables of a fixed size, all that they give.
-        order: with those, (B K,) int64, their rows, detections first.
-        summary: with those, what waits for the number of detections, and whether they are exact.
+        summary: with those, what waits for `fixed.summary`.
         done: on CUDA the event after which all of them are valid.
     """
 
@@ -91,7 +95,6 @@ class BegunBatch:
     size: tuple[int, int]
     image: ImageFeatures
     fixed: FixedOutput | None = None
-    order: Tensor | None = None
     summary: Callable[[], Tensor] | None = None
     done: torch.cuda.Event | None = None
 
@@ -106,12 +109,32 @@ class NetworkOutput:
         masks: (N, 28, 28) float32, 0..1, spread over their boxes.
         non_finite: (B,) int64, anchors and proposals of each image that were left out because they are not finite.
         invalid: (B,) bool, images in which all were.
+        packed: the bytes of a `NetworkOutput` with more rows and images, of which these are the first; None where they
+            are not there yet.
+        packed_rows: its rows.
+        packed_images: its images.
     """
 
     regions: Regions
     masks: Tensor
     non_finite: Tensor
     invalid: Tensor
+    packed: Tensor | None = None
+    packed_rows: int = 0
+    packed_images: int = 0
+
+    def pack(self) -> Tensor:
+        """All of it as bytes: rows of x0 y0 x1 y1 score label image, float32; masks, 0..255; `non_finite`, int32;
+        `invalid`."""
+        found = self.regions
+        numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
+        parts = (
+            numbers.view(torch.uint8),
+            (self.masks.nan_to_num() * 255).round().to(torch.uint8),
+            self.non_finite.int().view(torch.uint8),
+            self.invalid.to(torch.uint8),
+        )
+        return torch.cat([part.flatten() for part in parts])
 
 
 class Network:
@@ -128,7 +151,7 @@ class Network:
     Attributes:
         fixed_tables: regions are kept in tables of a fixed size (`fixed_regions.py`). On a CPU, where nothing waits for
             a device, that is slower.
-        recorder: on CUDA, runs all that needs no waiting as one CUDA graph; None runs it kernel by kernel.
+        recorder: on CUDA, runs what needs no waiting as CUDA graphs; None runs it kernel by kernel.
     """
 
     def __init__(
@@ -176,7 +199,8 @@ class Network:
         self._mask_weight = mask_logits.weight.detach()[:, :, 0, 0].to(device=device, dtype=precision)
         self._mask_bias = mask_logits.bias.detach().to(device=device, dtype=torch.float32)
         self.fixed_tables = on_gpu
-        self.recorder = Recorder(self._run_fixed) if device.type == "cuda" else None
+        self._used = torch.zeros((), dtype=torch.int64, device=device)
+        self.recorder = Recorder() if device.type == "cuda" else None
 
     def _place(self, part: nn.Module, dtype: torch.dtype, *, packed: bool = True) -> None:
         """Moves a fused part to the device, and makes it use the fastest convolutions there."""
@@ -195,7 +219,7 @@ class Network:
             size: width and height of the frame inside each image.
         """
         if self.recorder is not None:
-            return self.recorder.is_recorded(count, input_size, size)
+            return self.recorder.is_recorded(("fixed", batch_sizes(count)[-1], input_size, size))
         return self.compiled is None or self.compiled.is_compiled(count, input_size)
 
     @torch.inference_mode()
@@ -211,19 +235,28 @@ class Network:
         count = len(images)
         if not self.fixed_tables:
             return BegunBatch(count, size, self._run_images(images))
+        self._used.fill_(count)
         if self.recorder is None:
             fixed = self._run_fixed(images, size)
         else:
-            input_size = (images.shape[3], images.shape[2])
-            new = not self.recorder.is_recorded(count, input_size, size)
-            fixed = self.recorder(images, size)
-            if new:  # the libraries choose their kernels for masks as well, for as many as there can be
-                self._masks(self._pyramid(fixed.image), fixed.found.flat())
-        valid = fixed.found.valid[:count].flatten()
-        order = valid.int().argsort(dim=0, descending=True, stable=True)
-        summary = start_copy(torch.stack((valid.sum(), fixed.found.exact[:count].all().long())))
+            fixed = self._replay_fixed(self.recorder, images, size)
         done = record_event(self.device) if self.device.type == "cuda" else None
-        return BegunBatch(count, size, fixed.image, fixed, order, summary, done)
+        return BegunBatch(count, size, fixed.image, fixed, start_copy(fixed.summary), done)
+
+    def _replay_fixed(self, recorder: Recorder, images: Tensor, size: tuple[int, int]) -> FixedOutput:
+        """`_run_fixed` as a CUDA graph. With it the graphs are recorded that may follow it."""
+        filled = batch_sizes(len(images))[-1]
+        key = ("fixed", filled, (images.shape[3], images.shape[2]), size)
+        new = not recorder.is_recorded(key)
+        fixed = recorder.run(key, lambda one: self._run_fixed(one, size), images, rows=filled)
+        if new:
+            for rows in range(0, len(fixed.order) + MASKS_MULTIPLE, MASKS_MULTIPLE):
+                self._replay_output(recorder, fixed, min(rows, len(fixed.order)))
+        return fixed
+
+    def _replay_output(self, recorder: Recorder, fixed: FixedOutput, rows: int) -> NetworkOutput:
+        """`_fixed_output` as a CUDA graph."""
+        return recorder.run(("output", id(fixed), rows), lambda: self._fixed_output(fixed, rows))
 
     def busy(self, batch: BegunBatch) -> bool:
         """Whether the device is still computing a batch.
@@ -245,13 +278,17 @@ class Network:
             batch: what `start` returned.
         """
         fixed, count = batch.fixed, batch.images
-        pyramid = self._pyramid(batch.image)
-        if fixed is not None and batch.summary is not None and batch.order is not None:
+        if fixed is not None and batch.summary is not None:
             found, exact = batch.summary().tolist()
             if exact:
-                rows = batch.order[: -(-found // MASKS_MULTIPLE) * MASKS_MULTIPLE]
-                non_finite = fixed.non_finite[:count].clone()  # the next run overwrites it
-                return self._output(pyramid, fixed.found.flat(rows), found, non_finite, fixed.usable[:count])
+                rows = min(-(-found // MASKS_MULTIPLE) * MASKS_MULTIPLE, len(fixed.order))
+                run = (
+                    self._fixed_output
+                    if self.recorder is None
+                    else partial(self._replay_output, self.recorder)
+                )
+                return _first(run(fixed, rows), found, count)
+        pyramid = self._pyramid(batch.image)
         limits = self._limits(count, batch.size)
         anchors = self._anchors_of(batch.image)
         proposals, non_finite = propose(
@@ -260,7 +297,7 @@ class Network:
         found_regions, finite = self._detect(pyramid, proposals, limits)
         non_finite.index_add_(0, proposals.images, (~finite).long())
         finite_proposals = torch.zeros_like(non_finite).index_add_(0, proposals.images, finite.long())
-        return self._output(pyramid, found_regions, len(found_regions.boxes), non_finite, finite_proposals)
+        return self._output(pyramid, found_regions, non_finite, finite_proposals)
 
     def _run_images(self, images: Tensor) -> ImageFeatures:
         features, rpn_outputs = self._image_stage(images)
@@ -276,7 +313,17 @@ class Network:
         found = detect_fixed(self._heads, proposals, logits, offsets, finite, limits, self._usable)
         finite = finite.view(proposals.valid.shape)
         non_finite = non_finite + (proposals.valid & ~finite).sum(1)
-        return FixedOutput(image, found, non_finite, (proposals.valid & finite).sum(1))
+        padding = torch.arange(len(images), device=self.device) >= self._used
+        valid = (found.valid & ~padding[:, None]).flatten()
+        order = valid.int().argsort(dim=0, descending=True, stable=True)
+        summary = torch.stack((valid.sum(), (found.exact | padding).all().long()))
+        return FixedOutput(image, found, non_finite, (proposals.valid & finite).sum(1), order, summary)
+
+    def _fixed_output(self, fixed: FixedOutput, rows: int) -> NetworkOutput:
+        """The output with the first `rows` detections, and as bytes."""
+        found = fixed.found.flat(fixed.order[:rows])
+        output = self._output(self._pyramid(fixed.image), found, fixed.non_finite, fixed.usable)
+        return replace(output, packed=output.pack(), packed_rows=rows, packed_images=len(fixed.non_finite))
 
     def _pyramid(self, image: ImageFeatures) -> FeaturePyramid:
         return FeaturePyramid(image.features[: len(self._box_levels.strides)])
@@ -295,11 +342,9 @@ class Network:
         return outputs
 
     def _output(
-        self, pyramid: FeaturePyramid, found: Regions, count: int, non_finite: Tensor, usable: Tensor
+        self, pyramid: FeaturePyramid, found: Regions, non_finite: Tensor, usable: Tensor
     ) -> NetworkOutput:
-        """The output for the first `count` rows of `found`; the rest is padding."""
-        masks = self._masks(pyramid, found)[:count]
-        found = Regions(found.boxes[:count], found.scores[:count], found.labels[:count], found.images[:count])
+        masks = self._masks(pyramid, found)
         with_mask = torch.isfinite(masks).flatten(1).all(1)
         found = replace(found, scores=found.scores.masked_fill(~with_mask, torch.nan))
         return NetworkOutput(found, masks, non_finite, (non_finite > 0) & (usable == 0))
@@ -341,3 +386,16 @@ class Network:
             counts = [one.shape[2] * one.shape[3] * n for one, n in zip(maps, per_cell, strict=True)]
             self._anchors[key] = list(every.to(self.device).split(counts))
         return self._anchors[key]
+
+
+def _first(output: NetworkOutput, rows: int, images: int) -> NetworkOutput:
+    """The first detections and images of an output; the rest is padding."""
+    every = output.regions
+    found = Regions(every.boxes[:rows], every.scores[:rows], every.labels[:rows], every.images[:rows])
+    return replace(
+        output,
+        regions=found,
+        masks=output.masks[:rows],
+        non_finite=output.non_finite[:images],
+        invalid=output.invalid[:images],
+    )

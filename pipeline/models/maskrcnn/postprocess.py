@@ -45,7 +45,13 @@ def _of_image(
     boxes_px = np.clip(rows[:, :4] / scale, 0, limit).astype(np.float32)
     kept = (boxes_px[:, 0] < boxes_px[:, 2]) & (boxes_px[:, 1] < boxes_px[:, 3])
     class_ids = class_of_label[rows[kept, 5].astype(np.int64)]
+    described = output.appearances
     found = Detections(
-        boxes_px[kept], rows[kept, 4], class_ids, masks[kept], non_finite=int(output.non_finite[number])
+        boxes_px[kept],
+        rows[kept, 4],
+        class_ids,
+        masks[kept],
+        non_finite=int(output.non_finite[number]),
+        appearances=None if described is None else described[in_image][kept],
     )
     return found.without_non_finite()

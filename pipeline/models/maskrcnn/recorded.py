@@ -2,91 +2,81 @@
 
 A graph is recorded for each shape of its input, and works in memory of its own: the input is copied in, and the output
 lies at the same place each time, overwritten by the next run. So the caller must be done with one result before it
-asks for the next. All graphs share their memory, since only one of them is in use at a time.
+asks for the next. All graphs share their memory, since only one of them runs at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from pipeline.models.maskrcnn.compile import batch_sizes
-
 T = TypeVar("T")
 
-MOST = 64
-"""Recordings that are kept: one for each batch size and input size."""
+Capture = Callable[[Callable[[], Any], Any], tuple[Callable[[], None], Any]]
+
+MOST = 512
+"""Recordings that are kept."""
 WARM_UP_RUNS = 2
 """Runs before the recording, in which libraries choose their kernels and load them."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Recording(Generic[T]):
-    images: Tensor
+class _Recording:
+    inputs: tuple[Tensor, ...]
     replay: Callable[[], None]
-    output: T
+    output: Any
 
 
-class Recorder(Generic[T]):
-    """Records a function of images when a shape is seen for the first time, and replays it.
-
-    Batches are padded to a power of two with what the batch before left there.
+class Recorder:
+    """Records functions when they are run for the first time, and replays them.
 
     Args:
-        run: from (B, C, H, W) images, channels last, and width and height of the frame inside each image to the
-            output. It must neither wait for the device nor depend on values.
         capture: replaces `capture_on_cuda` in tests.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Tensor, tuple[int, int]], T],
-        capture: Callable[[Callable[[], T], Any], tuple[Callable[[], None], T]] | None = None,
-    ) -> None:
-        self._run = run
+    def __init__(self, capture: Capture | None = None) -> None:
         self._capture = capture or capture_on_cuda
         self._pool: Any = None
-        self._recordings: dict[tuple[int, ...], _Recording[T]] = {}
+        self._recordings: dict[Hashable, _Recording] = {}
 
-    def is_recorded(self, count: int, input_size: tuple[int, int], size: tuple[int, int]) -> bool:
-        """Whether a batch can be run without recording first.
-
-        Args:
-            count: images in the batch.
-            input_size: width and height of the input, pixels.
-            size: width and height of the frame inside each image.
-        """
-        return _key(count, input_size, size) in self._recordings
-
-    def __call__(self, images: Tensor, size: tuple[int, int]) -> T:
-        """The output of the function; for a padded batch.
+    def is_recorded(self, key: Hashable) -> bool:
+        """Whether a function can be replayed.
 
         Args:
-            images: (B, C, H, W), channels last.
-            size: width and height of the frame inside each image.
+            key: as for `run`.
         """
-        key = _key(len(images), (images.shape[3], images.shape[2]), size)
-        recording = self._recordings.get(key)
-        if recording is None:
-            recording = self._record(key[0], images, size)
-            self._recordings[key] = recording
-        recording.images[: len(images)].copy_(images)
+        return key in self._recordings
+
+    def run(self, key: Hashable, function: Callable[..., T], *inputs: Tensor, rows: int = 0) -> T:
+        """The output of a function, at the same place each time.
+
+        Args:
+            key: what it depends on besides the numbers in its inputs: their shapes, and what is built into it.
+            function: of `inputs`. It must neither wait for the device nor depend on values.
+            inputs: tensors.
+            rows: to which the inputs are filled up: with 0 when it is recorded, later with what the run before left.
+        """
+        if key not in self._recordings:
+            if len(self._recordings) >= MOST:
+                self._recordings.clear()
+            self._recordings[key] = self._record(function, inputs, rows)
+        recording = self._recordings[key]
+        for place, given in zip(recording.inputs, inputs, strict=True):
+            place[: len(given)].copy_(given)
         recording.replay()
-        return recording.output
+        output: T = recording.output
+        return output
 
-    def _record(self, count: int, images: Tensor, size: tuple[int, int]) -> _Recording[T]:
-        if len(self._recordings) >= MOST:
-            self._recordings.clear()
-        padded = images.new_zeros((count, *images.shape[1:])).contiguous(memory_format=torch.channels_last)
-        padded[: len(images)] = images
-        if self._pool is None and images.is_cuda:
+    def _record(self, function: Callable[..., T], inputs: tuple[Tensor, ...], rows: int) -> _Recording:
+        places = tuple(_filled_up(one, rows) for one in inputs)
+        if self._pool is None and torch.cuda.is_available():
             self._pool = torch.cuda.graph_pool_handle()
-        replay, output = self._capture(lambda: self._run(padded, size), self._pool)
-        return _Recording(padded, replay, output)
+        replay, output = self._capture(lambda: function(*places), self._pool)
+        return _Recording(places, replay, output)
 
 
 def capture_on_cuda(run: Callable[[], T], pool: Any) -> tuple[Callable[[], None], T]:
@@ -111,5 +101,10 @@ def capture_on_cuda(run: Callable[[], T], pool: Any) -> tuple[Callable[[], None]
     return graph.replay, output
 
 
-def _key(count: int, input_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, ...]:
-    return (batch_sizes(count)[-1], *input_size, *size)
+def _filled_up(one: Tensor, rows: int) -> Tensor:
+    """A copy with at least so many rows, in the same memory format."""
+    copy = one.new_zeros((max(rows, len(one)), *one.shape[1:]))
+    if one.ndim == 4 and one.is_contiguous(memory_format=torch.channels_last):
+        copy = copy.contiguous(memory_format=torch.channels_last)
+    copy[: len(one)] = one
+    return copy
