@@ -70,8 +70,19 @@ def test_the_two_images_differ_only_where_they_must() -> None:
     cpu, cuda = (dict.fromkeys(instructions(dockerfile)) for dockerfile in DOCKERFILES)
     only_cpu = [rest for name, rest in cpu if (name, rest) not in cuda]
     only_cuda = [rest for name, rest in cuda if (name, rest) not in cpu]
-    assert all("download.pytorch.org/whl/cpu" in rest or "PYTHONUNBUFFERED" in rest for rest in only_cpu)
-    assert all("NVIDIA_VISIBLE_DEVICES" in rest or "PIP_NO_CACHE_DIR" in rest for rest in only_cuda)
+    for rest in only_cpu:
+        assert re.search(r"download.pytorch.org/whl/cpu|PYTHONUNBUFFERED|requirements.py onnx postgres", rest)
+    for rest in only_cuda:
+        assert re.search(
+            r"NVIDIA_VISIBLE|PIP_NO_CACHE|requirements.py onnx-gpu postgres|install .* gcc", rest
+        )
+
+
+def test_triton_finds_a_compiler_in_the_image_for_gpus_and_keeps_what_it_compiles() -> None:
+    last = DOCKERFILES[1]
+    stages = "\n".join(f"{name} {rest}" for name, rest in instructions(last)).split("FROM ")
+    assert re.search(r"apt-get install .*gcc libc6-dev", stages[-1])
+    assert "TRITON_CACHE_DIR=/models/triton" in stages[-1]
 
 
 @pytest.mark.slow

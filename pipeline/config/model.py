@@ -58,6 +58,11 @@ class ModelConfig(ConfigModel):
     path: Path | None = Field(None, description="a model file: .onnx, .safetensors or .pth")
     classes: ClassNames | None = Field(None, description="class names, if the file contains none")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
+    devices: list[int] = Field(
+        [],
+        max_length=16,
+        description="numbers of several GPUs: a worker on each, or `workers` of them in turn",
+    )
     score: float = Field(0.5, ge=0.0, le=1.0, description="detections below this score are discarded")
     nms: float = Field(
         0.6, gt=0.0, le=1.0, description="box IoU above which the weaker of two detections is suppressed"
@@ -78,6 +83,39 @@ class ModelConfig(ConfigModel):
     filter: FilterConfig = FilterConfig()
     motion: MotionConfig = MotionConfig()
     options: dict[str, Any] = Field({}, description="options passed to a model of your own")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_worker_for_each_device(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("devices"), list) and len(given["devices"]) > 1:
+            return {"workers": len(given["devices"])} | given
+        return given
+
+    @model_validator(mode="after")
+    def _devices_exist_once(self) -> ModelConfig:
+        if not self.devices:
+            return self
+        if self.device not in ("auto", "cuda", "tensorrt"):
+            raise ValueError(f"devices are GPUs, and device is {self.device}: leave one of them out")
+        if min(self.devices) < 0 or len(set(self.devices)) < len(self.devices):
+            raise ValueError(f"devices: got {self.devices}, expected the numbers of different GPUs, from 0")
+        if self.workers < len(self.devices):
+            raise ValueError(
+                f"workers: got {self.workers} for {len(self.devices)} devices, expected one for each at least"
+            )
+        return self
+
+    def of_worker(self, index: int) -> ModelConfig:
+        """The configuration of one worker, with its device.
+
+        Args:
+            index: number of the worker.
+        """
+        if not self.devices:
+            return self
+        kind = "cuda" if self.device == "auto" else self.device
+        number = self.devices[index % len(self.devices)]
+        return self.model_copy(update={"device": f"{kind}:{number}", "devices": []})
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelConfig:

@@ -74,7 +74,8 @@ class SegmentStage:
         heartbeat = Heartbeat(self._context, endpoints, metrics)
         heartbeat.beat(self._report, now())
         heartbeat.preparing(self._report)  # loading may build an engine, warming up may compile
-        model = registry.load(with_lowest_score(self._config.model, list(self._config.streams.values())))
+        own = self._config.model.of_worker(self._context.index)
+        model = registry.load(with_lowest_score(own, list(self._config.streams.values())))
         self._model = model
         self._warming_up = True
         heartbeat.preparing(self._report)  # reports the device as well

@@ -18,7 +18,7 @@ from pipeline.models.detections import Detections
 from pipeline.models.letterbox import BLACK_YUV, Letterbox
 from pipeline.models.maskrcnn.compact_net import INPUT_SIZE, build_compact_net
 from pipeline.models.maskrcnn.compact_weights import STREET_CLASSES, load_weights, save_weights
-from pipeline.models.maskrcnn.device import choose_device
+from pipeline.models.maskrcnn.device import choose_device, why_no_gpu
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
 from pipeline.models.maskrcnn.zoo import STREET_FILE
 from pipeline.models.segmenter import Segmenter
@@ -266,6 +266,24 @@ def test_a_tensor_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_auto_takes_what_is_there() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose_device("auto").type == expected
+
+
+def test_why_no_gpu_is_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", failing)
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    caplog.set_level("INFO")
+    assert choose_device("auto").type == "cpu"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("the CPU, since The NVIDIA driver on your system is too old (found version 11040)")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert why_no_gpu() == "this PyTorch is built for CPUs"
+    assert not choose_device("cpu").index and len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:99", "meta", "cpu:what"])

@@ -39,3 +39,19 @@ def test_who_asks_when_nothing_is_there_does_not_wait(endpoint: str) -> None:
 def test_a_peer_that_nobody_has_heard_of_is_told_apart(endpoint: str) -> None:
     with RouterSocket(endpoint) as router:
         assert not router.send(b"segment/0#0", Released(stream="gate", seq=1))
+
+
+@pytest.mark.parametrize(("asked_s", "polled_ms"), [(0.0005, 1), (0.02, 20), (0.0, 0), (-1.0, 0)])
+def test_a_short_wait_is_a_wait_and_not_a_spin(
+    monkeypatch: pytest.MonkeyPatch, asked_s: float, polled_ms: int
+) -> None:
+    poller, waited = Poller([]), list[int]()
+
+    class Waiting:
+        def poll(self, timeout_ms: int) -> list[object]:
+            waited.append(timeout_ms)
+            return []
+
+    monkeypatch.setattr(poller, "_poller", Waiting())
+    assert not poller.wait(asked_s)
+    assert waited == [polled_ms]

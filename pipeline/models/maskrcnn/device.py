@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 from collections.abc import Callable
 
 import torch
 
 from pipeline.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,7 +34,10 @@ def choose_device(wanted: str) -> torch.device:
         ModelError: there is no such device.
     """
     if wanted == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda:0")
+        log.info("model.device is auto: the CPU, since %s", why_no_gpu())
+        return torch.device("cpu")
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
@@ -43,6 +49,17 @@ def choose_device(wanted: str) -> torch.device:
             f"model.device: got {wanted!r}, PyTorch sees {torch.cuda.device_count()} CUDA devices"
         )
     return device
+
+
+def why_no_gpu() -> str:
+    """Why PyTorch uses no GPU here."""
+    if torch.version.cuda is None:
+        return "this PyTorch is built for CPUs"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().splitlines()[0].partition(". ")[0].rstrip(".")
+    return "PyTorch sees no GPU"
 
 
 def choose_precision(wanted: str, device: torch.device, small: bool) -> torch.dtype:

@@ -87,6 +87,8 @@ def open_session(config: ModelConfig, setting: Setting | None = None) -> OpenSes
         raise ModelError(f"{path}: ONNX Runtime is not installed; pip install onnxruntime") from error
     available = onnxruntime.get_available_providers()
     kinds, number = choose_devices(config.device, available)
+    if kinds[0] in GPUS and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries, from the packages that PyTorch brings
     settings = possible_settings(config, available, usable_cpus(), threads_share_cores())
     used = setting or settings[0]
     if used.kind not in GPUS:
