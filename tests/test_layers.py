@@ -17,7 +17,8 @@ import pipeline
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("demo", "images", "audit", "api", "curation"),
+    ("curation",),
+    ("demo", "images", "audit", "api"),
     ("runtime",),
     ("stages",),
     ("sinks", "finetuning"),

@@ -1,4 +1,4 @@
-"""`tallycam data`: inspect, convert and divide datasets for training."""
+"""`tallycam data`: inspect, convert, divide and collect datasets for training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, convert and divide datasets.")
+from pipeline.cli.options import Overrides, Source
+
+app = typer.Typer(no_args_is_help=True, help="Inspect, convert, divide and collect datasets.")
 
 FORMATS = "coco, openimages, voc, yolo, labelme, masks, cvat"
 Data = Annotated[
@@ -80,6 +82,49 @@ def inspect(
             highlight=False,
         )
     console.print(f"Open {files[0]} in a browser", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def collect(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|SOURCE", help="A YAML configuration, or a source.", show_default=False
+        ),
+    ],
+    out: Out,
+    images: Annotated[int, typer.Option(help="Collect so many images at most.", min=1)] = 200,
+    every: Annotated[
+        float, typer.Option(help="Look at a frame so often, in seconds of the video.", min=0.0)
+    ] = 1.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Watch each stream so long. Default: to its end, a camera until Ctrl-C.", min=0.0),
+    ] = None,
+    source: Source = None,
+    overrides: Overrides = None,
+) -> None:
+    """Collect images for labelling from cameras or recordings.
+
+    The images differ from each other; those come first in which the model is in doubt: with scores close to the
+    threshold, or without an object that was there before and after. What the model found comes with them, to be
+    corrected in CVAT or Label Studio: COCO instance JSON with outlines and scores.
+    """
+    from pipeline.cli.run_settings import RunSettings
+    from pipeline.config.additions import Additions
+    from pipeline.curation.collection import CollectOptions, write
+    from pipeline.curation.collection import collect as collect_images
+    from pipeline.datasets.writing import new_folder
+
+    config, _ = RunSettings(target, Additions(), tuple(overrides or ()), source).load()
+    new_folder(out)  # before it takes long
+    collected = collect_images(config, CollectOptions(images, every, minutes), tell=print)
+    write(collected, out)
+    count = sum(len(one.image.instances) for one in collected.images)
+    print(
+        f"{out}: {len(collected.images)} images with {count} objects of the model, to be corrected "
+        f"(annotations/instances_default.json, why each was taken: collected.csv)"
+    )
 
 
 @app.command()

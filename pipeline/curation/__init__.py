@@ -1,1 +1,1 @@
-"""Datasets looked at, refined, and collected from runs."""
+"""Datasets looked at, and collected from cameras and recordings."""

@@ -132,7 +132,7 @@ def few_points(region: Region, corner: Corner = (0, 0), least_iou: float = 0.99)
     height, width = region.shape
     for distance_px in SIMPLIFICATIONS_PX:
         simple = [_simplified(polygon, distance_px) for polygon in exact]
-        if all(len(polygon) >= 3 for polygon in simple):
+        if all(len(polygon) >= 3 and not crosses_itself(polygon) for polygon in simple):
             (x, y), filled = fill_polygons(simple, width, height)
             both = np.count_nonzero(region[y : y + filled.shape[0], x : x + filled.shape[1]] & filled)
             either = np.count_nonzero(region) + np.count_nonzero(filled) - both

@@ -74,6 +74,14 @@ class InstanceFilter:
         keep = self.keep(found, width, height)
         return found if keep.all() else found[keep]
 
+    def thresholds_of(self, class_ids: NDArray[np.int16]) -> NDArray[np.float32]:
+        """(N,) the score from which on instances are used, infinite for classes that are not.
+
+        Args:
+            class_ids: (N,) of instances.
+        """
+        return self._thresholds[class_ids]
+
     def keep(self, found: Any, width: int, height: int) -> Bools:
         """Which instances are used.
 

@@ -52,6 +52,11 @@ def test_few_points_keep_as_much_of_the_mask_as_asked(mask: np.ndarray, least_io
     assert np.count_nonzero(mask & filled) >= least_iou * np.count_nonzero(mask | filled)
 
 
+@given(masks.filter(np.any), st.floats(0.5, 0.99))
+def test_outlines_with_few_points_do_not_cross_themselves(mask: np.ndarray, least_iou: float) -> None:
+    assert not any(crosses_itself(one) for one in few_points(mask, least_iou=least_iou))
+
+
 def test_a_disc_needs_few_points() -> None:
     y, x = np.mgrid[:480, :640]
     disc = (x - 300) ** 2 + (y - 200) ** 2 < 150**2
