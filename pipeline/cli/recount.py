@@ -33,6 +33,13 @@ def recount(
         Path | None,
         typer.Option(help="Draw where the objects were into this .png or .jpg file.", metavar="FILE"),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the masks of the objects of each frame: COCO JSON to FILE.json, or 16-bit PNG into a folder.",
+            metavar="PATH",
+        ),
+    ] = None,
 ) -> None:
     """Count again from the log of an earlier run, with the lines and zones of CONFIG."""
     from rich.console import Console
@@ -42,7 +49,7 @@ def recount(
     from pipeline.records.summary import build, write_json
     from pipeline.runtime.recount import recount as count_again
 
-    name, view = count_again(log, load(config, overrides or ()), heatmap, begin=begin, end=end)
+    name, view = count_again(log, load(config, overrides or ()), heatmap, masks=masks, begin=begin, end=end)
     Console().print(final_table({name: view}))
     if json_file is not None:
         write_json(json_file, build({name: view.as_summary(str(log))}))

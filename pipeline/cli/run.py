@@ -94,6 +94,12 @@ def run(
     show: Annotated[
         bool, typer.Option("--show", help="Show the annotated video live, in a window or on a local page.")
     ] = False,
+    cutouts: Annotated[
+        bool,
+        typer.Option(
+            "--cutouts", help="Cut out the best view of each object: DIR/cutouts/STREAM/ID-CLASS.png."
+        ),
+    ] = False,
     log_format: Annotated[
         LogFormat, typer.Option(help="Write log lines, here and in DIR/log/run.log, in this form.")
     ] = LogFormat.TEXT,
@@ -129,7 +135,7 @@ def run(
     settings = RunSettings(
         target,
         parse_additions(lines or (), zones or (), classes or ()),
-        overrides=tuple(overrides or ()),
+        overrides=(*(overrides or ()), *(["output.cutouts=true"] if cutouts else [])),
         source=source,
         start=start,
         show=show,

@@ -136,6 +136,9 @@ class OutputConfig(ConfigModel):
 
     video: VideoConfig = VideoConfig()
     live: LiveConfig = LiveConfig()
+    cutouts: bool = Field(
+        False, description="cut the best view of each object out of the video: cutouts/STREAM/ID-CLASS.png"
+    )
     events: str | None = Field(
         None, description="SQLAlchemy URL of the event database; default: events.db in the output folder"
     )

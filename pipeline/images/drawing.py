@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.geometry.mask_paste import Corner, paste_mask_region
 from pipeline.models.detections import Detections
 from pipeline.pictures import Picture
+from pipeline.video.cutout import cut_out
 from pipeline.video.overlay.canvas import Canvas, text_width
 from pipeline.video.overlay.colours import object_colour
 from pipeline.video.overlay.labels import label_canvas
@@ -107,7 +108,7 @@ def draw(
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
-def cut_out(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
+def cut_out_of(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
     """Cut one object out of a picture.
 
     Args:
@@ -117,13 +118,8 @@ def cut_out(picture: Picture, shape: Silhouette) -> NDArray[np.uint8]:
     Returns:
         (h, w, 4) uint8 RGBA with a smooth border, transparent black around the object.
     """
-    (x, y), inside = shape.corner, shape.inside
-    height, width = inside.shape
-    alpha = cv2.GaussianBlur(inside.astype(np.uint8) * np.uint8(255), (3, 3), 0)
-    part = np.zeros((height, width, 4), np.uint8)
-    part[..., :3] = picture[y : y + height, x : x + width] * (alpha > 0)[..., None]
-    part[..., 3] = alpha
-    return part
+    (x, y), (height, width) = shape.corner, shape.inside.shape
+    return cut_out(picture[y : y + height, x : x + width], shape.inside)
 
 
 def _levels(row: int) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.config.schema import ModelConfig
 from pipeline.files import make_folder, writing
 from pipeline.images.coco import CocoDocument
-from pipeline.images.drawing import Silhouette, cut_out, draw, silhouettes
+from pipeline.images.drawing import Silhouette, cut_out_of, draw, silhouettes
 from pipeline.images.image_paths import ResultNames
 from pipeline.models import registry
 from pipeline.models.detections import Detections
@@ -226,4 +226,4 @@ def _write(
             if shape.inside.any():
                 name = re.sub(r"[^\w.-]+", "_", classes[int(found.class_ids[row])])
                 path = out / "cutouts" / f"{image.name}-{row + 1:02d}-{name}.png"
-                Image.fromarray(cut_out(picture, shape)).save(path, compress_level=3, icc_profile=profile)
+                Image.fromarray(cut_out_of(picture, shape)).save(path, compress_level=3, icc_profile=profile)

@@ -30,6 +30,7 @@ from pipeline.records.deletion import (
 )
 from pipeline.records.framing import RecordError
 from pipeline.runtime.repeating import repeating
+from pipeline.sinks.cutouts import cutout_folder
 from pipeline.video.sources.kinds import is_recording
 from pipeline.video.video_index import video_folder
 
@@ -170,6 +171,7 @@ def stored_files(out: Path, stream: str, streams: tuple[str, ...]) -> Iterator[S
         if finished.fullmatch(one.path.name) and one.path not in videos:
             yield one
     yield from files_in(video_folder(out, stream), "video", ["*.mp4"])
+    yield from files_in(cutout_folder(out, stream), "picture", ["*.png"])
     kept = re.compile(re.escape(stream) + _QUARANTINED)
     for one in files_in(out / "log" / "quarantine", "picture", [f"{stream}-*"]):
         if kept.fullmatch(one.path.name):

@@ -14,6 +14,7 @@ from pipeline.models.filters import InstanceFilter
 from pipeline.records.heat_file import view_path
 from pipeline.records.log import read_range
 from pipeline.runtime.heatmaps import write_heatmap
+from pipeline.runtime.object_masks import mask_writer
 from pipeline.runtime.preflight import check_classes
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.time_span import time_span
@@ -25,6 +26,7 @@ def recount(
     config: Config,
     heatmap: Path | None = None,
     *,
+    masks: Path | None = None,
     begin: str | None = None,
     end: str | None = None,
 ) -> tuple[str, StreamView]:
@@ -34,6 +36,7 @@ def recount(
         log: file or folder of the log.
         config: with one stream, or one of the log's name.
         heatmap: file for a heat map, if wanted.
+        masks: `.json` file or folder for the masks of the objects, if wanted.
         begin: only frames from here on, as in `time_span`. What is in view then is seen for the first time.
         end: only frames before.
 
@@ -45,6 +48,7 @@ def recount(
             or there is no frame between them.
         ModelError: the configuration names a class that the log does not have.
         RecordError: `log` is not a log, or is damaged.
+        OutputError: something cannot be written.
     """
     header = read_range(log)[0]
     name, stream = _stream_of(config, header.stream)
@@ -66,6 +70,13 @@ def recount(
         )
     counter.finish()
     view.counts = msgspec.structs.replace(counter.totals(), frames=view.decoded)
+    if masks is not None:
+        _, records = read_range(log, span.start, span.stop, key=span.key)
+        again = StreamCounter(header.stream, stream, config.tracker, header.classes, rows=False)
+        with mask_writer(masks, header, counter.final_ids()) as writer:
+            for instances in records:
+                used = filtered(instances, keep)
+                writer.add(used, again.update(used).tracks)
     if heatmap is not None:
         size = (header.width, header.height)
         view_file = log.with_name(view_path(log.parent, header.stream).name)

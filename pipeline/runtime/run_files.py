@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.logs.destinations import run_log_path
 from pipeline.records.heat_file import heat_path, view_path
+from pipeline.sinks.cutouts import cutout_folder
 from pipeline.video.video_index import video_folder
 
 IDENTITY = "run.json"
@@ -100,6 +101,7 @@ def stream_files(out: Path, stream: str) -> list[Path]:
         out / "log" / stream,
         out / f"{stream}.mp4",
         video_folder(out, stream),
+        cutout_folder(out, stream),
         *(path for path in _children(out) if parts.fullmatch(path.name)),
     ]
 

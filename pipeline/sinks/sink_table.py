@@ -84,6 +84,14 @@ SINKS = (
         writes_files=True,
     ),
     SinkKind(
+        name="cutouts",
+        sink="pipeline.sinks.cutouts:Cutouts",
+        takes="frames",
+        settings=lambda config: None,
+        wanted=lambda config: config.output.cutouts,
+        writes_files=True,
+    ),
+    SinkKind(
         name="live",
         sink="pipeline.sinks.live_picture:LivePicture",
         takes="frames",

@@ -16,7 +16,7 @@ from pipeline.cli.app import main
 from pipeline.config.schema import ModelConfig
 from pipeline.errors import ModelError, OutputError
 from pipeline.images import image_job
-from pipeline.images.drawing import cut_out, draw, silhouettes
+from pipeline.images.drawing import cut_out_of, draw, silhouettes
 from pipeline.images.image_job import ImageReport, process
 from pipeline.models.detections import Detections
 from pipeline.transport.planes import Planes
@@ -141,7 +141,7 @@ def test_a_cut_out_is_its_object_and_nothing_else() -> None:
     picture = np.full((240, 320, 3), 200, np.uint8)
     objects = found((100, 80, 180, 200))
     (shape,) = silhouettes(objects, 320, 240)
-    cut = cut_out(picture, shape)
+    cut = cut_out_of(picture, shape)
     assert cut.shape == (120, 80, 4)
     assert (cut[..., 3] >= 128).tolist() == shape.inside.tolist()
     assert cut[60, 40].tolist() == [200, 200, 200, 255] and cut[0, 0].tolist() == [0, 0, 0, 0]

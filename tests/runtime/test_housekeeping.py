@@ -53,6 +53,7 @@ class House:
                 f"video/{stream}/{stream}-20260329T030000Z.mp4.part",
                 f"video/{stream}/index.csv",
                 f"log/quarantine/{stream}-000000017.png",
+                f"cutouts/{stream}/000012-person.png",
             ):
                 self.put(name, age_days)
         for name in (
@@ -83,6 +84,7 @@ DUE = {
     "gate.001.mp4",
     "video/gate/gate-20260329T020000Z.mp4",
     "log/quarantine/gate-000000017.png",
+    "cutouts/gate/000012-person.png",
 }
 
 

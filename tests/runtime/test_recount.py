@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
+from pipeline.geometry.mask_paste import paste_mask
+from pipeline.geometry.rle import decode
 from pipeline.records.log import LogWriter, read_log
 from tests.running import counts, scene, tallycam
 
@@ -125,3 +129,57 @@ def test_a_file_that_is_no_log_is_one_line(tmp_path: Path) -> None:
     assert code == 2
     assert "is not an instances log" in err
     assert len(err.strip().splitlines()) == 1
+
+
+# -- masks ------------------------------------------------------------------------------------------------
+
+
+def masks_of(log: Path) -> dict[int, list[np.ndarray]]:
+    """Frame -> the masks of its instances, (H, W) bool each."""
+    _, records = read_log(log)
+    return {
+        one.index: [
+            paste_mask(mask, box, one.width, one.height)
+            for mask, box in zip(one.masks, one.boxes_px, strict=True)
+        ]
+        for one in records
+    }
+
+
+def test_the_masks_of_a_run_are_those_of_its_log_with_the_numbers_of_its_objects(tmp_path: Path) -> None:
+    config, log = scene(tmp_path, 60), tmp_path / "made.log"
+    code, _, err = tallycam("recount", log, config, "--masks", tmp_path / "out" / "masks.json")
+    assert code == 0, err
+    document = json.loads((tmp_path / "out" / "masks.json").read_text())
+    assert [one["frame_index"] for one in document["images"]] == list(range(60))
+    logged, numbers = masks_of(log), set()
+    frame_of = {one["id"]: one["frame_index"] for one in document["images"]}
+    for one in document["annotations"]:
+        height, width = one["segmentation"]["size"]
+        mask = decode(one["segmentation"]["counts"], height, width)
+        assert any(np.array_equal(mask, other) for other in logged[frame_of[one["image_id"]]])
+        assert one["area"] == mask.sum() > 0
+        numbers.add(one["track_id"])
+    json_file = tmp_path / "counts.json"
+    assert tallycam("recount", log, config, "--json", json_file)[0] == 0
+    unique = sum(json.loads(json_file.read_text())["streams"]["gate"]["unique"].values())
+    assert len(numbers) == unique > 2
+    assert [name["name"] for name in document["categories"]] == list(read_log(log)[0].classes)
+
+
+def test_masks_as_pictures_hold_the_numbers_of_the_objects(tmp_path: Path) -> None:
+    config, log, folder = scene(tmp_path, 40), tmp_path / "made.log", tmp_path / "masks"
+    code, _, err = tallycam("recount", log, config, "--masks", folder, "--from", "0.4")
+    assert code == 0, err
+    pictures = sorted(folder.glob("*.png"))
+    assert [path.stem for path in pictures] == [f"{index:09d}" for index in range(10, 40)]
+    last = cv2.imread(str(pictures[-1]), cv2.IMREAD_UNCHANGED)
+    assert last.dtype == np.uint16
+    painted = np.any(masks_of(log)[39], axis=0)
+    assert last.any() and not last[~painted].any()
+    rows = (folder / "objects.csv").read_text().splitlines()
+    assert rows[0] == "object,class" and {int(row.split(",")[0]) for row in rows[1:]} >= set(
+        np.unique(last)
+    ) - {0}
+    code, _, err = tallycam("recount", log, config, "--masks", folder)
+    assert code == 2 and "is not empty; give a new folder with --masks" in err
