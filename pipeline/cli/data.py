@@ -148,6 +148,42 @@ def convert(
 
 
 @app.command()
+def refine(
+    data: Data,
+    out: Out,
+    sheet: Annotated[
+        Path, typer.Option(help="Draw images with their outlines into this PNG file.", metavar="FILE")
+    ] = Path("out/refined.png"),
+    samples: Annotated[int, typer.Option(help="Number of images to draw.", min=1)] = 24,
+    to: Form = "coco",
+    images: Images = None,
+    form: From = None,
+    classes: Classes = None,
+    files: Files = "copy",
+) -> None:
+    """Find outlines for objects that have only a box, by their colours (GrabCut).
+
+    Look at the sheet before you use them: where objects have the colours of what is around them, boxes are better.
+    """
+    from pipeline.curation.refinement import OUTLINED, REFINED, refine, write_sheet
+    from pipeline.datasets.conversion import write_dataset
+    from pipeline.datasets.formats import read_dataset
+    from pipeline.datasets.usable import usable
+    from pipeline.datasets.writing import new_folder
+
+    new_folder(out)
+    dataset = usable(read_dataset(data, images, form=form, classes=_names(classes)))
+    _tell_problems(dataset.problems)
+    refined = refine(dataset)
+    print(write_dataset(refined.dataset, out, to, files))
+    boxes = {name: count for name, count in refined.outcomes.items() if name != OUTLINED}
+    print(", ".join(f"{count} {name}" for name, count in sorted(boxes.items())) or "no object has only a box")
+    if boxes.get(REFINED):
+        write_sheet(refined, sheet, samples)
+        print(f"Look at {sheet}: what is wrong there is wrong in {out}")
+
+
+@app.command()
 def split(
     data: Data,
     out: Out,
