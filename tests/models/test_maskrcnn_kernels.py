@@ -18,7 +18,7 @@ from torchvision.ops import nms
 from pipeline.demo.scene.world import Scene
 from pipeline.models.appearance import appearance_descriptors
 from pipeline.models.detections import Detections
-from pipeline.models.maskrcnn import fixed_regions, network, preprocess, roi_align
+from pipeline.models.maskrcnn import fixed_regions, network, preprocess, recorded, roi_align
 from pipeline.models.maskrcnn.fuse import FusedConv2d, fuse
 from pipeline.models.maskrcnn.heads import BoxHead, ImageStage, LinearBoxHead
 from pipeline.models.maskrcnn.kernels.support import LARGEST_GROUP, usable
@@ -128,7 +128,7 @@ def test_regions_are_pooled_as_from_the_table_of_pixels() -> None:
 def test_frames_become_the_same_input_of_odd_sides_as_well() -> None:
     from pipeline.models.maskrcnn.kernels.rgb_input import rgb_input
 
-    how = RgbPreprocessor(80, 133, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    how = RgbPreprocessor(40, 64, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     for width, height in ((194, 108), (97, 131)):
         letterbox, size = how.letterbox(width, height)
         chroma = ((width + 1) // 2) * ((height + 1) // 2)
@@ -255,13 +255,13 @@ def street(proposals: int) -> MaskRcnn:
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_network_arranged_for_a_gpu_finds_what_the_cpus_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame, ours = scene(320, 180), street(40)
+    frame, ours = scene(320, 180), street(15)
     assert ours._network.fixed_tables and ours._network._linear is not None
     convolutions = [one for one in ours._network._mask_head.modules() if isinstance(one, FusedConv2d)]
     assert convolutions and all(one.kernels for one in convolutions)
     (found,) = ours.segment([frame])
     monkeypatch.undo()
-    assert_equal(found, street(40).segment([frame])[0])
+    assert_equal(found, street(15).segment([frame])[0])
 
 
 def test_on_a_cpu_the_kernels_are_not_tried(caplog: pytest.LogCaptureFixture) -> None:
@@ -320,10 +320,19 @@ def test_a_function_is_recorded_once_and_replayed_with_other_numbers() -> None:
     recorder = Recorder(lambda run, pool: run_again(run, pool))
     for number in range(3):
         images = channels_last(3, 3, 4, 6, seed=number).cpu()
-        assert recorder.is_recorded("total") == (number > 0)
-        found = recorder.run("total", total, images, rows=4)
+        assert recorder.is_recorded("4x6") == (number > 0)
+        found = recorder.run("4x6", "total", total, images, rows=4)
         torch.testing.assert_close(found[:3], images.sum((1, 2, 3)))
     assert runs == [4] * 4, "filled up; once to record, and each time"
+
+
+def test_of_many_shapes_the_oldest_ones_are_forgotten_with_all_their_parts() -> None:
+    recorder = Recorder(run_again)
+    for shape in range(recorded.MOST_SHAPES + 1):
+        for part in ("first", "second"):
+            recorder.run(shape, part, lambda: torch.zeros(1))
+    assert not recorder.is_recorded(0)
+    assert all(recorder.is_recorded(shape) for shape in range(1, recorded.MOST_SHAPES + 1))
 
 
 def test_a_batch_that_was_filled_up_has_the_detections_of_its_frames_alone() -> None:

@@ -25,7 +25,7 @@ from pipeline.models.maskrcnn.compact_weights import load_weights, set_weights
 from pipeline.models.maskrcnn.device import choose_precision, cpu_has_bf16
 from pipeline.models.maskrcnn.fuse import FusedConv2d, can_pack, fuse, pack
 from pipeline.models.maskrcnn.mask_rcnn import MaskRcnn
-from pipeline.models.maskrcnn.network import BegunBatch
+from pipeline.models.maskrcnn.network_output import BegunBatch
 from pipeline.models.maskrcnn.preprocess import Preprocessor, RgbPreprocessor, YuvPreprocessor
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid, LevelAssignment
 from pipeline.models.maskrcnn.upload import flatten

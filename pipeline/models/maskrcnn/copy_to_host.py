@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.models.maskrcnn.device import start_copy
-from pipeline.models.maskrcnn.network import NetworkOutput
+from pipeline.models.maskrcnn.network_output import NetworkOutput
 
 COLUMNS = 7
 """Float32 numbers that are copied for each detection: x0 y0 x1 y1 score label image."""

@@ -27,7 +27,8 @@ from pipeline.models.maskrcnn.copy_to_host import HostCopy, HostOutput
 from pipeline.models.maskrcnn.device import choose_device, choose_precision, is_out_of_memory, prepare
 from pipeline.models.maskrcnn.kernels.support import usable
 from pipeline.models.maskrcnn.loader import load_network
-from pipeline.models.maskrcnn.network import BegunBatch, Network, NetworkOutput
+from pipeline.models.maskrcnn.network import Network
+from pipeline.models.maskrcnn.network_output import BegunBatch, NetworkOutput
 from pipeline.models.maskrcnn.postprocess import to_detections
 from pipeline.models.maskrcnn.preprocess import Preprocessor, YuvPreprocessor
 from pipeline.models.maskrcnn.upload import Upload, Uploader

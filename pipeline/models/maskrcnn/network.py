@@ -8,9 +8,8 @@ leaves it at 28x28.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from pipeline.models.maskrcnn.compile import CompiledImageStage, ImageStageFunction, batch_sizes
 from pipeline.models.maskrcnn.device import constant, is_gpu, record_event, start_copy
-from pipeline.models.maskrcnn.fixed_regions import RegionTable, detect_fixed, propose_fixed
+from pipeline.models.maskrcnn.fixed_regions import detect_fixed, propose_fixed
 from pipeline.models.maskrcnn.fuse import can_pack, fuse, pack, use_kernels
 from pipeline.models.maskrcnn.heads import (
     BoxHead,
@@ -31,6 +30,13 @@ from pipeline.models.maskrcnn.heads import (
     upsampling_conv,
 )
 from pipeline.models.maskrcnn.kernels.support import usable
+from pipeline.models.maskrcnn.network_output import (
+    BegunBatch,
+    FixedOutput,
+    ImageFeatures,
+    NetworkOutput,
+    first_of,
+)
 from pipeline.models.maskrcnn.proposals import Regions, detect, propose
 from pipeline.models.maskrcnn.recorded import Recorder
 from pipeline.models.maskrcnn.roi_align import FeaturePyramid
@@ -40,101 +46,6 @@ MASKS_MULTIPLE = 64
 """With tables of a fixed size, masks are computed for a multiple of so many instances."""
 TENSOR_CORE_CHANNELS = 8
 """Convolutions with a multiple of so many channels run on a GPU's tensor cores."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFeatures:
-    """Output of the image stage (backbone, feature pyramid, RPN head) for one batch.
-
-    Attributes:
-        input_size: height and width of its input.
-        features: for each pyramid level (B, C, h, w).
-        rpn_outputs: for each level objectness and offsets of `a` anchors, (B, 5 a, h, w), perhaps more channels.
-    """
-
-    input_size: tuple[int, int]
-    features: Sequence[Tensor]
-    rpn_outputs: Sequence[Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class FixedOutput:
-    """What needs no waiting for the device: the image stage and the detections, in tables of a fixed size.
-
-    Attributes:
-        image: of the image stage.
-        found: the detections.
-        non_finite: (B,) int64, as in `NetworkOutput`.
-        usable: (B,) int64, proposals for which the box head gave finite numbers.
-        order: (B K,) int64, rows of `found`, detections first.
-        summary: (2,) int64, the number of detections, and whether they are exact.
-    """
-
-    image: ImageFeatures
-    found: RegionTable
-    non_finite: Tensor
-    usable: Tensor
-    order: Tensor
-    summary: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class BegunBatch:
-    """A batch that was submitted to the device, as far as that needs no waiting.
-
-    Attributes:
-        images: how many; the tensors may have more rows, which are padding.
-        size: width and height of the frame inside each image.
-        image: of the image stage.
-        fixed: with tables of a fixed size, all that they give.
-        summary: with those, what waits for `fixed.summary`.
-        done: on CUDA the event after which all of them are valid.
-    """
-
-    images: int
-    size: tuple[int, int]
-    image: ImageFeatures
-    fixed: FixedOutput | None = None
-    summary: Callable[[], Tensor] | None = None
-    done: torch.cuda.Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkOutput:
-    """Detections of one batch, on the device.
-
-    Attributes:
-        regions: N detections.
-            The score of one whose mask is not finite is NaN.
-        masks: (N, 28, 28) float32, 0..1, spread over their boxes.
-        non_finite: (B,) int64, anchors and proposals of each image that were left out because they are not finite.
-        invalid: (B,) bool, images in which all were.
-        packed: the bytes of a `NetworkOutput` with more rows and images, of which these are the first; None where they
-            are not there yet.
-        packed_rows: its rows.
-        packed_images: its images.
-    """
-
-    regions: Regions
-    masks: Tensor
-    non_finite: Tensor
-    invalid: Tensor
-    packed: Tensor | None = None
-    packed_rows: int = 0
-    packed_images: int = 0
-
-    def pack(self) -> Tensor:
-        """All of it as bytes: rows of x0 y0 x1 y1 score label image, float32; masks, 0..255; `non_finite`, int32;
-        `invalid`."""
-        found = self.regions
-        numbers = torch.column_stack((found.boxes, found.scores, found.labels, found.images)).float()
-        parts = (
-            numbers.view(torch.uint8),
-            (self.masks.nan_to_num() * 255).round().to(torch.uint8),
-            self.non_finite.int().view(torch.uint8),
-            self.invalid.to(torch.uint8),
-        )
-        return torch.cat([part.flatten() for part in parts])
 
 
 class Network:
@@ -219,7 +130,7 @@ class Network:
             size: width and height of the frame inside each image.
         """
         if self.recorder is not None:
-            return self.recorder.is_recorded(("fixed", batch_sizes(count)[-1], input_size, size))
+            return self.recorder.is_recorded((batch_sizes(count)[-1], input_size, size))
         return self.compiled is None or self.compiled.is_compiled(count, input_size)
 
     @torch.inference_mode()
@@ -246,17 +157,21 @@ class Network:
     def _replay_fixed(self, recorder: Recorder, images: Tensor, size: tuple[int, int]) -> FixedOutput:
         """`_run_fixed` as a CUDA graph. With it the graphs are recorded that may follow it."""
         filled = batch_sizes(len(images))[-1]
-        key = ("fixed", filled, (images.shape[3], images.shape[2]), size)
-        new = not recorder.is_recorded(key)
-        fixed = recorder.run(key, lambda one: self._run_fixed(one, size), images, rows=filled)
+        shape = (filled, (images.shape[3], images.shape[2]), size)
+        new = not recorder.is_recorded(shape)
+        fixed = recorder.run(shape, "fixed", lambda one: self._run_fixed(one, size), images, rows=filled)
         if new:
             for rows in range(0, len(fixed.order) + MASKS_MULTIPLE, MASKS_MULTIPLE):
-                self._replay_output(recorder, fixed, min(rows, len(fixed.order)))
+                self._replay_output(recorder, size, fixed, min(rows, len(fixed.order)))
         return fixed
 
-    def _replay_output(self, recorder: Recorder, fixed: FixedOutput, rows: int) -> NetworkOutput:
+    def _replay_output(
+        self, recorder: Recorder, size: tuple[int, int], fixed: FixedOutput, rows: int
+    ) -> NetworkOutput:
         """`_fixed_output` as a CUDA graph."""
-        return recorder.run(("output", id(fixed), rows), lambda: self._fixed_output(fixed, rows))
+        height, width = fixed.image.input_size
+        shape = (len(fixed.non_finite), (width, height), size)
+        return recorder.run(shape, rows, lambda: self._fixed_output(fixed, rows))
 
     def busy(self, batch: BegunBatch) -> bool:
         """Whether the device is still computing a batch.
@@ -282,12 +197,11 @@ class Network:
             found, exact = batch.summary().tolist()
             if exact:
                 rows = min(-(-found // MASKS_MULTIPLE) * MASKS_MULTIPLE, len(fixed.order))
-                run = (
-                    self._fixed_output
-                    if self.recorder is None
-                    else partial(self._replay_output, self.recorder)
-                )
-                return _first(run(fixed, rows), found, count)
+                if self.recorder is None:
+                    output = self._fixed_output(fixed, rows)
+                else:
+                    output = self._replay_output(self.recorder, batch.size, fixed, rows)
+                return first_of(output, found, count)
         pyramid = self._pyramid(batch.image)
         limits = self._limits(count, batch.size)
         anchors = self._anchors_of(batch.image)
@@ -386,16 +300,3 @@ class Network:
             counts = [one.shape[2] * one.shape[3] * n for one, n in zip(maps, per_cell, strict=True)]
             self._anchors[key] = list(every.to(self.device).split(counts))
         return self._anchors[key]
-
-
-def _first(output: NetworkOutput, rows: int, images: int) -> NetworkOutput:
-    """The first detections and images of an output; the rest is padding."""
-    every = output.regions
-    found = Regions(every.boxes[:rows], every.scores[:rows], every.labels[:rows], every.images[:rows])
-    return replace(
-        output,
-        regions=found,
-        masks=output.masks[:rows],
-        non_finite=output.non_finite[:images],
-        invalid=output.invalid[:images],
-    )

@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 Capture = Callable[[Callable[[], Any], Any], tuple[Callable[[], None], Any]]
 
-MOST = 512
-"""Recordings that are kept."""
+MOST_SHAPES = 64
+"""Shapes whose recordings are kept; the oldest ones go."""
 WARM_UP_RUNS = 2
 """Runs before the recording, in which libraries choose their kernels and load them."""
 
@@ -41,30 +41,41 @@ class Recorder:
     def __init__(self, capture: Capture | None = None) -> None:
         self._capture = capture or capture_on_cuda
         self._pool: Any = None
-        self._recordings: dict[Hashable, _Recording] = {}
+        self._recordings: dict[Hashable, dict[Hashable, _Recording]] = {}
 
-    def is_recorded(self, key: Hashable) -> bool:
-        """Whether a function can be replayed.
+    def is_recorded(self, shape: Hashable) -> bool:
+        """Whether there are recordings of a shape.
 
         Args:
-            key: as for `run`.
+            shape: as for `run`.
         """
-        return key in self._recordings
+        return shape in self._recordings
 
-    def run(self, key: Hashable, function: Callable[..., T], *inputs: Tensor, rows: int = 0) -> T:
+    def run(
+        self,
+        shape: Hashable,
+        part: Hashable,
+        function: Callable[..., T],
+        *inputs: Tensor,
+        rows: int = 0,
+    ) -> T:
         """The output of a function, at the same place each time.
 
         Args:
-            key: what it depends on besides the numbers in its inputs: their shapes, and what is built into it.
+            shape: what functions depend on that belong together: one may take the output of another one of the same
+                shape where it lies.
+            part: which of them it is.
             function: of `inputs`. It must neither wait for the device nor depend on values.
             inputs: tensors.
             rows: to which the inputs are filled up: with 0 when it is recorded, later with what the run before left.
         """
-        if key not in self._recordings:
-            if len(self._recordings) >= MOST:
-                self._recordings.clear()
-            self._recordings[key] = self._record(function, inputs, rows)
-        recording = self._recordings[key]
+        parts = self._recordings.get(shape, {})
+        if part not in parts:
+            parts[part] = self._record(function, inputs, rows)
+            while shape not in self._recordings and len(self._recordings) >= MOST_SHAPES:
+                del self._recordings[next(iter(self._recordings))]
+            self._recordings[shape] = parts
+        recording = parts[part]
         for place, given in zip(recording.inputs, inputs, strict=True):
             place[: len(given)].copy_(given)
         recording.replay()
