@@ -352,6 +352,18 @@ def test_a_batch_that_was_filled_up_has_the_detections_of_its_frames_alone() -> 
         assert_equal(found[-1], expected[0])
 
 
+def test_frames_of_two_sizes_that_become_inputs_of_one_do_not_overwrite_each_other() -> None:
+    model = MaskRcnn.load(device="cpu", score=0.3)
+    other = Planes.from_rgb(Scene.from_seed(20_002, width=640, height=360).frame(200).image)
+    frames = [scene(320, 180), other]
+    expected = model.segment(frames)
+    model._network.fixed_tables = True
+    model._network.recorder = Recorder(run_again)
+    for _ in range(2):
+        for one, two in zip(model.segment(frames), expected, strict=True):
+            assert_equal(one, two)
+
+
 def test_an_image_without_detections_needs_no_rows() -> None:
     model = MaskRcnn.load(device="cpu")
     model._network.fixed_tables = True

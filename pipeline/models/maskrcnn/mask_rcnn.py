@@ -226,7 +226,7 @@ class MaskRcnn:
                 too_large.append((part, output))
             else:
                 done.append(part)
-                outputs.append(output)
+                outputs.append(output if len(parts) == 1 else output.kept())
                 appearances.append(self._describe(upload, output))
         copy = HostCopy(outputs, appearances)
         if not too_large:

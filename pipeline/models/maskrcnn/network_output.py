@@ -93,6 +93,10 @@ class NetworkOutput:
     packed_rows: int = 0
     packed_images: int = 0
 
+    def kept(self) -> NetworkOutput:
+        """The same, with bytes that the next run of the network does not overwrite."""
+        return self if self.packed is None else replace(self, packed=self.packed.clone())
+
     def pack(self) -> Tensor:
         """All of it as bytes: rows of x0 y0 x1 y1 score label image, float32; masks, 0..255; `non_finite`, int32;
         `invalid`."""
