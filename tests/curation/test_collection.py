@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from pipeline.curation.doubt import DoubtJudge, unsure
 from pipeline.datasets.formats import read_dataset
 from pipeline.datasets.image_files import read_image
 from pipeline.datasets.problems import DatasetError
+from pipeline.demo.scene.world import Scene
 from pipeline.errors import SourceError
 
 
@@ -104,13 +106,24 @@ def test_as_many_as_are_wanted_are_chosen_and_none_twice(frames: list[tuple[int,
 # -- the command ------------------------------------------------------------------------------------------
 
 
+def write_street(path: Path, frames: int) -> None:
+    """A rendered street at 10 frames per second."""
+    street = Scene.from_seed(20_001, width=320, height=180)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for number in range(frames):
+            image = street.frame(200 + 3 * number).image
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+
+
 @pytest.mark.slow
-def test_a_camera_becomes_a_dataset_with_what_the_model_found(tmp_path: Path) -> None:
-    out = tmp_path / "collected"
-    asked = ["data", "collect", "synthetic:7?width=320&height=180", str(out), "--images", "5"]
-    done = CliRunner().invoke(
-        app, [*asked, "--every", "0.5", "--minutes", "0.1", "--set", "model.name=street"]
-    )
+def test_a_recording_becomes_a_dataset_with_what_the_model_found(tmp_path: Path) -> None:
+    out, clip = tmp_path / "collected", tmp_path / "street.mp4"
+    write_street(clip, frames=40)
+    asked = ["data", "collect", str(clip), str(out), "--set", "model.name=street"]
+    done = CliRunner().invoke(app, [*asked, "--images", "5", "--every", "0.4"])
     assert done.exit_code == 0, done.output
     dataset = read_dataset(out)
     assert len(dataset.images) == 5 and not dataset.problems
@@ -119,8 +132,8 @@ def test_a_camera_becomes_a_dataset_with_what_the_model_found(tmp_path: Path) ->
     assert len(objects) >= 5
     assert all(one.polygons and one.score is not None and one.score >= 0.5 for one in objects)
     for image in dataset.images:
-        assert read_image(dataset.file(image)).shape[:2] == (180, 320)
-    rows = list(csv.DictReader((out / "collected.csv").open()))
+        assert read_image(dataset, image).shape[:2] == (180, 320)
+    rows = list(csv.DictReader((out / "collected.csv").read_text().splitlines()))
     assert [row["file"] for row in rows] == [
         image["file_name"]
         for image in json.loads((out / "annotations/instances_default.json").read_text())["images"]

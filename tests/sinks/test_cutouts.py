@@ -7,13 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli.app import app
 from pipeline.sinks.cutouts import GONE_S, Cutouts, view_quality
 from pipeline.sinks.sink import SinkContext
 from pipeline.transport.messages import FrameTracks
 from pipeline.transport.planes import Planes
+from tests.running import counts, scene, tallycam
 
 WIDTH, HEIGHT = 161, 91
 Box = tuple[float, float, float, float]
@@ -112,23 +111,17 @@ def test_a_sure_view_is_better_than_a_doubtful_one_and_a_whole_one_than_a_part()
     assert quality(SMALL, 0.5) == pytest.approx(20 * 30 * 0.5)
 
 
-@pytest.mark.slow
-def test_a_run_writes_a_view_of_objects_and_the_next_one_in_the_folder_replaces_them(tmp_path: Path) -> None:
-    config, out = tmp_path / "street.yaml", tmp_path / "out"
-    config.write_text(
-        """
-model: {name: street}
-streams: {gate: {source: "synthetic:7?width=320&height=180", stop_s: 5}}
-output: {video: {codec: none}}
-"""
-    )
-    done = CliRunner().invoke(app, ["run", str(config), "--out", str(out), "--cutouts"])
-    assert done.exit_code == 0, done.output
+def test_a_run_writes_a_view_of_each_object_and_the_next_one_in_the_folder_replaces_them(
+    tmp_path: Path,
+) -> None:
+    config, out = scene(tmp_path, 60), tmp_path / "out"
+    code, _, err = tallycam("run", config, "--out", out, "--cutouts", "--set", "output.video.codec=none")
+    assert code == 0, err
     paths = list((out / "cutouts" / "gate").glob("*.png"))
-    assert paths
+    assert len(paths) == sum(counts(out)["unique"].values()) > 2
     for path in paths:
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert image.shape[2] == 4 and image[..., 3].any()
-    done = CliRunner().invoke(app, ["run", str(config), "--out", str(out), "--overwrite"])
-    assert done.exit_code == 0, done.output
+    code, _, err = tallycam("run", config, "--out", out, "--overwrite", "--set", "output.video.codec=none")
+    assert code == 0, err
     assert not (out / "cutouts" / "gate").exists()
