@@ -1,4 +1,4 @@
-"""Reading image files of any kind as upright 8-bit RGB."""
+"""Image files: any kind of them as upright 8-bit RGB, and RGB as the bytes of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
@@ -130,3 +131,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     except (OSError, ImageCms.PyCMSError):
         done = None
     return image.convert("RGB") if done is None else done
+
+
+def encoded(picture: Picture, kind: str, quality: int = 85) -> bytes:
+    """A picture as the bytes of a file.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        kind: suffix of the file, `.jpg` or `.png`.
+        quality: of a JPEG, 1..100.
+    """
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return bytes(data)

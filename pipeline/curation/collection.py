@@ -31,6 +31,7 @@ from pipeline.geometry.mask_paste import paste_mask_region
 from pipeline.geometry.polygons import few_points
 from pipeline.models.detections import Detections
 from pipeline.models.filters import InstanceFilter
+from pipeline.pictures import encoded
 from pipeline.transport.messages import STATIC
 
 JPEG_QUALITY = 95
@@ -91,12 +92,10 @@ class Collected:
 
     Attributes:
         images: chosen frames, stream by stream.
-        candidates: frames that were looked at.
         classes: names of the classes that were found.
     """
 
     images: tuple[Candidate, ...]
-    candidates: int
     classes: tuple[str, ...]
 
 
@@ -115,7 +114,7 @@ def collect(
     """
     share = -(-options.images // len(config.streams))
     chosen: list[Candidate] = []
-    looked_at, interrupted = 0, False
+    interrupted = False
     classes: tuple[str, ...] = ()
     for name in config.streams:
         pool = _Pool(share)
@@ -126,14 +125,13 @@ def collect(
                     pool.add(candidate)
         except KeyboardInterrupt:
             interrupted = True
-        looked_at += pool.seen
         chosen += (found := pool.best())
         tell(f"{name}: {len(found)} of {pool.seen} frames: {_reasons(found)}")
         if interrupted:
             break
     if not chosen:
         raise TallycamError("data collect: no frame could be read")
-    return _with_few_classes(Collected(tuple(chosen), looked_at, classes))
+    return _with_few_classes(Collected(tuple(chosen), classes))
 
 
 def write(collected: Collected, out: Path) -> None:
@@ -249,10 +247,9 @@ def _candidate(stream: str, frame: Frame, found: Detections, *, live: bool) -> C
         tuple(one for one in instances if one is not None),
     )
     boxes: list[Box] = [one.box_px for one in image.instances]
-    bgr = np.ascontiguousarray(frame.image[:, :, ::-1])
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    look = look_of(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8), boxes)
-    return Candidate(image, stream, frame.pts_s, frame.wall_s if live else None, jpeg.tobytes(), look)
+    jpeg = encoded(frame.image, ".jpg", JPEG_QUALITY)
+    look = look_of(np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8), boxes)
+    return Candidate(image, stream, frame.pts_s, frame.wall_s if live else None, jpeg, look)
 
 
 def _instance(found: Detections, row: int, width: int, height: int) -> Instance | None:

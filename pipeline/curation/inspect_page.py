@@ -15,10 +15,9 @@ from pipeline.curation.samples import Sample, name_of, samples, sheet
 from pipeline.evaluation.report import Evaluation
 from pipeline.evaluation.report_page import render
 from pipeline.files import write_bytes, write_text
-from pipeline.pictures import Picture
+from pipeline.pictures import encoded
 
 TEMPLATES = Path(__file__).parent / "templates"
-JPEG_QUALITY = 85
 PAIRS_SHOWN = 6
 
 
@@ -79,19 +78,6 @@ def write_page(found: Inspection, subject: str, out: Path, most: int, seed: int 
         files.append(out / "samples.png")
         write_bytes(files[1], encoded(sheet(chosen), ".png"))
     return files
-
-
-def encoded(picture: Picture, kind: str) -> bytes:
-    """A picture as the bytes of a file.
-
-    Args:
-        picture: (H, W, 3) uint8 RGB.
-        kind: suffix of the file.
-    """
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done
-    return bytes(data)
 
 
 def _shown(one: Sample) -> ShownPicture:

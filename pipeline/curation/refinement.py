@@ -9,7 +9,7 @@ colour, and does harm where they do not (docs/datasets.md has figures): the resu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.inspect_page import encoded
 from pipeline.curation.samples import samples, sheet
 from pipeline.datasets.dataset import Box, Dataset, Instance, LabelledImage
 from pipeline.datasets.image_files import read_image
@@ -25,7 +24,7 @@ from pipeline.datasets.instance_masks import box_of
 from pipeline.files import make_folder, write_bytes
 from pipeline.geometry.mask_paste import Corner
 from pipeline.geometry.polygons import Region, few_points
-from pipeline.pictures import Picture
+from pipeline.pictures import Picture, encoded
 
 MARGIN = 0.35
 """Share of a box's sides that is looked at around it, to learn what the background looks like."""
@@ -55,22 +54,18 @@ class Refined:
     outcomes: dict[str, int]
 
 
-def refine(dataset: Dataset, tell: Callable[[int], None] = lambda done: None) -> Refined:
+def refine(dataset: Dataset) -> Refined:
     """Gives an outline to each object that has only a box.
 
     Args:
         dataset: whose images can be read.
-        tell: takes the number of images that are done.
 
     Raises:
         DatasetError: an image cannot be read.
     """
     outcomes: Counter[str] = Counter()
-    images = []
-    for number, image in enumerate(dataset.images, start=1):
-        images.append(_refined_image(dataset, image, outcomes))
-        tell(number)
-    return Refined(replace(dataset, images=tuple(images)), dict(outcomes))
+    images = tuple(_refined_image(dataset, image, outcomes) for image in dataset.images)
+    return Refined(replace(dataset, images=images), dict(outcomes))
 
 
 def _refined_image(dataset: Dataset, image: LabelledImage, outcomes: Counter[str]) -> LabelledImage:

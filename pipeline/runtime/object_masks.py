@@ -10,10 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Protocol, Self
 
 import cv2
 import numpy as np
@@ -31,132 +30,98 @@ LARGEST = 65_535
 """Largest number of an object in a 16-bit picture."""
 
 
-class MaskWriter(Protocol):
-    """Writes the masks of one stream, frame by frame; complete when its `with` block ends."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def add(self, frame: Instances, tracks: FrameTracks) -> None:
-        """Takes one frame.
-
-        Args:
-            frame: of the log.
-            tracks: its objects.
-        """
+AddMasks = Callable[[Instances, FrameTracks], None]
+"""Takes a frame of the log with its objects."""
 
 
-def mask_writer(path: Path, header: LogHeader, final: Mapping[int, int]) -> MaskWriter:
-    """What writes masks to a path: COCO JSON where its name ends with `.json`, else a folder of pictures.
+def mask_writer(path: Path, header: LogHeader, final: Mapping[int, int]) -> AbstractContextManager[AddMasks]:
+    """What writes masks to a path, frame by frame: complete when its `with` block ends.
 
     Args:
-        path: the file or the folder.
+        path: COCO JSON where its name ends with `.json`, else a folder of pictures.
         header: of the log.
         final: number of an object in the frames -> its final one.
 
     Raises:
-        OutputError: the folder is not empty.
+        OutputError: the folder is not empty, or something cannot be written.
     """
-    if path.suffix.lower() == ".json":
-        return _CocoMasks(path, header, final)
-    return _MaskPictures(path, header, final)
+    return (_coco if path.suffix.lower() == ".json" else _pictures)(path, header, final)
 
 
-class _CocoMasks:
-    def __init__(self, path: Path, header: LogHeader, final: Mapping[int, int]) -> None:
-        self._path, self._header, self._final = path, header, final
-        self._images: list[dict[str, object]] = []
-        self._count = 0
-        self._file: IO[str]
+@contextmanager
+def _coco(path: Path, header: LogHeader, final: Mapping[int, int]) -> Iterator[AddMasks]:
+    images: list[dict[str, object]] = []
+    count = 0
+    make_folder(path.parent)
+    with replacing(path) as part, writing(path), part.open("w", encoding="utf-8") as file:
 
-    def __enter__(self) -> Self:
-        make_folder(self._path.parent)
-        self._replacing = replacing(self._path)
-        self._part = self._replacing.__enter__()
-        with writing(self._path):
-            self._file = self._part.open("w", encoding="utf-8")
-        self._file.write('{"annotations": [')
-        return self
+        def add(frame: Instances, tracks: FrameTracks) -> None:
+            nonlocal count
+            image = _image(header.stream, frame, len(images) + 1)
+            images.append(image)
+            for row in range(len(tracks.ids)):
+                if (annotation := _annotation(frame, tracks, row, final)) is not None:
+                    count += 1
+                    record = {"id": count, "image_id": image["id"]} | annotation
+                    file.write(("\n" if count == 1 else ",\n") + json.dumps(record))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            rest = {
-                "info": {"description": f"written by tallycam {__version__}", "version": "1.0"},
-                "videos": [{"id": 1, "name": self._header.stream}],
-                "categories": [
-                    {"id": number, "name": name} for number, name in enumerate(self._header.classes, start=1)
-                ],
-                "images": self._images,
-            }
-            with writing(self._path):
-                self._file.write("\n], " + json.dumps(rest)[1:] + "\n")
-        self._file.close()
-        self._replacing.__exit__(kind, error, trace)
-
-    def add(self, frame: Instances, tracks: FrameTracks) -> None:
-        image = len(self._images) + 1
-        name = f"{self._header.stream}/{frame.index:09d}.jpg"
-        self._images.append(
-            {
-                "id": image, "video_id": 1, "file_name": name, "width": frame.width, "height": frame.height,
-                "frame_index": frame.index, "time_s": round(frame.pts_s, 4),
-            }
-        )  # fmt: skip
-        for row, number in enumerate(tracks.ids.tolist()):
-            box = tracks.boxes_px[row]
-            (x, y), inside = paste_mask_region(tracks.masks[row], box, frame.width, frame.height)
-            if not inside.any():
-                continue
-            x0, y0, x1, y1 = (round(float(value), 2) for value in box)
-            self._count += 1
-            record = {
-                "id": self._count,
-                "image_id": image,
-                "category_id": int(tracks.class_ids[row]) + 1,
-                "track_id": self._final.get(number, number),
-                "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)],
-                "area": int(np.count_nonzero(inside)),
-                "segmentation": {
-                    "size": [frame.height, frame.width],
-                    "counts": encode_region(inside, x, y, frame.width, frame.height),
-                },
-                "score": round(float(tracks.scores[row]), 4),
-                "iscrowd": 0,
-            }
-            with writing(self._path):
-                self._file.write(("\n" if self._count == 1 else ",\n") + json.dumps(record))
+        file.write('{"annotations": [')
+        yield add
+        rest = {
+            "info": {"description": f"written by tallycam {__version__}", "version": "1.0"},
+            "videos": [{"id": 1, "name": header.stream}],
+            "categories": [{"id": n, "name": name} for n, name in enumerate(header.classes, start=1)],
+            "images": images,
+        }
+        file.write("\n], " + json.dumps(rest)[1:] + "\n")
 
 
-class _MaskPictures:
-    def __init__(self, path: Path, header: LogHeader, final: Mapping[int, int]) -> None:
-        self._folder, self._header, self._final = path, header, final
-        self._classes: dict[int, str] = {}
+def _image(stream: str, frame: Instances, number: int) -> dict[str, object]:
+    return {
+        "id": number,
+        "video_id": 1,
+        "file_name": f"{stream}/{frame.index:09d}.jpg",
+        "width": frame.width,
+        "height": frame.height,
+        "frame_index": frame.index,
+        "time_s": round(frame.pts_s, 4),
+    }
 
-    def __enter__(self) -> Self:
-        make_folder(self._folder)
-        if any(self._folder.iterdir()):
-            raise OutputError(f"{self._folder}: is not empty; give a new folder with --masks")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            rows = io.StringIO()
-            table = csv.writer(rows, lineterminator="\n")
-            table.writerow(("object", "class"))
-            table.writerows(sorted(self._classes.items()))
-            write_text(self._folder / "objects.csv", rows.getvalue())
+def _annotation(
+    frame: Instances, tracks: FrameTracks, row: int, final: Mapping[int, int]
+) -> dict[str, object] | None:
+    """An object of a frame; None where its mask covers no pixel."""
+    box, number = tracks.boxes_px[row], int(tracks.ids[row])
+    (x, y), inside = paste_mask_region(tracks.masks[row], box, frame.width, frame.height)
+    if not inside.any():
+        return None
+    x0, y0, x1, y1 = (round(float(value), 2) for value in box)
+    return {
+        "category_id": int(tracks.class_ids[row]) + 1,
+        "track_id": final.get(number, number),
+        "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)],
+        "area": int(np.count_nonzero(inside)),
+        "segmentation": {
+            "size": [frame.height, frame.width],
+            "counts": encode_region(inside, x, y, frame.width, frame.height),
+        },
+        "score": round(float(tracks.scores[row]), 4),
+        "iscrowd": 0,
+    }
 
-    def add(self, frame: Instances, tracks: FrameTracks) -> None:
+
+@contextmanager
+def _pictures(folder: Path, header: LogHeader, final: Mapping[int, int]) -> Iterator[AddMasks]:
+    make_folder(folder)
+    if any(folder.iterdir()):
+        raise OutputError(f"{folder}: is not empty; give a new folder with --masks")
+    classes: dict[int, str] = {}
+
+    def add(frame: Instances, tracks: FrameTracks) -> None:
         picture = np.zeros((frame.height, frame.width), np.uint16)
         for row in _from_back_to_front(tracks.boxes_px):
-            number = self._final.get(int(tracks.ids[row]), int(tracks.ids[row]))
+            number = final.get(int(tracks.ids[row]), int(tracks.ids[row]))
             if number > LARGEST:
                 raise OutputError(
                     f"--masks: more than {LARGEST} objects do not fit into pictures; give FILE.json"
@@ -165,9 +130,16 @@ class _MaskPictures:
                 tracks.masks[row], tracks.boxes_px[row], frame.width, frame.height
             )
             picture[y : y + inside.shape[0], x : x + inside.shape[1]][inside] = number
-            self._classes[number] = self._header.classes[int(tracks.class_ids[row])]
+            classes[number] = header.classes[int(tracks.class_ids[row])]
         _, png = cv2.imencode(".png", picture)
-        write_bytes(self._folder / f"{frame.index:09d}.png", png.tobytes())
+        write_bytes(folder / f"{frame.index:09d}.png", png.tobytes())
+
+    yield add
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(("object", "class"))
+    table.writerows(sorted(classes.items()))
+    write_text(folder / "objects.csv", rows.getvalue())
 
 
 def _from_back_to_front(boxes_px: NDArray[np.float32]) -> Sequence[int]:

@@ -73,10 +73,10 @@ def recount(
     if masks is not None:
         _, records = read_range(log, span.start, span.stop, key=span.key)
         again = StreamCounter(header.stream, stream, config.tracker, header.classes, rows=False)
-        with mask_writer(masks, header, counter.final_ids()) as writer:
+        with mask_writer(masks, header, counter.final_ids()) as add_masks:
             for instances in records:
                 used = filtered(instances, keep)
-                writer.add(used, again.update(used).tracks)
+                add_masks(used, again.update(used).tracks)
     if heatmap is not None:
         size = (header.width, header.height)
         view_file = log.with_name(view_path(log.parent, header.stream).name)

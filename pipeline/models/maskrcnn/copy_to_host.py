@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -49,36 +49,54 @@ class HostCopy:
     def __init__(
         self, outputs: Sequence[NetworkOutput], appearances: Sequence[Tensor | None] | None = None
     ) -> None:
-        self._shapes = [(len(one.masks), one.masks.shape[1], len(one.invalid)) for one in outputs]
-        self._packed = [
-            (len(one.masks), len(one.invalid)) if one.packed is None else (one.packed_rows, one.packed_images)
-            for one in outputs
-        ]
-        self._described = [0 if one is None else one.shape[1] for one in appearances or [None] * len(outputs)]
-        parts = [one.pack() if one.packed is None else one.packed for one in outputs]
-        parts += [one.flatten() for one in appearances or () if one is not None]
+        self._layouts, parts = [], []
+        for one, described in zip(outputs, appearances or [None] * len(outputs), strict=True):
+            columns = 0 if described is None else described.shape[1]
+            self._layouts.append(_Layout.of(one, columns))
+            parts.append(one.pack() if one.packed is None else one.packed)
+            if described is not None:
+                parts.append(described.flatten())
         self._bytes = start_copy(parts[0] if len(parts) == 1 else torch.cat(parts)) if parts else None
 
     def finish(self) -> list[HostOutput]:
         """One for each output, in order. Waits for the device."""
-        flat, copies, at = np.zeros(0, np.uint8) if self._bytes is None else self._bytes().numpy(), [], 0
-        for (count, side, images), (packed, packed_images) in zip(self._shapes, self._packed, strict=True):
-            sizes = (packed * COLUMNS * 4, packed * side * side, packed_images * 4, packed_images)
-            rows, masks, non_finite, invalid = np.split(flat[at : at + sum(sizes)], np.cumsum(sizes[:-1]))
-            at += sum(sizes)
-            copies.append(
-                HostOutput(
-                    np.ascontiguousarray(rows).view(np.float32).reshape(packed, COLUMNS)[:count],
-                    masks.reshape(packed, side, side)[:count],
-                    np.ascontiguousarray(non_finite).view(np.int32)[:images],
-                    invalid[:images] > 0,
-                    None,
-                )
-            )
-        for number, columns in enumerate(self._described):
-            if columns:
-                size = len(copies[number].rows) * columns
-                rows = flat[at : at + size].reshape(-1, columns)
-                copies[number] = replace(copies[number], appearances=rows)
-                at += size
+        flat, copies = np.zeros(0, np.uint8) if self._bytes is None else self._bytes().numpy(), []
+        for layout in self._layouts:
+            copies.append(layout.output(flat))
+            flat = flat[sum(layout.sizes) :]
         return copies
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where an output lies among the bytes that were copied: of `packed_rows` and `packed_images` the first."""
+
+    rows: int
+    images: int
+    packed_rows: int
+    packed_images: int
+    side: int
+    columns: int
+
+    @classmethod
+    def of(cls, output: NetworkOutput, columns: int) -> _Layout:
+        rows, images = len(output.masks), len(output.invalid)
+        packed = (rows, images) if output.packed is None else (output.packed_rows, output.packed_images)
+        return cls(rows, images, *packed, output.masks.shape[1], columns)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of detections, masks, `non_finite`, `invalid` and appearances."""
+        rows, images = self.packed_rows, self.packed_images
+        return rows * COLUMNS * 4, rows * self.side**2, images * 4, images, self.rows * self.columns
+
+    def output(self, flat: NDArray[np.uint8]) -> HostOutput:
+        """The output whose bytes `flat` begins with."""
+        rows, masks, non_finite, invalid, described, _ = np.split(flat, np.cumsum(self.sizes))
+        return HostOutput(
+            np.ascontiguousarray(rows).view(np.float32).reshape(-1, COLUMNS)[: self.rows],
+            masks.reshape(-1, self.side, self.side)[: self.rows],
+            np.ascontiguousarray(non_finite).view(np.int32)[: self.images],
+            invalid[: self.images] > 0,
+            described.reshape(-1, self.columns) if self.columns else None,
+        )

@@ -54,8 +54,8 @@ class FusedConv2d(nn.Module):
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
         self._geometry: tuple[list[int], list[int], list[int], int] = (
-            [int(side) for side in conv.padding],
             list(conv.stride),
+            [int(side) for side in conv.padding],
             list(conv.dilation),
             conv.groups,
         )
@@ -68,18 +68,14 @@ class FusedConv2d(nn.Module):
             return self._by_onednn(x, other)
         if self.kernels:
             return self._by_kernels(x, other)
-        out = F.conv2d(x, self.weight, self.bias, *self._geometry_of_conv())
+        out = F.conv2d(x, self.weight, self.bias, *self._geometry)
         if other is not None:
             out.add_(F.interpolate(other, out.shape[2:]) if self.enlarges else other)
         out = _APPLY[self.activation](out)
         return F.max_pool2d(out, 3, 2, 1) if self.pools else out
 
-    def _geometry_of_conv(self) -> tuple[list[int], list[int], list[int], int]:
-        padding, stride, dilation, groups = self._geometry
-        return stride, padding, dilation, groups
-
     def _by_onednn(self, x: Tensor, other: Tensor | None) -> Tensor:
-        padding, stride, dilation, groups = self._geometry
+        stride, padding, dilation, groups = self._geometry
         if self._packed is None:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, padding, stride, dilation, groups, list(x.shape)
@@ -98,20 +94,23 @@ class FusedConv2d(nn.Module):
         from pipeline.models.maskrcnn.kernels.convolution import add_bias, pool_relu
 
         assert self.bias is not None
-        groups = self._geometry[3]
-        # cuDNN's own fusion is the fastest where it has a kernel for tensor cores, and far slower elsewhere.
-        if self.activation == "relu" and not self.pools and _suits_cudnn(x, groups):
+        if self._suits_cudnn(x):
             if other is None:
-                return torch.cudnn_convolution_relu(x, self.weight, self.bias, *self._geometry_of_conv())
-            return torch.cudnn_convolution_add_relu(
-                x, self.weight, other, 1.0, self.bias, *self._geometry_of_conv()
-            )
-        out = F.conv2d(x, self.weight, None, *self._geometry_of_conv())
+                return torch.cudnn_convolution_relu(x, self.weight, self.bias, *self._geometry)
+            return torch.cudnn_convolution_add_relu(x, self.weight, other, 1.0, self.bias, *self._geometry)
+        out = F.conv2d(x, self.weight, None, *self._geometry)
         return pool_relu(out, self.bias) if self.pools else add_bias(out, self.bias, other, self.activation)
 
-
-def _suits_cudnn(x: Tensor, groups: int) -> bool:
-    return x.is_cuda and x.dtype == torch.float16 and groups == 1 and x.shape[1] % 8 == 0
+    def _suits_cudnn(self, x: Tensor) -> bool:
+        """Whether cuDNN has one kernel for all of it: on tensor cores the fastest, elsewhere far slower."""
+        alone = self.activation == "relu" and not self.pools and not self.enlarges
+        return (
+            alone
+            and x.is_cuda
+            and x.dtype == torch.float16
+            and self._geometry[3] == 1
+            and x.shape[1] % 8 == 0
+        )
 
 
 def use_kernels(module: nn.Module) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -41,14 +43,9 @@ class BoxHead(nn.Module):
 
     def __init__(self, head: nn.Module, size: int) -> None:
         super().__init__()
-        self.blocks, linears = _box_layers(head)
-        first = linears[0]
-        channels = first.in_features // (size * size)
-        weight = first.weight.detach().view(first.out_features, channels, size, size)
+        self.blocks, weight, first, rest = _box_layers(head, size)
         self.first = nn.Sequential(_conv(weight, first.bias), nn.ReLU())
-        self.rest = nn.Sequential(
-            *(part for one in linears[1:] for part in (pointwise(one), nn.ReLU())),
-        )
+        self.rest = nn.Sequential(*(part for one in rest for part in (pointwise(one), nn.ReLU())))
 
     def forward(self, regions: Tensor) -> Tensor:
         hidden = self.first(self.blocks(regions))
@@ -65,14 +62,11 @@ class LinearBoxHead(nn.Module):
 
     def __init__(self, head: nn.Module, size: int) -> None:
         super().__init__()
-        self.blocks, linears = _box_layers(head)
-        first = linears[0]
-        channels = first.in_features // (size * size)
-        weight = first.weight.detach().view(first.out_features, channels, size, size)
+        self.blocks, weight, first, rest = _box_layers(head, size)
         channels_last = nn.Linear(first.in_features, first.out_features, device="meta")
         channels_last.weight = nn.Parameter(weight.permute(0, 2, 3, 1).flatten(1).contiguous())
         channels_last.bias = first.bias
-        self.layers = nn.ModuleList([channels_last, *linears[1:]])
+        self.layers = nn.ModuleList([channels_last, *rest])
 
     def forward(self, regions: Tensor) -> Tensor:
         hidden = self.blocks(regions).permute(0, 2, 3, 1).flatten(1)
@@ -81,12 +75,14 @@ class LinearBoxHead(nn.Module):
         return hidden  # type: ignore[no-any-return]
 
 
-def _box_layers(head: nn.Module) -> tuple[nn.Sequential, list[nn.Linear]]:
-    """The convolutions of a box head, if any, and its linear layers."""
+def _box_layers(head: nn.Module, size: int) -> tuple[nn.Sequential, Tensor, nn.Linear, Sequence[nn.Linear]]:
+    """The convolutions of a box head, if any; the weight of its first linear layer, (hidden, C, size, size); that
+    layer; and the others."""
     parts = list(head.children()) if isinstance(head, FastRCNNConvFCHead) else []
     blocks = [one for one in parts if not isinstance(one, nn.Linear | nn.Flatten | nn.ReLU)]
-    linears = [one for one in (parts or head.children()) if isinstance(one, nn.Linear)]
-    return nn.Sequential(*blocks), linears
+    first, *rest = [one for one in (parts or head.children()) if isinstance(one, nn.Linear)]
+    weight = first.weight.detach().view(first.out_features, -1, size, size)
+    return nn.Sequential(*blocks), weight, first, rest
 
 
 def level_assignment(pool: MultiScaleRoIAlign, strides: tuple[int, ...]) -> LevelAssignment:
