@@ -54,7 +54,7 @@ def contender(name: str, how: str) -> None:
 
 def on_cpu(name: str, rounds: int, frames: int) -> dict[str, Any]:
     """Medians over interleaved rounds of CPU-ms per frame, and the ratios to torchvision."""
-    from pipeline.runtime.local_engine import (
+    from pipeline.runtime.fork_server import (
         QUIET_THREADS,  # not needed on CUDA, and neither are its packages
     )
 

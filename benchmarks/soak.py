@@ -43,7 +43,7 @@ CONFIG = {
 
 def name_of(process: psutil.Process) -> str:
     words = process.cmdline()
-    return words[4] if "pipeline.stages" in words else "supervisor"
+    return words[0].split()[1] if words and words[0].startswith("tallycam ") else "supervisor"
 
 
 def private_mb(process: psutil.Process) -> float:

@@ -182,8 +182,9 @@ class Command:
 
 
 def command_line(pid: int) -> list[str]:
+    """Words of a process's title, e.g. `tallycam decode/gate 0`."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()
     except OSError:
         return []
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -305,10 +306,10 @@ def test_the_interval_holds_the_share_and_a_run_is_known_better_than_its_like(
 
 
 @pytest.mark.slow
-def test_keys_mark_events_in_a_browser(made: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium")
+def test_keys_mark_events_in_a_browser(
+    made: Path, tmp_path: Path, need_program: Callable[[str, str], str]
+) -> None:
+    browser = need_program("chromium", "chromium")
     presses = "for (const key of ['j','1','c','2','u']) document.dispatchEvent(new KeyboardEvent('keydown', {key}));"
     page = page_of(made, size=6).replace("</body>", f"<script>{presses}</script></body>")
     path = tmp_path / "audit.html"

@@ -36,7 +36,7 @@ def counted_some(out: Path) -> bool:
 
 def nothing_left(command: Command, pids: list[int]) -> None:
     """No process, socket or folder is left; frames are in anonymous memory, which goes with the processes."""
-    alive = [pid for pid in pids if "pipeline.stages" in command_line(pid)]
+    alive = [pid for pid in pids if "tallycam" in command_line(pid)]
     assert not alive
     assert command.runtime is not None
     assert list(command.runtime.iterdir()) == []
@@ -101,9 +101,7 @@ def test_stages_of_a_killed_supervisor_finish_the_video_and_leave_nothing(
         pids = command.children()
         command.popen.kill()
         command.popen.wait()
-        wait_until(
-            lambda: not any("pipeline.stages" in command_line(p) for p in pids), what="the stages to end"
-        )
+        wait_until(lambda: not any("tallycam" in command_line(p) for p in pids), what="the stages to end")
         nothing_left(command, pids)
     assert frames_of(out / "gate.mp4") > 0
     assert not (out / "gate.mp4.part").exists()

@@ -142,7 +142,7 @@ def test_a_run_with_hostile_passwords_shows_none_of_them(
             command.popen.send_signal(signal.SIGTERM)
             _, seen["stdout"], seen["stderr"] = command.finish()
     assert "tallycam_" in seen["metrics of supervisor"]
-    assert seen["/proc/PID/cmdline"].count("pipeline") > 3
+    assert seen["/proc/PID/cmdline"].count("tallycam") > 3
     for file in sorted(out.rglob("*")):
         if file.is_file():
             seen[str(file.relative_to(out))] = file.read_bytes().decode(errors="replace")

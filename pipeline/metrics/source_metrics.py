@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-_STAGE = ("stage", "stream")
+from pipeline.metrics.families import STAGE
 
 COUNTERS = {
     "frames": (
@@ -34,7 +34,7 @@ class SourceFamilies:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.counters = {
-            key: Counter(f"tallycam_{name}", text, _STAGE, registry=registry)
+            key: Counter(f"tallycam_{name}", text, STAGE, registry=registry)
             for key, (name, text) in COUNTERS.items()
         }
 

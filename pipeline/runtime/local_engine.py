@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import pipeline
+from pipeline.runtime.fork_server import ForkServer
 from pipeline.runtime.log_collector import LogCollector
-from pipeline.stages.heartbeat import STOP_SIGNALS
 from pipeline.stages.topology import Process
-
-QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP threads would otherwise spin while they wait for each other, on cores that the other stages need."""
 
 
 class Handle(Protocol):
@@ -32,22 +25,20 @@ class Handle(Protocol):
     def kill(self) -> None:
         """Kills the process."""
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self) -> int:
         """Waits for the process to end.
-
-        Args:
-            timeout: seconds; None: without limit.
 
         Returns:
             Exit status; -N: killed by signal N.
-
-        Raises:
-            subprocess.TimeoutExpired: it has not ended in time.
         """
 
 
 class Engine(Protocol):
     """Where stages run."""
+
+    @property
+    def ended(self) -> int:
+        """File descriptor that is readable while the end of a process has not been noticed (`Handle.poll`)."""
 
     def start(self, process: Process, incarnation: int) -> Handle:
         """Starts one process of the run.
@@ -55,78 +46,76 @@ class Engine(Protocol):
         Args:
             process: entry of `topology.processes`.
             incarnation: higher than those of its predecessors.
+
+        Raises:
+            OSError: The system does not let another process start.
         """
 
 
 class LocalEngine:
-    """Starts each stage as `python -m pipeline.stages` on this host.
+    """Starts each stage as a process of this host.
 
     Args:
+        server: Forks them.
         spec: File with the `RunSpec`.
         logs: Takes what the processes write to standard output and standard error.
         lock: File descriptor of the lock of the run's folder, which every process keeps open.
     """
 
-    def __init__(self, spec: Path, logs: LogCollector, lock: int) -> None:
-        self._spec, self._logs, self._lock = spec, logs, lock
+    def __init__(self, server: ForkServer, spec: Path, logs: LogCollector, lock: int) -> None:
+        self._server, self._spec, self._logs, self._lock = server, spec, logs, lock
+        self._running = select.epoll()
+
+    @property
+    def ended(self) -> int:
+        """See `Engine.ended`."""
+        return self._running.fileno()
 
     def start(self, process: Process, incarnation: int) -> Handle:
         """See `Engine.start`."""
-        # -P: without it `python -m` looks in the working folder first, and a file there that is called `av.py` or
-        # `pipeline.py` would be executed in place of the module that a stage wants.
-        words = ["-P", "-m", "pipeline.stages", str(self._spec), process.name, str(incarnation)]
         output = self._logs.pipe(process.name, process.stream)
         try:
-            with _stop_signals_blocked():
-                popen = subprocess.Popen(
-                    [sys.executable, *words],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(self._lock,),
-                    env=QUIET_THREADS | os.environ | _path_of_the_package(),
-                )
+            pid = self._server.start(self._spec, process.name, incarnation, (output, self._lock))
         finally:
             os.close(output)
-        return _LocalProcess(popen, self._logs)
+        return _LocalProcess(pid, self._logs, self._watched(pid))
+
+    def _watched(self, pid: int) -> int | None:
+        """A descriptor of a process, whose end wakes the supervisor; None where the system has none."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return None
+        self._running.register(descriptor, select.EPOLLIN)
+        return descriptor
 
 
 class _LocalProcess:
-    """A stage on this host. Its last output is logged before its end is reported."""
+    """A stage on this host, a child of this process. Its last output is logged before its end is reported."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], logs: LogCollector) -> None:
-        self._popen, self._logs = popen, logs
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
+    def __init__(self, pid: int, logs: LogCollector, descriptor: int | None) -> None:
+        self.pid = pid
+        self._logs, self._descriptor = logs, descriptor
+        self._status: int | None = None
 
     def poll(self) -> int | None:
-        status = self._popen.poll()
-        if status is not None:
-            self._logs.drain()
-        return status
+        return self._wait(os.WNOHANG)
 
     def kill(self) -> None:
-        self._popen.kill()
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, timeout: float | None = None) -> int:
-        return self._popen.wait(timeout)
+    def wait(self) -> int:
+        status = self._wait(0)
+        assert status is not None
+        return status
 
-
-@contextmanager
-def _stop_signals_blocked() -> Iterator[None]:
-    """A process started within inherits the mask: Ctrl-C cannot interrupt its imports."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _path_of_the_package() -> dict[str, str]:
-    """Lets a stage find the package where this process found it in the folder that `-P` leaves out: a checkout."""
-    folder = str(Path(pipeline.__file__).parents[1])
-    if sys.path[0] not in ("", folder):
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))}
+    def _wait(self, options: int) -> int | None:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+                self._logs.drain()
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+        return self._status

@@ -16,6 +16,7 @@ from pipeline.records.summary import build, write_json
 from pipeline.redact import redact
 from pipeline.runtime.configuration_watch import ConfigurationFile, ConfigurationWatch
 from pipeline.runtime.continuation import named
+from pipeline.runtime.fork_server import ForkServer
 from pipeline.runtime.heatmaps import write_heatmaps
 from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
@@ -68,7 +69,22 @@ def run(
     Raises:
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
-    out, tracks = out.absolute(), tracks and tracks.absolute()
+    with ForkServer() as fork_server:  # imports what the stages need while the run is prepared
+        return _run(
+            config, out.absolute(), tracks and tracks.absolute(), existing, on_tick, log, file, fork_server
+        )
+
+
+def _run(
+    config: Config,
+    out: Path,
+    tracks: Path | None,
+    existing: Existing,
+    on_tick: Callable[[list[ProcessState]], None],
+    log: LogSettings,
+    file: ConfigurationFile | None,
+    fork_server: ForkServer,
+) -> dict[str, StreamView]:
     config = config.model_copy(update={"model": registry.chosen(config.model)})
     written = config
     config, recorded = with_recording_times(config)
@@ -90,7 +106,7 @@ def run(
         changes = StreamChanges(written, config, recorded, opened.out, tracks=tracks is not None)
         supervisor = Supervisor(
             opened,
-            LocalEngine(opened.spec_path, collector, opened.lock),
+            LocalEngine(fork_server, opened.spec_path, collector, opened.lock),
             keep_then_show,
             ConfigurationWatch(file, changes.accept) if file is not None else None,
         )

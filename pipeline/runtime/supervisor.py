@@ -112,7 +112,7 @@ class Supervisor:
                 port = metrics.serve(self._config.metrics.host, self._config.metrics.port)
                 self._ports["supervisor"] = port
             logging.getLogger().addHandler(counter)
-            poller = Poller([router])
+            poller = Poller([router], [self._engine.ended])
             try:
                 for process in processes(self._config, self._run.spec.places):
                     self._start(process)

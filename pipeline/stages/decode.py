@@ -17,7 +17,8 @@ import cv2
 from pipeline.config.time_zone import zone_of
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.metrics.source_metrics import SourceMetrics
-from pipeline.metrics.stage_metrics import StageMetrics, StreamMetrics
+from pipeline.metrics.stage_metrics import StageMetrics
+from pipeline.metrics.stream_metrics import StreamMetrics
 from pipeline.redact import redact
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import StageContext, now
@@ -29,7 +30,7 @@ from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.message_check import MessageCheck
 from pipeline.stages.reserve import available_bytes, reserve_slots
 from pipeline.stages.source_opener import SourceOpener
-from pipeline.transport.messages import Hello, Report
+from pipeline.transport.messages import Ask, Hello, Report
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import Endpoints, Poller, RouterSocket
 from pipeline.video.camera_motion import CameraMotion
@@ -50,6 +51,8 @@ class DecodeStage:
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._hellos: dict[str, tuple[bytes, Hello]] = {}
+        self._asks: dict[bytes, Ask] = {}
+        """Worker that has asked for frames before the source was open -> its last request."""
 
     def run(self, endpoints: Endpoints) -> None:
         """Decodes until the source ends or the supervisor stops it, and serves frames until all are released.
@@ -72,6 +75,8 @@ class DecodeStage:
                 return
             reader, server = self._begin(source, stream_metrics, source_metrics)
             heartbeat.ready()
+            for peer, ask in self._asks.items():
+                server.handle(router, peer, ask)
             while heartbeat.beat(server.report, now()) and not server.finished():
                 poller.wait(GATHER_S if server.answers_wait() else 0.05)
                 with contextlib.suppress(BlockingIOError):
@@ -130,8 +135,12 @@ class DecodeStage:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
             for peer, message in router.receive_all():
-                if check.for_decoder(peer, message, self._name) and isinstance(message, Hello):
+                if not check.for_decoder(peer, message, self._name):
+                    continue
+                if isinstance(message, Hello):
                     self._hellos[message.stage] = peer, message
+                elif isinstance(message, Ask):
+                    self._asks[peer] = message
             if opener is None and len(self._hellos) == 2:
                 opener = self._opener()
         if opener.error is not None:

@@ -7,7 +7,7 @@ import time
 
 from pipeline.logs.sums import SumLog
 from pipeline.metrics.source_metrics import SourceMetrics
-from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.metrics.stream_metrics import StreamMetrics
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
 from pipeline.stages.frame_queue import FrameQueue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.metrics.stream_metrics import StreamMetrics
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
 from pipeline.stages.frame_queue import FrameQueue

@@ -6,7 +6,7 @@ import logging
 
 from pipeline.config.schema import StreamConfig
 from pipeline.metrics.rejected import IMPOSSIBLE, reject
-from pipeline.metrics.stage_metrics import StreamMetrics
+from pipeline.metrics.stream_metrics import StreamMetrics
 from pipeline.models.detections import Detections
 from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.decode_totals import DecodeTotals
@@ -80,6 +80,7 @@ class FrameServer:
         """Worker -> its identity on the socket and its unanswered request, in order of arrival."""
         self._served_s = 0.0
         self._repeated_s = 0.0
+        self._end_sent = False
         self.sink_closed = False
 
     def handle(self, router: RouterSocket, peer: bytes, message: Message) -> None:
@@ -145,7 +146,7 @@ class FrameServer:
         Args:
             router: Socket of `track`.
         """
-        if now() - self._repeated_s < HELLO_S:
+        if now() - self._repeated_s < HELLO_S and (self._end_sent or not self._at_end()):
             return
         self._repeated_s = now()
         if late := self._queue.expire_leases(now(), LEASE_TIMEOUT_S):
@@ -155,9 +156,13 @@ class FrameServer:
         for seq, frame in self._queue.quarantined():
             ref = frame.ref(seq, self._name)
             router.send(self._track, instances_of(ref, Detections.empty(), QUARANTINED))
-        if self._reader.done and not self._queue.waiting:
+        if self._at_end():
+            self._end_sent = True
             end = EndOfStream(stream=self._name, frames=self._queue.next_seq, complete=self._reader.ended)
             router.send(self._track, end)
+
+    def _at_end(self) -> bool:
+        return self._reader.done and not self._queue.waiting
 
     def answers_wait(self) -> bool:
         """Whether a worker has asked and frames gather for it."""

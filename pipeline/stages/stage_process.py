@@ -1,4 +1,4 @@
-"""One process of a run: `python -m pipeline.stages SPEC PROCESS INCARNATION`, started by the supervisor."""
+"""One process of a run, from its context to its exit status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from pipeline.errors import TallycamError
@@ -21,6 +20,37 @@ from pipeline.transport.sockets import DealerSocket, Endpoints
 log = logging.getLogger("pipeline.stages")
 
 
+def run_stage(spec_path: Path, name: str, incarnation: int) -> int:
+    """Runs one process to its end.
+
+    Args:
+        spec_path: File with the `RunSpec`.
+        name: Of the process, e.g. `decode/gate`.
+        incarnation: Of the process, from 0.
+
+    Returns:
+        The exit status, which tells the supervisor whether the end was in order.
+    """
+    parent = os.getppid()
+    spec = RunSpec.read(spec_path)
+    process = next(one for one in processes(spec.config, spec.places) if one.name == name)
+    send_logs(name, process.stream, spec.log_level, run_log_path(spec.out), spec.log_form)
+    context = context_of(spec, process, incarnation)
+    endpoints = Endpoints(spec_path.parent)
+    module, _, cls = process.stage.runs.partition(":")
+    try:
+        getattr(importlib.import_module(module), cls)(context).run(endpoints)
+    except Exception as error:
+        if not isinstance(error, TallycamError):
+            log.exception("failed: %s", _one_line(error))
+        _tell_supervisor(error, context, endpoints)
+        return 1
+    finally:
+        if os.getppid() != parent:  # the supervisor was killed and cannot clean up
+            shutil.rmtree(spec_path.parent, ignore_errors=True)
+    return 0
+
+
 def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContext:
     """The context of one process of the run.
 
@@ -29,10 +59,8 @@ def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContex
         process: Entry of `topology.processes`.
         incarnation: Of the process, from 0.
     """
-    base, offset = (
-        spec.config.metrics.port,
-        spec.places.port_offset(process.stage.name, process.index, spec.config),
-    )
+    base = spec.config.metrics.port
+    offset = spec.places.port_offset(process.stage.name, process.index, spec.config)
     return StageContext(
         name=process.name,
         index=process.index,
@@ -46,36 +74,6 @@ def context_of(spec: RunSpec, process: Process, incarnation: int) -> StageContex
         placement=spec.places,
         revision=spec.revision,
     )
-
-
-def main(arguments: list[str]) -> int:
-    """Runs one process to its end.
-
-    Args:
-        arguments: Path of the `RunSpec`, name of the process, incarnation.
-
-    Returns:
-        The exit status, which tells the supervisor whether the end was in order.
-    """
-    path, name, incarnation = Path(arguments[0]), arguments[1], int(arguments[2])
-    parent = os.getppid()
-    spec = RunSpec.read(path)
-    process = next(one for one in processes(spec.config, spec.places) if one.name == name)
-    send_logs(name, process.stream, spec.log_level, run_log_path(spec.out), spec.log_form)
-    context = context_of(spec, process, incarnation)
-    endpoints = Endpoints(path.parent)
-    module, _, cls = process.stage.runs.partition(":")
-    try:
-        getattr(importlib.import_module(module), cls)(context).run(endpoints)
-    except Exception as error:
-        if not isinstance(error, TallycamError):
-            log.exception("failed: %s", _one_line(error))
-        _tell_supervisor(error, context, endpoints)
-        return 1
-    finally:
-        if os.getppid() != parent:  # the supervisor was killed and cannot clean up
-            shutil.rmtree(path.parent, ignore_errors=True)
-    return 0
 
 
 def _tell_supervisor(error: Exception, context: StageContext, endpoints: Endpoints) -> None:
@@ -97,7 +95,3 @@ def _tell_supervisor(error: Exception, context: StageContext, endpoints: Endpoin
 def _one_line(error: Exception) -> str:
     text = str(error) if isinstance(error, TallycamError) else f"{type(error).__name__}: {error}"
     return next(iter(text.strip().splitlines()), type(error).__name__)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
