@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.running import STAGES, Command, counts, frames_of, log_size, scene, summary, tallycam, wait_until
+from tests.running import (
+    STAGES,
+    Command,
+    command_line,
+    counts,
+    frames_of,
+    log_size,
+    run_log,
+    scene,
+    summary,
+    tallycam,
+    wait_until,
+)
 
 FRAMES = 400
 
@@ -68,6 +80,42 @@ def test_counts_after_two_kills_are_those_of_a_run_without_one(
     assert (out / "rows.txt").read_text() == (calm / "rows.txt").read_text()
     assert frames_of(out / "gate.mp4") > FRAMES * (0.2 if stage == "sink" else 0.9)
     assert not list(out.glob("*.part"))
+
+
+@pytest.mark.slow
+def test_kills_where_no_sink_takes_the_frames_change_no_count_either(
+    undisturbed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config, calm = undisturbed
+    out, whole = tmp_path / "out", log_size(calm)
+    with Command("run", config, "--out", out, "--set", "output.video.codec=none") as command:
+        for part, name in ((0.1, "decode/gate"), (0.4, "track/0"), (0.7, "segment/0")):
+            wait_until(lambda part=part: logged(out, round(whole * part)), what="the log to grow")
+            command.stage(name, not_pid=command.kill(name))
+        assert not any("sink/gate" in command_line(pid) for pid in command.children())
+        code, _, err = command.finish()
+    assert code == 0, err
+    assert counts(out) == counts(calm)
+    assert events(out) == events(calm)
+    frames = summary(out)
+    assert frames["fps"] > 0 and frames["latency_ms"]["p99"] > 0 and frames["media_s"] > 0
+
+
+@pytest.mark.slow
+def test_stages_outlive_the_process_that_forked_them_and_are_restarted_by_its_successor(
+    undisturbed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config, calm = undisturbed
+    out, whole = tmp_path / "out", log_size(calm)
+    with Command("run", config, "--out", out, "--set", "output.video.codec=none") as command:
+        wait_until(lambda: logged(out, round(whole * 0.1)), what="the log to grow")
+        command.kill("fork-server")
+        killed = command.kill("decode/gate")
+        command.stage("decode/gate", not_pid=killed)
+        code, _, err = command.finish()
+    assert code == 0, err
+    assert run_log(out).count("restarted") == 1  # the decoder: the others have not noticed
+    assert counts(out) == counts(calm)
 
 
 @pytest.mark.slow

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.paced_model import GO
 from tests.running import Command, log_size, run_log, scene, summary, tallycam, wait_until
 
 FRAMES = 700
-OTHERS = ("decode/gate", "sink/gate", "segment/0", "track/0")
+OTHERS = ("decode/gate", "segment/0", "track/0")
 
 
-def paced(folder: Path, frames: int = FRAMES, **changes: Any) -> Path:
-    """A configuration with the recording `gate`, which takes its time."""
+def paced(folder: Path, frames: int = FRAMES, *, codec: str = "none", **changes: Any) -> Path:
+    """A configuration with the recording `gate`, which takes its time. Only with a video it has a `sink`."""
     path = scene(folder, frames, **changes)
     config = yaml.safe_load(path.read_text())
     config["model"] = {"name": "tests.paced_model:Paced", "batch": 4}
-    config["output"] = {"video": {"codec": "none"}}
+    config["output"] = {"video": {"codec": codec, "preset": "ultrafast"}}
     path.write_text(yaml.safe_dump(config))
     return path
 
@@ -48,13 +49,14 @@ def rewrite(path: Path, text: str) -> None:
 
 @pytest.mark.slow
 def test_a_stream_comes_changes_and_goes_and_the_other_one_keeps_its_processes_and_every_frame(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, out = paced(tmp_path), tmp_path / "out"
+    monkeypatch.setenv(GO, str(tmp_path / "go"))
+    config, out = paced(tmp_path, codec="h264"), tmp_path / "out"
     live = ("--set", "realtime=true", "--set", "loop=true")
     with Command("run", config, "--out", out) as command:
         wait_until(lambda: log_size(out) > 0)
-        pids = {name: command.stage(name) for name in OTHERS}
+        pids = {name: command.stage(name) for name in (*OTHERS, "sink/gate")}
         stream("add", out, "yard", tmp_path / "clip.mp4", "--line", "door=0.5,1,0.5,0", *live)
         wait_until(lambda: log_size(out, "yard") > 0)
         assert stream("ls", out).splitlines()[1].split()[:2] == ["yard", "connected"]
@@ -68,7 +70,8 @@ def test_a_stream_comes_changes_and_goes_and_the_other_one_keeps_its_processes_a
 
         stream("rm", out, "yard")
         assert not {pid for pid in (*first.values(), *second.values()) if Path(f"/proc/{pid}").exists()}
-        assert {name: command.stage(name) for name in OTHERS} == pids
+        assert {name: command.stage(name) for name in pids} == pids
+        (tmp_path / "go").touch()
         code, _, err = command.finish()
     assert code == 0, err
     assert "yard" not in config.read_text()

@@ -81,7 +81,7 @@ class LiveTable:
                 away = f", source {view.state}" if view.state in (CONNECTING, STALLED, RETRYING) else ""
                 away = away or (f", camera {view.condition}" if view.condition else "")
                 self._say(
-                    f"{name}: {view.counts.frames}{of} frames, {view.fps:.1f} fps{left}{away}; {_first(view)}"
+                    f"{name}: {view.counts.frames}{of} frames, {view.pace.fps:.1f} fps{left}{away}; {_first(view)}"
                 )
 
     def _say(self, line: str) -> None:
@@ -105,7 +105,7 @@ class LiveTable:
                 _progress(view),
                 f"{rate_in:.1f}",
                 f"{rate_out:.1f}",
-                f"{view.p50_ms:.0f}/{view.p99_ms:.0f} ms",
+                f"{view.pace.p50_ms:.0f}/{view.pace.p99_ms:.0f} ms",
                 str(sum(view.dropped.values())),
                 *(view.counts.live.get(column, "") for column in counted),
             )
@@ -117,7 +117,7 @@ class LiveTable:
         """Frames per second, decoded and written, over about the last second."""
         now_s = time.monotonic()
         key_in, key_out = f"{name}/in", f"{name}/out"
-        return self._rate(key_in, view.decoded, now_s), self._rate(key_out, view.written, now_s)
+        return self._rate(key_in, view.decoded, now_s), self._rate(key_out, view.pace.frames, now_s)
 
     def _rate(self, key: str, total: int, now_s: float) -> float:
         since_s, before, rate = self._before.get(key, (now_s, total, 0.0))
@@ -188,7 +188,7 @@ def _progress(view: StreamView) -> RenderableType:
         lasts_s = max(0.0, time.time() - view.condition_since_s)
         return Text(f"camera {view.condition} {_time(lasts_s)}", style="yellow")
     if view.live or not view.frames:
-        return Text(f"{'live ' if view.live else ''}{_time(view.pts_s)}")
+        return Text(f"{'live ' if view.live else ''}{_time(view.pace.pts_s)}")
     left_s = _left_s(view)
     line = Table.grid(padding=(0, 1))
     line.add_row(
@@ -201,9 +201,9 @@ def _progress(view: StreamView) -> RenderableType:
 
 
 def _left_s(view: StreamView) -> float:
-    if view.live or not view.frames or view.fps <= 0:
+    if view.live or not view.frames or view.pace.fps <= 0:
         return 0.0
-    return max(0.0, view.frames - view.counts.frames) / view.fps
+    return max(0.0, view.frames - view.counts.frames) / view.pace.fps
 
 
 def _first(view: StreamView) -> str:

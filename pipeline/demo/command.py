@@ -146,7 +146,7 @@ def speed(view: StreamView, truth: SceneTruth) -> float:
         view: What was counted.
         truth: What is true of the scene.
     """
-    return view.fps / truth.fps
+    return view.pace.fps / truth.fps
 
 
 def verdict(scores: list[Score], ratio: float) -> str:

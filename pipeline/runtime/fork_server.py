@@ -40,7 +40,7 @@ ANSWER_S = 60.0
 """Longest time for an answer, the first one includes all imports; then the fork server is replaced."""
 IMPORTED_TOO = ("pipeline.sinks.event_outlet",)
 """Modules that a stage imports late, and always."""
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _MESSAGE_BYTES = 64 * 1024
 
 
@@ -63,7 +63,8 @@ class ForkServer:
     """The supervisor's side. The fork server is started at once, so that it imports while the run is prepared."""
 
     def __init__(self) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._adopted_before = _adopts()
+        _adopt(True)
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:  # inherited, it would lose the exit statuses
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._launch()
@@ -87,7 +88,7 @@ class ForkServer:
         try:
             return self._ask(request, descriptors)
         except (ConnectionError, TimeoutError):  # it was killed, or stopped: the next one has to do
-            self.close()
+            self._end()
             self._launch()
         try:
             return self._ask(request, descriptors)
@@ -96,9 +97,8 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the fork server; what it has started goes on."""
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
+        self._end()
+        _adopt(self._adopted_before)
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +123,11 @@ class ForkServer:
             )
         self._socket = ours
 
+    def _end(self) -> None:
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
     def _ask(self, request: Request, descriptors: Sequence[int]) -> int:
         socket.send_fds(self._socket, [msgspec.msgpack.encode(request)], list(descriptors))
         data = self._socket.recv(_MESSAGE_BYTES)
@@ -132,6 +137,17 @@ class ForkServer:
         if answer.error:
             raise OSError(answer.error, os.strerror(answer.error))
         return answer.pid
+
+
+def _adopts() -> bool:
+    """Whether this process adopts those whose parents have ended."""
+    flag = ctypes.c_int()
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0)
+    return bool(flag.value)
+
+
+def _adopt(adopts: bool) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
 
 
 def serve(requests: socket.socket, supervisor: int) -> int:

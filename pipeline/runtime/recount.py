@@ -18,7 +18,7 @@ from pipeline.runtime.object_masks import mask_writer
 from pipeline.runtime.preflight import check_classes
 from pipeline.runtime.results import StreamView
 from pipeline.runtime.time_span import time_span
-from pipeline.transport.messages import Instances
+from pipeline.transport.messages import Instances, Pace
 
 
 def recount(
@@ -63,7 +63,7 @@ def recount(
     for instances in records:
         counter.update(filtered(instances, keep))
         view.decoded += 1
-        view.pts_s = instances.pts_s
+        view.pace = Pace(pts_s=instances.pts_s)
     if not view.decoded and (begin or end):
         raise ConfigError(
             f"--from, --to: {log} has no frames between {begin or 'its beginning'} and {end or 'its end'}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.records.summary import StreamSummary
 from pipeline.runtime.process_state import ProcessState
 from pipeline.stages.topology import Process
-from pipeline.transport.messages import STATIC
+from pipeline.transport.messages import STATIC, Pace
 from pipeline.transport.totals import StreamTotals
 from pipeline.video.sources.recording_time import RecordingTime
 
@@ -28,10 +28,7 @@ class StreamView:
         live: whether the source is live.
         source_fps, duration_s: of the source; 0 if unknown.
         counts: what was counted.
-        written: frames that left the pipeline.
-        fps: of these, per second of wall time.
-        p50_ms, p99_ms: quantiles of the time from decoding a frame to the end of the pipeline.
-        pts_s: media time of the last frame.
+        pace: how its frames leave the pipeline.
         queued: frames under way.
         ended: the source came to its end; False while it goes on, and where the run was stopped before.
         state: of the source, one of `video.sources.source.STATES`; empty before it is known.
@@ -50,11 +47,7 @@ class StreamView:
     source_fps: float = 0.0
     duration_s: float = 0.0
     counts: StreamTotals = field(default_factory=StreamTotals)
-    written: int = 0
-    fps: float = 0.0
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
-    pts_s: float = 0.0
+    pace: Pace = field(default_factory=Pace)
     queued: int = 0
     ended: bool = True
     state: str = ""
@@ -76,11 +69,11 @@ class StreamView:
             dropped=Counter(self.dropped) + Counter(skipped),
             static=self.counts.skipped.get(STATIC, 0),
             counts=self.counts.summary,
-            fps=round(self.fps, 3) if self.written else None,
-            latency_ms={"p50": round(self.p50_ms, 3), "p99": round(self.p99_ms, 3)},
+            fps=round(self.pace.fps, 3) if self.pace.frames else None,
+            latency_ms={"p50": round(self.pace.p50_ms, 3), "p99": round(self.pace.p99_ms, 3)},
             extra={
                 "source": source,
-                "media_s": round(self.pts_s, 6),
+                "media_s": round(self.pace.pts_s, 6),
                 "damage": {"errors": self.damaged, "last": self.trouble},
                 "reconnects": self.reconnects,
             }
@@ -98,7 +91,7 @@ class StreamView:
         return {
             "frames": self.counts.frames,
             "of": self.frames or None,
-            "media_s": round(self.pts_s, 6),
+            "media_s": round(self.pace.pts_s, 6),
         }
 
 
@@ -146,12 +139,9 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         for name, counts in report.streams.items():
             if name in result:  # a stream that was removed has a last report here
                 result[name].counts = counts
-    elif process.stage.name == "sink":
-        view = result[process.label]
-        view.written = report.frames_out
-        view.fps = values.get("fps", 0.0)
-        view.p50_ms, view.p99_ms = values.get("p50_ms", 0.0), values.get("p99_ms", 0.0)
-        view.pts_s = values.get("pts_s", 0.0)
+    for name, pace in report.paces.items():
+        if name in result:
+            result[name].pace = pace
 
 
 def device(entries: Iterable[ProcessState]) -> str:

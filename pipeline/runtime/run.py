@@ -18,6 +18,7 @@ from pipeline.runtime.configuration_watch import ConfigurationFile, Configuratio
 from pipeline.runtime.continuation import named
 from pipeline.runtime.fork_server import ForkServer
 from pipeline.runtime.heatmaps import write_heatmaps
+from pipeline.runtime.limits import raise_file_limit
 from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
 from pipeline.runtime.private import private_results
@@ -69,6 +70,7 @@ def run(
     Raises:
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
+    raise_file_limit(len(config.streams))  # the stages inherit it
     with ForkServer() as fork_server:  # imports what the stages need while the run is prepared
         return _run(
             config, out.absolute(), tracks and tracks.absolute(), existing, on_tick, log, file, fork_server

@@ -128,26 +128,32 @@ class StreamUpdates:
 
     def _ended(self, name: str, router: RouterSocket, now_s: float) -> bool:
         """Whether the processes of a stream have ended; asks them to: the decoder first, since the sink ends it."""
-        decode, sink = self._table[f"decode/{name}"], self._table[f"sink/{name}"]
+        decode, *sinks = self._of_stream(name)
         late = now_s - self._began_s > self._drain_s
-        for entry in (decode, sink):
+        for entry in (decode, *sinks):
             entry.leaving, entry.retry_s = True, None
             if late and not entry.ended:
                 entry.handle.kill()
         if not decode.ended:
             _send(router, decode, Stop(drain=True))
             return False
-        if not sink.ended:
-            _send(router, sink, Stop(drain=False))
-        return sink.ended
+        for sink in sinks:
+            if not sink.ended:
+                _send(router, sink, Stop(drain=False))
+        return all(sink.ended for sink in sinks)
+
+    def _of_stream(self, name: str) -> list[ProcessState]:
+        """The processes of a stream, the decoder first."""
+        return [entry for entry in self._table.values() if entry.process.stream == name]
 
     def _remove(self, streams: Mapping[str, StreamConfig]) -> None:
         """Takes the entries of the streams that have ended out of the table."""
         found = views(self._table.values())
         for name in self.leaving:
             self.removed[name] = RemovedStream(found[name], streams[name].source)
-            for process in (f"decode/{name}", f"sink/{name}"):
-                self.next_incarnation[process] = self._table.pop(process).incarnation + 1
+            for entry in self._of_stream(name):
+                self.next_incarnation[entry.process.name] = entry.incarnation + 1
+                del self._table[entry.process.name]
         self.leaving = []
 
     def _take_last_counts(self) -> None:

@@ -139,6 +139,20 @@ SINKS = (
 """THE table of sinks, in the order in which they get frames and events."""
 
 
+def wants_frames(config: Config) -> bool:
+    """Whether any sink takes frames.
+
+    Args:
+        config: Of the run.
+
+    Raises:
+        ConfigError: As `check_sinks`.
+    """
+    return bool(_wanted(config, "frames")) or any(
+        hasattr(cls, "write_frame") for cls, _ in _configured(config).values()
+    )
+
+
 def frame_sinks(
     config: Config, context: SinkContext, counts: Callable[[str], SinkCounts]
 ) -> list[ManagedFrameSink]:

@@ -51,6 +51,8 @@ class DecodeStage:
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._hellos: dict[str, tuple[bytes, Hello]] = {}
+        self._followers = {"track", "sink"} if context.places.sinks else {"track"}
+        """Stages whose positions say where to begin."""
         self._asks: dict[bytes, Ask] = {}
         """Worker that has asked for frames before the source was open -> its last request."""
 
@@ -141,7 +143,7 @@ class DecodeStage:
                     self._hellos[message.stage] = peer, message
                 elif isinstance(message, Ask):
                     self._asks[peer] = message
-            if opener is None and len(self._hellos) == 2:
+            if opener is None and self._hellos.keys() >= self._followers:
                 opener = self._opener()
         if opener.error is not None:
             raise opener.error
@@ -169,9 +171,10 @@ class DecodeStage:
 
     def _first_needed(self) -> tuple[Hello, FramePosition | None]:
         """The stage that is farther behind, and the last frame that it has finished with."""
-        _, track = self._hellos["track"]
-        _, sink = self._hellos["sink"]
-        first = track if sink.next_seq < 0 or track.next_seq <= sink.next_seq else sink
+        _, first = self._hellos["track"]
+        if "sink" in self._followers:
+            _, sink = self._hellos["sink"]
+            first = first if sink.next_seq < 0 or first.next_seq <= sink.next_seq else sink
         position = FramePosition(first.last_index, first.pts_s, first.epoch) if first.next_seq > 0 else None
         return first, position
 

@@ -53,7 +53,7 @@ class FrameServer:
         context: Of the process.
 
     Attributes:
-        sink_closed: The sink has written all frames and closed its output.
+        stream_closed: All frames are counted, and the sink has written them and closed its output.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FrameServer:
         self._queue, self._reader, self._metrics = queue, reader, metrics
         self._track, self._track_incarnation = track, track_incarnation
         self._out, self._check = context.out, MessageCheck(context.config, context.places)
-        self._incarnation = context.incarnation
+        self._incarnation, self._sinks = context.incarnation, context.places.sinks
         self._first_seq = queue.next_seq
         self._totals = totals
         self._asks: dict[str, tuple[bytes, Ask]] = {}
@@ -81,7 +81,7 @@ class FrameServer:
         self._served_s = 0.0
         self._repeated_s = 0.0
         self._end_sent = False
-        self.sink_closed = False
+        self.stream_closed = False
 
     def handle(self, router: RouterSocket, peer: bytes, message: Message) -> None:
         """Processes one message.
@@ -101,7 +101,7 @@ class FrameServer:
             self._note_worker(message)
             self._asks[message.worker] = (peer, message)
         elif isinstance(message, Accepted):
-            self._queue.accepted(message.seq)
+            self._accepted(message.seq)
         elif isinstance(message, Released):
             self._queue.released(message.seq)
         elif isinstance(message, Hello) and message.stage == "track":
@@ -111,7 +111,7 @@ class FrameServer:
                 self._queue.released(message.next_seq - 1)
             router.send(peer, self._ring_info())
         elif isinstance(message, EndOfStream):
-            self.sink_closed = True
+            self.stream_closed = True
 
     def lease(self, router: RouterSocket) -> None:
         """Leases frames to the workers, in the order of their requests.
@@ -174,7 +174,7 @@ class FrameServer:
 
     def finished(self) -> bool:
         """Whether every frame is written and its slot free."""
-        return self.sink_closed and self._queue.idle
+        return self.stream_closed and self._queue.idle
 
     def log_end(self) -> None:
         """Logs the last sums."""
@@ -214,7 +214,13 @@ class FrameServer:
             if again:
                 log.info("track was restarted: %s leased again", _frames(again))
         self._track, self._track_incarnation = peer, hello.incarnation
-        self._queue.accepted(hello.next_seq - 1)
+        self._accepted(hello.next_seq - 1)
+
+    def _accepted(self, to_seq: int) -> None:
+        """Ends leases; without a sink nothing needs the pixels any more."""
+        self._queue.accepted(to_seq)
+        if not self._sinks:
+            self._queue.released(to_seq)
 
     def _ring_info(self) -> RingInfo:
         ring = self._reader.ring

@@ -29,6 +29,7 @@ class MessageCheck:
         table = processes(config, placement)
         self._names = {process.name for process in table}
         self._trackers = {process.name for process in table if process.stage.name == "track"}
+        self._sinks = placement.sinks
 
     def for_decoder(self, peer: bytes, message: Message, stream: str) -> bool:
         """Whether a decoder may process a message, apart from frame numbers, which its queue knows.
@@ -51,8 +52,9 @@ class MessageCheck:
             if not from_track and not (message.stage == "sink" and sender == f"sink/{stream}"):
                 return _no(UNKNOWN_SENDER)
             return -1 <= message.next_seq <= MAX_NUMBER or _no(IMPOSSIBLE)
-        if isinstance(message, EndOfStream) and sender != f"sink/{stream}":
-            return _no(UNKNOWN_SENDER)
+        if isinstance(message, EndOfStream):
+            last = sender == f"sink/{stream}" if self._sinks else sender in self._trackers
+            return last or _no(UNKNOWN_SENDER)
         return sender in self._names or _no(UNKNOWN_SENDER)
 
     def for_track(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config.schema import Config
+from pipeline.sinks.sink_table import wants_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,14 @@ class Placement:
         numbers: Stream -> its number, which names its socket; one that was removed keeps it.
         trackers: Number of tracking processes.
         first: Number of streams with which the command began.
+        sinks: Whether anything takes the frames of the streams. If not, they have no `sink` process: a frame leaves
+            the pipeline when it is counted.
     """
 
     numbers: Mapping[str, int]
     trackers: int
     first: int
+    sinks: bool = True
 
     @classmethod
     def of(cls, config: Config) -> Placement:
@@ -30,7 +34,8 @@ class Placement:
             config: Of the run.
         """
         numbers = {name: number for number, name in enumerate(config.streams)}
-        return cls(numbers, min(config.tracker.workers, len(numbers)), len(numbers))
+        trackers = min(config.tracker.workers, len(numbers))
+        return cls(numbers, trackers, len(numbers), wants_frames(config))
 
     def following(self, config: Config) -> Placement:
         """The places after a change: new streams get the next numbers.
@@ -40,7 +45,7 @@ class Placement:
         """
         new = [name for name in config.streams if name not in self.numbers]
         added = {name: len(self.numbers) + place for place, name in enumerate(new)}
-        return Placement({**self.numbers, **added}, self.trackers, self.first)
+        return replace(self, numbers={**self.numbers, **added})
 
     def tracker_of(self, stream: str) -> int:
         """Number of the tracking process of a stream.

@@ -11,7 +11,6 @@ import msgspec
 from pipeline.config.time_zone import zone_of
 from pipeline.logs.libav import show_libav_warnings
 from pipeline.logs.sums import SumLog
-from pipeline.metrics.quantiles import QuantileSketch
 from pipeline.metrics.rejected import UNKNOWN_STREAM, reject
 from pipeline.metrics.stage_metrics import StageMetrics
 from pipeline.sinks.frame_writer import FrameWriter
@@ -21,6 +20,7 @@ from pipeline.stages.context import HELLO_S, StageContext, now
 from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.ring_reader import RingReader
 from pipeline.stages.sink_backlog import SinkBacklog
+from pipeline.stages.stream_pace import PaceMeter
 from pipeline.transport.messages import EndOfStream, FrameTracks, Hello, Released, Report, RingInfo, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller
 from pipeline.video.overlay import Overlay
@@ -66,9 +66,7 @@ class SinkStage:
         self._asked_s = 0.0
         self._asked_to = 0
         """First frame beyond the last request."""
-        self._latency = QuantileSketch()
-        self._frames = 0
-        self._first_s = self._last_s = 0.0
+        self._pace = PaceMeter()
         self._dropped: dict[str, int] = {}
         self._drop_log = SumLog("frames missing in the video", now())
 
@@ -260,33 +258,22 @@ class SinkStage:
         return all(sink.closed() for sink in self._sinks)
 
     def _count(self, tracks: FrameTracks, start_s: float) -> None:
-        latency_s = max(0.0, time.time() - tracks.wall_s)
-        self._latency.add(latency_s)
         self._metrics.frames_out()
         self._metrics.processing(now() - start_s)
-        self._metrics.end_to_end(latency_s)
+        self._metrics.end_to_end(self._pace.frame(tracks.wall_s, tracks.pts_s))
         self._metrics.queue(len(self._pending))
-        self._frames += 1
-        self._last_s = now()
-        self._first_s = self._first_s or start_s
 
     def _log_drops(self, *, at_once: bool = False) -> None:
         if line := self._drop_log.due(self._dropped, now(), at_once=at_once):
             log.info(line)
 
     def _report(self) -> Report:
-        spent_s = self._last_s - self._first_s
-        values = {
-            "fps": (self._frames - 1) / spent_s if spent_s > 0 else 0.0,
-            "p50_ms": 1e3 * self._latency.quantile(0.5),
-            "p99_ms": 1e3 * self._latency.quantile(0.99),
-            "pts_s": self._last.pts_s if self._last else 0.0,
-        }
+        pace = self._pace.pace()
         addresses = [address for sink in self._sinks if (address := getattr(sink, "address", ""))]
         return Report(
-            frames_in=self._frames,
-            frames_out=self._frames,
+            frames_in=pace.frames,
+            frames_out=pace.frames,
             dropped=dict(self._dropped),
-            values=values,
             texts={"live": addresses[0]} if addresses else {},
+            paces={self._name: pace},
         )

@@ -20,6 +20,7 @@ class Stage:
         writes: what it hands to other stages.
         per: one process for each stream, segmentation worker or tracking process.
         runs: `module:Class`; the class has `run(endpoints)`.
+        optional: It is left out where no sink takes frames.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Stage:
     writes: tuple[str, ...]
     per: Per
     runs: str
+    optional: bool = False
 
 
 STAGES = (
@@ -35,7 +37,14 @@ STAGES = (
     Stage(
         "track", ("instances",), ("tracks", "events"), per="tracker", runs="pipeline.stages.track:TrackStage"
     ),
-    Stage("sink", ("frames", "tracks"), ("video",), per="stream", runs="pipeline.stages.sink:SinkStage"),
+    Stage(
+        "sink",
+        ("frames", "tracks"),
+        ("video",),
+        per="stream",
+        runs="pipeline.stages.sink:SinkStage",
+        optional=True,
+    ),
 )
 """Name, what it reads, what it writes, how many, where its class is."""
 OUTPUTS = ("video", "events")
@@ -74,7 +83,8 @@ def processes(config: Config, placement: Placement) -> tuple[Process, ...]:
         "worker": [(i, str(i)) for i in range(config.model.workers)],
         "tracker": [(i, str(i)) for i in range(placement.trackers)],
     }
-    return tuple(Process(stage, index, label) for stage in STAGES for index, label in labels[stage.per])
+    stages = [stage for stage in STAGES if placement.sinks or not stage.optional]
+    return tuple(Process(stage, index, label) for stage in stages for index, label in labels[stage.per])
 
 
 def _check() -> None:

@@ -15,6 +15,7 @@ from pipeline.stages.heartbeat import Heartbeat
 from pipeline.stages.message_check import MessageCheck
 from pipeline.stages.run_spec import RunSpec
 from pipeline.stages.sink_requests import SinkRequests
+from pipeline.stages.stream_pace import PaceMeter
 from pipeline.stages.stream_state import StreamState
 from pipeline.transport.messages import Accepted, EndOfStream, Hello, Instances, Message, Report, Want
 from pipeline.transport.sockets import DealerSocket, Endpoints, Poller, RouterSocket
@@ -37,6 +38,9 @@ class TrackStage:
         self._check = MessageCheck(context.config, context.places)
         self._headers: dict[str, LogHeader] = {}
         self._requests: dict[str, SinkRequests] = {}
+        self._paces: dict[str, PaceMeter] = {}
+        self._end_sent_s: dict[str, float] = {}
+        """Stream that is counted to its end and has no sink -> when its decoder was told."""
         self._last_totals: dict[str, StreamTotals] = {}
         """Stream that was removed -> its counts."""
         self._frames_in = 0
@@ -92,6 +96,7 @@ class TrackStage:
                 if state.ending is not None:
                     state.end(state.ending)
             self._send_tracks(router, metrics)
+            self._send_ends()
             self._write_events(sinks)
             for state in self._states.values():
                 state.keep()
@@ -122,6 +127,7 @@ class TrackStage:
                 write_events=lambda: self._write_events(sinks, at_once=True),
                 sync_events=lambda: _sync(sinks),
             )
+            self._paces[name] = PaceMeter()
             number = context.places.numbers[name]
             self._decoders[name] = DealerSocket(endpoints.stream(number), context.identity)
 
@@ -141,6 +147,7 @@ class TrackStage:
             self._decoders.pop(name).close()
             del self._headers[name]
             self._requests.pop(name, None)
+            self._end_sent_s.pop(name, None)
         self._context = self._context.following(spec)
         self._check = MessageCheck(spec.config, spec.places)
         self._serve_streams(endpoints, heartbeat, sinks)
@@ -181,7 +188,7 @@ class TrackStage:
             self._frames += taken
             stream.frames_out(taken)
             stream.processing((now() - start_s) / taken)
-            stream.end_to_end(max(0.0, time.time() - instances.wall_s))
+            stream.end_to_end(self._paces[instances.stream].frame(instances.wall_s, instances.pts_s))
 
     def _say_hello(self) -> None:
         """Reports to the decoders, every `HELLO_S`, which frame is needed next: they may have been restarted."""
@@ -218,6 +225,15 @@ class TrackStage:
             if now() - requests.end_sent_s > HELLO_S:
                 requests.end_sent_s = now()
                 router.send(requests.peer, end)
+
+    def _send_ends(self) -> None:
+        """Tells the decoders of streams without a sink, until they end, that all frames are counted."""
+        for name, state in self._states.items():
+            if self._context.places.sinks or state.ending is None or not state.finished:
+                continue
+            if now() - self._end_sent_s.get(name, 0.0) > HELLO_S:
+                self._end_sent_s[name] = now()
+                self._decoders[name].send(state.ending)
 
     def _write_events(self, sinks: Sequence[ManagedEventSink], *, at_once: bool = False) -> None:
         if not at_once and now() - self._written_s < WRITE_EVENTS_S:
@@ -274,6 +290,8 @@ class TrackStage:
         report = Report(frames_in=self._frames_in, frames_out=self._frames, streams=dict(self._last_totals))
         for name, state in self._states.items():
             report.streams[name] = state.totals()
+            if not self._context.places.sinks:
+                report.paces[name] = self._paces[name].pace()
         return report
 
 

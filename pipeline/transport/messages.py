@@ -282,6 +282,21 @@ class EndOfStream(Message, frozen=True, kw_only=True, array_like=True, eq=False)
     """False: the source was stopped before its end. Pending decisions are left open, so that the run can be resumed."""
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How the frames of one stream leave the pipeline."""
+
+    frames: int = 0
+    """Frames that have left it."""
+    fps: float = 0.0
+    """Frames a second of wall time."""
+    p50_ms: float = 0.0
+    """Median time from decoding a frame to the end of the pipeline."""
+    p99_ms: float = 0.0
+    """Its 99th percentile."""
+    pts_s: float = 0.0
+    """Media time of the last frame, seconds."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """State of a stage, sent with each heartbeat. Totals count from the start of the run as far as known."""
 
@@ -295,6 +310,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Stage-specific texts, e.g. `device`."""
     streams: dict[str, StreamTotals] = {}
     """Stream -> what was counted in it, from `track`."""
+    paces: dict[str, Pace] = {}
+    """Stream -> how its frames leave the pipeline: from `sink`, or from `track` where the stream has none."""
 
 
 class Beat(Message, frozen=True, kw_only=True, array_like=True, eq=False):
