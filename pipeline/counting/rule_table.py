@@ -23,6 +23,7 @@ from pipeline.config.fields import ConfigModel
 from pipeline.config.schema import RuleConfig, StreamConfig
 from pipeline.config.validation import describe
 from pipeline.counting.counted_stream import CountedStream
+from pipeline.counting.guarded_rule import GuardedRule
 from pipeline.counting.rule import CountingRule
 from pipeline.errors import ConfigError
 from pipeline.redact import shown
@@ -62,8 +63,8 @@ _RESERVED = ("line", "zone")
 """Kinds of events, which no rule of one's own may be called; nor may it have the name of a built-in rule."""
 
 
-def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[CountingRule]]:
-    """The built-in rules of a stream, and those that its configuration names.
+def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[GuardedRule]]:
+    """The built-in rules of a stream, and those that its configuration names, each with a guard.
 
     Args:
         stream: passed to each rule.
@@ -73,7 +74,7 @@ def make_rules(stream: CountedStream) -> tuple[list[CountingRule], list[Counting
     """
     built_in = [_imported(kind.rule, kind.name)(stream, kind.name, {}) for kind in RULES if kind.built_in]
     others = [
-        rule(stream, name, settings)
+        GuardedRule(rule(stream, name, settings), f"streams.{stream.name}.rules.{name}")
         for name, (rule, settings) in _configured(stream.name, stream.config).items()
     ]
     return built_in, others

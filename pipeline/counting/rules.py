@@ -40,7 +40,10 @@ class CountingRules:
         built_in = [rule for rule in built_in if pictures or not rule.picture_only]
         self._built_in, self._others = built_in, others
         self._rules: Sequence[CountingRule] = (*built_in, *others)
-        self._of_all_classes = [rule for rule in self._rules if rule.all_classes]
+        self._of_all_classes = [
+            *(rule for rule in built_in if rule.all_classes),
+            *(rule for rule in others if rule.receives_all_classes),
+        ]
         self._of_frames = [rule for rule in self._rules if type(rule).frame is not CountingRule.frame]
         self._of_all_objects = [
             rule for rule in self._rules if type(rule).frame_objects is not CountingRule.frame_objects

@@ -118,7 +118,8 @@ def matters(key: str, stream: str) -> bool:
 def _is_complete(out: Path, streams: list[str]) -> bool:
     try:
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-        return summary["complete"] is True and set(streams) <= summary["streams"].keys()
+        delivered = not summary.get("events_waiting")  # those that wait are delivered by the next run
+        return summary["complete"] is True and delivered and set(streams) <= summary["streams"].keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 

@@ -111,7 +111,7 @@ def check_filter(known: tuple[str, ...], where: str, part: FilterConfig) -> None
 
 
 def check_source(name: str, stream: StreamConfig) -> None:
-    """Open the source of the stream `name` and close it again, if it is on disk.
+    """Open the source of the stream `name` and close it again, if it can be read again.
 
     Cameras and URLs are not tried: they may come up later, and a run waits for them.
 
@@ -130,7 +130,7 @@ def check_source(name: str, stream: StreamConfig) -> None:
                 f"{target}: is a photo, expected a video; `tallycam image {target}` finds the objects of photos, "
                 "and a folder of numbered images is read as a video"
             )
-        if kind.on_disk:
+        if kind.replayable:
             open_source(stream, stop=threading.Event()).close()
     except SourceError as error:
         raise SourceError(f"streams.{name}.source: {error}") from None

@@ -154,6 +154,15 @@ def device(entries: Iterable[ProcessState]) -> str:
     return ", ".join(sorted(word for word in words if word))
 
 
+def events_waiting(entries: Iterable[ProcessState]) -> int:
+    """Number of events that are counted and on the disk, but not yet where they have to go.
+
+    Args:
+        entries: Of all processes.
+    """
+    return sum(int(entry.report.values.get("events_waiting", 0)) for entry in entries)
+
+
 def restarts(entries: Iterable[ProcessState]) -> dict[str, int]:
     """Process -> number of restarts, for those that were restarted.
 

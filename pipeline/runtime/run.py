@@ -23,7 +23,7 @@ from pipeline.runtime.local_engine import LocalEngine
 from pipeline.runtime.preflight import check, check_source
 from pipeline.runtime.private import private_results
 from pipeline.runtime.process_state import ProcessState
-from pipeline.runtime.results import StreamView, device, restarts, views
+from pipeline.runtime.results import StreamView, device, events_waiting, restarts, views
 from pipeline.runtime.run_folder import Existing, Run, check_folder, open_run
 from pipeline.runtime.run_log import DEFAULT_LOG, LogSettings, run_log
 from pipeline.runtime.stream_changes import StreamChanges
@@ -149,6 +149,7 @@ def _write_results(
         ended=_utc(time.time()),
         device=device(entries),
         restarts=restarts(entries),
+        events_waiting=events_waiting(entries),
     )
     write_json(opened.out / "summary.json", summary)
     write_heatmaps(config, opened.out)

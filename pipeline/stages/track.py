@@ -49,6 +49,8 @@ class TrackStage:
         self._written_s = 0.0
         self._shown_s = 0.0
         self._delivery_s = 0.0
+        self._backlog = 0
+        """Events that are not delivered yet."""
         self._heat_s = now()
 
     def run(self, endpoints: Endpoints) -> None:
@@ -107,7 +109,7 @@ class TrackStage:
         for state in self._states.values():
             state.close()
         self._close(sinks, heartbeat)
-        self._show_delivery(sinks, events)
+        self._show_delivery(sinks, events, at_once=True)
         heartbeat.done(self._report())
 
     def _serve_streams(
@@ -260,14 +262,17 @@ class TrackStage:
         for name, state in self._states.items():
             metrics.counts(name, state.totals().series)
 
-    def _show_delivery(self, sinks: Sequence[ManagedEventSink], metrics: EventMetrics) -> None:
-        if now() - self._delivery_s < SHOW_COUNTS_S:
+    def _show_delivery(
+        self, sinks: Sequence[ManagedEventSink], metrics: EventMetrics, *, at_once: bool = False
+    ) -> None:
+        if not at_once and now() - self._delivery_s < SHOW_COUNTS_S:
             return
         self._delivery_s = now()
         states = [sink.state for sink in sinks]
+        self._backlog = sum(state.backlog for state in states)
         oldest = [state.oldest_wall_s for state in states if state.oldest_wall_s is not None]
         metrics.show(
-            sum(state.backlog for state in states),
+            self._backlog,
             max(0.0, time.time() - min(oldest)) if oldest else 0.0,
             failing=any(state.error for state in states),
             rejected=sum(state.rejected for state in states),
@@ -287,7 +292,12 @@ class TrackStage:
         )
 
     def _report(self) -> Report:
-        report = Report(frames_in=self._frames_in, frames_out=self._frames, streams=dict(self._last_totals))
+        report = Report(
+            frames_in=self._frames_in,
+            frames_out=self._frames,
+            values={"events_waiting": self._backlog},
+            streams=dict(self._last_totals),
+        )
         for name, state in self._states.items():
             report.streams[name] = state.totals()
             if not self._context.places.sinks:

@@ -83,6 +83,21 @@ class Numbers(CountingRule):
         return {"given": self.settings, "sum": numpy.float32(1.5)}
 
 
+class Fragile(LongStays):
+    """Divides by zero in frame 20."""
+
+    def observe(self, object_id, class_name, observation, arriving):
+        1 / (observation.frame_time.index - 20)
+        return None
+
+
+class Talkative(CountingRule):
+    """Returns texts where events are expected."""
+
+    def confirm(self, object_id, class_name, observation):
+        return ["somebody came"]
+
+
 not_a_rule = 7
 '''
 
@@ -154,6 +169,38 @@ def test_without_its_settings_it_has_its_defaults_and_built_in_counts_do_not_cha
     assert beside.totals.pop("rules")["long_stays"]["stays"] == {"person": 1}
     assert beside.totals == alone.totals
     assert [one for one in beside.events if one.kind == "line"] == alone.events
+
+
+def test_a_rule_that_fails_is_left_out_and_everything_else_is_counted(
+    plugin: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    subject = counter(
+        fragile={"use": "long_stays:Fragile"},
+        talkative={"use": "long_stays:Talkative"},
+        stays={"use": "long_stays", "after_s": 2},
+    )
+    alone, outcome = walked(counter()), walked(subject)
+    rules = outcome.totals.pop("rules")
+    why = "observe() failed at frame 20: ZeroDivisionError: division by zero"
+    assert rules["fragile"] == {"failed": why}
+    assert "expected events (self.event(...))" in rules["talkative"]["failed"]
+    assert rules["stays"] == {"stays": {"person": 1}, "crossings": 1}
+    assert outcome.totals == alone.totals
+    (told,) = (one for one in caplog.records if "fragile" in one.getMessage())
+    assert told.getMessage().startswith(
+        f"streams.gate.rules.fragile (long_stays:Fragile): {why}; the rule is left"
+    )
+    assert vars(told)["shown"] is True
+
+    restored = counter(fragile={"use": "long_stays:Fragile"})
+    restored.restore(
+        {
+            name: state
+            for name, (_, state) in subject.sections().items()
+            if not name.startswith(("stays", "talkative"))
+        }
+    )
+    assert restored.summary()["rules"]["fragile"] == {"failed": why}
 
 
 def test_one_rule_may_be_used_twice_with_other_settings(plugin: Path) -> None:

@@ -185,6 +185,24 @@ def test_events_that_a_sink_could_not_take_before_a_crash_are_given_to_it_after_
 
 
 @pytest.mark.slow
+def test_events_that_still_wait_when_all_is_counted_are_delivered_by_the_same_command(tmp_path: Path) -> None:
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    sink = {"far": {"use": "stubborn:Stubborn", "folder": str(tmp_path)}}
+    config, out = with_sinks(scene(tmp_path, 100), sink), tmp_path / "out"
+    words = ("run", config, "--out", out, "--set", "output.video.codec=none")
+    assert tallycam(*words, folder=tmp_path)[0] == 0
+    waiting = json.loads((out / "summary.json").read_text())["events_waiting"]
+    assert waiting > 3
+    before = counts(out)
+    (tmp_path / "server is up").touch()
+    assert tallycam(*words, folder=tmp_path)[0] == 0
+    assert len((tmp_path / "got.txt").read_text().splitlines()) >= waiting
+    assert json.loads((out / "summary.json").read_text())["events_waiting"] == 0
+    assert counts(out) == before
+    assert "nothing is left to count" in tallycam(*words, folder=tmp_path)[2]
+
+
+@pytest.mark.slow
 def test_a_sink_in_a_file_of_ones_own_needs_no_package_and_its_errors_are_counted(tmp_path: Path) -> None:
     (tmp_path / "my_sink.py").write_text(RECORDER)
     own = {"mine": {"use": "my_sink:Recorder", "file": str(tmp_path / "seen"), "fail_from": 3}}

@@ -12,8 +12,16 @@ import pytest
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
+from pipeline.runtime.preflight import check_source
 from pipeline.video.sources import kinds
-from pipeline.video.sources.kinds import SOURCE_KINDS, SourceKind, examples, find_kind
+from pipeline.video.sources.kinds import (
+    SOURCE_KINDS,
+    SourceKind,
+    examples,
+    find_kind,
+    is_endless,
+    is_recording,
+)
 from pipeline.video.sources.source import Source
 from pipeline.video.sources.source_registry import open_source
 from tests.running import scene, summary, tallycam
@@ -47,12 +55,19 @@ class GreyFrames(BaseSource):
         planes.y[:], planes.u[:], planes.v[:] = 90, 128, 128
 
 
+class GreyClip(GreyFrames):
+    """The same as a recording."""
+
+    replayable = True
+
+
 def not_a_source(request):
     return [1, 2, 3]
 '''
 
 ENTRIES = """[tallycam.sources]
 mycam = grey_frames:GreyFrames
+greyclip = grey_frames:GreyClip
 broken = grey_frames:Missing
 list = grey_frames:not_a_source
 """
@@ -135,6 +150,16 @@ def test_an_installed_package_adds_a_source_by_its_entry_point(plugin: Path) -> 
     assert refused("mycam:x") == "mycam:x: expected mycam:COUNT"
 
 
+def test_an_installed_source_may_say_that_it_is_a_recording(plugin: Path) -> None:
+    camera, clip = StreamConfig(source="mycam:5"), StreamConfig(source="greyclip:5")
+    assert is_endless(camera) and not is_recording(camera)
+    assert is_recording(clip) and not is_endless(clip)
+    check_source("gate", StreamConfig(source="mycam:x"))  # it may come up later
+    check_source("gate", clip)
+    with pytest.raises(SourceError, match=r"streams\.gate\.source: greyclip:x: expected mycam:COUNT"):
+        check_source("gate", StreamConfig(source="greyclip:x"))
+
+
 def test_faults_of_an_installed_source_are_told_in_one_line(plugin: Path) -> None:
     assert "grey_frames:Missing cannot be imported" in refused("broken:1")
     assert "returned a list, which has no info and no stats" in refused("list:1")
@@ -151,9 +176,11 @@ def test_a_run_counts_in_a_source_of_another_package(
     plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{plugin}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    config = scene(tmp_path, 60, source="mycam:60")
-    code, _, errors = tallycam("run", config, "--out", tmp_path / "out", "--set", "output.video.codec=none")
+    config = scene(tmp_path, 60, source="greyclip:60")
+    words = ("run", config, "--out", tmp_path / "out", "--set", "output.video.codec=none")
+    code, _, errors = tallycam(*words)
     assert code == 0, errors
+    assert "is complete, nothing is left to count" in tallycam(*words)[2]
     found = summary(tmp_path / "out")
     assert found["frames"]["processed"] == 60
     assert found["unique"]["person"] > 0

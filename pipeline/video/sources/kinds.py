@@ -7,9 +7,10 @@ entry-point group `tallycam.sources`; see docs/sources.md. This module is light:
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from pipeline.config.schema import StreamConfig
 from pipeline.errors import SourceError
@@ -222,13 +223,28 @@ def find_kind(address: str) -> SourceKind:
     installed = entry_points(group=ENTRY_POINTS)
     for entry in installed:
         if entry.name == scheme:
-            return SourceKind(name=scheme, factory=entry.value, example=f"{scheme}:...", schemes=(scheme,))
+            return SourceKind(
+                name=scheme,
+                factory=entry.value,
+                example=f"{scheme}:...",
+                schemes=(scheme,),
+                replayable=_says_replayable(scheme, entry.value),
+            )
     known = [name for kind in SOURCE_KINDS for name in kind.schemes] + [entry.name for entry in installed]
     nearest = difflib.get_close_matches(scheme, known, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(f'{name}:' for name in nearest)}?" if nearest else f"give {examples()}"
     raise SourceError(
         f"{shown(address, 200)}: no such file, and {shown(scheme)}: is no known kind of source; {hint}"
     )
+
+
+@functools.cache
+def _says_replayable(name: str, factory: str) -> bool:
+    """Whether the factory of another package has the attribute `replayable`, and it is true."""
+    try:
+        return bool(getattr(EntryPoint(name, factory, ENTRY_POINTS).load(), "replayable", False))
+    except Exception:  # opening the source says what is wrong
+        return False
 
 
 def _missing_path(address: str) -> SourceError:
