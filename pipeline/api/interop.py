@@ -42,10 +42,16 @@ def from_boxes(
         The detections, best score first. Boxes without an area are left out.
 
     Raises:
-        ValueError: the arrays do not fit together, or a box or score is not a finite number.
+        ValueError: the arrays do not fit together, a box or score is not a finite number, or a box ends before it
+            begins, as where x, y, width and height are given.
     """
     boxes = np.asarray(boxes_px, np.float32).reshape(-1, 4)
     count = len(boxes)
+    if len(wrong := np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))):
+        box = ", ".join(f"{value:g}" for value in boxes[wrong[0]])
+        raise ValueError(
+            f"boxes_px: row {wrong[0]}: got ({box}), expected x0, y0, x1, y1 with x1 >= x0 and y1 >= y0"
+        )
     found = Detections(
         boxes_px=boxes,
         scores=_column(scores, np.float32, 1, count, "scores"),

@@ -90,7 +90,13 @@ class Tracker:
 
         Raises:
             ValueError: a class id has no name, the time does not rise, or the image has another size.
+            TypeError: `detections` are none.
         """
+        if not isinstance(detections, Detections):
+            got = type(detections).__name__
+            raise TypeError(
+                f"detections: got {got}, expected pipeline.Detections, which pipeline.from_boxes makes"
+            )
         pts_s = self._pts_s + self._step_s if time_s is None else float(time_s)
         if self._frames and pts_s <= self._pts_s:
             raise ValueError(f"time_s: got {pts_s} after {self._pts_s}, expected a later time")
