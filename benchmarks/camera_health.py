@@ -35,7 +35,11 @@ def pictures_of(path: Path) -> list[Plane]:
     with av.open(str(path)) as container:
         step = max(1, round(float(container.streams.video[0].average_rate or 25) * CHECK_S))
         frames = enumerate(container.decode(video=0))
-        return [frame.to_ndarray(format="gray") for number, frame in frames if number % step == 0]
+        return [
+            frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
+            for number, frame in frames
+            if number % step == 0
+        ]
 
 
 def byte(values: np.ndarray) -> Plane:
@@ -131,7 +135,8 @@ def in_light(clip: list[Plane], hours: float, random: np.random.Generator) -> It
             elif kind == 3:
                 noise = float(random.uniform(0.3, 3.0))
             elif kind == 4:
-                shadow = (*map(float, random.uniform(-1, 1, 2)), float(random.uniform(0.25, 0.7)))
+                x, y = random.uniform(-1, 1, 2)
+                shadow = (float(x), float(y), float(random.uniform(0.25, 0.7)))
             else:
                 gain, gamma, side, shadow = 1.0, 1.0, (0.0, 0.0), (0.0, 0.0, 0.0)
         drift = 1 + 0.3 * np.sin(number / 1500)
@@ -163,7 +168,8 @@ def main() -> None:
     for name, clip in clips.items():
         height, width = clip[0].shape
         small = [
-            cv2.resize(one, (WIDTH, height * WIDTH // width), interpolation=cv2.INTER_AREA) for one in clip
+            cv2.resize(one, (WIDTH, height * WIDTH // width), interpolation=cv2.INTER_AREA).astype(np.uint8)
+            for one in clip
         ]
         random = np.random.default_rng(args.seed + 1)
         alarms[name] = [
@@ -173,7 +179,7 @@ def main() -> None:
         changes(health, islice(cycle(clip), 200), 0.0)
         cost_ms[name] = (time.process_time() - began_s) * 1e3 / 200
     rows = [
-        [name, args.hours, len(alarms[name]), ", ".join(alarms[name]), f"{cost_ms[name]:.1f}"]
+        [name, args.hours, str(len(alarms[name])), ", ".join(alarms[name]), f"{cost_ms[name]:.1f}"]
         for name in names
     ]
     table("False alarms in changing light", ["clip", "hours", "alarms", "which", "ms a picture"], rows)

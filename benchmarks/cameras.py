@@ -174,6 +174,15 @@ class Fault:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def _changing(change: Callable[[float], float]) -> Callable[[Any], None]:
+    """Makes a camera change its timestamps."""
+
+    def begin(camera: Any) -> None:
+        camera.change = change
+
+    return begin
+
+
 @contextlib.contextmanager
 def rtsp(folder: Path) -> Iterator[tuple[str, Any]]:
     """GStreamer's server behind a relay."""
@@ -265,7 +274,7 @@ def faults() -> Iterator[Fault]:
         yield Fault(
             f"MPEG-TS over UDP: {kind}",
             stamped(rate),
-            lambda c, change=change: setattr(c, "change", change),
+            _changing(change),
             lasts_s=lasts_s,
         )
 

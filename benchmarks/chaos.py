@@ -34,6 +34,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import yaml
@@ -298,7 +299,7 @@ def place_of(fault: Fault, folder: Path) -> Iterator[Place]:
             disk = folder / "disk"
             disk.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
-            stack.callback(subprocess.run, ["umount", "-l", disk], check=True)
+            stack.callback(partial(subprocess.run, ["umount", "-l", str(disk)], check=True))
             place.out = disk / "out"
             place.extra["disk"] = disk
         yield place

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from norfair import Detection, Tracker
+from norfair.tracker import Detection, Tracker
 
 from benchmarks.counting_scenes import (
     DENSITY,
@@ -192,7 +192,7 @@ def summary(results: list[dict[str, dict[str, float]]], name: str) -> dict[str, 
     wrong = sum(abs(result[name]["unique"] - result["scene"]["unique"]) for result in results)
     return {
         "unique_error": round(100 * wrong / true, 2),
-        "line_f1": round(f1(total["hits"], total["counted"], total["true"]), 2),
+        "line_f1": round(f1(int(total["hits"]), int(total["counted"]), int(total["true"])), 2),
         "line_error": round(100 * total["off"] / total["true"], 2),
     }
 

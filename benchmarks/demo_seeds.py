@@ -58,7 +58,7 @@ def main() -> None:
             _, view = recount(log, config)
         else:
             view = run(config, given.out / f"run-{seed}", existing=Existing.OVERWRITE)[demo.STREAM]
-        scores = demo.compare(view.counts, truth)
+        scores = demo.compare(view.counts.summary, truth)
         row: dict[str, float] = {"seed": seed, "speed": round(demo.speed(view, truth), 2)}
         for kind in KINDS:
             row[f"{kind}_off"] = sum(score.off for score in scores if score.kind == kind)

@@ -67,9 +67,9 @@ def main() -> None:
         for kind in KINDS:
             if options.kind not in (None, kind.name):
                 continue
-            outcomes, kinds = outcomes_of(kind, options.files, Path(folder))
+            outcomes, found = outcomes_of(kind, options.files, Path(folder))
             rows.append([kind.name, outcomes["used"], outcomes["refused"], outcomes["traceback"]])
-            tracebacks[kind.name] = dict(kinds)
+            tracebacks[kind.name] = dict(found)
     table(f"{options.files} files of each kind", ["file", "used", "refused", "traceback"], rows)
     for name, kinds in tracebacks.items():
         for line, number in sorted(kinds.items(), key=lambda one: -one[1])[:10]:

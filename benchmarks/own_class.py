@@ -66,7 +66,7 @@ def write_dataset(folder: Path) -> None:
 
 def _annotations(frame: Rendered, image_id: int, first_id: int) -> list[dict[str, Any]]:
     """The pallets of a frame; those of which little can be seen are crowd."""
-    found = []
+    found: list[dict[str, Any]] = []
     for one in frame.instances:
         if one.class_name == PALLET:
             x0, y0, x1, y1 = one.box_px

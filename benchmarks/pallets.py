@@ -119,9 +119,9 @@ def _load(rng: np.random.Generator, kind: str, half_l: float, half_w: float, woo
     if kind == "empty":
         return []
     if kind == "film":
-        high = DECK_M + float(rng.uniform(0.7, 1.3))
+        top = DECK_M + float(rng.uniform(0.7, 1.3))
         grey = float(rng.uniform(150, 225))
-        return [Block((-half_l, -half_w, DECK_M), (half_l, half_w, high), (grey, grey, grey + 8))]
+        return [Block((-half_l, -half_w, DECK_M), (half_l, half_w, top), (grey, grey, grey + 8))]
     if kind == "planks":
         return [
             Block((-half_l, -half_w, DECK_M + 0.11 * n), (half_l, half_w, DECK_M + 0.1 + 0.11 * n),

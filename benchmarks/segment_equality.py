@@ -123,7 +123,7 @@ def _recorded_masks(model: MaskRcnn) -> list[Tensor]:
         recorded.append(answer.masks)
         return answer
 
-    model._network.finish = recording  # type: ignore[method-assign]
+    model._network.finish = recording  # type: ignore[method-assign,assignment]
     return recorded
 
 

@@ -91,7 +91,7 @@ def eager(name: str, device: torch.device, half: torch.dtype | None = None, *, p
         image = np.ascontiguousarray(planes.to_rgb().transpose(2, 0, 1))
     model.eval().to(device)
     if half is not None:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
     source = torch.from_numpy(image)
     if not pasted:
         model.transform.postprocess = lambda results, *_: results

@@ -24,8 +24,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-import norfair
 import numpy as np
+from norfair.tracker import Detection, Tracker
 
 from benchmarks.measure import medians, save, table
 from pipeline.config.schema import LineConfig, StreamConfig, TrackerConfig, ZoneConfig
@@ -102,10 +102,10 @@ def ours(frames: list[Frame], config: TrackerConfig) -> float:
 
 def plain_norfair(frames: list[Frame]) -> float:
     """CPU-ms a frame of Norfair with its vectorised distance."""
-    tracker = norfair.Tracker(distance_function="iou", distance_threshold=0.7)
+    tracker = Tracker(distance_function="iou", distance_threshold=0.7)
     seen = [
         [
-            norfair.Detection(points=box.reshape(2, 2), scores=np.array([score] * 2))
+            Detection(points=box.reshape(2, 2), scores=np.array([score] * 2))
             for box, score in zip(*frame, strict=True)
         ]
         for frame in frames

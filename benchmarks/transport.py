@@ -31,9 +31,10 @@ import numpy as np
 import zmq
 
 from benchmarks.measure import cpu_s, medians, save, table
-from pipeline.stages.frame_queue import FrameQueue, PendingFrame
-from pipeline.stages.segment import Rings
-from pipeline.transport.messages import Accepted, Ask, FrameRef, Leases, Released
+from pipeline.stages.frame_queue import FrameQueue
+from pipeline.stages.pending_frame import PendingFrame
+from pipeline.stages.rings import Rings
+from pipeline.transport.messages import Accepted, Ask, Leases, Released
 from pipeline.transport.planes import planes_bytes
 from pipeline.transport.ring import Ring
 from pipeline.transport.sockets import DealerSocket, Poller, RouterSocket
@@ -90,7 +91,7 @@ def zmq_send(frame: np.ndarray, frames: int, link: Any) -> None:
             if not credit:
                 socket.recv()
                 credit += 1
-            socket.send(frame, copy=False)
+            socket.send(frame.data, copy=False)
             credit -= 1
         while credit < SLOTS:
             socket.recv()
@@ -120,18 +121,12 @@ def ours_send(frame: np.ndarray, frames: int, link: Any) -> None:
                 planes.y[:] = frame[:luma].reshape(height, width)
                 planes.u[:] = frame[luma : luma + luma // 4].reshape(height // 2, width // 2)
                 planes.v[:] = frame[luma + luma // 4 :].reshape(height // 2, width // 2)
-                frame_queue.put(PendingFrame(slot, 0, number, number / 25, 0.0))
+                frame_queue.put(PendingFrame(ring, slot, 0, number, number / 25, 0.0), 0.0)
                 number += 1
             if asked is not None and (leased := frame_queue.lease("w", 0, asked[1].frames, 0.0)):
                 for seq, held in leased:
                     ring.publish(held.slot, held.epoch, seq)
-                refs = tuple(
-                    FrameRef(
-                        stream="a", epoch=0, seq=seq, index=held.index, pts_s=held.pts_s, wall_s=0.0,
-                        slot=held.slot, ring=ring.path, width=width, height=height,
-                    )
-                    for seq, held in leased
-                )  # fmt: skip
+                refs = tuple(held.ref(seq, "a") for seq, held in leased)
                 router.send(asked[0], Leases(frames=refs))
                 asked = None
             poller.wait(0.1)
