@@ -103,10 +103,14 @@ def association_costs(new: Measurements, old: Predictions) -> tuple[Rows, Rows, 
         + np.minimum(ratio * ratio * (0.5 / SHAPE_TOLERANCE**2), MAX_SHAPE_COST)
         + _scale_costs(measured[:, 2] / expected[:, 2], ratio)
         + OVERLAP_WEIGHT * (1 - _overlap(off, measured, expected, predicted, old.new[columns]))
-        + CONFUSED_CLASS_COST * (new.class_ids[rows] != old.class_ids[columns])
-        + (CLASS_CHANGE_COST - CONFUSED_CLASS_COST) * (new.groups[rows] != old.groups[columns])
-        + WEAK_COST * new.weak[rows]
     )
+    other_class = new.class_ids[rows] != old.class_ids[columns]
+    if other_class.any():
+        other_group = new.groups[rows] != old.groups[columns]
+        costs += CONFUSED_CLASS_COST * other_class + (CLASS_CHANGE_COST - CONFUSED_CLASS_COST) * other_group
+    weak = new.weak[rows]
+    if weak.any():
+        costs += WEAK_COST * weak
     if new.seen is not None:
         costs += appearance_costs(new.seen, rows, old.appearances, columns)
     good = costs < MAX_COST
@@ -122,7 +126,9 @@ def _with_lone_pairs(
     What moves by more than its own length between two frames overlaps nothing, and its velocity is known only when
     it has been linked once. A pair is taken if each is the other's nearest, by far, and they are alike in size.
     """
-    detections = (~new.weak).copy()
+    if not old.fresh.any():
+        return rows, columns, costs
+    detections = ~new.weak
     detections[rows] = False
     tracks = old.fresh.copy()
     tracks[columns] = False
@@ -156,6 +162,8 @@ def _with_mask_costs(
     if new.masks is None or not len(rows):
         return rows, columns, costs
     some = ((np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)).nonzero()[0]
+    if not len(some):
+        return rows, columns, costs
     row, column = rows[some], columns[some]
     agreed = iou_in_common_box(new.cxcywh_px[row], new.masks[row], old.mean[column], old.masks[column])
     costs[some] += MASK_WEIGHT * (NEUTRAL_MASK_IOU - agreed)
