@@ -76,6 +76,8 @@ def track_observations(
     frame_time = FrameTime(instances.seq, instances.epoch, instances.index, instances.pts_s, instances.wall_s)
     size = (scaled.width, scaled.height)
     rows = matches.rows.tolist()
+    boxes, places = instances.boxes_px.tolist(), scaled.boxes_px.tolist()
+    feet, scores, class_ids = feet_px.tolist(), instances.scores.tolist(), instances.class_ids.tolist()
     found = []
     for track, row, speed, appearance, shadow in zip(
         matches.tracks.tolist(),
@@ -85,18 +87,17 @@ def track_observations(
         _shadows(rows, scaled),
         strict=True,
     ):
-        x0, y0, x1, y1 = scaled.boxes_px[row].tolist()
-        left, top, right, bottom = instances.boxes_px[row].tolist()
+        x0, y0, x1, y1 = place = tuple(places[row])
         observation = Observation(
             frame_time=frame_time,
-            box_px=(left, top, right, bottom),
-            place_px=(x0, y0, x1, y1),
-            foot=(float(feet_px[row, 0]), float(feet_px[row, 1])),
+            box_px=tuple(boxes[row]),
+            place_px=place,
+            foot=tuple(feet[row]),
             center=((x0 + x1) / 2, (y0 + y1) / 2),
             height_px=height_px(track, y1 - y0),
-            score=float(instances.scores[row]),
-            class_id=int(instances.class_ids[row]),
-            edges=touched((x0, y0, x1, y1), size),
+            score=scores[row],
+            class_id=class_ids[row],
+            edges=touched(place, size),
             mask=instances.masks[row],
         )
         found.append(TrackObservation(track, row, observation, tuple(speed), appearance, shadow))
@@ -105,10 +106,13 @@ def track_observations(
 
 def _shadows(rows: list[int], instances: Instances) -> list[bool]:
     """Whether each of the instances `rows`, those of older tracks first, lies on one before it."""
-    boxes, masks = instances.boxes_px.astype(np.float64)[rows], instances.masks[rows]
-    overlap = np.tril(box_iou(boxes, boxes), -1)
+    boxes = instances.boxes_px.astype(np.float64)[rows]
+    near = box_iou(boxes, boxes) >= SHADOW_IOU
     result = [False] * len(rows)
-    for young, old in zip(*np.nonzero(overlap >= SHADOW_IOU), strict=True):
+    if np.count_nonzero(near) <= len(rows):  # each with itself
+        return result
+    masks = instances.masks[rows]
+    for young, old in zip(*np.nonzero(np.tril(near, -1)), strict=True):
         result[young] = result[young] or (
             mask_iou(boxes[young], masks[young], boxes[old], masks[old]) >= SHADOW_IOU
         )

@@ -202,12 +202,14 @@ def crowded(boxes_px: Floats) -> NDArray[np.bool_]:
     boxes = boxes_px[order]
     # of each box, those that begin further right, but before it ends
     count = np.maximum(np.searchsorted(boxes[:, 0], boxes[:, 2]) - np.arange(len(boxes)) - 1, 0)
+    result = np.zeros(len(boxes), np.bool_)
+    if not count.any():
+        return result
     one = np.repeat(np.arange(len(boxes)), count)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
     sides = np.minimum(boxes[one, 2:], boxes[other, 2:]) - np.maximum(boxes[one, :2], boxes[other, :2])
     common = np.clip(sides, 0.0, None).prod(axis=1)
     area = MAX_UNCROWDED_OVERLAP * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    result = np.zeros(len(boxes), np.bool_)
     for rows in (one, other):
         result[order[rows[common > area[rows]]]] = True
     return result
