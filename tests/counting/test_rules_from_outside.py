@@ -245,21 +245,22 @@ def test_names_of_what_is_built_in_are_taken(name: str) -> None:
     assert f"`{name}` is built in" in refused(**{name: {}})
 
 
-def test_the_rule_in_the_documentation_works_as_it_is_shown(
+def test_the_rules_in_the_documentation_work_as_they_are_shown(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (root / "docs" / "counting-rules.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, crowd = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     by_path, by_entry = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     (tmp_path / "long_stays.py").write_text(code)
+    (tmp_path / "crowd.py").write_text(crowd)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, ""])
     monkeypatch.delitem(sys.modules, "long_stays", raising=False)
     loitering = by_path["streams"]["gate"]["rules"]["loitering"]
     assert by_entry["rules"]["long_stays"] == {"after_s": loitering["after_s"]}
-    subject = counter(loitering=loitering | {"after_s": 2})
+    subject = counter(loitering=loitering | {"after_s": 2}, crowd={"use": "crowd:Crowd"})
     outcome = walked(subject)
-    assert outcome.totals["rules"] == {"loitering": {"person": 1}}
+    assert outcome.totals["rules"] == {"loitering": {"person": 1}, "crowd": {"most": 2}}
     assert [one.kind for one in outcome.events] == ["line", "loitering"]
     StageMetrics("track").counts("gate", subject.totals().series)
 

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.schema import Config
+from pipeline.config.schema import Config, StreamConfig, TrackerConfig
+from pipeline.counting.counter import StreamCounter
 from pipeline.errors import ConfigError
+from pipeline.sinks.sink import SinkContext
 from pipeline.sinks.sink_table import SINKS, check_sinks
+from tests.counting.counting_scenes import CLASSES, UPRIGHT, play, walk
 from tests.running import Command, counts, log_size, run_log, scene, summary, tallycam, wait_until
 
 RECORDER = '''
@@ -145,6 +148,24 @@ def test_a_sink_that_hangs_holds_up_neither_counting_nor_the_end(tmp_path: Path,
     assert code == 0, err
     assert summary(out)["frames"]["processed"] == 150
     assert re.search(r"track/0: \d+ events are not delivered to the sink stuck yet; .*/sink-stuck", err)
+
+
+def test_the_event_sink_in_the_documentation_works_as_it_is_shown(root: Path, tmp_path: Path) -> None:
+    page = (root / "docs" / "sinks.md").read_text(encoding="utf-8")
+    (code,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Crossings" in one)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    context = SinkContext("crossings", "", 0, 0, tmp_path, "r1", ("person",))
+    sink = names["Crossings"]({}, context)
+    outcome = play(
+        StreamCounter("gate", StreamConfig(source="x", lines={"line": UPRIGHT}), TrackerConfig(), CLASSES),
+        walk([(200, 300), (440, 300)], [3]),
+    )
+    sink.write_events(outcome.events)
+    sink.close()
+    (line,) = (tmp_path / "crossings-r1.jsonl").read_text().splitlines()
+    (crossing,) = (event for event in outcome.events if event.kind == "line")
+    assert json.loads(line) == [crossing.key, crossing.time_s, "line", crossing.direction, "person"]
 
 
 STUBBORN = """

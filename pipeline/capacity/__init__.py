@@ -1,0 +1,1 @@
+"""What streams cost on this machine, and how many of them it carries."""
