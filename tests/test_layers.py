@@ -17,7 +17,7 @@ import pipeline
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("curation",),
+    ("curation", "capacity"),
     ("demo", "images", "audit", "api"),
     ("runtime",),
     ("stages",),

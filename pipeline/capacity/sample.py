@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
-from pipeline.demo.clip import bundled_frames
+from pipeline.demo.clip import DEMO_VIDEO
 from pipeline.geometry.masks import MASK_SIZE
 from pipeline.records.log import LogHeader, LogWriter
 from pipeline.transport.messages import Instances
@@ -25,13 +27,13 @@ def make_clip(path: Path, size: tuple[int, int]) -> None:
         path: Of the file.
         size: Width and height, pixels; even.
     """
-    with av.open(str(path), "w") as container:
+    with av.open(str(DEMO_VIDEO)) as source, av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "g": str(2 * FPS)})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.max_b_frames = 0
-        for index, image in enumerate(bundled_frames(FRAMES, size)):
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, FPS)
+        for index, image in enumerate(islice(source.decode(video=0), FRAMES)):
+            frame = image.reformat(*size, format="yuv420p")
+            frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, FPS), PictureType.NONE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.process_state import ProcessState
@@ -26,6 +29,7 @@ class StreamCosts:
 
     Attributes:
         streams: Number of them.
+        frames: Counted since the start of the run.
         fps: Frames counted a second, all streams together.
         slowest_fps: Of the slowest stream.
         cores: Busy on the average.
@@ -35,6 +39,7 @@ class StreamCosts:
     """
 
     streams: int
+    frames: int
     fps: float
     slowest_fps: float
     cores: float
@@ -53,6 +58,51 @@ class StreamCosts:
         return sum(self.memory_mb.values())
 
 
+def unpaced(clip: Path, log: Path, streams: int) -> Config:
+    """Streams that play a clip again and again, as fast as they go, with recorded instances.
+
+    Args:
+        clip: The clip.
+        log: The instances.
+        streams: Number of streams.
+    """
+    return _played(clip, log, streams, {"loop": True})
+
+
+def paced(clip: Path, log: Path, streams: int, fps: float, *, video: bool = False) -> Config:
+    """Streams that play a clip as cameras would.
+
+    Args:
+        clip: The clip.
+        log: The instances.
+        streams: Number of streams.
+        fps: Frames a second of each that are counted.
+        video: Whether the annotated video is written.
+    """
+    settings = {"loop": True, "realtime": True, "fps": fps, "watch_picture": False}
+    return _played(clip, log, streams, settings, video=video)
+
+
+def _played(clip: Path, log: Path, streams: int, settings: dict[str, Any], *, video: bool = False) -> Config:
+    stream = {"source": str(clip), **settings}
+    return Config.model_validate({
+        "model": {"name": f"replay:{log}"},
+        "streams": {f"camera{number}": stream for number in range(streams)},
+        "output": {"video": {"codec": "h264" if video else "none"}},
+    })  # fmt: skip
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing below an error is logged: the runs are not the user's."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 @dataclass(slots=True)
 class _Watch:
     """Takes samples of a run, and ends it."""
@@ -69,9 +119,7 @@ class _Watch:
     def tick(self, entries: list[ProcessState]) -> None:
         if self.spent_s:
             return
-        counted = {
-            name: totals.frames for entry in entries for name, totals in entry.report.streams.items()
-        }
+        counted = {name: totals.frames for entry in entries for name, totals in entry.report.streams.items()}
         streams = sum(entry.process.stage.name == "decode" for entry in entries)
         if len(counted) < streams or min(counted.values()) < SETTLED_FRAMES:
             return
@@ -84,34 +132,26 @@ class _Watch:
             os.kill(os.getpid(), signal.SIGINT)  # the run ends as by Ctrl-C
 
 
-def measure(
-    config: Config, out: Path, seconds: float, on_tick: Callable[[list[ProcessState]], None] | None = None
-) -> StreamCosts:
+def measure(config: Config, out: Path, seconds: float) -> StreamCosts:
     """Runs streams for a while.
 
     Args:
         config: With streams that do not end within that time.
         out: Folder for the results of the run.
         seconds: For how long costs are taken.
-        on_tick: Called as by `runtime.run.run`.
 
     Raises:
         TallycamError: The run did not start, or ended early.
     """
     watch = _Watch(seconds)
-
-    def tick(entries: list[ProcessState]) -> None:
-        watch.tick(entries)
-        if on_tick is not None:
-            on_tick(entries)
-
-    run(config, out, on_tick=tick)
+    run(config, out, on_tick=watch.tick)
     frames = {name: watch.counted[name] - watch.frames[name] for name in watch.counted}
     total = max(1, sum(frames.values()))
-    used_s = watch.used_s - watch.cpu_s
+    used_s = {stage: used - watch.cpu_s[stage] for stage, used in watch.used_s.items()}
     log_bytes = sum(path.stat().st_size for path in (out / "log").glob("*/*.log"))
     return StreamCosts(
         streams=len(frames),
+        frames=sum(watch.counted.values()),
         fps=total / watch.spent_s,
         slowest_fps=min(frames.values()) / watch.spent_s,
         cores=sum(used_s.values()) / watch.spent_s,

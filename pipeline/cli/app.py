@@ -13,12 +13,14 @@ from typer.core import TyperGroup
 from pipeline import __version__
 from pipeline.cli import (
     audit,
+    bench,
     check,
     data,
     demo,
     evaluate,
     image,
     models,
+    plan,
     recount,
     run,
     service,
@@ -43,6 +45,8 @@ ORDER = (
     "models",
     "data",
     "train",
+    "bench",
+    "plan",
 )
 """The commands as `--help` lists them: the most used first."""
 
@@ -93,6 +97,8 @@ app.command()(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
+app.add_typer(bench.app, name="bench")
+app.command()(plan.plan)
 
 
 @app.callback(invoke_without_command=True)

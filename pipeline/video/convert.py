@@ -13,7 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
@@ -90,7 +90,9 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     Args:
         frame: As decoded.
     """
-    side_data: Any = frame.side_data  # PyAV declares a type that it does not have
+    # Not `frame.side_data`: the frame keeps that, and it keeps the frame. Such a circle waits for the garbage
+    # collector, and with it the pixels: hundreds of frames.
+    side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]  # PyAV declares a type that it does not have
     if Type.DISPLAYMATRIX not in side_data:
         return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", memoryview(side_data[Type.DISPLAYMATRIX]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pipeline.config.schema import StreamConfig
 from pipeline.video.sources import file_decoder
 from pipeline.video.sources.source import FramePosition, Source
 from pipeline.video.sources.source_registry import open_source
-from tests.running import counts, scene, tallycam
+from tests.running import counts, scene, tallycam, write_clip
 from tests.video.media import number_of, picture, pixels, write_video
 
 
@@ -302,3 +303,17 @@ def test_a_run_over_whole_seconds_counts_as_one_over_true_times(tmp_path: Path) 
         found[name] = {key: counts(tmp_path / name)[key] for key in ("unique", "lines", "processed")}
     assert found["coarse"] == found["even"]
     assert found["even"]["unique"]["person"] > 3
+
+
+def test_a_frame_is_freed_when_it_is_done_with_and_not_when_the_collector_finds_it(tmp_path: Path) -> None:
+    write_clip(tmp_path / "short.mp4", 100)
+    source = open_source(StreamConfig(source=str(tmp_path / "short.mp4")), stop=threading.Event())
+    gc.collect()
+    gc.disable()
+    try:
+        for frame in source.frames():
+            pixels(frame)
+        alive = sum(type(one) is av.VideoFrame for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 20
