@@ -115,6 +115,46 @@ def test_a_stage_without_restarts_left_takes_its_own_stream_down(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_recording_is_counted_to_its_end_without_a_sink_that_dies_again_and_again(tmp_path: Path) -> None:
+    config, out = scene(tmp_path, 400), tmp_path / "out"
+    with Command("run", config, "--out", out, "--set", "restarts.starts=0") as command:
+        wait_until(lambda: log_size(out) > 50_000)
+        command.kill("sink/gate")
+        code, _, err = command.finish()
+    assert code == 4
+    assert "sink/gate ended 1 times (last: signal 9); see " in err
+    assert "counting goes on without what it writes" in run_log(out)
+    assert summary(out)["frames"] == {"decoded": 400, "processed": 400, "dropped": {}}
+
+
+@pytest.mark.slow
+def test_a_camera_is_counted_on_without_its_sink_until_that_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SLOW_RETRY_S", 1.0)
+    config = load(scene(tmp_path, FRAMES, realtime=True, loop=True), ["restarts.starts=0"])
+    out = tmp_path / "out"
+    killed: list[int] = []
+    counted_without: list[int] = []
+
+    def tick(entries: list[ProcessState]) -> None:
+        sink = next(entry for entry in entries if entry.process.name == "sink/gate")
+        if not killed and log_size(out) > 50_000:
+            killed.append(log_size(out))
+            os.kill(sink.handle.pid, signal.SIGKILL)
+        elif killed and sink.bare:
+            counted_without.append(log_size(out))
+        elif counted_without and sink.state == "ready" and log_size(out) > counted_without[-1] + 50_000:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run(config, out, on_tick=tick)
+    assert counted_without[-1] > killed[0] + 10_000
+    text = run_log(out)
+    assert "counting goes on without what it writes; tried again every 1 s" in text
+    assert "sink/gate: works again" in text
+
+
+@pytest.mark.slow
 def test_in_a_run_without_end_such_a_stage_is_tried_again_and_works_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,6 +50,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     spec: str
     name: str
     incarnation: int
+    bare: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -69,7 +70,9 @@ class ForkServer:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._launch()
 
-    def start(self, spec: Path, name: str, incarnation: int, descriptors: Sequence[int]) -> int:
+    def start(
+        self, spec: Path, name: str, incarnation: int, descriptors: Sequence[int], *, bare: bool = False
+    ) -> int:
         """Starts a process of a run.
 
         Args:
@@ -77,6 +80,7 @@ class ForkServer:
             name: Of the process.
             incarnation: Higher than those of its predecessors.
             descriptors: Where its output goes, and what it has to keep open.
+            bare: As in `StageContext`.
 
         Returns:
             Its pid; it is a child of this process.
@@ -84,7 +88,7 @@ class ForkServer:
         Raises:
             OSError: The system does not let another process start.
         """
-        request = Request(str(spec), name, incarnation)
+        request = Request(str(spec), name, incarnation, bare)
         try:
             return self._ask(request, descriptors)
         except (ConnectionError, TimeoutError):  # it was killed, or stopped: the next one has to do
@@ -226,7 +230,7 @@ def _run(request: Request, descriptors: Sequence[int], supervisor: int) -> int:
         if os.getppid() == 1 or not Path(f"/proc/{supervisor}").exists():
             return 1  # it was killed meanwhile
         time.sleep(0.0005)
-    return run_stage(Path(request.spec), request.name, request.incarnation)
+    return run_stage(Path(request.spec), request.name, request.incarnation, bare=request.bare)
 
 
 @contextmanager

@@ -40,12 +40,13 @@ class Engine(Protocol):
     def ended(self) -> int:
         """File descriptor that is readable while the end of a process has not been noticed (`Handle.poll`)."""
 
-    def start(self, process: Process, incarnation: int) -> Handle:
+    def start(self, process: Process, incarnation: int, *, bare: bool = False) -> Handle:
         """Starts one process of the run.
 
         Args:
             process: entry of `topology.processes`.
             incarnation: higher than those of its predecessors.
+            bare: as in `StageContext`.
 
         Raises:
             OSError: The system does not let another process start.
@@ -71,11 +72,12 @@ class LocalEngine:
         """See `Engine.ended`."""
         return self._running.fileno()
 
-    def start(self, process: Process, incarnation: int) -> Handle:
+    def start(self, process: Process, incarnation: int, *, bare: bool = False) -> Handle:
         """See `Engine.start`."""
         output = self._logs.pipe(process.name, process.stream)
         try:
-            pid = self._server.start(self._spec, process.name, incarnation, (output, self._lock))
+            descriptors = output, self._lock
+            pid = self._server.start(self._spec, process.name, incarnation, descriptors, bare=bare)
         finally:
             os.close(output)
         return _LocalProcess(pid, self._logs, self._watched(pid))

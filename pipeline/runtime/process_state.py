@@ -65,18 +65,20 @@ def silence_limit_s(state: str, config: RestartConfig, batch_s: float = 0.0) -> 
     return max(config.heartbeat_s, limits.get(state, 0.0), SLOW_FACTOR * batch_s)
 
 
-def exit_reason(status: int) -> str:
+def exit_reason(status: int, more: str = "") -> str:
     """Text for an exit status: `exit status 1`, `signal 11 (SIGSEGV)`.
 
     Args:
         status: As `subprocess` has it: -N for signal N.
+        more: What else is known.
     """
+    more = f", {more}" if more else ""
     if status >= 0:
-        return f"exit status {status}"
+        return f"exit status {status}{more}"
     try:
-        return f"signal {-status} ({signal.Signals(-status).name})"
+        return f"signal {-status} ({signal.Signals(-status).name}){more}"
     except ValueError:
-        return f"signal {-status}"
+        return f"signal {-status}{more}"
 
 
 @dataclass(slots=True)
@@ -101,6 +103,7 @@ class ProcessState:
         failure: Why it, and its stream with it, has ended.
         given_up: Why it used up its restarts; None once it works again.
         retry_s: Monotonic time at which it is tried again nevertheless.
+        bare: It runs without its sinks, as in `StageContext`.
         waited: As of `process_clock.waited_s`, at the last heartbeat or a little later.
     """
 
@@ -121,6 +124,7 @@ class ProcessState:
     failure: TallycamError | None = None
     given_up: TallycamError | None = None
     retry_s: float | None = None
+    bare: bool = False
     waited: dict[str, float] = field(default_factory=dict)
     _waited_of_s: float = 0.0
 
@@ -177,6 +181,7 @@ class ProcessState:
             values=self.report.values,
             texts=self.report.texts,
             streams=self.report.streams,
+            paces=self.report.paces,
         )
         self.restarts += 1
         self.incarnation += 1

@@ -15,6 +15,7 @@ from pipeline.runtime.configuration_watch import ConfigurationWatch
 from pipeline.runtime.housekeeping import Housekeeping
 from pipeline.runtime.live_streams import LiveStreams
 from pipeline.runtime.local_engine import Engine
+from pipeline.runtime.memory_kills import MemoryKills
 from pipeline.runtime.process_state import ProcessState, RestartBudget, exit_reason
 from pipeline.runtime.run_folder import Run
 from pipeline.runtime.service_manager import ServiceManager
@@ -76,6 +77,7 @@ class Supervisor:
         self._turn_s = 0.0
         """Monotonic time at which this turn of the loop began."""
         self._metrics = StageMetrics("supervisor")
+        self._memory_kills = MemoryKills()
         self._tidying = Housekeeping(self._config, run.out, DiskMetrics(self._metrics.registry))
         self._live = LiveStreams(run, self._entries, self._start, DRAIN_S, self._tidying, watch)
 
@@ -180,7 +182,7 @@ class Supervisor:
 
     def _note_state(self, entry: ProcessState, state: str) -> None:
         before, entry.state = entry.state, state
-        if state == "ready" and entry.given_up is not None:
+        if state == "ready" and entry.given_up is not None and not entry.bare:
             log.warning("works again", extra=_about(entry))
             entry.given_up = None
         if state == "ready" and before in ("starting", "preparing"):
@@ -193,6 +195,8 @@ class Supervisor:
         for entry in self.entries:
             now_s = time.monotonic()
             if entry.retry_s is not None and now_s >= entry.retry_s and self._stopping_s is None:
+                entry.handle.kill()
+                entry.handle.wait()
                 self._restart(entry, now_s)
             if entry.ended:
                 continue
@@ -201,26 +205,39 @@ class Supervisor:
                 self._kill_if_stuck(entry, now_s)
                 continue
             self._listen(router)  # its last beat may still lie in the socket
+            more = self._memory_kills.reason() if status == -signal.SIGKILL and not entry.stuck else ""
             ending = self._stopping_s is not None or self._failure is not None or entry.leaving
             if entry.state == "done" or entry.failure is not None or ending:
                 entry.ended = True
                 if status and entry.state != "failed":
-                    log.info("died while it was being stopped: %s", exit_reason(status), extra=_about(entry))
+                    log.info(
+                        "died while it was being stopped: %s", exit_reason(status, more), extra=_about(entry)
+                    )
             elif entry.budget.allow(now_s):
                 self._restart(entry, now_s)
                 words = "died (%s); restarted, %s"
-                log.warning(words, exit_reason(status), entry.budget, extra=_about(entry))
+                log.warning(words, exit_reason(status, more), entry.budget, extra=_about(entry))
             else:
                 last = f"signal {-status}" if status < 0 else f"exit status {status}"
+                last += f", {more}" if more else ""
                 text = f"ended {entry.restarts + 1} times (last: {last}); see {run_log_path(self._run.out)}"
                 self._give_up(entry, StageError(f"{entry.process.name} {text}"), now_s)
 
-    def _restart(self, entry: ProcessState, now_s: float) -> None:
-        entry.restarted(self._engine.start(entry.process, entry.incarnation + 1), now_s)
+    def _restart(self, entry: ProcessState, now_s: float, *, bare: bool = False) -> None:
+        entry.restarted(self._engine.start(entry.process, entry.incarnation + 1, bare=bare), now_s)
+        entry.bare = bare
 
     def _give_up(self, entry: ProcessState, error: TallycamError, now_s: float) -> None:
         """What happens when a process has used up its restarts: it takes its streams down, not the run. Where a stream
-        has no end, the process is tried again once in a while."""
+        has no end, the process is tried again once in a while. A `sink` takes nothing down: one without its sinks gives
+        the frames back in its place, and counting goes on."""
+        if entry.process.stage.optional and not entry.bare:
+            again = f"; tried again every {SLOW_RETRY_S:.0f} s" if self._has_no_end(entry) else ""
+            words = "%s; counting goes on without what it writes%s"
+            log.error(words, error, again, extra=_about(entry) | {"shown": True})
+            self._restart(entry, now_s, bare=True)
+            entry.given_up, entry.retry_s = error, now_s + SLOW_RETRY_S if again else None
+            return
         entry.ended = True
         if not all(is_recording(stream) for stream in self._run.spec.config.streams.values()):
             log.error(
@@ -229,6 +246,9 @@ class Supervisor:
             entry.given_up, entry.retry_s = error, now_s + SLOW_RETRY_S
             return
         self._note_failure(error, entry)
+
+    def _has_no_end(self, entry: ProcessState) -> bool:
+        return not is_recording(self._run.spec.config.streams[entry.process.stream])
 
     def _note_failure(self, error: TallycamError, entry: ProcessState) -> None:
         """Ends the stream of a process, or the run where all streams need the process or there is one stream only. A

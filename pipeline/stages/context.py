@@ -33,6 +33,7 @@ class StageContext:
         placement: Of the streams; None: as at the start of a run.
         revision: Of the specification that this process has read.
         metrics_port: Port of `/metrics`; 0 takes any free one.
+        bare: Of a `sink`: it opens no sinks and only gives the frames back, since it died again and again with them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StageContext:
     metrics_port: int = 0
     placement: Placement | None = None
     revision: int = 0
+    bare: bool = False
 
     @property
     def identity(self) -> str:

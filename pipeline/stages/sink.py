@@ -85,7 +85,7 @@ class SinkStage:
         where = SinkContext(
             "", self._name, context.index, context.incarnation, context.out, context.run, context.classes
         )
-        self._sinks = frame_sinks(context.config, where, metrics.sink)
+        self._sinks = [] if context.bare else frame_sinks(context.config, where, metrics.sink)
         decoder = DealerSocket(endpoints.stream(context.index), context.identity)
         track = DealerSocket(endpoints.track(context.places.tracker_of(self._name)), context.identity)
         poller = Poller([decoder, track])

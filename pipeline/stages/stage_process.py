@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import TallycamError
@@ -20,13 +21,14 @@ from pipeline.transport.sockets import DealerSocket, Endpoints
 log = logging.getLogger("pipeline.stages")
 
 
-def run_stage(spec_path: Path, name: str, incarnation: int) -> int:
+def run_stage(spec_path: Path, name: str, incarnation: int, *, bare: bool = False) -> int:
     """Runs one process to its end.
 
     Args:
         spec_path: File with the `RunSpec`.
         name: Of the process, e.g. `decode/gate`.
         incarnation: Of the process, from 0.
+        bare: As in `StageContext`.
 
     Returns:
         The exit status, which tells the supervisor whether the end was in order.
@@ -35,7 +37,7 @@ def run_stage(spec_path: Path, name: str, incarnation: int) -> int:
     spec = RunSpec.read(spec_path)
     process = next(one for one in processes(spec.config, spec.places) if one.name == name)
     send_logs(name, process.stream, spec.log_level, run_log_path(spec.out), spec.log_form)
-    context = context_of(spec, process, incarnation)
+    context = replace(context_of(spec, process, incarnation), bare=bare)
     endpoints = Endpoints(spec_path.parent)
     module, _, cls = process.stage.runs.partition(":")
     try:
