@@ -213,6 +213,8 @@ def _resolve_paths(data: dict[str, Any], folder: Path, *, fixed_source: bool) ->
     model, streams = data.get("model"), data.get("streams")
     if isinstance(model, dict) and "path" in model:
         model["path"] = found(model["path"])
+    if isinstance(model, dict) and str(model.get("name", "")).startswith("replay:"):
+        model["name"] = "replay:" + found(str(model["name"]).removeprefix("replay:"))
     if isinstance(streams, dict) and not fixed_source:
         for stream in streams.values():
             if isinstance(stream, dict) and "source" in stream:

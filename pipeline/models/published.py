@@ -48,8 +48,8 @@ class PublishedFile:
             size = f" ({self.megabytes:.0f} MB)" if self.megabytes else ""
             raise ModelError(
                 f"model.name: {self.model} needs the file {self.path.name}{size}: {error}; download it on another "
-                f"machine and give it with `tallycam models pull {self.model} --from FILE`, or put it into "
-                f"{self.path.parent} under this name"
+                f"machine and give it with `tallycam models pull {self.model} --from FILE`, or put it there as "
+                f"{self.path}"
             ) from error
         return self.path
 

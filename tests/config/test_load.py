@@ -50,6 +50,16 @@ def with_stream(text: str) -> str:
     return f"streams: {{gate: {{source: a.mp4, {text}}}}}"
 
 
+def test_recorded_instances_are_looked_for_beside_the_configuration_as_well(write: Write) -> None:
+    write("", "site/people.log")
+    write("", "site/a.mp4")
+    config = load(
+        write("model: {name: 'replay:people.log'}\nstreams: {gate: {source: a.mp4}}", "site/gate.yaml")
+    )
+    assert config.model.name == "replay:site/people.log"
+    assert config.streams["gate"].source == "site/a.mp4"
+
+
 def test_the_example_of_the_design_loads(write: Write) -> None:
     config = load(write(GATE))
     assert config.model.name == "street"

@@ -149,6 +149,16 @@ def test_a_disk_that_fills_evenly_is_full_when_it_is_foretold() -> None:
     assert forecast.seconds_left() == pytest.approx(1_000_000 / 100 - 3540, rel=1e-6)
 
 
+def test_the_first_minutes_of_a_run_foretell_nothing() -> None:
+    forecast = FreeSpaceForecast()
+    for minute in range(10):
+        forecast.add(60 * minute, 10_000_000 - 1_000_000 * minute)
+    assert forecast.seconds_left() == math.inf
+    for minute in range(10, 40):
+        forecast.add(60 * minute, 1_000_000 - 1000 * minute)
+    assert forecast.seconds_left() < 3600
+
+
 def test_a_disk_that_does_not_fill_is_never_full() -> None:
     forecast = FreeSpaceForecast(window_s=600, step_s=60)
     for minute in range(30):
