@@ -314,7 +314,7 @@ def configured(fault: Fault, place: Place) -> Path:
         data["streams"]["gate"]["source"] = place.source
         del data["streams"]["gate"]["realtime"], data["streams"]["gate"]["loop"]
     if not fault.disk:
-        data["output"] = {"video": {"codec": "none"}}
+        data["output"] = {"video": {"codec": "none"}, "live": {"enabled": True}}  # so that there are sinks
     config.write_text(yaml.safe_dump(data))
     return config
 

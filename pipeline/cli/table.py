@@ -187,6 +187,9 @@ def _progress(view: StreamView) -> RenderableType:
     if view.condition:
         lasts_s = max(0.0, time.time() - view.condition_since_s)
         return Text(f"camera {view.condition} {_time(lasts_s)}", style="yellow")
+    if view.overloaded_since_s:
+        lasts_s = max(0.0, time.time() - view.overloaded_since_s)
+        return Text(f"live {_time(view.pace.pts_s)}  overloaded {_time(lasts_s)}", style="yellow")
     if view.live or not view.frames:
         return Text(f"{'live ' if view.live else ''}{_time(view.pace.pts_s)}")
     left_s = _left_s(view)

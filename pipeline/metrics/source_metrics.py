@@ -49,6 +49,10 @@ class SourceFamilies:
         self.newest = gauge("source_newest_frame_seconds", "Unix time at which the newest frame came.")
         self.state = gauge("source_state", "1 for the state that the source is in.", "state")
         self.since = gauge("source_state_since_seconds", "Unix time since which the source is in its state.")
+        self.overloaded = gauge(
+            "overloaded_since_seconds",
+            "Unix time since which the model does not keep up with the camera; 0 while it does.",
+        )
         self.condition = gauge(
             "camera_condition", "1 while this is wrong with the picture of the camera.", "condition"
         )
@@ -100,6 +104,14 @@ class SourceMetrics:
         for name in states:
             self._families.state.labels(self._stream, name).set(name == state)
         self._families.since.labels(self._stream).set(since_s)
+
+    def overloaded(self, since_s: float) -> None:
+        """Sets since when frames are left out because the model has no time for them.
+
+        Args:
+            since_s: Unix time; 0: they are not.
+        """
+        self._families.overloaded.labels(self._stream).set(since_s)
 
     def condition(self, condition: str, conditions: Iterable[str]) -> None:
         """Sets what is wrong with the picture of a camera.

@@ -35,6 +35,7 @@ class StreamView:
         since_s: Unix time since which it is in that state.
         condition: what is wrong with the camera's picture; empty: nothing.
         condition_since_s: Unix time since which it is.
+        overloaded_since_s: Unix time since which the model does not keep up with the camera; 0 while it does.
     """
 
     decoded: int = 0
@@ -54,6 +55,7 @@ class StreamView:
     since_s: float = 0.0
     condition: str = ""
     condition_since_s: float = 0.0
+    overloaded_since_s: float = 0.0
 
     def as_summary(self, source: str, recorded: RecordingTime | None = None) -> StreamSummary:
         """The stream's part of `summary.json`.
@@ -135,6 +137,7 @@ def _add(result: dict[str, StreamView], process: Process, entry: ProcessState) -
         view.since_s = values.get("since_s", 0.0)
         view.condition = report.texts.get("condition", "")
         view.condition_since_s = values.get("condition_since_s", 0.0)
+        view.overloaded_since_s = values.get("overloaded_since_s", 0.0)
     elif process.stage.name == "track":
         for name, counts in report.streams.items():
             if name in result:  # a stream that was removed has a last report here

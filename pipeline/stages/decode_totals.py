@@ -10,8 +10,9 @@ from pipeline.metrics.source_metrics import SourceMetrics
 from pipeline.metrics.stream_metrics import StreamMetrics
 from pipeline.stages.camera_watch import CameraWatch
 from pipeline.stages.context import now
-from pipeline.stages.frame_queue import FrameQueue
+from pipeline.stages.frame_queue import QUARANTINED, FrameQueue
 from pipeline.stages.frame_reader import FrameReader
+from pipeline.stages.overload import Overload
 from pipeline.transport.messages import Report
 from pipeline.video.sources.source import (
     CONNECTED,
@@ -59,6 +60,7 @@ class DecodeTotals:
         self._source, self._queue, self._reader = source, queue, reader
         self._metrics, self._slots, self._watch = metrics, slots, watch
         self._source_metrics = source_metrics
+        self._overload = Overload()
         self._stalls = 0
         self._shown: dict[str, int] = {}
         self._decoded, self._decoded_s = 0, time.time()
@@ -119,6 +121,16 @@ class DecodeTotals:
             self._last_state = SourceState(name, since_s, why)
         return SourceState(name, self._last_state.since_s, why)
 
+    def _overloaded_since_s(self) -> float:
+        """Unix time since which the model does not keep up with a live source; 0 while it does."""
+        if not self._source.info.live:
+            return 0.0
+        left_out = sum(frames for reason, frames in self.dropped().items() if reason != QUARANTINED)
+        if line := self._overload.update(self._queue.next_seq + left_out, left_out, now(), time.time()):
+            log.warning("%s", line)
+        self._source_metrics.overloaded(self._overload.since_s)
+        return self._overload.since_s
+
     def silent_since_s(self) -> float:
         """Unix time since which no frame comes from a live source; 0 while frames come."""
         return self._decoded_s if self._state().name in (STALLED, RETRYING) else 0.0
@@ -138,6 +150,7 @@ class DecodeTotals:
             "frames": info.frames or 0,
             "duration_s": info.duration_s or 0.0,
             "ended": float(self._reader.ended),
+            "overloaded_since_s": self._overloaded_since_s(),
         }
         state = self._state()
         values["since_s"] = state.since_s
