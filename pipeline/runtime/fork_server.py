@@ -30,6 +30,7 @@ import msgspec
 from setproctitle import setproctitle
 
 import pipeline
+from pipeline.errors import StageError
 from pipeline.stages.heartbeat import STOP_SIGNALS
 from pipeline.stages.stage_process import run_stage
 from pipeline.stages.topology import STAGES
@@ -151,7 +152,11 @@ def _adopts() -> bool:
 
 
 def _adopt(adopts: bool) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0):
+        raise StageError(
+            f"this system does not let a process adopt others (prctl PR_SET_CHILD_SUBREAPER: "
+            f"{os.strerror(ctypes.get_errno())}); Linux 3.4 or later is needed"
+        )
 
 
 def serve(requests: socket.socket, supervisor: int) -> int:
