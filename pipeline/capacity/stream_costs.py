@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.config.schema import Config
 from pipeline.runtime.process_state import ProcessState
-from pipeline.runtime.run import run
+from pipeline.runtime.run import NotStartedError, run
 
 SETTLED_FRAMES = 10
 """Frames that every stream has to have counted before costs are taken."""
@@ -141,10 +141,12 @@ def measure(config: Config, out: Path, seconds: float) -> StreamCosts:
         seconds: For how long costs are taken.
 
     Raises:
-        TallycamError: The run did not start, or ended early.
+        TallycamError: The run did not start, or was stopped.
     """
     watch = _Watch(seconds)
     run(config, out, on_tick=watch.tick)
+    if not watch.spent_s:
+        raise NotStartedError("stopped before the costs were known")
     frames = {name: watch.counted[name] - watch.frames[name] for name in watch.counted}
     total = max(1, sum(frames.values()))
     used_s = {stage: used - watch.cpu_s[stage] for stage, used in watch.used_s.items()}

@@ -55,9 +55,9 @@ def plan(
 
     frame_size = parse_frame_size(size, "--size")
     chosen = None if model is None else choose_model(model)
+    costs, device = (ModelCosts(), "none") if chosen is None else model_costs(chosen, frame_size)
     with quiet():
         units = measure_units(frame_size, objects, video=video)
-    costs, device = (ModelCosts(), "none") if chosen is None else model_costs(chosen, frame_size)
     machine = this_machine(out)
     found = needs(units, costs, Demand(streams, fps, camera_fps, days), machine)
     table = Table(
