@@ -173,8 +173,9 @@ def _stored(paths: Iterable[Path], kind: Kind, in_use: Collection[Path]) -> list
     return found
 
 
-LEAST_HISTORY_S = 1200.0
-"""A trend of less than this says little: what is written at the start of a run, and what others write meanwhile."""
+LEAST_SHARE = 0.05
+"""A trend is believed for twenty times as long as it was observed: the first minute of a run, in which others may
+write, says nothing of the next hours, but enough of a disk that is full in ten minutes."""
 
 
 class FreeSpaceForecast:
@@ -186,7 +187,7 @@ class FreeSpaceForecast:
     """
 
     def __init__(self, window_s: float = 6 * 3600.0, step_s: float = 60.0) -> None:
-        self._step_s, self._least_s = step_s, min(LEAST_HISTORY_S, window_s / 2)
+        self._step_s = step_s
         self._samples: deque[tuple[float, int]] = deque(maxlen=max(2, round(window_s / step_s)))
 
     def add(self, now_s: float, free_bytes: int) -> None:
@@ -206,6 +207,7 @@ class FreeSpaceForecast:
             return math.inf
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
         shrunk = first - last
-        if last_s - first_s < self._least_s:
+        if shrunk <= 0:
             return math.inf
-        return last * (last_s - first_s) / shrunk if shrunk > 0 else math.inf
+        left_s = last * (last_s - first_s) / shrunk
+        return left_s if last_s - first_s >= LEAST_SHARE * left_s else math.inf

@@ -61,7 +61,7 @@ def test_no_network_is_one_line_that_says_what_to_put_where(
         registry.prepare(ModelConfig(name=R50))
     text = str(caught.value)
     assert "\n" not in text
-    for part in (file.url, "r50.pth (170 MB)", f"put it into {file.path.parent}", "Connection refused"):
+    for part in (file.url, "r50.pth (170 MB)", f"put it there as {file.path}", "Connection refused"):
         assert part in text
     assert f"tallycam models pull {R50} --from FILE" in text
 

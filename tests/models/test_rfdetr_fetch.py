@@ -107,7 +107,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_the_cache_stays_clean(
     (file_server.folder / "nano.pth").write_bytes(b"something else")
     text = refusal(None, python)
     assert f"expected {MD5}: the file has changed" in text
-    assert f"put it into {nano.onnx.parent}" in text and f"models pull {NANO} --from FILE" in text
+    assert f"put it there as {nano.onnx.parent}" in text and f"models pull {NANO} --from FILE" in text
     (file_server.folder / "nano.pth").unlink()
     assert "404" in refusal(None, python)
     assert list(nano.onnx.parent.iterdir()) == []

@@ -149,14 +149,17 @@ def test_a_disk_that_fills_evenly_is_full_when_it_is_foretold() -> None:
     assert forecast.seconds_left() == pytest.approx(1_000_000 / 100 - 3540, rel=1e-6)
 
 
-def test_the_first_minutes_of_a_run_foretell_nothing() -> None:
+def test_a_minute_foretells_no_hours_but_a_disk_that_is_nearly_full() -> None:
     forecast = FreeSpaceForecast()
-    for minute in range(10):
-        forecast.add(60 * minute, 10_000_000 - 1_000_000 * minute)
-    assert forecast.seconds_left() == math.inf
-    for minute in range(10, 40):
-        forecast.add(60 * minute, 1_000_000 - 1000 * minute)
-    assert forecast.seconds_left() < 3600
+    for minute in range(3):
+        forecast.add(60 * minute, 60_000 - 1000 * minute)
+    assert forecast.seconds_left() == math.inf  # an hour, as it seems
+    forecast.add(180, 57_000)
+    assert forecast.seconds_left() == pytest.approx(57 * 60)
+    soon = FreeSpaceForecast()
+    soon.add(0, 10_000)
+    soon.add(60, 9_000)
+    assert soon.seconds_left() == pytest.approx(9 * 60)
 
 
 def test_a_disk_that_does_not_fill_is_never_full() -> None:

@@ -147,7 +147,7 @@ def test_free_space_and_its_end_are_metrics_and_told_once_an_hour(
         house.tidied(minute)
     assert house.metric("disk_full_in_seconds") == pytest.approx(80 * 60)
     assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
-        f"{tmp_path}: the disk is full in 1.5 hours at the present rate, 89.0 GB are free"
+        f"{tmp_path}: the disk is full in 1.4 hours at the present rate, 85.0 GB are free"
     ]
 
 
