@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import floor, inf
 
 from pipeline.capacity.unit_costs import UnitCosts
+from pipeline.records.deletion import DAY_S
 
 MAX_SHARE = 0.8
 """Part of each resource that may be planned with: cameras do not send evenly, and a process that was started again has
 to catch up."""
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

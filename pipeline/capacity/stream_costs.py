@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,11 +110,11 @@ class _Watch:
     seconds: float
     began_s: float = 0.0
     frames: dict[str, int] = field(default_factory=dict)
-    cpu_s: Counter[str] = field(default_factory=Counter)
+    cpu_s: dict[str, float] = field(default_factory=dict)
     spent_s: float = 0.0
     counted: dict[str, int] = field(default_factory=dict)
-    used_s: Counter[str] = field(default_factory=Counter)
-    memory_mb: Counter[str] = field(default_factory=Counter)
+    used_s: dict[str, float] = field(default_factory=dict)
+    memory_mb: dict[str, float] = field(default_factory=dict)
 
     def tick(self, entries: list[ProcessState]) -> None:
         if self.spent_s:
@@ -163,24 +163,22 @@ def measure(config: Config, out: Path, seconds: float) -> StreamCosts:
     )
 
 
-def _cpu_s(entries: list[ProcessState]) -> Counter[str]:
+def _cpu_s(entries: list[ProcessState]) -> dict[str, float]:
     """Processor time so far, by stage."""
     times = os.times()
-    used = Counter({SUPERVISOR: times.user + times.system})
+    used = defaultdict(float, {SUPERVISOR: times.user + times.system})
     for entry in entries:
         fields = Path(f"/proc/{entry.handle.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        used[entry.process.stage.name] += (int(fields[11]) + int(fields[12])) / _TICKS_S  # type: ignore[assignment]
+        used[entry.process.stage.name] += (int(fields[11]) + int(fields[12])) / _TICKS_S
     return used
 
 
-def _memory_mb(entries: list[ProcessState]) -> Counter[str]:
+def _memory_mb(entries: list[ProcessState]) -> dict[str, float]:
     """Proportional set size, by stage: memory that several processes share is divided among them."""
-    found: Counter[str] = Counter()
-    for name, pid in (
-        (SUPERVISOR, os.getpid()),
-        *((entry.process.stage.name, entry.handle.pid) for entry in entries),
-    ):
+    found: dict[str, float] = defaultdict(float)
+    stages = [(entry.process.stage.name, entry.handle.pid) for entry in entries]
+    for name, pid in ((SUPERVISOR, os.getpid()), *stages):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         line = next(line for line in text.splitlines() if line.startswith("Pss:"))
-        found[name] += int(line.split()[1]) / 1024  # type: ignore[assignment]
+        found[name] += int(line.split()[1]) / 1024
     return found

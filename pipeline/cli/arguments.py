@@ -12,6 +12,14 @@ from pipeline.errors import ConfigError
 
 MAX_SIDE_PX = 16384
 MAX_BATCH = 1024
+FRAME_SIZES = {
+    "360p": (640, 360),
+    "480p": (854, 480),
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "4k": (3840, 2160),
+}
+"""Sizes of video as people call them: width and height, pixels."""
 
 
 def choose_model(
@@ -52,9 +60,38 @@ def parse_size(text: str, where: str) -> tuple[int, int]:
     Raises:
         ConfigError: it is not a size.
     """
-    sides = text.lower().split("x")
-    if not (len(sides) == 2 and all(side.isdecimal() and 1 <= int(side) <= MAX_SIDE_PX for side in sides)):
+    if (size := _sides(text, 1, MAX_SIDE_PX)) is None:
         raise ConfigError(f"{where}: got {text}, expected width x height in pixels, e.g. 1920x1080")
+    return size
+
+
+def parse_frame_size(text: str, where: str) -> tuple[int, int]:
+    """Parse a size of video frames: `1080p`, `4k` or `WxH`.
+
+    Args:
+        text: the value of an option.
+        where: name of the option, for the error message.
+
+    Returns:
+        Width and height in pixels, both even.
+
+    Raises:
+        ConfigError: it is not a size, or an odd one.
+    """
+    size = FRAME_SIZES.get(text.lower()) or _sides(text, 64, 7680)
+    if size is None or size[0] % 2 or size[1] % 2:
+        names = ", ".join(FRAME_SIZES)
+        raise ConfigError(
+            f"{where}: got {text}, expected {names}, or width x height in even pixels, e.g. 1920x1080"
+        )
+    return size
+
+
+def _sides(text: str, least: int, most: int) -> tuple[int, int] | None:
+    """Width and height in `WxH`, if both are within these bounds."""
+    sides = text.lower().split("x")
+    if not (len(sides) == 2 and all(side.isdecimal() and least <= int(side) <= most for side in sides)):
+        return None
     return int(sides[0]), int(sides[1])
 
 

@@ -40,9 +40,8 @@ def streams(
     from rich.table import Table
 
     from pipeline.capacity.sample import make_clip, make_log
-    from pipeline.capacity.sizes import parse_frame_size
     from pipeline.capacity.stream_costs import measure, quiet, unpaced
-    from pipeline.cli.arguments import parse_numbers
+    from pipeline.cli.arguments import parse_frame_size, parse_numbers
     from pipeline.records.summary import write_json
 
     counts, frame_size = parse_numbers(numbers, "--streams"), parse_frame_size(size, "--size")

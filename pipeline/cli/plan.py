@@ -47,17 +47,21 @@ def plan(
 
     from pipeline.capacity.machine import model_costs, this_machine
     from pipeline.capacity.plan import MAX_SHARE, Demand, ModelCosts, first_to_break, needs
-    from pipeline.capacity.sizes import parse_frame_size
     from pipeline.capacity.stream_costs import quiet
     from pipeline.capacity.unit_costs import measure_units
-    from pipeline.cli.arguments import choose_model
+    from pipeline.cli.arguments import choose_model, parse_frame_size
+    from pipeline.models import registry
     from pipeline.records.summary import write_json
 
     frame_size = parse_frame_size(size, "--size")
     chosen = None if model is None else choose_model(model)
-    costs, device = (ModelCosts(), "none") if chosen is None else model_costs(chosen, frame_size)
-    with quiet():
+    if chosen is not None:
+        registry.classes_of(registry.chosen(chosen))  # says at once what is wrong with it
+    with (
+        quiet()
+    ):  # before the model is loaded: this process is the supervisor of the runs, and its memory counts
         units = measure_units(frame_size, objects, video=video)
+    costs, device = (ModelCosts(), "none") if chosen is None else model_costs(chosen, frame_size)
     machine = this_machine(out)
     found = needs(units, costs, Demand(streams, fps, camera_fps, days), machine)
     table = Table(

@@ -70,62 +70,48 @@ def run(
     Raises:
         TallycamError: Why the run did not start or ended early; the summary of what was done is written all the same.
     """
+    out, tracks = out.absolute(), tracks and tracks.absolute()
     raise_file_limit(len(config.streams))  # the stages inherit it
     with ForkServer() as fork_server:  # imports what the stages need while the run is prepared
-        return _run(
-            config, out.absolute(), tracks and tracks.absolute(), existing, on_tick, log, file, fork_server
-        )
+        config = config.model_copy(update={"model": registry.chosen(config.model)})
+        written = config
+        config, recorded = with_recording_times(config)
+        changed = check_folder(config, out, existing)
+        classes = check(config)
+        registry.prepare(config.model)
+        for name, stream in config.streams.items():
+            check_source(name, stream)
+        opening = open_run(config, out, classes, tracks, existing=existing, log=log)
+        with opening as opened, run_log(opened.out, log) as collector:
 
+            def keep_then_show(entries: list[ProcessState]) -> None:
+                if supervisor.has_started:
+                    opened.keep()
+                on_tick(entries)
 
-def _run(
-    config: Config,
-    out: Path,
-    tracks: Path | None,
-    existing: Existing,
-    on_tick: Callable[[list[ProcessState]], None],
-    log: LogSettings,
-    file: ConfigurationFile | None,
-    fork_server: ForkServer,
-) -> dict[str, StreamView]:
-    config = config.model_copy(update={"model": registry.chosen(config.model)})
-    written = config
-    config, recorded = with_recording_times(config)
-    changed = check_folder(config, out, existing)
-    classes = check(config)
-    registry.prepare(config.model)
-    for name, stream in config.streams.items():
-        check_source(name, stream)
-    opening = open_run(config, out, classes, tracks, existing=existing, log=log)
-    with opening as opened, run_log(opened.out, log) as collector:
-
-        def keep_then_show(entries: list[ProcessState]) -> None:
+            _log_start(opened, changed)
+            _log_times(recorded)
+            changes = StreamChanges(written, config, recorded, opened.out, tracks=tracks is not None)
+            supervisor = Supervisor(
+                opened,
+                LocalEngine(fork_server, opened.spec_path, collector, opened.lock),
+                keep_then_show,
+                ConfigurationWatch(file, changes.accept) if file is not None else None,
+            )
+            failure = supervisor.run()
+            removed = {name: one.view for name, one in supervisor.removed.items()}
+            streams = removed | views(supervisor.entries)
             if supervisor.has_started:
                 opened.keep()
-            on_tick(entries)
-
-        _log_start(opened, changed)
-        _log_times(recorded)
-        changes = StreamChanges(written, config, recorded, opened.out, tracks=tracks is not None)
-        supervisor = Supervisor(
-            opened,
-            LocalEngine(fork_server, opened.spec_path, collector, opened.lock),
-            keep_then_show,
-            ConfigurationWatch(file, changes.accept) if file is not None else None,
-        )
-        failure = supervisor.run()
-        removed = {name: one.view for name, one in supervisor.removed.items()}
-        streams = removed | views(supervisor.entries)
-        if supervisor.has_started:
-            opened.keep()
-            _write_results(opened, supervisor, streams, recorded, complete=failure is None)
-        elif failure is None:
-            failure = NotStartedError(
-                f"stopped before the run had started; the results in {out} are as before"
-            )
-        _log_end(opened.spec.run, streams, failure)
-    if failure is not None:
-        raise failure
-    return streams
+                _write_results(opened, supervisor, streams, recorded, complete=failure is None)
+            elif failure is None:
+                failure = NotStartedError(
+                    f"stopped before the run had started; the results in {out} are as before"
+                )
+            _log_end(opened.spec.run, streams, failure)
+        if failure is not None:
+            raise failure
+        return streams
 
 
 def _write_results(

@@ -195,7 +195,7 @@ class Supervisor:
         for entry in self.entries:
             now_s = time.monotonic()
             if entry.retry_s is not None and now_s >= entry.retry_s and self._stopping_s is None:
-                entry.handle.kill()
+                entry.handle.kill()  # a sink that runs without its sinks meanwhile; any other one has ended
                 entry.handle.wait()
                 self._restart(entry, now_s)
             if entry.ended:

@@ -150,6 +150,7 @@ class TrackStage:
             del self._headers[name]
             self._requests.pop(name, None)
             self._end_sent_s.pop(name, None)
+            del self._paces[name]
         self._context = self._context.following(spec)
         self._check = MessageCheck(spec.config, spec.places)
         self._serve_streams(endpoints, heartbeat, sinks)

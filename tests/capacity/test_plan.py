@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.capacity.plan import MAX_SHARE, Demand, Machine, ModelCosts, first_to_break, needs
-from pipeline.capacity.sizes import parse_frame_size
 from pipeline.capacity.unit_costs import UnitCosts
+from pipeline.cli.arguments import parse_frame_size
 from pipeline.errors import ConfigError
 
 UNITS = UnitCosts(
